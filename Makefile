@@ -1,0 +1,57 @@
+# Needs make and Python 3.11 or newer; everything else goes into .venv.
+
+PYTHON ?= python3
+# More for pytest or for the program: make test ARGS="-x -k gate tests/support"
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-quick test check test-all soak bench format clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
+		printf '  make %-12s %s\n' "$$target" "$$what"; done
+
+demo: $(READY)  ## watch many agents share one database
+	$(BIN)/python examples/multi_agent.py $(ARGS)
+
+demo-quick: $(READY)  ## the same in a few seconds
+	$(BIN)/python examples/multi_agent.py --quick $(ARGS)
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict aiomemdb
+	$(foreach folder,$(sort $(dir $(wildcard examples/*.py bench/*.py))),$(BIN)/mypy $(folder) &&) true
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes aiomemdb --ignoreexternal # asks the first python on PATH
+
+test-all:  ## run the tests on every Python, aiosqlite and event loop we support
+	.ci/test_all.sh $(ARGS)
+
+soak: $(READY)  ## run the tests that take minutes to hours
+	$(BIN)/python -m pytest -m soak --timeout=14400 $(ARGS)
+
+bench: $(READY)  ## measure writes against plain sqlite3 and aiosqlite
+	$(BIN)/python bench/writes.py $(ARGS)
+
+format: $(READY)  ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the virtual environments, caches and builds
+	rm -rf .venv .venvs .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made once, and again when pyproject.toml changes. A venv without pip was cut short: it is made anew.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "aiomemdb needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 || true)." >&2; \
+		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,202 @@
+"""The contract in words: what every engine gives.
+
+Two families of verbs, so that a reader of a call sees where it runs: ``write*`` on the one writer, ``read*`` on the
+readers. A bare ``execute`` does not exist. ``params`` is a sequence for ``?`` or a mapping for ``:name``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeAlias
+
+from .values import Row, Statistics
+
+__all__ = ["Database", "Params", "Snapshot", "Transaction"]
+
+Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+
+class Snapshot(Protocol):
+    """The read verbs. On a database each call sees the last committed state, and all writes whose await returned
+    before it began; on a ``snapshot()`` all calls see one and the same state; on a ``transaction()`` they see its own
+    changes too.
+
+    Raises, from each verb: ``sqlite3.Error`` as SQLite words it, a write in a read verb included; ``ReadTimeout``;
+    ``ForbiddenStatement``; ``LockTimeout``; ``DatabaseClosed``; ``ForkedError``; ``WrongLoop``.
+    Cancellation: the query is interrupted, and no other.
+    """
+
+    async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
+        """All rows of a query. ``timeout`` in seconds, waiting included: it interrupts this query and no other."""
+        ...
+
+    async def read_one(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Row | None:
+        """The first row, or None where there is none."""
+        ...
+
+    async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
+        """The first column of the first row, or None where there is no row."""
+        ...
+
+
+class Transaction(Snapshot, Protocol):
+    """The write verbs, and the read verbs beside them.
+
+    A write resolves only after the COMMIT that holds it returned success (inside a transaction: when it has run; the
+    COMMIT is at the end of the block). It is applied whole or not at all, in the order of enqueueing, and an error
+    of its own is raised to its own caller alone.
+
+    ``durable=True`` forces the job to stable storage, with all that it saw, before it resolves. ``timeout`` (seconds)
+    counts from the call, waiting for room and lock included.
+
+    Raises, from each verb: ``sqlite3.Error`` unchanged, with a note that holds the SQL and never the parameters:
+    not applied. ``WriteTimeout``, ``LockTimeout``, ``ForbiddenStatement``, ``ReentrancyError``, ``DatabaseClosed``,
+    ``WriterCrashed``, ``DatabaseReplaced``, ``CommitOutcomeUnknown``, ``ForkedError``, ``WrongLoop``: see
+    ``aiomemdb.errors``; each says whether the job was applied.
+    Cancellation: a job not yet taken into a batch never runs; one already taken runs to its end, wholly, and its
+    result is dropped. Never half, never twice.
+    """
+
+    async def write(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> int | None:
+        """One statement; gives the rowid that it inserted, or None if it inserted nothing."""
+        ...
+
+    async def write_count(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> int:
+        """One statement; gives the number of rows that it changed. The way to claim a task:
+        ``UPDATE task SET owner = ? WHERE id = ? AND owner IS NULL`` gives 1 to one caller and 0 to all others.
+        """
+        ...
+
+    async def write_returning(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> list[Row]:
+        """One statement with RETURNING; gives its rows."""
+        ...
+
+    async def write_many(
+        self, sql: str, rows: Iterable[Params], *, durable: bool = False, timeout: float | None = None
+    ) -> int:
+        """One statement over many parameter sets, all or nothing; gives the number of rows changed.
+
+        ``rows`` is read to its end, in the caller's task, before the job is enqueued.
+        """
+        ...
+
+    async def write_script(self, sql: str, *, durable: bool = False, timeout: float | None = None) -> None:
+        """Several statements (a schema) as one job, all or nothing; without BEGIN and COMMIT of its own."""
+        ...
+
+    async def write_fn(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        durable: bool = False,
+        timeout: float | None = None,
+        once: bool = False,
+    ) -> Any:
+        """Runs ``fn(conn, *args)``, a synchronous function, on the writer's thread, all or nothing; gives what it
+        returned. The way to check-then-act: nobody writes between its statements.
+
+        If a neighbour spoils the shared transaction, the function runs again and one run counts: so it touches
+        nothing but its connection. ``once=True`` gives it a transaction of its own and never a second run. One that
+        takes long is logged with its name. SQLite only.
+        """
+        ...
+
+    def transaction(
+        self, *, durable: bool = False, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Several awaited steps on the writer, exclusively: commit on exit, rollback on error; nesting
+        (``tx.transaction()``) is a savepoint.
+
+        Every other writer waits meanwhile, so hold it shortly: after ``max_hold`` it is rolled back
+        (``TransactionTimeout``). ``timeout`` bounds the wait for the writer.
+        Cancellation inside the block rolls back; during the COMMIT, the COMMIT runs to its end.
+        """
+        ...
+
+
+class Database(Transaction, Protocol):
+    """A database, as ``aiomemdb.connect`` gives it: ``async with connect(...) as db`` or ``db = await connect(...)``."""
+
+    async def __aenter__(self) -> Database: ...
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+    def submit(self, sql: str, params: Params = ()) -> asyncio.Future[int | None]:
+        """As ``write``, but enqueues at once, without awaiting.
+
+        Raises:
+            QueueFull: ``max_pending`` jobs wait already.
+        Cancelling the future before its job is taken into a batch takes the job back.
+        """
+        ...
+
+    async def flush(self, *, timeout: float | None = None) -> None:
+        """Waits until everything submitted before it has committed, and is on stable storage."""
+        ...
+
+    def read_stream(
+        self, sql: str, params: Params = (), *, chunk: int = ..., timeout: float | None = None
+    ) -> AsyncIterator[Row]:
+        """The rows of a query, one by one, in constant memory: ``async for row in db.read_stream(...)``.
+
+        It reads one snapshot, ``chunk`` rows a hop, holds a reader until it ends, is left, closed or collected.
+        ``timeout`` (seconds) bounds each hop, waiting for a reader included. Also an async context manager.
+        """
+        ...
+
+    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
+        """Runs ``fn(conn, *args)``, a synchronous function, on a read-only connection, one snapshot throughout;
+        gives what it returned. SQLite only.
+        """
+        ...
+
+    def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Snapshot]:
+        """Several awaited reads of one and the same state. Holds a reader, and keeps the log from being reset."""
+        ...
+
+    def statistics(self) -> Statistics:
+        """What the database is doing now and has done since it was opened."""
+        ...
+
+    async def backup(
+        self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
+    ) -> None:
+        """Copies the last committed state into a new file, while reads and writes go on.
+
+        ``progress(pages_done, pages_in_all)`` is called on the loop. The file appears whole or not at all.
+
+        Raises:
+            FileExistsError: there is a file at ``path``.
+        Cancellation: stops the copy and leaves nothing.
+        """
+        ...
+
+    async def checkpoint(self) -> bool:
+        """Moves the log into the database file and empties it; whether all of it could be (no reader needed it)."""
+        ...
+
+    async def optimize(self) -> None:
+        """Refreshes the query planner's statistics where they are stale (PRAGMA optimize)."""
+        ...
+
+    async def vacuum(self) -> None:
+        """Rebuilds the file without its free pages (VACUUM). All other writes wait."""
+        ...
+
+    async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:
+        """Takes no new job, drains what is queued (or fails it: ``drain=False``) and ends all threads.
+
+        Every future ever handed out is resolved before it returns, and it returns within ``timeout`` seconds, even
+        if another program holds the lock or a job never returns. Idempotent.
+        Cancellation: the closing goes on.
+        """
+        ...

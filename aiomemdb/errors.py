@@ -1,0 +1,158 @@
+"""Every error of aiomemdb, and what it says about your write.
+
+::
+
+    AiomemdbError
+    ├── DatabaseClosed         not open yet, closing or closed
+    ├── QueueFull              submit() found max_pending jobs waiting
+    ├── LockTimeout            another program held the file for lock_timeout          (TimeoutError)
+    ├── WriteTimeout           the caller's own timeout= ran out                       (TimeoutError)
+    ├── ReadTimeout            the caller's own timeout= ran out; its query is stopped (TimeoutError)
+    ├── TransactionTimeout     a transaction() was held longer than max_hold           (TimeoutError)
+    ├── CommitOutcomeUnknown   the disk failed during COMMIT and could not be asked again
+    ├── WriterCrashed          the writer stopped; reads go on
+    ├── DatabaseReplaced       the file at this path is no longer the one that was opened
+    ├── ForkedError            used in a forked child
+    ├── WrongLoop              used on another event loop or from another thread
+    ├── ReentrancyError        would wait for itself: a write inside its own transaction()
+    └── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job
+
+Each carries ``applied``: ``False`` (not applied, safe to try again), ``True``, or ``None`` (unknown).
+Errors of SQL stay ``sqlite3.*``, unchanged, and always mean *not applied*.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AiomemdbError",
+    "CommitOutcomeUnknown",
+    "DatabaseClosed",
+    "DatabaseReplaced",
+    "ForbiddenStatement",
+    "ForkedError",
+    "LockTimeout",
+    "QueueFull",
+    "ReadTimeout",
+    "ReentrancyError",
+    "TransactionTimeout",
+    "WriteTimeout",
+    "WriterCrashed",
+    "WrongLoop",
+]
+
+
+class AiomemdbError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        applied: whether the job took effect: ``False`` (safe to try again), ``True``, or ``None`` (unknown).
+    """
+
+    applied: bool | None = False
+
+    def __init__(self, message: str, *, applied: bool | None = False) -> None:
+        super().__init__(message)
+        self.applied = applied
+
+
+class DatabaseClosed(AiomemdbError):
+    """The database is not open yet, is closing, or is closed.
+
+    ``applied`` is False, but for a job that was still running when ``close()`` ran out of time: None.
+    What to do: open it (``async with aiomemdb.connect(...)``); a closed one is not opened again.
+    """
+
+
+class QueueFull(AiomemdbError):
+    """``submit()`` found no room: ``max_pending`` jobs are waiting. Never applied.
+
+    What to do: await some of the futures, or use ``await db.write(...)``, which waits its turn.
+    """
+
+
+class LockTimeout(AiomemdbError, TimeoutError):
+    """Another program held the file's write lock for longer than ``lock_timeout``. Never applied.
+
+    What to do: try again, find the program that holds the file, or raise ``lock_timeout``.
+    """
+
+
+class _CallerTimeout(AiomemdbError, TimeoutError):
+    """A caller's own ``timeout=`` ran out; ``started`` tells whether its job was already running."""
+
+    def __init__(self, message: str, *, started: bool, applied: bool | None) -> None:
+        super().__init__(message, applied=applied)
+        self.started = started
+
+
+class WriteTimeout(_CallerTimeout):
+    """The caller's ``timeout=`` ran out.
+
+    ``started=False``: the job was still waiting, never runs, ``applied`` is False.
+    ``started=True``: it had been taken into a batch and runs to its end, ``applied`` is None.
+    What to do: where ``applied`` is None, look before trying again.
+    """
+
+
+class ReadTimeout(_CallerTimeout):
+    """The caller's ``timeout=`` ran out; the query, if it had started, is interrupted. Changes nothing."""
+
+
+class TransactionTimeout(AiomemdbError, TimeoutError):
+    """A ``transaction()`` was held longer than ``max_hold`` and was rolled back; its holder is named.
+
+    What to do: do slow work (models, network) before the transaction, or raise ``max_hold``.
+    """
+
+
+class CommitOutcomeUnknown(AiomemdbError):
+    """COMMIT failed in a way that leaves open whether it will be there after a restart (``applied`` is None).
+
+    The writer has stopped. What to do: reopen the database and look.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, applied=None)
+
+
+class WriterCrashed(AiomemdbError):
+    """The writer stopped: its thread died, or it met corruption. Reads go on.
+
+    ``applied`` is False for jobs that waited, None for one whose COMMIT was under way.
+    What to do: close and reopen the database; the cause is chained as ``__cause__``.
+    """
+
+
+class DatabaseReplaced(AiomemdbError):
+    """The file (or its -wal) at this path is no longer the one that was opened. Not applied.
+
+    The writer has stopped. What to do: find what replaces the file under a running program, then reopen.
+    """
+
+
+class ForkedError(AiomemdbError):
+    """The handle was made in the parent of a forked process. Never applied.
+
+    What to do: open the database anew in the child, or start processes by "spawn" or "forkserver".
+    """
+
+
+class WrongLoop(AiomemdbError):
+    """Used on another event loop, from another thread, or without asyncio. Never applied.
+
+    What to do: from a thread, ``asyncio.run_coroutine_threadsafe(db.write(...), loop).result()``.
+    """
+
+
+class ReentrancyError(AiomemdbError):
+    """The call would wait for its own caller. Never applied.
+
+    What to do: inside ``async with db.transaction() as tx`` write on ``tx``, not on ``db``.
+    """
+
+
+class ForbiddenStatement(AiomemdbError):
+    """Transaction control, ATTACH, VACUUM or a PRAGMA outside a short allow-list. Never applied.
+
+    What to do: the message names the verb or option that serves instead.
+    """

@@ -1,0 +1,25 @@
+"""``run``: a coroutine on uvloop, where it is installed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T] | Callable[[], Coroutine[Any, Any, T]], *, debug: bool | None = None) -> T:
+    """As ``asyncio.run``, on uvloop where it is installed: ``aiomemdb.run(main())``, or ``aiomemdb.run(main)``.
+
+    Raises: what ``main`` raises; ``RuntimeError`` inside a running event loop.
+    Ctrl-C cancels ``main`` and raises ``KeyboardInterrupt``.
+    """
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        new_event_loop = None
+    with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
+        return runner.run(main() if callable(main) else main)

@@ -1,0 +1,269 @@
+"""Group commit: many jobs, one hop to the writer's thread, one transaction.
+
+Theory of operation
+===================
+
+``run_batch`` gets the jobs that waited and gives one outcome a job, in order. Its rules:
+
+1.  Jobs run in the order in which they came, in ONE transaction, and have an outcome only after its COMMIT returned.
+2.  A job that is one statement needs no savepoint (one costs half a write): SQLite undoes a failed statement
+    itself. Any other job runs inside one. Even a batch of one statement has its BEGIN and COMMIT: in autocommit,
+    OR FAIL commits the rows before the failing one in spite of the error.
+3.  A failed statement whose rows stayed (OR FAIL, RAISE(FAIL): ``total_changes`` moved), one that took the
+    transaction with it (OR ROLLBACK, out of memory, an interrupt), and a job whose savepoint can't be closed have
+    *spoilt* the transaction. It is rolled back, and cut in three that run again one after another: the jobs before
+    it, the culprit alone, the jobs after it. So the culprit fails alone, and the order is kept.
+4.  Where COMMIT itself refuses the content (a deferred foreign key), the culprit is not known: the batch is
+    rolled back and halved until it is.
+5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. If it struck during COMMIT, the
+    frames may come back at a restart; a further small commit that succeeds settles that they won't. If that fails
+    too, the outcome is unknown and the writer stops. It also stops on corruption and when the file was replaced.
+6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and
+    run in the next one. Nobody waits long for the writer, and other processes get their turn.
+
+Source of the errors' effects: https://www.sqlite.org/lang_transaction.html (response to errors within a
+transaction), https://www.sqlite.org/lang_conflict.html, and the tests in tests/sqlite/test_batch.py.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import islice
+from time import monotonic
+from typing import Any
+
+from ..errors import (
+    AiomemdbError,
+    CommitOutcomeUnknown,
+    DatabaseReplaced,
+    WriterCrashed,
+)
+from .guard import primary_code
+from .job import Failure, WriteJob, annotate, copy_error
+from .session import WRITE, Session, TransactionSpoilt
+
+__all__ = ["BATCH_SECONDS", "Batch", "commit_alone", "run_batch"]
+
+BATCH_SECONDS = 0.005
+
+# How many jobs run between two looks at the clock (45 ns each, of 1 us for a small insert).
+_STRIDE = 8
+
+_NOBODYS_FAULT = frozenset([sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
+_CORRUPT = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
+
+
+class Batch:
+    """The jobs of one hop and what became of them; filled by ``run_batch`` on the writer's thread.
+
+    Attributes:
+        jobs: as they were taken from the queue.
+        outcomes: one for each of the first jobs, a result or a Failure; appended only after their COMMIT.
+        failed: whether any outcome is a Failure.
+        splits: how often a transaction was rolled back to find a culprit.
+        committing: a COMMIT is under way; if the thread dies now, the outcome is unknown.
+        fatal: why the writer must stop, or None.
+    """
+
+    __slots__ = ("committing", "durable", "failed", "fatal", "jobs", "outcomes", "splits")
+
+    def __init__(self, jobs: Sequence[WriteJob], *, durable: bool = False) -> None:
+        self.jobs = jobs
+        self.durable = durable
+        self.outcomes: list[Any] = []
+        self.failed = False
+        self.splits = 0
+        self.committing = False
+        self.fatal: AiomemdbError | None = None
+
+    def _fail(self, count: int, error: BaseException) -> None:
+        self.failed = True
+        self.outcomes.extend(Failure(copy_error(error)) for _ in range(count))
+
+
+class _Spoilt(Exception):
+    """Rule 3: (index of the culprit, its error)."""
+
+
+class _Refused(Exception):
+    """Rule 4: (index behind the last job that was reached, the error of COMMIT)."""
+
+
+class _Broken(Exception):
+    """Rule 5: (the error,)."""
+
+
+def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) -> None:
+    """Runs the jobs of a batch; see the theory of operation above. Raises nothing that a job could cause."""
+    deadline = monotonic() + budget
+    # Ranges of jobs that share a transaction, the next one last; (start, stop).
+    ranges = [(0, len(batch.jobs))]
+    while ranges:
+        start, stop = ranges.pop()
+        size = stop - start
+        try:
+            done = _run_range(session, batch, start, stop, deadline)
+        except _Spoilt as spoilt:
+            culprit, error = spoilt.args
+            if size == 1:
+                batch._fail(1, error)
+                continue
+            batch.splits += 1
+            parts = [(culprit + 1, stop), (culprit, culprit + 1), (start, culprit)]
+            ranges.extend(part for part in parts if part[0] < part[1])
+        except _Refused as refused:
+            reached, error = refused.args
+            batch.splits += 1
+            if reached < stop:
+                ranges.append((reached, stop))
+            if reached - start == 1:
+                batch._fail(1, error)
+            else:
+                middle = (start + reached) // 2
+                ranges.extend([(middle, reached), (start, middle)])
+        except _Broken as broken:
+            batch._fail(len(batch.jobs) - start, broken.args[0])
+            return
+        else:
+            if done < size:
+                if not ranges:
+                    return  # rule 6
+                ranges.append((start + done, stop))
+
+
+def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: float) -> int:
+    """Runs these jobs in one transaction and commits it; gives the number of jobs that were reached."""
+    outcomes: list[Any] = []
+    try:
+        session.begin(durable=batch.durable)
+    except (AiomemdbError, sqlite3.Error) as error:
+        raise _Broken(_stop_if_corrupt(batch, error)) from None
+    try:
+        failed = _run_jobs(session, batch.jobs, start, stop, deadline, outcomes)
+    except _Spoilt as spoilt:
+        session.rollback()
+        error = spoilt.args[1]
+        if primary_code(error) in _NOBODYS_FAULT or _is_corruption(error):
+            raise _Broken(_stop_if_corrupt(batch, error)) from None
+        raise
+    batch.committing = True
+    try:
+        session.commit()
+    except (sqlite3.Error, DatabaseReplaced) as error:
+        failure = _failed_commit(session, batch, error, start + len(outcomes))
+        batch.committing = False
+        raise failure from None
+    batch.committing = False
+    batch.failed |= failed
+    batch.outcomes += outcomes
+    return len(outcomes)
+
+
+def _run_jobs(
+    session: Session, jobs: Sequence[WriteJob], start: int, stop: int, deadline: float, outcomes: list[Any]
+) -> bool:
+    """Runs jobs inside the open transaction until all are done or time is up; tells whether any failed."""
+    connection, cursor, guard = session.connection, session.cursor, session.connection.guard
+    execute, append, compiled = cursor.execute, outcomes.append, guard.compiled
+    remaining = iter(jobs) if start == 0 and stop == len(jobs) else islice(jobs, start, stop)
+    alone = stop - start == 1
+    failed = False
+    # The text of the latest plain insert: nearly always the next one's too, and comparing identities (5 ns) is
+    # all that the usual job pays for knowing what its lastrowid means.
+    plain: str | None = None
+    guard.clear()
+    while True:
+        reached = len(outcomes)
+        guard.armed = True
+        for _, operation, subject, arguments in islice(remaining, _STRIDE):
+            changes = connection.total_changes
+            try:
+                if subject is plain and operation is WRITE:
+                    execute(subject, arguments)
+                    if compiled:
+                        append(session.rowid_of_known(subject))
+                    else:
+                        append(cursor.lastrowid if cursor.rowcount else None)
+                elif operation is WRITE:
+                    append(session.write(subject, arguments))
+                    plain = subject if session.inserts_rowid(subject) else None
+                else:
+                    guard.armed = False
+                    if alone or operation.single:
+                        append(session.run(operation, subject, arguments))
+                    else:
+                        append(session.run_in_savepoint(operation, subject, arguments))
+                    guard.clear()
+                    guard.armed = True
+            except BaseException as error:
+                guard.armed = False
+                culprit = error.args[0] if isinstance(error, TransactionSpoilt) else guard.explain(error)
+                annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
+                spoilt = (
+                    alone
+                    or isinstance(error, TransactionSpoilt)
+                    or not connection.in_transaction
+                    or (operation.single and connection.total_changes != changes)
+                    or _is_corruption(culprit)
+                )
+                guard.clear()
+                if spoilt:
+                    raise _Spoilt(start + len(outcomes), culprit) from None
+                append(Failure(culprit))
+                failed = True
+                guard.armed = True
+        if len(outcomes) == reached or monotonic() > deadline:
+            guard.armed = False
+            return failed
+
+
+def commit_alone(session: Session) -> tuple[BaseException | None, AiomemdbError | None]:
+    """Commits the transaction that a lease has filled, by the same rules.
+
+    Returns: (the error for its caller or None, why the writer must stop or None).
+    """
+    batch = Batch(())
+    try:
+        session.commit()
+    except (sqlite3.Error, DatabaseReplaced) as error:
+        failure = _failed_commit(session, batch, error, 1)
+        return failure.args[-1], batch.fatal
+    return None, None
+
+
+def _failed_commit(
+    session: Session, batch: Batch, error: sqlite3.Error | DatabaseReplaced, reached: int
+) -> _Refused | _Broken:
+    """Rules 4 and 5: rolls back, and gives what is to be raised."""
+    if isinstance(error, DatabaseReplaced):
+        batch.fatal = error
+        return _Broken(_unknown(error, f"committed, but {error}"))
+    code = primary_code(error)
+    if code == sqlite3.SQLITE_CONSTRAINT or code == sqlite3.SQLITE_BUSY:  # a foreign key; an open statement
+        session.rollback()
+        return _Refused(reached, annotate(error, None))
+    settled = session.settle_failed_commit()
+    # A full disk refused a write, and the frame that makes a commit valid is written last: it is not there.
+    if settled or code == sqlite3.SQLITE_FULL:
+        return _Broken(_stop_if_corrupt(batch, error))
+    batch.fatal = WriterCrashed(f"COMMIT failed ({error}) and its outcome could not be settled; reopen the database")
+    return _Broken(_unknown(error, f"COMMIT failed: {error}; it may or may not be there after a restart"))
+
+
+def _unknown(cause: BaseException, message: str) -> CommitOutcomeUnknown:
+    unknown = CommitOutcomeUnknown(message)
+    unknown.__cause__ = cause
+    return unknown
+
+
+def _is_corruption(error: BaseException) -> bool:
+    # CORRUPT_VTAB is what FTS5's integrity-check answers: the index disagrees with the table, not the file.
+    return primary_code(error) in _CORRUPT and error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT_VTAB  # type: ignore[attr-defined]
+
+
+def _stop_if_corrupt(batch: Batch, error: BaseException) -> BaseException:
+    if _is_corruption(error):
+        batch.fatal = WriterCrashed(f"the writer has stopped: {error}; restore the file from a backup")
+        batch.fatal.__cause__ = error
+    return error

@@ -1,0 +1,267 @@
+"""One SQLite connection and the thread that owns it; the only importer of aiosqlite.
+
+aiosqlite opens the connection in a thread of its own and runs functions there in turn. It has no public call for
+that, and its own way back to the loop hangs when the loop is gone: so ONE function of ours is given to its queue
+for the connection's whole life, with an inbox of ours inside. Then none of aiosqlite is on the hot path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, NoReturn, TypeVar, cast
+
+import aiosqlite
+import anyio
+
+from ..errors import AiomemdbError, DatabaseClosed, LockTimeout, WriterCrashed
+from .guard import GuardedConnection, primary_code
+from .job import Failure, settle_one
+
+__all__ = ["BUSY_SLICE", "Connection", "end_connections", "retry_while_busy"]
+
+log = logging.getLogger("aiomemdb")
+
+T = TypeVar("T")
+
+# Waits for locks are cut in slices: sqlite3_interrupt does not break a busy wait, and close() must be able to.
+BUSY_SLICE = 0.1
+
+# How often an idle thread looks whether its event loop was closed under it, in seconds.
+_LOOK_FOR_CLOSED_LOOP = 0.5
+
+
+class Connection:
+    """A connection whose every call runs on its own thread.
+
+    Attributes:
+        raw: for the connection's thread alone.
+        working_on: what the thread works on now; ``interrupt`` stops that and nothing else.
+        on_lost: called on the loop's thread when the thread died of an error, and on the connection's thread when
+            the loop was closed under it (then with ``None``).
+    """
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.name = name
+        self.loop = loop
+        self.raw = cast(GuardedConnection, None)
+        self.working_on: object = None
+        self.on_lost: Callable[[BaseException | None], None] = lambda error: None
+        self.stopped: asyncio.Future[None] = loop.create_future()
+        self.stopping = False
+        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._submitted: set[asyncio.Future[Any]] = set()
+        self._lost: BaseException | None = None
+        self._switching = threading.Lock()
+        self._interrupted = False
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.name} {'open' if self.thread.is_alive() else 'stopped'}>"
+
+    async def open(self, uri: str, configure: Callable[[GuardedConnection], None]) -> None:
+        """Opens the connection and runs ``configure`` on it, both in its thread.
+
+        A cancelled caller leaves nothing: the opening goes on to its end and is closed again.
+        """
+        opening = asyncio.ensure_future(self._open(uri))
+        try:
+            await asyncio.shield(opening)
+            await self.run(configure)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([opening])
+                if not opening.cancelled() and opening.exception() is None:
+                    self.stop()
+                    await asyncio.wait([self.stopped])
+                self.join(1.0)
+            raise
+
+    async def _open(self, uri: str) -> None:
+        connection = aiosqlite.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_SLICE,
+            factory=GuardedConnection,
+            cached_statements=256,
+        )
+        # Until 0.21 the connection is a thread, since 0.22 it has one. Not a daemon, it would keep an interpreter
+        # that exits without close from ever ending.
+        self.thread: threading.Thread = getattr(connection, "_thread", connection)  # type: ignore[arg-type]
+        self.thread.daemon = True
+        self.thread.name = self.name
+        await connection
+        self.raw = cast(GuardedConnection, connection._conn)
+        self._driver = connection
+        connection._tx.put_nowait((cast(Any, _EndOfThread()), self._serve))
+
+    def _serve(self) -> None:
+        """The thread's one function: runs what comes in, until it is told to stop or its loop is closed."""
+        error: BaseException | None = None
+        try:
+            while True:
+                try:
+                    call = self._inbox.get(timeout=_LOOK_FOR_CLOSED_LOOP)
+                except Empty:
+                    if self.loop.is_closed():
+                        break
+                    continue
+                if call is None:
+                    break
+                call()
+                del call  # keep nothing alive while waiting
+        except BaseException as caught:
+            error = caught
+            log.error("%s died of %r", self.name, caught)
+        finally:
+            self._close_raw()
+            if error is not None:
+                self.deliver(self._fail_submitted, error)
+                self.deliver(self.on_lost, error)
+            if not self.deliver(settle_one, self.stopped, None):
+                self._fail_submitted(None)
+                self.on_lost(None)
+
+    def _close_raw(self) -> None:
+        self._driver._connection = None  # aiosqlite: it is closed, nothing to warn about
+        self._driver._running = False
+        self.raw.guard.armed = False
+        try:
+            if self.raw.in_transaction:
+                self.raw.rollback()
+            self.raw.close()
+        except sqlite3.Error as error:
+            log.warning("%s: closing failed: %s", self.name, error)
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Has ``call`` run on the thread, after what was posted before. It must raise nothing."""
+        self._inbox.put(call)
+
+    def deliver(self, callback: Callable[..., object], *args: Any) -> bool:
+        """From the connection's thread: has ``callback`` run on the loop; False where the loop is closed."""
+        try:
+            self.loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            return False
+        return True
+
+    def submit(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Runs ``function(raw, *args)`` on the thread; ``interrupt(future)`` stops it.
+
+        Cancelling the future does not: what has started runs to its end, and its result is dropped.
+        """
+        future: asyncio.Future[T] = self.loop.create_future()
+        if self.stopping:
+            settle_one(future, Failure(DatabaseClosed("the database is closing or closed")))
+            return future
+        if self._lost is not None:
+            settle_one(future, Failure(_lost_error(self.name, self._lost)))
+            return future
+        self._submitted.add(future)
+        future.add_done_callback(self._submitted.discard)
+
+        def call() -> None:
+            self.switch(future)
+            outcome: Any
+            try:
+                outcome = function(self.raw, *args)
+            except BaseException as error:
+                outcome = Failure(error)
+            self.switch(None)
+            if not self.deliver(settle_one, future, outcome):
+                settle_one(future, outcome)
+
+        self.post(call)
+        return future
+
+    def _fail_submitted(self, error: BaseException | None) -> None:
+        self._lost = error or RuntimeError("the event loop was closed")
+        for future in list(self._submitted):
+            settle_one(future, Failure(_lost_error(self.name, self._lost)))
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """``submit`` and wait; off the hot path."""
+        return await self.submit(function, *args)
+
+    def switch(self, work: object) -> None:
+        """On the thread: from here on it works on ``work``.
+
+        An interrupt that comes late would stop the connection's next query. So the lock makes "is it still that
+        work?" and the interrupt one step, and what an interrupt has left behind is washed out here.
+        """
+        with self._switching:
+            self.working_on = work
+            interrupted, self._interrupted = self._interrupted, False
+        if interrupted:
+            try:
+                self.raw.execute("SELECT 1").fetchall()
+            except sqlite3.OperationalError:
+                self.raw.execute("SELECT 1").fetchall()
+
+    def interrupt(self, work: object) -> bool:
+        """On the loop: stops the running statement if the thread still works on ``work``; tells whether it did."""
+        with self._switching:
+            if self.working_on is not work or not self.thread.is_alive():
+                return False
+            self._interrupted = True
+            sqlite3.Connection.interrupt(self.raw)  # the guarded one refuses it while a job runs
+            return True
+
+    def stop(self) -> None:
+        """Ends the thread after what was posted before; ``stopped`` then resolves. From any thread."""
+        self.stopping = True
+        self._inbox.put(None)
+
+    def join(self, timeout: float) -> bool:
+        self.thread.join(timeout)
+        return not self.thread.is_alive()
+
+
+async def end_connections(connections: list[Connection], timeout: float = 5.0) -> None:
+    """Stops them and waits until their threads have ended, up to ``timeout`` seconds: one may hang in a call."""
+    for connection in connections:
+        connection.stop()
+    if connections:
+        await asyncio.wait([connection.stopped for connection in connections], timeout=max(0.05, timeout))
+    for connection in connections:
+        if connection.stopped.done():
+            connection.join(0.5)
+
+
+def _lost_error(name: str, cause: BaseException) -> AiomemdbError:
+    error = WriterCrashed(f"the thread {name} is gone: {cause!r}; close and reopen the database", applied=None)
+    error.__cause__ = cause
+    return error
+
+
+class _EndOfThread:
+    """Stands where aiosqlite expects a future, and ends its thread when our function has returned.
+
+    aiosqlite would now tell the loop, which raises where the loop is closed, and print that error. SystemExit
+    ends a thread silently.
+    """
+
+    def get_loop(self) -> NoReturn:
+        raise SystemExit
+
+
+def retry_while_busy(call: Callable[[], T], lock_timeout: float, path: object) -> T:
+    """Runs ``call`` again while another program holds a lock that it needs.
+
+    Raises:
+        LockTimeout: for longer than ``lock_timeout``.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            return call()
+        except sqlite3.OperationalError as error:
+            if primary_code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() - began >= lock_timeout:
+                raise LockTimeout(f"another program has kept {path} locked for {lock_timeout} s") from error

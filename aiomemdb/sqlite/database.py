@@ -1,0 +1,436 @@
+"""SQLiteDatabase: composes the rooms of this package and does no work of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+import anyio
+
+from ..config import Config, checked_timeout
+from ..database import Database, Params
+from ..errors import AiomemdbError, DatabaseClosed, ForkedError, WrongLoop
+from ..values import Statistics
+from .connection import Connection, end_connections
+from .files import FileIdentity, file_uri, prepare_file
+from .job import Operation
+from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, copy_database
+from .opening import configure_reader, configure_writer
+from .queries import FUNCTION_READ, Fetch
+from .readers import Readers
+from .session import FLUSH, WRITE, Session
+from .stream import RowStream
+from .transaction import SQLiteSnapshot, SQLiteTransaction, begin_snapshot, open_snapshot, open_transaction
+from .verbs import ReadVerbs, WriteVerbs, checked_function, checked_params
+from .writer import Writer
+
+__all__ = ["SQLiteDatabase"]
+
+_opened: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
+
+
+class _NoWriter:
+    """Stands for the writer where there is none, so that the hot path asks nothing more: every call looks closer."""
+
+    open_thread = None
+    stopped = None
+
+
+class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
+    """One SQLite file; see ``aiomemdb.database.Database`` for the verbs. Made by ``aiomemdb.connect``."""
+
+    def __init__(self, path: Path | None, config: Config) -> None:
+        self._target = path
+        self._config = config
+        self._writer: Writer | _NoWriter = _NoWriter()
+        self._readers: Readers | None = None
+        self._read_thread: int | None = None  # as Writer.open_thread, for reads
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._path: Path | None = None
+        self._checkpointer: Checkpointer | None = None
+        self._folder: str | None = None
+        self._opening = False
+        self._forked = False
+        self._closing: asyncio.Task[None] | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    def __repr__(self) -> str:
+        if self._forked:
+            state = "of the parent process"
+        elif self._closing is not None:
+            state = "closed" if self._closing.done() else "closing"
+        elif self._readers is None:
+            state = "not open"
+        else:
+            state = f"{self._writer!r} {self._readers!r}"
+        return f"<aiomemdb {str(self._target) if self._target else ':memory:'} {state}>"
+
+    # Open and close
+
+    def __await__(self) -> Generator[Any, None, SQLiteDatabase]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> SQLiteDatabase:
+        return await self._open()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.close()
+
+    async def _open(self) -> SQLiteDatabase:
+        if self._forked:
+            raise self._look()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise WrongLoop(
+                "aiomemdb runs on asyncio (uvloop included); there is no asyncio loop here. In anyio programs use the "
+                'asyncio backend: anyio.run(main, backend="asyncio"); trio is not supported'
+            ) from None
+        if self._opening:
+            raise AiomemdbError("this database was opened before; make a new one with aiomemdb.connect(...)")
+        self._opening = True
+        self._loop = loop
+        config = self._config
+        connections: list[Connection] = []
+        try:
+            if self._target is None:
+                self._folder = tempfile.mkdtemp(prefix="aiomemdb-")
+                self._target = Path(self._folder) / "memory.db"
+            path = self._path = prepare_file(self._target, read_only=config.read_only)
+            names = [f"aiomemdb:{config.label}:reader-{n}" for n in range(1, config.reader_count + 1)]
+            session: Session | None = None
+            writing: Connection | None = None
+            if not config.read_only:
+                writing = Connection(f"aiomemdb:{config.label}:writer", loop)
+                await writing.open(file_uri(path, read_only=False), partial(configure_writer, config=config, path=path))
+                connections.append(writing)
+                session = await writing.run(
+                    lambda raw: Session(
+                        raw,
+                        FileIdentity(path),
+                        full=config.durability == "full",
+                        lock_timeout=config.lock_timeout,
+                        max_value_bytes=config.max_value_bytes,
+                    )
+                )
+            readers: list[Connection] = []
+            for name in names:
+                reader = Connection(name, loop)
+                await reader.open(file_uri(path, read_only=True), partial(configure_reader, config=config, path=path))
+                connections.append(reader)
+                readers.append(reader)
+            if writing is not None and session is not None:
+                self._checkpointer = await writing.run(lambda _: Checkpointer(session))
+                self._writer = Writer(writing, session, config)
+                self._writer.after_batch = self._checkpointer.after_batch
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await end_connections(connections)
+            _remove(self._folder)
+            raise
+        self._readers = Readers(readers, config, path)
+        self._read_thread = get_ident()
+        # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
+        self._finalizer = weakref.finalize(self, _abandon, connections, str(path), self._folder)
+        _opened.add(self)
+        return self
+
+    async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:
+        checked_timeout(timeout)
+        if self._readers is None:  # never opened: nothing to close, and nothing to open afterwards
+            self._opening = True
+            return
+        if self._forked or asyncio.get_running_loop() is not self._loop:
+            raise self._look()
+        if self._closing is None:
+            if isinstance(self._writer, Writer):
+                self._writer.check()
+            self._closing = asyncio.get_running_loop().create_task(
+                self._close(timeout, drain), name=f"aiomemdb:{self._config.label}:close"
+            )
+        # Whoever waits may be cancelled; the closing goes on.
+        await asyncio.shield(self._closing)
+
+    async def _close(self, timeout: float, drain: bool) -> None:
+        assert self._readers is not None and self._loop is not None
+        self._read_thread = None
+        deadline = self._loop.time() + timeout
+        try:
+            if isinstance(self._writer, Writer):
+                await self._writer.close(deadline, drain=drain)
+            await self._readers.close(deadline, drain=drain)
+            if isinstance(self._writer, Writer):
+                # The last one: only a connection that may write can empty the log and remove it.
+                await end_connections([self._writer.connection], deadline - self._loop.time())
+        finally:
+            if self._finalizer is not None:
+                self._finalizer.detach()
+            _remove(self._folder)
+
+    # Who may call
+
+    def _look(self) -> Exception:
+        """Why a call may not go on, where the one comparison of the hot path has failed."""
+        if self._forked:
+            return ForkedError(
+                "this database was opened in the parent process; open it anew in the child, or start processes "
+                'by "spawn" or "forkserver"'
+            )
+        if self._readers is None:
+            return DatabaseClosed("not open yet: use `async with aiomemdb.connect(...) as db`, or `await` it")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is not self._loop:
+            return WrongLoop(
+                "this database belongs to another event loop or thread; from a thread use "
+                "asyncio.run_coroutine_threadsafe(db.write(...), loop).result()"
+            )
+        return DatabaseClosed("the database is closing or closed")
+
+    def _check(self) -> None:
+        """For every verb that is not on the hot path."""
+        if self._forked or self._readers is None or self._closing is not None:
+            raise self._look()
+        if get_ident() != self._read_thread or not self._readers.loop_is_running():
+            raise self._look()
+
+    def _writing(self) -> Writer:
+        self._check()
+        if isinstance(self._writer, Writer):
+            return self._writer
+        raise _read_only()
+
+    # Writes
+
+    async def write(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> int | None:
+        writer = self._writer
+        # The hot path: everything that can be wrong has voided open_thread. get_running_loop() costs 140 ns on
+        # 3.11 (it asks for the process id); a thread runs one loop at a time, so these two (35 ns) say the same.
+        if get_ident() != writer.open_thread or durable or timeout is not None or not writer.loop_is_running():
+            return await super().write(sql, params, durable=durable, timeout=timeout)
+        if params.__class__ is not tuple:
+            params = checked_params(params)
+        future = writer.create_future()
+        writer.enqueue((future, WRITE, sql, params))
+        if writer.idle:
+            writer.wake()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            writer.caller_left()
+            raise
+
+    async def _write(
+        self, operation: Operation, subject: Any, arguments: Any, durable: bool, timeout: float | None
+    ) -> Any:
+        writer = self._writing()
+        try:
+            return await writer.put(operation, subject, arguments, durable=durable, timeout=timeout)
+        except asyncio.CancelledError:
+            writer.caller_left()
+            raise
+
+    def submit(self, sql: str, params: Params = ()) -> asyncio.Future[int | None]:
+        writer = self._writing()
+        params = checked_params(params)
+        writer.check_room()
+        future = writer.put(WRITE, sql, params)
+        writer.unusual = True  # its holder may cancel it, and nobody would tell
+        return future
+
+    async def flush(self, *, timeout: float | None = None) -> None:
+        await self._write(FLUSH, None, None, True, checked_timeout(timeout))
+
+    def transaction(
+        self, *, durable: bool = False, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[SQLiteTransaction]:
+        return open_transaction(self._writing, durable=durable, timeout=checked_timeout(timeout))
+
+    # Reads
+
+    async def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
+        readers = self._readers
+        if readers is None or get_ident() != self._read_thread or not readers.loop_is_running():
+            raise self._look()
+        if arguments.__class__ is not tuple:
+            arguments = checked_params(arguments)
+        if timeout is not None:
+            checked_timeout(timeout)
+        return await readers.read(fetch, subject, arguments, timeout)
+
+    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
+        return await self._read(FUNCTION_READ, checked_function(fn, "read_fn"), args, timeout)
+
+    def read_stream(
+        self, sql: str, params: Params = (), *, chunk: int = 256, timeout: float | None = None
+    ) -> RowStream:
+        self._check()
+        if not isinstance(chunk, int) or chunk < 1:
+            raise ValueError(f"chunk={chunk!r}: a whole number of rows, at least 1")
+        assert self._readers is not None
+        return RowStream(
+            self._readers,
+            sql,
+            checked_params(params),
+            chunk=chunk,
+            timeout=checked_timeout(timeout),
+            lock_timeout=self._config.lock_timeout,
+        )
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self, *, timeout: float | None = None) -> AsyncIterator[SQLiteSnapshot]:
+        self._check()
+        assert self._readers is not None
+        async with open_snapshot(
+            self._readers, timeout=checked_timeout(timeout), lock_timeout=self._config.lock_timeout
+        ) as snapshot:
+            yield snapshot
+
+    # Maintenance
+
+    async def checkpoint(self) -> bool:
+        complete: bool = await self._write(CHECKPOINT, None, (self._checkpointer,), False, None)
+        return complete
+
+    async def optimize(self) -> None:
+        await self._write(OPTIMIZE, None, (), False, None)
+
+    async def vacuum(self) -> None:
+        await self._write(VACUUM, None, (), False, None)
+
+    async def backup(
+        self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
+    ) -> None:
+        self._check()
+        assert self._loop is not None and self._path is not None
+        target = Path(os.path.abspath(path))
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"the folder {target.parent} does not exist; create it first")
+        if os.path.lexists(target):
+            raise FileExistsError(f"{target} exists already; back up to a new name")
+        reader = Connection(f"aiomemdb:{self._config.label}:backup", self._loop)
+        await reader.open(
+            file_uri(self._path, read_only=True), partial(configure_reader, config=self._config, path=self._path)
+        )
+        cancelled = threading.Event()
+
+        def report(done: int, total: int) -> None:
+            if progress is not None:
+                reader.deliver(progress, done, total)
+
+        def copy(raw: Any) -> None:
+            begin_snapshot(raw)
+            copy_database(raw, target, report, cancelled)
+
+        copying = reader.submit(copy)
+        try:
+            await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([copying])
+                await end_connections([reader])
+                with contextlib.suppress(Cancelled, Exception):
+                    copying.exception()
+
+    def statistics(self) -> Statistics:
+        if self._readers is None:
+            raise self._look()
+        writer, readers, checkpointer = self._writer, self._readers, self._checkpointer
+        written = writer if isinstance(writer, Writer) else None
+        batches = written.batches if written else 0
+        return Statistics(
+            pending=len(written.queue) if written else 0,
+            running=written.running if written else 0,
+            transaction_holder=written.transaction_holder if written else None,
+            readers=len(readers.connections),
+            readers_busy=readers.busy,
+            reads_pending=readers.pending,
+            wal_bytes=written.session.identity.wal_bytes if written else 0,
+            writes=written.writes if written else 0,
+            write_errors=written.write_errors if written else 0,
+            batches=batches,
+            largest_batch=written.largest_batch if written else 0,
+            mean_batch=(written.writes + written.write_errors) / batches if written and batches else 0.0,
+            batch_splits=written.batch_splits if written else 0,
+            queue_wait=written.queue_wait if written else 0.0,
+            queue_wait_max=written.queue_wait_max if written else 0.0,
+            reads=readers.reads,
+            reader_wait_max=readers.reader_wait_max,
+            checkpoints=checkpointer.checkpoints if checkpointer else 0,
+            checkpoint_failures=checkpointer.failures if checkpointer else 0,
+            checkpoint_error=checkpointer.error if checkpointer else None,
+        )
+
+    # Forks
+
+    def _in_child(self) -> None:
+        """In a forked child: nothing may touch the connections again, not even the collector."""
+        self._forked = True
+        self._read_thread = None
+        self._writer.open_thread = None
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if self._readers is not None:
+            connections = list(self._readers.connections)
+            if isinstance(self._writer, Writer):
+                connections.append(self._writer.connection)
+            for connection in connections:
+                # Closing it would roll back, or commit, the parent's transaction in the memory that both share.
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection.raw))
+
+
+def _read_only() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    error.sqlite_errorname = "SQLITE_READONLY"
+    error.add_note("it was opened with connect(read_only=True)")
+    return error
+
+
+def _abandon(connections: list[Connection], path: str, folder: str | None) -> None:
+    """The handle was collected, or the interpreter exits, without close. No acknowledged write can be lost: they
+    are committed. The threads end by themselves."""
+    warnings.warn(
+        f"{path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
+        ResourceWarning,
+        stacklevel=2,
+    )
+    for connection in connections:
+        connection.stop()
+    _remove(folder)
+
+
+def _remove(folder: str | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _after_fork_in_child() -> None:
+    for database in list(_opened):
+        database._in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

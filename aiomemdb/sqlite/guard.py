@@ -1,0 +1,210 @@
+"""What SQL may do on our connections: the wall around jobs and queries.
+
+``mode=ro`` and ``query_only`` are not enough: SQL may switch query_only off, ATTACH and write new files, or
+VACUUM INTO a copy. An authorizer sees all of these when a statement is compiled. It is installed once and
+switched by a flag of ours: installing or removing one expires every prepared statement (3.5 us each).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from ..errors import ForbiddenStatement
+
+__all__ = ["Guard", "GuardedConnection", "primary_code"]
+
+# Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
+_INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = 18, 19, 22, 23, 24, 25, 31, 32
+_SCHEMA = frozenset([*range(1, 9), *range(10, 18), 26, 29, 30])  # CREATE, DROP and ALTER of anything
+
+# PRAGMAs that read, or that are part of the transaction (user_version and application_id are in page 1).
+# FTS, ALTER, ANALYZE and the like compile some of them behind the user's statement.
+_PRAGMAS = frozenset(
+    "application_id collation_list compile_options data_version database_list encoding foreign_key_check "
+    "foreign_key_list freelist_count function_list index_info index_list index_xinfo integrity_check "
+    "max_page_count module_list page_count page_size pragma_list quick_check schema_version table_info "
+    "table_list table_xinfo user_version".split()
+)
+_READ_ONLY_PRAGMAS = frozenset(["encoding", "max_page_count", "page_size", "schema_version"])
+
+_ADVICE = {
+    _TRANSACTION: "a job is a transaction already; use db.transaction() or db.write_fn() for several steps",
+    _SAVEPOINT: "use tx.transaction(), which nests as a savepoint",
+    _ATTACH: "open the other file with its own aiomemdb.connect(); to copy, db.backup(); to compact, db.vacuum()",
+    _DETACH: "nothing is ever attached here",
+    _PRAGMA: "set it with aiomemdb.connect(..., pragmas={...}), or use db.checkpoint() and db.optimize()",
+    _FUNCTION: "load extensions in connect(prepare=...)",
+}
+_NAMES = {_TRANSACTION: "", _SAVEPOINT: "SAVEPOINT ", _ATTACH: "ATTACH ", _DETACH: "DETACH ", _PRAGMA: "PRAGMA "}
+
+
+def primary_code(error: BaseException) -> int:
+    """The primary result code of an error of sqlite3, 0 for any other."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return 0 if code is None else code & 0xFF
+
+
+class Guard:
+    """The switch, and what the authorizer saw while it was armed.
+
+    Attributes:
+        armed: whether what is compiled now comes from a user.
+        denied: what was refused since ``clear``, or None.
+        compiled: the (action, table, schema) of each top-level INSERT, UPDATE or change of schema that was compiled
+            since ``clear``; filled only where ``learning``.
+    """
+
+    __slots__ = ("armed", "compiled", "denied", "learning", "savepoint")
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.denied: str | None = None
+        self.learning = False
+        self.compiled: list[tuple[int, str | None, str | None]] = []
+        # Python's cache of statements skips the authorizer: what the library itself compiled would pass when a
+        # user sends the same text. So our texts hold a word that nobody can guess.
+        self.savepoint = f"aiomemdb_{secrets.token_hex(8)}"
+
+    def authorize(
+        self, action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
+    ) -> int:
+        if not self.armed:
+            return sqlite3.SQLITE_OK
+        if action in (_TRANSACTION, _ATTACH, _DETACH):
+            return self._deny(action, first)
+        if action == _SAVEPOINT:
+            return sqlite3.SQLITE_OK if second == self.savepoint else self._deny(action, second)
+        if action == _PRAGMA:
+            name = (first or "").lower()
+            if name not in _PRAGMAS or (second is not None and name in _READ_ONLY_PRAGMAS):
+                return self._deny(action, first)
+        elif action == _FUNCTION:
+            if second == "load_extension":
+                return self._deny(action, "load_extension()")
+        elif self.learning and trigger is None and (action in (_INSERT, _UPDATE) or action in _SCHEMA):
+            self.compiled.append((action, first, schema))
+        elif self.learning and not self.compiled:
+            self.compiled.append((action, None, None))
+        return sqlite3.SQLITE_OK
+
+    def _deny(self, action: int, what: str | None) -> int:
+        if self.denied is None:
+            self.denied = f"{_NAMES.get(action, '')}{what} is not allowed inside a job: {_ADVICE[action]}"
+        return sqlite3.SQLITE_DENY
+
+    def clear(self) -> None:
+        self.denied = None
+        self.compiled.clear()
+
+    def explain(self, error: BaseException) -> BaseException:
+        """The error to hand to the caller: ForbiddenStatement where the authorizer refused."""
+        if isinstance(error, ForbiddenStatement):
+            return error
+        if self.denied is not None:
+            forbidden = ForbiddenStatement(self.denied)
+            forbidden.__cause__ = error
+            return forbidden
+        # VACUUM inside a transaction never reaches the authorizer: SQLite refuses it first, by this text alone.
+        if isinstance(error, sqlite3.OperationalError) and "VACUUM from within a transaction" in str(error):
+            forbidden = ForbiddenStatement("VACUUM is not allowed inside a job: use db.vacuum()")
+            forbidden.__cause__ = error
+            return forbidden
+        return error
+
+    def inserts_rowid(self) -> tuple[str, str] | None | bool:
+        """What the statement just compiled inserts at its top level.
+
+        Returns: False: nothing; (schema, table): that one table alone, and nothing is updated; None: can't be told.
+        """
+        actions = {action for action, _, _ in self.compiled}
+        if not self.compiled:
+            return None
+        if _INSERT not in actions or actions & _SCHEMA:
+            return False
+        tables = {(schema, table) for action, table, schema in self.compiled if action == _INSERT}
+        if _UPDATE in actions or len(tables) != 1:
+            return None
+        [(schema, table)] = tables
+        return None if schema is None or table is None else (schema, table)
+
+
+class GuardedConnection(sqlite3.Connection):
+    """The connection that ``write_fn``, ``read_fn`` and ``prepare`` functions get.
+
+    While a job runs it refuses what would end the job's transaction or replace its guards. A subclass and not a
+    proxy: it costs nothing on ``execute``, and a proxy leaks by ``cursor.connection``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.guard = Guard()
+
+    def _refuse(self, what: str, instead: str) -> None:
+        if self.guard.armed:
+            message = f"{what} is not allowed inside a job: {instead}"
+            if self.guard.denied is None:
+                self.guard.denied = message
+            raise ForbiddenStatement(message)
+
+    def commit(self) -> None:
+        self._refuse("commit()", "the job is committed when it returns")
+        super().commit()
+
+    def rollback(self) -> None:
+        self._refuse("rollback()", "raise an error: the job is rolled back whole")
+        super().rollback()
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        self._refuse("executescript()", "it commits first; use db.write_script(), or execute() one by one")
+        return super().executescript(sql_script)
+
+    def __enter__(self) -> GuardedConnection:
+        self._refuse("'with connection'", "it commits; the job is committed when it returns")
+        super().__enter__()
+        return self
+
+    def backup(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse("backup()", "it would never end inside a transaction; use db.backup()")
+        super().backup(*args, **kwargs)
+
+    def close(self) -> None:
+        self._refuse("close()", "use await db.close()")
+        super().close()
+
+    def interrupt(self) -> None:
+        self._refuse("interrupt()", "use timeout=")
+        super().interrupt()
+
+    def set_authorizer(self, authorizer_callback: Any) -> None:
+        self._refuse("set_authorizer()", "aiomemdb's own keeps the job's transaction whole")
+        super().set_authorizer(authorizer_callback)
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        self._refuse("setlimit()", "use connect(max_value_bytes=...)")
+        return super().setlimit(category, limit)
+
+    def enable_load_extension(self, enable: bool, /) -> None:
+        self._refuse("enable_load_extension()", "load extensions in connect(prepare=...)")
+        super().enable_load_extension(enable)
+
+    def load_extension(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse("load_extension()", "load extensions in connect(prepare=...)")
+        super().load_extension(*args, **kwargs)
+
+    def deserialize(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ForbiddenStatement("deserialize() would replace the database behind the library")
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[Guard]:
+        """Runs a user's SQL or function in its block: the guard is armed and its memory clear."""
+        guard = self.guard
+        guard.clear()
+        guard.armed = True
+        try:
+            yield guard
+        finally:
+            guard.armed = False

@@ -1,0 +1,137 @@
+"""A write job, and how it settles. Knows no SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+__all__ = ["Failure", "JobFuture", "Maintenance", "Operation", "WriteJob", "annotate", "copy_error", "fail", "settle", "settle_one"]
+
+
+class Operation:
+    """What a job does; compared by identity.
+
+    Attributes:
+        name: the verb, for logs and ``repr``.
+        single: it is one statement, which SQLite itself undoes whole; any other runs inside a savepoint.
+        alone: it is never batched: a lease, maintenance, ``once=True``.
+    """
+
+    __slots__ = ("alone", "name", "run", "single")
+
+    def __init__(
+        self, name: str, run: Callable[..., Any], *, single: bool = False, alone: bool = False
+    ) -> None:
+        self.name = name
+        self.run = run
+        self.single = single
+        self.alone = alone
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name}>"
+
+
+#: A job is (future, operation, subject, arguments): the subject is the SQL or the function.
+#: A plain tuple: it takes 0.03 us to make, an instance with slots 0.25 us, of 2 us for a whole write.
+WriteJob: TypeAlias = "tuple[asyncio.Future[Any], Operation, Any, Any]"
+
+
+class JobFuture(asyncio.Future[Any]):
+    """The future of a job that is not an ordinary one: durable, timed or run alone.
+
+    Attributes:
+        durable: its batch is forced to stable storage.
+        started: it was taken into a batch.
+    """
+
+    durable = False
+    started = False
+
+
+class Maintenance(Operation):
+    """An operation outside of any transaction; its ``run`` gets the session and the arguments."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, run: Callable[..., Any]) -> None:
+        super().__init__(name, run, alone=True)
+
+
+class Failure:
+    """The outcome of a job that failed; any other object is a result."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def copy_error(error: BaseException) -> BaseException:
+    """An error of its own for each caller: shared ones grow a traceback with each raise."""
+    try:
+        copy = type(error)(*error.args)
+    except Exception:  # an exception class of somebody else's, with a constructor of its own
+        return error
+    for name, value in vars(error).items():
+        # sqlite_errorcode and sqlite_errorname, __notes__, applied
+        setattr(copy, name, list(value) if isinstance(value, list) else value)
+    copy.__cause__ = error.__cause__
+    return copy
+
+
+def settle(jobs: Sequence[WriteJob], outcomes: Sequence[Any], *, failed: bool) -> None:
+    """Resolves each job's future by its outcome; a future that is done (its caller left) is passed over.
+
+    Where none failed, the loop runs in C: map and deque take a third off a settled job's time.
+    """
+    if not failed:
+        settling = map(asyncio.Future.set_result, [job[0] for job in jobs], outcomes)
+        while True:
+            try:
+                deque(settling, maxlen=0)
+                return
+            except asyncio.InvalidStateError:
+                continue  # that one was cancelled; map goes on behind it
+    for (future, *_), outcome in zip(jobs, outcomes, strict=True):
+        settle_one(future, outcome)
+
+
+def settle_one(future: asyncio.Future[Any], outcome: Any) -> None:
+    """Resolves one future, also where its loop is closed: then nobody is called, but whoever looks sees it."""
+    if future.done():
+        return
+    with contextlib.suppress(RuntimeError):  # "Event loop is closed", raised after the state was set
+        if isinstance(outcome, Failure):
+            future.set_exception(_raisable(outcome.error))
+        else:
+            future.set_result(outcome)
+
+
+def fail(jobs: Iterable[WriteJob], make_error: Callable[[], BaseException]) -> None:
+    """Resolves each job's future with an error of its own."""
+    for future, *_ in jobs:
+        settle_one(future, Failure(make_error()))
+
+
+def _raisable(error: BaseException) -> BaseException:
+    if isinstance(error, StopIteration):  # asyncio refuses it: it would end the awaiting coroutine silently
+        raised = RuntimeError(f"the function raised {error!r}")
+        raised.__cause__ = error
+        return raised
+    return error
+
+
+def annotate(error: BaseException, subject: Any, *, max_value_bytes: int | None = None) -> BaseException:
+    """Adds a note that holds the SQL, never the parameters, and drops the frames that hold them."""
+    if isinstance(subject, str):
+        error.__traceback__ = None
+        text = subject if len(subject) <= 1000 else f"{subject[:1000]}… ({len(subject)} characters)"
+        error.add_note(f"SQL: {text}")
+    name = getattr(error, "sqlite_errorname", None)
+    if max_value_bytes is not None and (name == "SQLITE_TOOBIG" or isinstance(error, sqlite3.DataError)):
+        error.add_note(f"a value or row is larger than connect(max_value_bytes={max_value_bytes}) allows")
+    return error

@@ -1,0 +1,186 @@
+"""The writer, lent to one ``transaction()``: its steps run at once, one by one, and everybody else waits."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from ..errors import AiomemdbError
+from .batch import commit_alone
+from .connection import Connection
+from .guard import GuardedConnection, primary_code
+from .job import Failure, Operation, annotate, copy_error, settle_one
+from .session import Session, TransactionSpoilt
+
+__all__ = ["LEASE", "Lease", "held_leases"]
+
+#: The leases that the current task, or one that it descends from, holds: a task that ``wait_for`` or ``gather``
+#: made inside a transaction waits for it just as its parent does.
+held_leases: ContextVar[tuple[Lease, ...]] = ContextVar("aiomemdb_held_leases", default=())
+
+LEASE = Operation("transaction", lambda *_: None, alone=True)
+
+
+class Lease:
+    """Made by ``Writer``, which begins its transaction and waits until it is over.
+
+    Attributes:
+        holder: the name of the task that holds it.
+        over: the transaction has ended and the writer may go on.
+        error: why it ended early, or None.
+        steps: how many steps succeeded.
+        flush_after: a step asked to be durable: what is committed is then forced to stable storage.
+        fatal: why the writer must stop, or None.
+    """
+
+    def __init__(
+        self, connection: Connection, session: Session, *, durable: bool, on_over: Callable[[Lease], None]
+    ) -> None:
+        task = asyncio.current_task()
+        self.holder = task.get_name() if task is not None else "?"
+        self.over = False
+        self.error: AiomemdbError | None = None
+        self.steps = 0
+        self.durable = durable
+        self.flush_after = False
+        self.fatal: AiomemdbError | None = None
+        self._connection = connection
+        self._session = session
+        self._on_over = on_over
+        self._ending: asyncio.Future[None] | None = None
+        self._running: set[asyncio.Future[Any]] = set()
+        self._spoilt: BaseException | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def active(self) -> bool:
+        return self._ending is None and not self.over
+
+    def begin(self) -> asyncio.Future[None]:
+        return self._connection.submit(lambda raw: self._session.begin(durable=self.durable))
+
+    def expire_after(self, seconds: float, make_error: Callable[[], AiomemdbError]) -> None:
+        self._timer = self._connection.loop.call_later(seconds, lambda: self.expire(make_error()))
+
+    def step(self, function: Callable[[GuardedConnection], Any]) -> asyncio.Future[Any]:
+        """Runs ``function`` on the writer's thread, inside the transaction.
+
+        Raises: what ended the lease, at once, if it has ended.
+        """
+        self.check()
+        future = self._connection.submit(self._run, function)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise copy_error(self.error)
+        if not self.active:
+            raise sqlite3.ProgrammingError("this transaction has ended")
+
+    def interrupt(self, future: asyncio.Future[Any]) -> None:
+        self._connection.interrupt(future)
+
+    def end(self, *, commit: bool) -> asyncio.Future[None]:
+        """Posts COMMIT or ROLLBACK at once; whoever waits for the future may leave, it runs all the same."""
+        if self._ending is None:
+            self._ending = self._connection.submit(self._finish, commit)
+            self._ending.add_done_callback(self._finished)
+            if self._timer is not None:
+                self._timer.cancel()
+        # Each caller a future of its own: cancelling the wait must not cancel what tells the writer.
+        waiter: asyncio.Future[None] = self._connection.loop.create_future()
+
+        def tell(ending: asyncio.Future[None]) -> None:
+            error = ending.exception()
+            settle_one(waiter, None if error is None else Failure(error))
+
+        self._ending.add_done_callback(tell)
+        return waiter
+
+    def expire(self, error: AiomemdbError) -> None:
+        """Ends it from outside: what runs is interrupted, the transaction rolled back, its holder told."""
+        if not self.active:
+            return
+        self.error = error
+        running = list(self._running)
+        waiter = self.end(commit=False)
+        waiter.cancel()
+        for future in running:
+            self._connection.interrupt(future)
+            settle_one(future, Failure(copy_error(error)))
+
+    def lose(self, error: AiomemdbError) -> None:
+        """The thread is gone, and the transaction with it."""
+        self.error = self.error or error
+        self._finished(None)
+
+    # On the writer's thread
+
+    def _run(self, raw: GuardedConnection, function: Callable[[GuardedConnection], Any]) -> Any:
+        self._raise_if_spoilt()
+        try:
+            result = function(raw)
+        except TransactionSpoilt as spoilt:
+            self._spoil(spoilt.args[0])
+            raise spoilt.args[0] from None
+        except BaseException as error:
+            if not raw.in_transaction:
+                self._spoil(error)
+            raise
+        self.steps += 1
+        return result
+
+    def _spoil(self, error: BaseException) -> None:
+        self._spoilt = error
+        self._session.rollback()
+
+    def _raise_if_spoilt(self) -> None:
+        if self._spoilt is not None:
+            raise sqlite3.OperationalError(
+                f"the transaction is gone, nothing of it was applied: an earlier step lost it ({self._spoilt})"
+            ) from self._spoilt
+
+    def _finish(self, raw: GuardedConnection, commit: bool) -> None:
+        if not commit:
+            self._session.rollback()
+            return
+        self._raise_if_spoilt()
+        error, self.fatal = commit_alone(self._session)
+        if error is None and self.flush_after:
+            self._session.begin(durable=True)
+            error, self.fatal = commit_alone(self._session)
+        if error is not None:
+            raise error
+
+    # On the loop
+
+    def _finished(self, ending: asyncio.Future[None] | None) -> None:
+        if ending is not None and not ending.cancelled():
+            ending.exception()  # seen: it is told to whoever waits
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_over(self)
+
+
+def step_of(session: Session, operation: Operation, subject: Any, arguments: Any) -> Callable[[GuardedConnection], Any]:
+    """A write verb as a step: always inside a savepoint, so that an error undoes this step and no other."""
+
+    def step(raw: GuardedConnection) -> Any:
+        try:
+            return session.run_in_savepoint(operation, subject, arguments)
+        except TransactionSpoilt as spoilt:
+            annotate(spoilt.args[0], subject, max_value_bytes=session.max_value_bytes)
+            raise
+        except BaseException as error:
+            annotate(error, subject, max_value_bytes=session.max_value_bytes)
+            if primary_code(error) == sqlite3.SQLITE_INTERRUPT and not raw.in_transaction:
+                raise TransactionSpoilt(error) from None
+            raise
+
+    return step

@@ -1,0 +1,132 @@
+"""Checkpoints, backup, optimize and vacuum."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from .guard import GuardedConnection
+from .job import Maintenance
+from .session import Session
+
+__all__ = ["CHECKPOINT", "OPTIMIZE", "VACUUM", "Checkpointer", "copy_database"]
+
+log = logging.getLogger("aiomemdb")
+
+# SQLite's own default for a checkpoint, in pages. The library runs its own: the bug of SQLite 3.7.0 to 3.51.2 that
+# corrupts a file when one connection checkpoints while another commits (https://www.sqlite.org/wal.html) can't
+# strike where the writer's thread does both.
+_PAGES = 1000
+_TRUNCATE_ABOVE = 4
+
+
+class Checkpointer:
+    """Keeps the log in check, on the writer's thread, after a batch was answered.
+
+    The log is a file that is written again from its start after a complete checkpoint, so its size is that of its
+    longest life so far. Whenever it grows past ``_mark`` a PASSIVE checkpoint runs, which waits for nobody; when it
+    has outgrown four times the usual size, it is cut down, if that can be had without waiting for a reader.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._usual = _PAGES * session.connection.execute("PRAGMA page_size").fetchone()[0]
+        self._mark = self._usual
+        self.checkpoints = 0
+        self.failures = 0
+        self.error: str | None = None
+
+    def after_batch(self) -> None:
+        if self._session.identity.wal_bytes > self._mark:
+            self.run()
+
+    def run(self, *, truncate: bool = False) -> bool:
+        """Checkpoints; gives whether the whole log has reached the database file."""
+        size = self._session.identity.wal_bytes
+        complete = self._checkpoint("PASSIVE")
+        if complete and (truncate or size > _TRUNCATE_ABOVE * self._usual):
+            # TRUNCATE waits for readers and stops every writer meanwhile: only without waiting.
+            connection = self._session.connection
+            [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
+            connection.execute("PRAGMA busy_timeout=0")
+            truncated = self._checkpoint("TRUNCATE")
+            connection.execute(f"PRAGMA busy_timeout={timeout}")
+            if truncated:
+                size = self._session.identity.wal_bytes = 0
+        self._mark = max(size, self._usual) if complete else size + self._usual
+        return complete
+
+    def _checkpoint(self, mode: str) -> bool:
+        try:
+            busy, in_log, moved = self._session.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        except sqlite3.Error as error:
+            # Nobody called for it, so nobody would hear: commits go on, and the log grows until it can be done.
+            self.failures += 1
+            self.error = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
+            log.warning("checkpoint of %s failed: %s", self._session.identity.path, self.error)
+            return False
+        self.checkpoints += 1
+        return not busy and in_log == moved
+
+
+def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:
+    session.identity.check()
+    return checkpointer.run(truncate=True)
+
+
+CHECKPOINT = Maintenance("checkpoint", _checkpoint)
+OPTIMIZE = Maintenance("optimize", lambda session: session.connection.execute("PRAGMA optimize").fetchall() and None)
+VACUUM = Maintenance("vacuum", lambda session: session.connection.execute("VACUUM") and None)
+
+
+def copy_database(
+    source: GuardedConnection,
+    target: Path,
+    progress: Callable[[int, int], None],
+    cancelled: threading.Event,
+) -> None:
+    """Copies the snapshot that ``source`` (a reader of its own) sees to ``target``, whole or not at all.
+
+    Raises:
+        FileExistsError: there is a file at ``target``.
+        Cancelled: ``cancelled`` was set.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+    os.close(descriptor)
+    partial = Path(name)
+
+    def report(status: int, remaining: int, total: int) -> None:
+        progress(total - remaining, total)
+        if cancelled.is_set():
+            raise Cancelled
+
+    try:
+        copy = sqlite3.connect(partial, isolation_level=None)
+        try:
+            copy.execute("PRAGMA synchronous=FULL")
+            sqlite3.Connection.backup(source, copy, pages=256, progress=report, sleep=0)
+        finally:
+            copy.close()
+        os.link(partial, target)  # unlike rename, refuses to replace a file that came meanwhile
+        _sync_folder(target.parent)
+    except FileExistsError:
+        raise FileExistsError(f"{target} exists already; back up to a new name") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class Cancelled(Exception):
+    """The caller of a backup has left."""
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""How a new connection is set up, on its own thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from ..config import Config
+from ..errors import AiomemdbError
+from ..values import Row
+from .connection import retry_while_busy
+from .guard import GuardedConnection
+
+__all__ = ["configure_reader", "configure_writer"]
+
+# RETURNING needs 3.35, table_list, which tells WITHOUT ROWID tables, 3.37.
+_OLDEST_SQLITE = (3, 37, 0)
+
+# These shape a file when it is created, so they come before the first page is written.
+_AT_CREATION = ("page_size", "auto_vacuum", "encoding")
+
+
+def configure_writer(raw: GuardedConnection, *, config: Config, path: Path) -> None:
+    _check_version()
+    _check_is_database(raw, config, path)
+    for name in _AT_CREATION:
+        if name in config.pragmas:
+            raw.execute(f"PRAGMA {name}={_literal(config.pragmas[name])}")
+    # Asked before it is set: on a new file that many open at once, setting it can fail as busy.
+    [mode] = retry_while_busy(lambda: raw.execute("PRAGMA journal_mode").fetchone(), config.lock_timeout, path)
+    if mode != "wal":
+        [mode] = retry_while_busy(
+            lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone(), config.lock_timeout, path
+        )
+    if mode != "wal":
+        raise sqlite3.OperationalError(
+            f"{path} can't be switched to a write-ahead log (journal_mode={mode}): its file system has no shared "
+            "memory; use a local disk"
+        )
+    raw.execute(f"PRAGMA synchronous={'FULL' if config.durability == 'full' else 'NORMAL'}")
+    raw.execute("PRAGMA wal_autocheckpoint=0")  # see maintenance.Checkpointer
+    _configure(raw, config)
+    raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, config.max_value_bytes)
+    # The log exists from the first read on; its identity is noted next.
+    retry_while_busy(lambda: raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall(), config.lock_timeout, path)
+    _guard(raw)
+
+
+def configure_reader(raw: GuardedConnection, *, config: Config, path: Path) -> None:
+    _check_version()
+    _check_is_database(raw, config, path)
+    _configure(raw, config)
+    raw.execute("PRAGMA query_only=1")
+    _guard(raw)
+
+
+def _configure(raw: GuardedConnection, config: Config) -> None:
+    raw.execute("PRAGMA foreign_keys=ON")
+    for name, value in config.pragmas.items():
+        if name not in _AT_CREATION:
+            raw.execute(f"PRAGMA {name}={_literal(value)}").fetchall()
+    if config.prepare is not None:
+        config.prepare(raw)
+        if raw.isolation_level is not None or raw.in_transaction:
+            raise AiomemdbError("prepare must leave no transaction open, and isolation_level as it is")
+    raw.row_factory = Row
+    raw.text_factory = str
+
+
+def _guard(raw: GuardedConnection) -> None:
+    raw.set_authorizer(raw.guard.authorize)
+
+
+def _check_version() -> None:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise AiomemdbError(f"SQLite {sqlite3.sqlite_version} is too old; aiomemdb needs 3.37 or newer")
+
+
+def _check_is_database(raw: GuardedConnection, config: Config, path: Path) -> None:
+    try:
+        retry_while_busy(lambda: raw.execute("PRAGMA schema_version").fetchone(), config.lock_timeout, path)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+            error.add_note(f"{path} is some other file (or encrypted); it was left as it is")
+        raise
+
+
+def _literal(value: int | str) -> str:
+    return str(int(value)) if isinstance(value, int) else value

@@ -1,0 +1,102 @@
+"""A bounded pool, first come, first served. Knows no SQLite; tested with integers.
+
+All changes of its state are synchronous; only ``acquire`` awaits, and what it awaits is handed to it directly, so
+that nobody can overtake. The giver learns whether the waiter was still there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+__all__ = ["Pool"]
+
+T = TypeVar("T")
+
+
+class Pool(Generic[T]):
+    """Lends its items: for a moment (``take``/``give_back``), or as leases, of which at most ``max_leases`` are out.
+
+    What leases leave free is always there for ``take``, so that short work goes on whatever leases do.
+    """
+
+    def __init__(self, items: Iterable[T], *, max_leases: int) -> None:
+        self._idle: deque[T] = deque(items)
+        self._max_leases = max_leases
+        self._leases = 0
+        self._waiters: deque[asyncio.Future[T]] = deque()
+        self._closed: Callable[[], BaseException] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Pool idle={len(self._idle)} leases={self._leases}/{self._max_leases} waiting={self.waiting}>"
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a lease."""
+        return sum(not waiter.done() for waiter in self._waiters)
+
+    @property
+    def wants_item(self) -> bool:
+        """Whether a waiter could have a lease if an item came back."""
+        return self._leases < self._max_leases and self.waiting > 0
+
+    def take(self) -> T | None:
+        """An idle item for a moment, or None; the caller must ``give_back``."""
+        return self._idle.pop() if self._idle else None  # the latest one back: its caches are warm
+
+    def give_back(self, item: T) -> None:
+        self._idle.append(item)
+        self._serve()
+
+    @property
+    def may_lease(self) -> bool:
+        return self._leases < self._max_leases
+
+    async def acquire(self) -> T:
+        """Leases an item, in the order of arrival. A cancelled caller holds nothing.
+
+        Raises: what ``close`` was given.
+        """
+        if self._closed is not None:
+            raise self._closed()
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._serve()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            # Handed over in the same turn of the loop in which the caller was cancelled: pass it on.
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release(waiter.result())
+            raise
+
+    def release(self, item: T) -> None:
+        """Ends a lease."""
+        self._leases -= 1
+        self.give_back(item)
+
+    def discard_lease(self) -> None:
+        """Ends a lease whose item is lost."""
+        self._leases -= 1
+        self._serve()
+
+    def close(self, make_error: Callable[[], BaseException]) -> None:
+        """Fails those who wait, and all who come."""
+        self._closed = make_error
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(make_error())
+
+    def _serve(self) -> None:
+        while self._waiters and self._idle and self._leases < self._max_leases:
+            waiter = self._waiters.popleft()
+            if not waiter.done():  # else its caller has left
+                self._leases += 1
+                waiter.set_result(self._idle.popleft())

@@ -1,0 +1,64 @@
+"""How a query runs on a connection's thread. A Fetch gets the connection, the SQL or function, and its arguments."""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from ..values import Row
+from .guard import GuardedConnection
+
+__all__ = ["ALL", "FIRST", "FUNCTION_READ", "VALUE", "Fetch", "execute_query"]
+
+Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
+
+
+def execute_query(raw: GuardedConnection, sql: str, params: Any) -> sqlite3.Cursor:
+    if not isinstance(sql, str):
+        raise TypeError(f"sql must be a str, not {type(sql).__name__}")
+    cursor = raw.execute(sql, params)
+    if cursor.description is None:
+        raise sqlite3.ProgrammingError("a read verb takes one query: this SQL is empty or gives no rows")
+    return cursor
+
+
+def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
+    return execute_query(raw, sql, params).fetchall()
+
+
+def FIRST(raw: GuardedConnection, sql: str, params: Any) -> Row | None:
+    cursor = execute_query(raw, sql, params)
+    row: Row | None = cursor.fetchone()
+    cursor.close()  # an unfinished statement would keep its snapshot, and the log with it
+    return row
+
+
+def VALUE(raw: GuardedConnection, sql: str, params: Any) -> Any:
+    row = FIRST(raw, sql, params)
+    return None if row is None else row[0]
+
+
+def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """One snapshot throughout, whatever the function does."""
+    guard = raw.guard
+    guard.armed = False
+    raw.execute(f"BEGIN /* {guard.savepoint} */")
+    try:
+        guard.armed = True
+        result = function(raw, *arguments)
+    finally:
+        guard.armed = False
+        raw.isolation_level = None
+        raw.row_factory = Row
+        raw.text_factory = str
+        if raw.in_transaction:
+            raw.rollback()
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError(f"read_fn() takes a synchronous function; {function!r} returned an awaitable")
+    if isinstance(result, sqlite3.Cursor):
+        raise TypeError("a cursor can't leave its thread: fetch the rows inside the function")
+    return result

@@ -1,0 +1,376 @@
+"""The writer's connection, seen from its own thread: transactions, durability, and how each verb runs.
+
+Every function here is synchronous and runs on the writer's thread. What a batch does with it is in batch.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..errors import DatabaseClosed, DatabaseReplaced, ForbiddenStatement, LockTimeout
+from ..values import Row
+from .files import FileIdentity
+from .guard import GuardedConnection, primary_code
+from .job import Operation
+
+__all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "SCRIPT", "WRITE", "Session"]
+
+log = logging.getLogger("aiomemdb")
+
+# A function that keeps the writer for longer than this is logged with its name: everybody else waits for it.
+SLOW_FUNCTION = 0.25
+
+# Classes of statements, by what lastrowid means after them. See Session.write.
+_ROWID, _NO_ROWID, _ASK = object(), object(), object()
+_CLASSES_KEPT = 2000
+
+
+class Session:
+    """One writer's connection and what is known of it.
+
+    Attributes:
+        connection: the guarded connection; nobody else runs anything on it.
+        abandoned: set by ``close()`` from the loop: stop waiting for locks.
+        changes_at_begin: ``total_changes`` when the open transaction began.
+    """
+
+    def __init__(
+        self,
+        connection: GuardedConnection,
+        identity: FileIdentity,
+        *,
+        full: bool,
+        lock_timeout: float,
+        max_value_bytes: int,
+    ) -> None:
+        self.connection = connection
+        self.identity = identity
+        self.abandoned = False
+        self.changes_at_begin = 0
+        self.max_value_bytes = max_value_bytes
+        self._lock_timeout = lock_timeout
+        self._always_full = full
+        self._is_full = full
+        self._durable = full
+        guard = connection.guard
+        self._begin_sql = f"BEGIN IMMEDIATE /* {guard.savepoint} */"
+        self._savepoint_sql = f"SAVEPOINT {guard.savepoint}"
+        self._release_sql = f"RELEASE {guard.savepoint}"
+        self._rollback_to_sql = f"ROLLBACK TO {guard.savepoint}"
+        self.cursor = connection.cursor()
+        self.cursor.row_factory = Row
+        self._classes: dict[str, object] = {}
+        # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
+        # has, so that afterwards it tells whether a statement inserted.
+        self._sentinel = -secrets.randbits(62) - 1
+        self._sentinel_sql = f"INSERT OR REPLACE INTO temp.{guard.savepoint} VALUES ({self._sentinel})"
+        connection.execute(f"CREATE TEMP TABLE {guard.savepoint} (id INTEGER PRIMARY KEY)")
+        guard.learning = True
+
+    # Transactions
+
+    def begin(self, *, durable: bool) -> None:
+        """Opens the transaction, waiting for other programs' locks in slices.
+
+        IMMEDIATE always: a deferred transaction that reads and then writes fails at once with BUSY_SNAPSHOT,
+        whatever the timeout.
+
+        Raises:
+            LockTimeout: another program held the lock for ``lock_timeout``.
+            DatabaseClosed: ``close()`` ran out of time meanwhile.
+        """
+        self._durable = durable or self._always_full
+        if self._durable is not self._is_full:
+            # Not inside a transaction: SQLite refuses to change it there.
+            self.connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+            self._is_full = self._durable
+        first_refused: float | None = None
+        while True:
+            try:
+                self.connection.execute(self._begin_sql)
+                break
+            except sqlite3.OperationalError as error:
+                if primary_code(error) != sqlite3.SQLITE_BUSY:
+                    raise
+            now = time.monotonic()
+            if first_refused is None:
+                first_refused = now - min(0.1, self._lock_timeout)  # SQLite has slept for one slice itself
+            if self.abandoned:
+                raise DatabaseClosed("closed while it waited for another program's lock on the file")
+            if now - first_refused >= self._lock_timeout:
+                raise LockTimeout(
+                    f"another program has held the write lock of {self.identity.path} for {self._lock_timeout} s; "
+                    "find it, or raise connect(lock_timeout=...)"
+                )
+        self.changes_at_begin = self.connection.total_changes
+
+    def commit(self) -> None:
+        """Commits; afterwards the file must still be the one that was opened.
+
+        A durable transaction that changed nothing rewrites one number, so that there is a frame to sync: what it
+        saw, perhaps committed without a sync by somebody else, is then on stable storage too.
+
+        Raises:
+            sqlite3.Error: COMMIT failed; the transaction may still be open.
+            DatabaseReplaced: COMMIT returned success, but into a file that nobody else can see.
+        """
+        connection = self.connection
+        if self._durable and connection.total_changes == self.changes_at_begin:
+            self._touch()
+        # Not execute("COMMIT"): that text, once in Python's cache, would pass the authorizer for a user too.
+        connection.commit()
+        self.identity.check()
+
+    def _touch(self) -> None:
+        [version] = self.connection.execute("PRAGMA user_version").fetchone()
+        self.connection.execute(f"PRAGMA user_version={version}")
+
+    def rollback(self) -> None:
+        if self.connection.in_transaction:
+            self.connection.rollback()
+
+    def settle_failed_commit(self) -> bool:
+        """After a COMMIT that failed with an I/O error its frames may come back at a restart. A further small
+        commit that succeeds (a fence) overwrites them in the log, and so settles that they are gone.
+
+        Returns: whether the fence held.
+        """
+        try:
+            self.rollback()
+            self.begin(durable=self._durable)
+            self._touch()
+            self.connection.commit()
+        except (sqlite3.Error, LockTimeout, DatabaseClosed):
+            return False
+        return True
+
+    # Jobs of several steps
+
+    def run_in_savepoint(self, operation: Operation, subject: Any, arguments: Any) -> Any:
+        """Runs a job whole or not at all inside the open transaction.
+
+        Raises:
+            TransactionSpoilt: it can't be undone alone; the whole transaction must be rolled back.
+            BaseException: the job's own error; the job is undone, the transaction goes on.
+        """
+        execute = self.connection.execute
+        execute(self._savepoint_sql)
+        try:
+            result = self.run(operation, subject, arguments)
+        except BaseException as error:
+            try:
+                execute(self._rollback_to_sql)
+                execute(self._release_sql)
+            except sqlite3.Error:
+                raise TransactionSpoilt(error) from None
+            raise
+        try:
+            execute(self._release_sql)
+        except sqlite3.Error as error:  # a kept cursor with unread rows of RETURNING
+            raise TransactionSpoilt(error) from None
+        return result
+
+    def run(self, operation: Operation, subject: Any, arguments: Any) -> Any:
+        """Runs a job with the guard armed, and looks whether it kept to the rules.
+
+        Raises:
+            ForbiddenStatement: it tried what is forbidden, even if it swallowed the refusal.
+            BaseException: its own error.
+        """
+        connection = self.connection
+        with connection.guarded() as guard:
+            try:
+                result = operation.run(self, subject, arguments)
+            except BaseException as error:
+                raise guard.explain(error) from error.__cause__
+        if guard.denied is not None:
+            raise ForbiddenStatement(guard.denied)
+        if connection.isolation_level is not None:
+            connection.isolation_level = None
+            raise ForbiddenStatement("isolation_level is the library's own: the job is a transaction already")
+        if not connection.in_transaction:
+            raise ForbiddenStatement("the job ended the transaction that it ran in")
+        return result
+
+    # The verbs
+
+    def write(self, sql: str, params: Any) -> int | None:
+        """One statement; gives the rowid that it inserted.
+
+        lastrowid is the connection's: after an UPDATE, an ignored INSERT, DO NOTHING, DO UPDATE or a WITHOUT ROWID
+        insert it is an earlier caller's id. So each text is classed once, from what the authorizer saw when it was
+        compiled: it inserts into one rowid table (then rowcount tells), it inserts nothing, or it can't be told
+        and is preceded by the sentinel insert each time (0.55 us).
+        """
+        kind = self._classes.get(sql)
+        if kind is _ROWID or kind is _NO_ROWID:
+            self.cursor.execute(sql, params)
+            return self.rowid_of_known(sql) if self.connection.guard.compiled or kind is _NO_ROWID else self._rowid()
+        _check_text(sql)
+        cursor, compiled = self.cursor, self.connection.guard.compiled
+        cursor.execute(self._sentinel_sql)
+        compiled.clear()
+        cursor.execute(sql, params)
+        if cursor.description is not None:
+            cursor.fetchall()  # rows of RETURNING left unread would block the COMMIT
+        rowid = cursor.lastrowid
+        if compiled:
+            kind = self._learn(sql)
+        return None if rowid == self._sentinel or kind is _NO_ROWID else rowid
+
+    def inserts_rowid(self, sql: str) -> bool:
+        """Whether this text is known to insert into one rowid table, so that rowcount and lastrowid tell all."""
+        return self._classes.get(sql) is _ROWID
+
+    def rowid_of_known(self, sql: str) -> int | None:
+        """What a statement of a known class inserted; it is classed anew if it was compiled anew."""
+        kind = self._classes[sql]
+        if self.connection.guard.compiled:
+            learnt = self._learn(sql)  # perhaps the schema has changed
+            if learnt is not _ASK:
+                kind = learnt
+        return None if kind is _NO_ROWID else self._rowid()
+
+    def _rowid(self) -> int | None:
+        return self.cursor.lastrowid if self.cursor.rowcount else None
+
+    def _learn(self, sql: str) -> object:
+        """Classes the text by what was compiled; to be called where something was."""
+        guard, cursor = self.connection.guard, self.cursor
+        inserts = guard.inserts_rowid()
+        has_rows, counted = cursor.description is not None, cursor.rowcount != -1
+        kind = _ASK
+        if inserts is False:
+            kind = _NO_ROWID
+        elif inserts and counted and not has_rows:
+            schema, table = inserts
+            found = self.connection.execute(
+                "SELECT type, wr FROM pragma_table_list(?) WHERE schema = ?", (table, schema)
+            ).fetchone()
+            if found is not None and found[0] == "table":
+                kind = _NO_ROWID if found[1] else _ROWID
+        if kind is _NO_ROWID and has_rows:
+            kind = _ASK  # its rows are to be fetched each time
+        guard.compiled.clear()
+        if len(self._classes) >= _CLASSES_KEPT:
+            self._classes.clear()  # dynamic SQL; what is still used is learnt again
+        self._classes[sql] = kind
+        return kind
+
+    def write_count(self, sql: str, params: Any) -> int:
+        """One statement; gives the number of rows that it changed."""
+        _check_text(sql)
+        cursor, connection = self.cursor, self.connection
+        changes = connection.total_changes
+        cursor.execute(sql, params)
+        if cursor.description is not None:
+            cursor.fetchall()
+        if cursor.rowcount >= 0:
+            return cursor.rowcount
+        if connection.total_changes == changes:  # changes() would be an earlier statement's
+            return 0
+        count: int = connection.execute("SELECT changes()").fetchone()[0]  # WITH ... INSERT has no rowcount
+        return count
+
+    def write_returning(self, sql: str, params: Any) -> list[Row]:
+        _check_text(sql)
+        cursor = self.cursor
+        cursor.execute(sql, params)
+        if cursor.description is None:
+            raise sqlite3.ProgrammingError("write_returning() needs a statement with RETURNING; use write()")
+        return cursor.fetchall()
+
+    def write_many(self, sql: str, rows: list[Any]) -> int:
+        _check_text(sql)
+        if not rows:
+            return 0
+        cursor = self.cursor
+        cursor.executemany(sql, rows)
+        return cursor.rowcount
+
+    def write_script(self, sql: str, _: Any) -> None:
+        for statement in split_script(sql):
+            self.connection.execute(statement)
+
+    def write_function(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        connection = self.connection
+        began = time.monotonic()
+        try:
+            result = function(connection, *arguments)
+        finally:
+            took = time.monotonic() - began
+            if took > SLOW_FUNCTION:
+                name = getattr(function, "__qualname__", repr(function))
+                log.warning("write_fn(%s) kept the writer for %.2f s; all other writes waited", name, took)
+            connection.row_factory = Row
+            connection.text_factory = str
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise TypeError(f"write_fn() takes a synchronous function; {function!r} returned an awaitable")
+        if isinstance(result, sqlite3.Cursor):
+            raise TypeError("a cursor can't leave the writer's thread: fetch the rows inside the function")
+        return result
+
+    def flush(self, _: Any, __: Any) -> None:
+        """Does nothing, durably."""
+
+
+class TransactionSpoilt(Exception):
+    """The open transaction is lost or can't go on, because of one job; ``args[0]`` is that job's error."""
+
+
+WRITE = Operation("write", Session.write, single=True)
+COUNT = Operation("write_count", Session.write_count, single=True)
+RETURNING = Operation("write_returning", Session.write_returning, single=True)
+MANY = Operation("write_many", Session.write_many)
+SCRIPT = Operation("write_script", Session.write_script)
+FUNCTION = Operation("write_fn", Session.write_function)
+FUNCTION_ONCE = Operation("write_fn(once=True)", Session.write_function, alone=True)
+FLUSH = Operation("flush", Session.flush)
+
+
+def split_script(sql: str) -> Iterator[str]:
+    """The statements of a script, one by one; triggers, strings and comments are kept whole."""
+    start = 0
+    end = sql.find(";")
+    while end >= 0:
+        statement = sql[start : end + 1]
+        if sqlite3.complete_statement(statement):
+            if not _is_blank(statement.rstrip().rstrip(";")):
+                yield statement
+            start = end + 1
+        end = sql.find(";", end + 1)
+    rest = sql[start:]
+    if not _is_blank(rest):
+        yield rest
+
+
+def _is_blank(sql: str) -> bool:
+    """Whether there is nothing but white space and comments."""
+    at, end = 0, len(sql)
+    while at < end:
+        if sql[at].isspace() or sql[at] == "\ufeff":
+            at += 1
+        elif sql.startswith("--", at):
+            newline = sql.find("\n", at)
+            at = end if newline < 0 else newline + 1
+        elif sql.startswith("/*", at):
+            close = sql.find("*/", at + 2)
+            at = end if close < 0 else close + 2
+        else:
+            return False
+    return True
+
+
+def _check_text(sql: str) -> None:
+    if not isinstance(sql, str):
+        raise TypeError(f"sql must be a str, not {type(sql).__name__}")
+    if _is_blank(sql.rstrip().rstrip(";")):
+        raise sqlite3.ProgrammingError("the SQL is empty")

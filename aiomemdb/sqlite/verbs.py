@@ -1,0 +1,124 @@
+"""The verbs that a database, a transaction and a snapshot share, over the one step in which they differ."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..config import checked_timeout
+from ..database import Params
+from ..values import Row
+from .job import Operation
+from .queries import ALL, FIRST, VALUE, Fetch
+from .session import COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
+
+__all__ = ["ReadVerbs", "WriteVerbs", "checked_function", "checked_params"]
+
+
+class ReadVerbs:
+    """read, read_one and read_value, over ``_read``."""
+
+    def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
+        raise NotImplementedError
+
+    async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
+        rows: list[Row] = await self._read(ALL, sql, params, timeout)
+        return rows
+
+    async def read_one(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Row | None:
+        row: Row | None = await self._read(FIRST, sql, params, timeout)
+        return row
+
+    async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
+        return await self._read(VALUE, sql, params, timeout)
+
+
+class WriteVerbs:
+    """The write verbs, over ``_write``."""
+
+    def _write(
+        self, operation: Operation, subject: Any, arguments: Any, durable: bool, timeout: float | None
+    ) -> Awaitable[Any]:
+        raise NotImplementedError
+
+    async def write(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> int | None:
+        rowid: int | None = await self._write(
+            WRITE, sql, checked_params(params), durable, checked_timeout(timeout)
+        )
+        return rowid
+
+    async def write_count(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> int:
+        count: int = await self._write(COUNT, sql, checked_params(params), durable, checked_timeout(timeout))
+        return count
+
+    async def write_returning(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> list[Row]:
+        rows: list[Row] = await self._write(
+            RETURNING, sql, checked_params(params), durable, checked_timeout(timeout)
+        )
+        return rows
+
+    async def write_many(
+        self, sql: str, rows: Iterable[Params], *, durable: bool = False, timeout: float | None = None
+    ) -> int:
+        if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+            raise TypeError(f"write_many takes an iterable of parameter sets, not {type(rows).__name__}")
+        checked = [checked_params(params) for params in rows]
+        count: int = await self._write(MANY, sql, checked, durable, checked_timeout(timeout))
+        return count
+
+    async def write_script(self, sql: str, *, durable: bool = False, timeout: float | None = None) -> None:
+        if not isinstance(sql, str):
+            raise TypeError(f"sql must be a str, not {type(sql).__name__}")
+        await self._write(SCRIPT, sql, (), durable, checked_timeout(timeout))
+
+    async def write_fn(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        durable: bool = False,
+        timeout: float | None = None,
+        once: bool = False,
+    ) -> Any:
+        operation = FUNCTION_ONCE if once else FUNCTION
+        return await self._write(
+            operation, checked_function(fn, "write_fn"), args, durable, checked_timeout(timeout)
+        )
+
+
+def checked_params(params: Any) -> Any:
+    """Parameters as a value of our own: what the caller does to its list afterwards changes nothing."""
+    if params.__class__ is tuple:
+        return params
+    if isinstance(params, Mapping):
+        return dict(params)
+    if isinstance(params, Sequence) and not isinstance(params, str | bytes | bytearray | memoryview):
+        return tuple(params)
+    if isinstance(params, Row):
+        return tuple(params)
+    raise TypeError(
+        f"params must be a sequence (for ?) or a mapping (for :name), not {type(params).__name__}"
+        + ("; for one value write (value,)" if isinstance(params, str | bytes | int | float) else "")
+    )
+
+
+def checked_function(fn: Any, verb: str) -> Callable[..., Any]:
+    if not callable(fn):
+        raise TypeError(f"{verb} takes a function fn(conn, *args), not {type(fn).__name__}")
+    unwrapped = fn
+    while hasattr(unwrapped, "func"):  # functools.partial
+        unwrapped = unwrapped.func
+    if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped):
+        raise TypeError(
+            f"{verb} takes a synchronous function: it runs on a database thread, where nothing can be awaited; "
+            "await first and pass the result as an argument, or use transaction() for several awaited steps"
+        )
+    if inspect.isgeneratorfunction(unwrapped):
+        raise TypeError(f"{verb} takes a function that runs when it is called, not a generator")
+    return fn  # type: ignore[no-any-return]

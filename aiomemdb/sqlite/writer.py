@@ -1,0 +1,445 @@
+"""The writer: one task, one queue of jobs, one connection.
+
+A job's whole way: ``enqueue`` → ``_take`` → ``run_batch`` on the connection's thread → ``_settle``. The writer task
+owns the order, the leases and the end; the futures are settled by the batch's own callback, so that a whole batch
+costs the loop two turns: the callback, and that in which its callers run and enqueue what comes next. The task
+wakes behind them and takes all of it.
+
+The queue's bound is ``max_pending``. ``submit``, which does not wait, is refused beyond it. A caller that awaits
+its write can't add a second one, so it waits its turn in the same queue: first come, first served, and nobody is
+overtaken when room comes free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from threading import get_ident
+from time import monotonic
+from typing import Any
+
+from ..config import Config
+from ..errors import (
+    AiomemdbError,
+    DatabaseClosed,
+    LockTimeout,
+    QueueFull,
+    ReentrancyError,
+    TransactionTimeout,
+    WriterCrashed,
+    WriteTimeout,
+)
+from .batch import Batch, run_batch
+from .connection import Connection
+from .job import Failure, JobFuture, Maintenance, Operation, WriteJob, copy_error, fail, settle, settle_one
+from .lease import LEASE, Lease, held_leases
+from .session import Session
+
+__all__ = ["Writer"]
+
+log = logging.getLogger("aiomemdb")
+
+# How long a cancelled writer task (asyncio.run cancels all tasks at its end) goes on to drain its queue.
+_DRAIN_AFTER_CANCEL = 2.0
+
+
+class Writer:
+    """Owns the queue, the writer task and the writer's connection.
+
+    Attributes:
+        open_thread: the thread whose calls need no further look, or None while each needs one (a transaction is
+            open, the writer stopped, closing, forked). ONE value that the hot path compares.
+        enqueue: appends a job; then, where ``idle``, ``wake`` must be called.
+        idle: the writer task sleeps because there is nothing to do.
+        unusual: the queue may hold a job that is done, alone, durable or timed: it is to be looked through.
+    """
+
+    def __init__(self, connection: Connection, session: Session, config: Config) -> None:
+        self.connection = connection
+        self.session = session
+        self.queue: deque[WriteJob] = deque()
+        self.enqueue = self.queue.append
+        self.loop = connection.loop
+        self.loop_is_running = self.loop.is_running
+        self.create_future = self.loop.create_future
+        self.idle = False
+        self.unusual = False
+        self.stopped: AiomemdbError | None = None
+        self.after_batch: Callable[[], None] = lambda: None
+        self._config = config
+        self._thread = get_ident()
+        self._batch: Batch | None = None
+        self._behind = 0
+        self._lease: Lease | None = None
+        self._waiter: asyncio.Future[None] = self.create_future()
+        self._closing = False
+        self._cancelled = False
+        self._gave_up = False
+        self._take_at_most = 1024
+        self._left = 0
+        self._waiting_since = monotonic()
+        # counters, see values.Statistics
+        self.writes = self.write_errors = self.batches = self.largest_batch = self.batch_splits = 0
+        self.queue_wait = self.queue_wait_max = 0.0
+        connection.on_lost = self._lost
+        self.open_thread: int | None = self._thread
+        self._task = self._start()
+
+    def __repr__(self) -> str:
+        state = "idle" if self.idle else "lent" if self._lease else "running"
+        return f"<Writer {self.connection.name} {state} pending={len(self.queue)} running={self.running}>"
+
+    # What callers use
+
+    @property
+    def running(self) -> int:
+        return 1 if self._lease is not None else len(self._batch.jobs) if self._batch is not None else 0
+
+    @property
+    def transaction_holder(self) -> str | None:
+        return self._lease.holder if self._lease is not None and self._lease.active else None
+
+    def wake(self) -> None:
+        """Tells the sleeping task that there is work; it runs behind all callbacks that are ready now."""
+        self.idle = False
+        self._waiting_since = monotonic()
+        if self._task.done():
+            self._task = self._start()
+        else:
+            self._resume()
+
+    def check(self) -> None:
+        """Raises what stops a write now, except what has to do with threads, loops and forks."""
+        if self._closing:
+            raise DatabaseClosed("the database is closing or closed")
+        if self.stopped is not None:
+            raise copy_error(self.stopped)
+        if self._lease is not None and self._lease.active and self._lease in held_leases.get():
+            raise ReentrancyError(
+                "a write on the database inside its own transaction() would wait for itself: use the "
+                "transaction's verbs (async with db.transaction() as tx: await tx.write(...))"
+            )
+
+    def put(
+        self,
+        operation: Operation,
+        subject: Any,
+        arguments: Any,
+        *,
+        durable: bool = False,
+        timeout: float | None = None,
+    ) -> asyncio.Future[Any]:
+        """Enqueues any job; gives its future."""
+        self.check()
+        if durable or timeout is not None or operation.alone:
+            future: asyncio.Future[Any] = JobFuture(loop=self.loop)
+            assert isinstance(future, JobFuture)
+            future.durable = durable
+            self.unusual = True
+            if timeout is not None:
+                timer = self.loop.call_later(timeout, _expire, future, operation, timeout)
+                future.add_done_callback(lambda _: timer.cancel())
+        else:
+            future = self.create_future()
+        self.enqueue((future, operation, subject, arguments))
+        if self.idle:
+            self.wake()
+        return future
+
+    def check_room(self) -> None:
+        """For ``submit``: raises QueueFull where ``max_pending`` jobs wait."""
+        if len(self.queue) >= self._config.max_pending:
+            raise QueueFull(
+                f"{len(self.queue)} jobs wait for the writer (max_pending={self._config.max_pending}): "
+                "await some of the futures, or use await db.write(), which waits its turn"
+            )
+
+    def caller_left(self) -> None:
+        """A waiting caller was cancelled: its job, if it still waits, must not run."""
+        self.unusual = True
+        self._left += 1
+        if self._left > 1000 and self._left * 2 > len(self.queue):
+            self._left = 0
+            kept = [job for job in self.queue if not job[0].done()]
+            self.queue.clear()
+            self.queue.extend(kept)
+
+    def lend(self, *, durable: bool, timeout: float | None) -> asyncio.Future[Lease]:
+        """Enqueues a lease: the future resolves when its transaction has begun."""
+        lease = Lease(self.connection, self.session, durable=durable, on_over=self._lease_over)
+        return self.put(LEASE, lease, None, timeout=timeout)
+
+    # The writer task
+
+    def _start(self) -> asyncio.Task[None]:
+        self._cancelled = self._gave_up = False
+        return self.loop.create_task(self._run(), name=self.connection.name)
+
+    async def _run(self) -> None:
+        """Never cancelled halfway: a cancelled writer task drains its queue and ends; the next write starts it anew."""
+        while not self._gave_up:
+            if not self.queue:
+                self.idle = True
+                if self._closing or self._cancelled:
+                    return
+                await self._sleep()
+                continue
+            self.idle = False
+            jobs, durable = self._take()
+            if not jobs:
+                continue
+            operation = jobs[0][1]
+            if operation is LEASE:
+                await self._serve_lease(jobs[0])
+            elif isinstance(operation, Maintenance):
+                await self._maintain(jobs[0])
+            else:
+                await self._commit(Batch(jobs, durable=durable))
+        self.idle = True
+
+    async def _sleep(self) -> None:
+        self._waiter = self.create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            if not self._cancelled:
+                self._cancelled = True
+                self.loop.call_later(_DRAIN_AFTER_CANCEL, self._give_up, self._task)
+
+    def _resume(self) -> None:
+        settle_one(self._waiter, None)
+
+    def _take(self) -> tuple[list[WriteJob], bool]:
+        """What waits: up to what a batch manages in its time, and up to the next job that must run alone."""
+        queue = self.queue
+        if not self.unusual and len(queue) <= self._take_at_most:
+            jobs = list(queue)
+            queue.clear()
+            return jobs, False
+        jobs, durable, unusual = [], False, self.unusual
+        while queue and len(jobs) < self._take_at_most:
+            job = queue[0]
+            future, operation, *_ = job
+            if operation.alone and jobs:
+                break
+            queue.popleft()
+            if future.done():  # its caller has left
+                continue
+            jobs.append(job)
+            if unusual and isinstance(future, JobFuture):
+                future.started = True
+                durable = durable or future.durable
+            if operation.alone:
+                break
+        self.unusual = unusual and bool(queue)
+        if not queue:
+            self._left = 0
+        return jobs, durable
+
+    async def _commit(self, batch: Batch) -> None:
+        now = monotonic()
+        self.queue_wait = now - self._waiting_since
+        self.queue_wait_max = max(self.queue_wait, self.queue_wait_max)
+        self._waiting_since = now
+        self._batch = batch
+        self._behind = len(self.queue)
+        self.connection.post(partial(self._run_batch, batch))
+        while self._batch is batch and not self._gave_up:
+            await self._sleep()
+
+    def _run_batch(self, batch: Batch) -> None:
+        """On the connection's thread."""
+        self.connection.switch(batch)
+        run_batch(self.session, batch)
+        self.connection.switch(None)
+        if not self.connection.deliver(self._settle, batch):
+            self._settle_unheard(batch, DatabaseClosed("the event loop was closed before the database"))
+        elif batch.fatal is None:
+            self.after_batch()
+
+    def _settle(self, batch: Batch) -> None:
+        jobs, outcomes = batch.jobs, batch.outcomes
+        done = len(outcomes)
+        if done < len(jobs):
+            self._put_back(jobs[done:])
+            self._take_at_most = max(2 * done, 64)
+        elif done >= self._take_at_most:
+            self._take_at_most *= 2
+        settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
+        errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
+        self.writes += done - errors
+        self.write_errors += errors
+        self.batches += 1
+        self.largest_batch = max(self.largest_batch, done)
+        self.batch_splits += batch.splits
+        if batch is self._batch:
+            self._batch = None
+        if errors and isinstance(outcomes[-1], Failure) and isinstance(outcomes[-1].error, LockTimeout):
+            self._fail_queued(self._behind, outcomes[-1].error)  # they have waited for the lock as long
+        if batch.fatal is not None:
+            self._stop(batch.fatal)
+        self._resume()
+
+    def _put_back(self, jobs: Any) -> None:
+        """Jobs that the batch had no time for are waiting again, in front."""
+        for future, *_ in jobs:
+            if isinstance(future, JobFuture):
+                future.started = False
+        self.unusual = True
+        self.queue.extendleft(reversed(jobs))
+
+    async def _maintain(self, job: WriteJob) -> None:
+        future, operation, _, arguments = job
+        running = self.connection.submit(lambda raw: operation.run(self.session, *arguments))
+        running.add_done_callback(lambda _: self._resume())
+        while not running.done() and not self._gave_up:
+            await self._sleep()
+        if running.done():
+            error = running.exception()
+            settle_one(future, running.result() if error is None else Failure(error))
+
+    # Leases
+
+    async def _serve_lease(self, job: WriteJob) -> None:
+        future, _, lease, _ = job
+        self._lease = lease
+        self._behind = len(self.queue)
+        beginning = lease.begin()
+        beginning.add_done_callback(lambda _: self._resume())
+        while not beginning.done() and not self._gave_up:
+            await self._sleep()
+        error = beginning.exception() if beginning.done() else None
+        if error is not None:
+            self._lease = None
+            settle_one(future, Failure(error))
+            if isinstance(error, LockTimeout):
+                self._fail_queued(self._behind, error)
+            return
+        if future.done():  # nobody is there to hear that the transaction has begun
+            lease.end(commit=False)
+        else:
+            self.open_thread = None
+            lease.expire_after(self._config.max_hold, partial(_held_too_long, lease, self._config.max_hold))
+            future.set_result(lease)
+        while not lease.over and not self._gave_up:
+            await self._sleep()
+
+    def _lease_over(self, lease: Lease) -> None:
+        self.writes += lease.steps if lease.error is None else 0
+        self.batches += 1
+        if self._lease is lease:
+            self._lease = None
+            if not self._closing and self.stopped is None:
+                self.open_thread = self._thread
+        if lease.fatal is not None:
+            self._stop(lease.fatal)
+        self.connection.post(self.after_batch)
+        self._resume()
+
+    # Ends
+
+    def _fail_queued(self, count: int, error: BaseException) -> None:
+        behind = [self.queue.popleft() for _ in range(min(count, len(self.queue)))]
+        fail(behind, lambda: copy_error(error))
+        self.write_errors += len(behind)
+
+    def _stop(self, error: AiomemdbError) -> None:
+        """Fails closed: nothing is written any more."""
+        if self.stopped is None:
+            log.error("%s has stopped: %s", self.connection.name, error)
+            self.stopped = error
+        self.open_thread = None
+        self._fail_queued(len(self.queue), error)
+        self._resume()
+
+    def _lost(self, cause: BaseException | None) -> None:
+        """The thread died of ``cause``; or the loop was closed (None; then on that thread)."""
+        batch, self._batch = self._batch, None
+        error: AiomemdbError
+        if cause is None:
+            error = DatabaseClosed("the event loop was closed before the database")
+        else:
+            error = WriterCrashed(f"the writer's thread died of {cause!r}; close and reopen the database")
+            error.__cause__ = cause
+        if batch is not None:
+            self._settle_unheard(batch, error)
+        self._closing = self._closing or cause is None
+        if self._lease is not None:
+            self._lease.lose(error)
+        if cause is not None:
+            self._stop(error)
+        else:
+            self.open_thread = None
+            self._fail_queued(len(self.queue), error)
+
+    def _settle_unheard(self, batch: Batch, error: AiomemdbError) -> None:
+        """The thread or the loop is gone: tells what was committed, and fails the rest of the batch."""
+        done = len(batch.outcomes)
+        settle(batch.jobs[:done], batch.outcomes, failed=True)
+        rest = copy_error(error)
+        rest.applied = None if batch.committing else False  # type: ignore[attr-defined]
+        fail(batch.jobs[done:], lambda: copy_error(rest))
+        if self._batch is batch:
+            self._batch = None
+
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        """The cancelled task has had its time: whoever still waits is told, so that the loop can end."""
+        if task is self._task and not task.done():
+            self._gave_up = True
+            self._fail_rest("the event loop is ending")
+            self._resume()
+
+    def _fail_rest(self, why: str) -> None:
+        self._fail_queued(len(self.queue), DatabaseClosed(f"{why}; this job had not started"))
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            fail(batch.jobs, lambda: DatabaseClosed(f"{why} while this job was running", applied=None))
+        if self._lease is not None:
+            self._lease.expire(DatabaseClosed(f"{why}; the transaction is rolled back"))
+
+    async def close(self, deadline: float, *, drain: bool) -> None:
+        """Ends the writer task by ``deadline`` (of the loop's clock); all futures are resolved then."""
+        self._closing = True
+        self.open_thread = None
+        if not drain:
+            self._fail_queued(len(self.queue), DatabaseClosed("closed without draining; this job had not started"))
+            if self._lease is not None:
+                self._lease.expire(DatabaseClosed("closed without draining; the transaction is rolled back"))
+        self._resume()
+        remaining = deadline - self.loop.time()
+        # The last part of the time is for jobs that can be stopped cleanly: a wait for a lock, a lease, a query.
+        await asyncio.wait([self._task], timeout=remaining - min(0.5, remaining / 4))
+        if not self._task.done():
+            self.session.abandoned = True
+            self._fail_queued(len(self.queue), DatabaseClosed("close() ran out of time; this job had not started"))
+            if self._lease is not None:
+                self._lease.expire(DatabaseClosed("close() ran out of time; the transaction is rolled back"))
+            await asyncio.wait([self._task], timeout=max(0.05, (deadline - self.loop.time()) / 2))
+        if not self._task.done():
+            if self._batch is not None:
+                self.connection.interrupt(self._batch)
+            self._fail_rest("close() ran out of time")
+            self._gave_up = True
+            self._resume()
+
+
+def _expire(future: JobFuture, operation: Operation, timeout: float) -> None:
+    if not future.done():
+        state = "was running, and runs to its end" if future.started else "was still waiting, and never runs"
+        future.set_exception(
+            WriteTimeout(
+                f"{operation.name} took longer than timeout={timeout} s: it {state}",
+                started=future.started,
+                applied=None if future.started else False,
+            )
+        )
+
+
+def _held_too_long(lease: Lease, max_hold: float) -> TransactionTimeout:
+    return TransactionTimeout(
+        f"the task {lease.holder!r} held a transaction() for more than max_hold={max_hold} s: it was rolled back; do "
+        "slow work before the transaction"
+    )

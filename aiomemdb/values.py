@@ -1,0 +1,67 @@
+"""Frozen values that the verbs hand out."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+__all__ = ["Row", "Statistics"]
+
+
+class Row(sqlite3.Row):
+    """One row: ``row["name"]``, ``row[0]``, ``len(row)``, ``tuple(row)``, ``dict(row)``; names ignore case."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in zip(self.keys(), self, strict=True))
+        return f"Row({values})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What a database is doing now (gauges) and has done since it was opened (counters).
+
+    Durations are seconds, sizes are bytes.
+    """
+
+    pending: int
+    """Gauge: jobs that wait for the writer (those in ``running`` are not counted)."""
+    running: int
+    """Gauge: jobs in the batch that the writer runs now; 1 while a ``transaction()`` is open."""
+    transaction_holder: str | None
+    """Gauge: the name of the task that holds a ``transaction()`` now."""
+    readers: int
+    """Gauge: read-only connections that are open."""
+    readers_busy: int
+    """Gauge: of these, how many run queries or are held by a snapshot or a stream."""
+    reads_pending: int
+    """Gauge: queries that wait for a reader."""
+    wal_bytes: int
+    """Gauge: size of the write-ahead log when the last batch was committed."""
+    writes: int
+    """Counter: jobs that were committed (each step of a ``transaction()`` counts as one)."""
+    write_errors: int
+    """Counter: jobs that ended in an error of their own."""
+    batches: int
+    """Counter: batches, one hop to the writer's thread each."""
+    largest_batch: int
+    """The most jobs that one batch held."""
+    mean_batch: float
+    """Jobs in a batch, on average."""
+    batch_splits: int
+    """Counter: times a transaction was rolled back and its jobs run again because one of them had spoilt it."""
+    queue_wait: float
+    """Upper bound of what the jobs of the latest batch waited before they were taken."""
+    queue_wait_max: float
+    """The largest ``queue_wait`` so far."""
+    reads: int
+    """Counter: queries answered, errors included."""
+    reader_wait_max: float
+    """The longest that a snapshot or a stream waited for a reader."""
+    checkpoints: int
+    """Counter: checkpoints that moved the log, or a part of it, into the database file."""
+    checkpoint_failures: int
+    """Counter: checkpoints that failed (a full disk, an I/O error); commits go on, the log grows."""
+    checkpoint_error: str | None
+    """The latest such failure."""
