@@ -29,7 +29,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
-import aiomemdb
 from _multi_agent import todays_ways
 from _multi_agent.graph import (
     ADD_ENTITY,
@@ -58,6 +57,8 @@ from _multi_agent.source import (
     read_facts,
     spread,
 )
+
+import aiomemdb
 
 # --- The agents: the part to copy --------------------------------------------------------------------------
 
@@ -182,9 +183,7 @@ async def demo(options: argparse.Namespace, files: list[SourceFile]) -> int:
     return 1
 
 
-async def write_with_agents(
-    screen: Screen, path: str, files: list[SourceFile], options: argparse.Namespace
-) -> Outcome:
+async def write_with_agents(screen: Screen, path: str, files: list[SourceFile], options: argparse.Namespace) -> Outcome:
     """The agents at work: some write, some ask, and the screen shows them."""
     work = iter(files)  # shared: whoever is free takes the next file
     board = Board(len(files), [AgentLine(-(-len(files) // options.agents)) for _ in range(options.agents)])
@@ -216,8 +215,7 @@ async def write_with_agents(
         f"{statistics.largest_batch} at most.",
     )
     screen.say(
-        f"{ASKING_AGENTS} more agents asked {len(board.latencies):,} questions meanwhile: "
-        f"{latency(board.latencies)}.",
+        f"{ASKING_AGENTS} more agents asked {len(board.latencies):,} questions meanwhile: {latency(board.latencies)}.",
     )
     say_skipped(screen, board.skipped)
     for line in answers:
@@ -250,9 +248,7 @@ async def write_in_a_way(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description="A dozen agents write one graph of Python source into SQLite."
-    )
+    parser = argparse.ArgumentParser(description="A dozen agents write one graph of Python source into SQLite.")
     add = parser.add_argument
     add("folders", nargs="*", type=Path, help="default: the standard library and what is installed beside it")
     add("--quick", action="store_true", help="fewer files, and less time for each of today's ways")

@@ -50,9 +50,7 @@ _TIME_LIMIT = pytest.StashKey[float]()
 _A_DAY = 86_400.0  # where there is no limit
 
 # Hypothesis need not time single examples as well: on a busy machine that says nothing about the code.
-hypothesis.settings.register_profile(
-    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")
 
 

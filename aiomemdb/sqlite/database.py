@@ -329,7 +329,8 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             raise FileExistsError(f"{target} exists already; back up to a new name")
         reader = Connection(f"aiomemdb:{self._config.label}:backup", self._loop)
         await reader.open(
-            file_uri(self._path, read_only=True), partial(configure_reader, config=self._config, path=self._path)
+            file_uri(self._path, read_only=True),
+            partial(configure_reader, config=self._config, path=self._path),
         )
         cancelled = threading.Event()
 

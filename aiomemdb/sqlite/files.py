@@ -70,9 +70,7 @@ def _create(path: Path) -> None:
     except FileExistsError:
         pass  # another program was quicker
     except PermissionError:
-        raise PermissionError(
-            errno.EACCES, f"no permission to create a file in {path.parent}", str(path)
-        ) from None
+        raise PermissionError(errno.EACCES, f"no permission to create a file in {path.parent}", str(path)) from None
     except OSError as error:
         if error.errno == errno.EROFS:
             raise OSError(errno.EROFS, f"{path.parent} is on a read-only file system", str(path)) from None

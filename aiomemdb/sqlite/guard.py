@@ -18,16 +18,22 @@ from ..errors import ForbiddenStatement
 __all__ = ["Guard", "GuardedConnection", "primary_code"]
 
 # Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
-_INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = 18, 19, 22, 23, 24, 25, 31, 32
+_INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = (
+    18,
+    19,
+    22,
+    23,
+    24,
+    25,
+    31,
+    32,
+)
 _SCHEMA = frozenset([*range(1, 9), *range(10, 18), 26, 29, 30])  # CREATE, DROP and ALTER of anything
 
 # PRAGMAs that read, or that are part of the transaction (user_version and application_id are in page 1).
 # FTS, ALTER, ANALYZE and the like compile some of them behind the user's statement.
 _PRAGMAS = frozenset(
-    "application_id collation_list compile_options data_version database_list encoding foreign_key_check "
-    "foreign_key_list freelist_count function_list index_info index_list index_xinfo integrity_check "
-    "max_page_count module_list page_count page_size pragma_list quick_check schema_version table_info "
-    "table_list table_xinfo user_version".split()
+    ["application_id", "collation_list", "compile_options", "data_version", "database_list", "encoding", "foreign_key_check", "foreign_key_list", "freelist_count", "function_list", "index_info", "index_list", "index_xinfo", "integrity_check", "max_page_count", "module_list", "page_count", "page_size", "pragma_list", "quick_check", "schema_version", "table_info", "table_list", "table_xinfo", "user_version"]
 )
 _READ_ONLY_PRAGMAS = frozenset(["encoding", "max_page_count", "page_size", "schema_version"])
 
@@ -39,7 +45,13 @@ _ADVICE = {
     _PRAGMA: "set it with aiomemdb.connect(..., pragmas={...}), or use db.checkpoint() and db.optimize()",
     _FUNCTION: "load extensions in connect(prepare=...)",
 }
-_NAMES = {_TRANSACTION: "", _SAVEPOINT: "SAVEPOINT ", _ATTACH: "ATTACH ", _DETACH: "DETACH ", _PRAGMA: "PRAGMA "}
+_NAMES = {
+    _TRANSACTION: "",
+    _SAVEPOINT: "SAVEPOINT ",
+    _ATTACH: "ATTACH ",
+    _DETACH: "DETACH ",
+    _PRAGMA: "PRAGMA ",
+}
 
 
 def primary_code(error: BaseException) -> int:
@@ -115,7 +127,7 @@ class Guard:
             return forbidden
         return error
 
-    def inserts_rowid(self) -> tuple[str, str] | None | bool:
+    def inserts_rowid(self) -> tuple[str, str] | bool | None:
         """What the statement just compiled inserts at its top level.
 
         Returns: False: nothing; (schema, table): that one table alone, and nothing is updated; None: can't be told.

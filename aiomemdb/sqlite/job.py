@@ -9,7 +9,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["Failure", "JobFuture", "Maintenance", "Operation", "WriteJob", "annotate", "copy_error", "fail", "settle", "settle_one"]
+__all__ = [
+    "Failure",
+    "JobFuture",
+    "Maintenance",
+    "Operation",
+    "WriteJob",
+    "annotate",
+    "copy_error",
+    "fail",
+    "settle",
+    "settle_one",
+]
 
 
 class Operation:
@@ -23,9 +34,7 @@ class Operation:
 
     __slots__ = ("alone", "name", "run", "single")
 
-    def __init__(
-        self, name: str, run: Callable[..., Any], *, single: bool = False, alone: bool = False
-    ) -> None:
+    def __init__(self, name: str, run: Callable[..., Any], *, single: bool = False, alone: bool = False) -> None:
         self.name = name
         self.run = run
         self.single = single

@@ -29,9 +29,7 @@ def configure_writer(raw: GuardedConnection, *, config: Config, path: Path) -> N
     # Asked before it is set: on a new file that many open at once, setting it can fail as busy.
     [mode] = retry_while_busy(lambda: raw.execute("PRAGMA journal_mode").fetchone(), config.lock_timeout, path)
     if mode != "wal":
-        [mode] = retry_while_busy(
-            lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone(), config.lock_timeout, path
-        )
+        [mode] = retry_while_busy(lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone(), config.lock_timeout, path)
     if mode != "wal":
         raise sqlite3.OperationalError(
             f"{path} can't be switched to a write-ahead log (journal_mode={mode}): its file system has no shared "

@@ -130,16 +130,12 @@ class Readers:
         connection.switch(None)
         connection.deliver(self._parked, connection)
 
-    def _failure(
-        self, raw: GuardedConnection, fetch: Fetch, subject: Any, arguments: Any, error: BaseException
-    ) -> Any:
+    def _failure(self, raw: GuardedConnection, fetch: Fetch, subject: Any, arguments: Any, error: BaseException) -> Any:
         if primary_code(error) == sqlite3.SQLITE_BUSY:
             # Another program recovers the log, or has the file for itself: nobody is to see "database is locked".
             try:
                 with raw.guarded():
-                    return retry_while_busy(
-                        lambda: fetch(raw, subject, arguments), self._lock_timeout, self._path
-                    )
+                    return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self._path)
             except BaseException as later:
                 error = later
         explained = annotate(raw.guard.explain(error), subject)

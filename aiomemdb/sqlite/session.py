@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..errors import DatabaseClosed, DatabaseReplaced, ForbiddenStatement, LockTimeout
+from ..errors import DatabaseClosed, ForbiddenStatement, LockTimeout
 from ..values import Row
 from .files import FileIdentity
 from .guard import GuardedConnection, primary_code

@@ -26,7 +26,14 @@ class RowStream:
     """
 
     def __init__(
-        self, readers: Readers, sql: str, params: Any, *, chunk: int, timeout: float | None, lock_timeout: float
+        self,
+        readers: Readers,
+        sql: str,
+        params: Any,
+        *,
+        chunk: int,
+        timeout: float | None,
+        lock_timeout: float,
     ) -> None:
         self._readers = readers
         self._sql = sql
@@ -81,7 +88,9 @@ class RowStream:
             try:
                 if self._cursor is None:
                     self._cursor = retry_while_busy(
-                        lambda: execute_query(raw, self._sql, self._params), self._lock_timeout, "the database"
+                        lambda: execute_query(raw, self._sql, self._params),
+                        self._lock_timeout,
+                        "the database",
                     )
                 return self._cursor.fetchmany(self._chunk)
             except BaseException as error:
@@ -103,4 +112,3 @@ class RowStream:
         # Collected on any thread, perhaps after the loop has ended: the loop itself takes the reader back.
         if self._connection is not None:
             self._connection.deliver(give_back, self._readers, self._connection, self._cursor)
-

@@ -20,7 +20,15 @@ from .session import Session
 from .verbs import ReadVerbs, WriteVerbs
 from .writer import Writer
 
-__all__ = ["SQLiteSnapshot", "SQLiteTransaction", "begin_snapshot", "give_back", "open_snapshot", "open_transaction", "wait_for_read"]
+__all__ = [
+    "SQLiteSnapshot",
+    "SQLiteTransaction",
+    "begin_snapshot",
+    "give_back",
+    "open_snapshot",
+    "open_transaction",
+    "wait_for_read",
+]
 
 
 class SQLiteTransaction(WriteVerbs, ReadVerbs):
@@ -80,9 +88,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
             finally:
                 raw.execute("PRAGMA query_only=0")
 
-        return await wait_for_read(
-            self._lease.step(query), self._lease.interrupt, timeout
-        )
+        return await wait_for_read(self._lease.step(query), self._lease.interrupt, timeout)
 
     @asynccontextmanager
     async def transaction(
@@ -257,5 +263,3 @@ async def _settled(future: asyncio.Future[Any]) -> None:
     await asyncio.wait([future])
     if not future.cancelled():
         future.exception()
-
-

@@ -45,9 +45,7 @@ class WriteVerbs:
     async def write(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> int | None:
-        rowid: int | None = await self._write(
-            WRITE, sql, checked_params(params), durable, checked_timeout(timeout)
-        )
+        rowid: int | None = await self._write(WRITE, sql, checked_params(params), durable, checked_timeout(timeout))
         return rowid
 
     async def write_count(
@@ -59,9 +57,7 @@ class WriteVerbs:
     async def write_returning(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> list[Row]:
-        rows: list[Row] = await self._write(
-            RETURNING, sql, checked_params(params), durable, checked_timeout(timeout)
-        )
+        rows: list[Row] = await self._write(RETURNING, sql, checked_params(params), durable, checked_timeout(timeout))
         return rows
 
     async def write_many(
@@ -87,9 +83,7 @@ class WriteVerbs:
         once: bool = False,
     ) -> Any:
         operation = FUNCTION_ONCE if once else FUNCTION
-        return await self._write(
-            operation, checked_function(fn, "write_fn"), args, durable, checked_timeout(timeout)
-        )
+        return await self._write(operation, checked_function(fn, "write_fn"), args, durable, checked_timeout(timeout))
 
 
 def checked_params(params: Any) -> Any:

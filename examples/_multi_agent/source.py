@@ -89,9 +89,7 @@ def parsing_processes(count: int) -> Iterator[Executor]:
     """Processes for `read_facts`. They leave Ctrl-C to their parent, which ends them in good order."""
     spawn = multiprocessing.get_context("spawn")  # a process that has threads should not be forked
     with ProcessPoolExecutor(count, spawn) as pool:
-        handler = signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # a new process inherits that something is ignored
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a new process inherits that something is ignored
         try:
             for _ in range(count):
                 pool.submit(int)  # starts a process
@@ -190,7 +188,5 @@ class _Reading:
 def _statements_below(node: ast.AST) -> list[ast.AST]:
     """The statements directly inside this one; expressions define nothing, so they are left out."""
     return [
-        child
-        for block in ("body", "orelse", "handlers", "finalbody", "cases")
-        for child in getattr(node, block, ())
+        child for block in ("body", "orelse", "handlers", "finalbody", "cases") for child in getattr(node, block, ())
     ]

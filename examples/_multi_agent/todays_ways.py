@@ -49,9 +49,7 @@ async def a_connection_each(path: str, units: Iterable[FileFacts], agents: int, 
     await _each_alone(path, units, agents, outcome, begin=None)
 
 
-async def a_connection_each_begin(
-    path: str, units: Iterable[FileFacts], agents: int, outcome: Outcome
-) -> None:
+async def a_connection_each_begin(path: str, units: Iterable[FileFacts], agents: int, outcome: Outcome) -> None:
     """The same with BEGIN before the first look, so that what was looked up still holds when inserting.
 
     SQLite keeps that promise by refusal, at once and whatever the timeout: a transaction that has read cannot
@@ -60,9 +58,7 @@ async def a_connection_each_begin(
     await _each_alone(path, units, agents, outcome, begin="BEGIN")
 
 
-async def a_connection_each_immediate(
-    path: str, units: Iterable[FileFacts], agents: int, outcome: Outcome
-) -> None:
+async def a_connection_each_immediate(path: str, units: Iterable[FileFacts], agents: int, outcome: Outcome) -> None:
     """The same with BEGIN IMMEDIATE, which waits for its turn before it looks."""
     await _each_alone(path, units, agents, outcome, begin="BEGIN IMMEDIATE")
 

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 
-def plain(
-    path: str | Path, sql: str, params: Sequence[object] | Mapping[str, object] = ()
-) -> list[tuple[Any, ...]]:
+def plain(path: str | Path, sql: str, params: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
     """The rows of one statement, on a connection of its own."""
     with closing(_open(path)) as conn:
         return conn.execute(sql, params).fetchall()

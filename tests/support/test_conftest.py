@@ -95,9 +95,7 @@ def test_a_test_that_hangs_ends_the_run_and_shows_what_it_awaited(inner: pytest.
 
 
 @pytest.mark.parametrize("name", ["uvloop", "asyncio"])
-def test_the_loop_is_the_one_asked_for(
-    inner: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_the_loop_is_the_one_asked_for(inner: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("AIOMEMDB_TEST_LOOP", name)
     inner.makepyfile(
         f"""
@@ -110,9 +108,7 @@ def test_the_loop_is_the_one_asked_for(
     inner.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize(
-    ("limit", "exit_code"), [("1", pytest.ExitCode.TESTS_FAILED), ("2", pytest.ExitCode.OK)]
-)
+@pytest.mark.parametrize(("limit", "exit_code"), [("1", pytest.ExitCode.TESTS_FAILED), ("2", pytest.ExitCode.OK)])
 def test_more_skips_than_allowed_fail_the_run(
     inner: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, limit: str, exit_code: pytest.ExitCode
 ) -> None:
