@@ -124,7 +124,7 @@ class Transaction(Snapshot, Protocol):
 
 
 class Database(Transaction, Protocol):
-    """A database, as ``aiomemdb.connect`` gives it: ``async with connect(...) as db`` or ``db = await connect(...)``."""
+    """A database, as ``aiomemdb.connect`` gives it: ``async with connect(...) as db``, ``db = await connect(...)``."""
 
     async def __aenter__(self) -> Database: ...
 

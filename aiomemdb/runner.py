@@ -17,9 +17,13 @@ def run(main: Coroutine[Any, Any, T] | Callable[[], Coroutine[Any, Any, T]], *, 
     Raises: what ``main`` raises; ``RuntimeError`` inside a running event loop.
     Ctrl-C cancels ``main`` and raises ``KeyboardInterrupt``.
     """
+    with asyncio.Runner(debug=debug, loop_factory=_loop_factory()) as runner:
+        return runner.run(main() if callable(main) else main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         from uvloop import new_event_loop
     except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
-        return runner.run(main() if callable(main) else main)
+        return None
+    return new_event_loop

@@ -253,10 +253,10 @@ def main() -> int:
     add("folders", nargs="*", type=Path, help="default: the standard library and what is installed beside it")
     add("--quick", action="store_true", help="fewer files, and less time for each of today's ways")
     add("--agents", type=int, default=12, help="how many agents write (default: 12)")
-    add("--files", type=int, help="at most so many, evenly from all (default: 4000; 600 with --quick)")
+    add("--files", type=int, help="at most so many, evenly from all (default: 4000; 500 with --quick)")
     add("--keep", metavar="PATH", help="keep the database there")
     options = parser.parse_args()
-    options.files = options.files if options.files is not None else 600 if options.quick else 4000
+    options.files = options.files if options.files is not None else 500 if options.quick else 4000
     options.seconds = 2.0 if options.quick else 10.0
     options.parsers = min(os.cpu_count() or 1, 8)
     if options.agents < 1 or options.files < 1:
@@ -271,8 +271,8 @@ def main() -> int:
         parser.error("no Python file there")
     files = spread(found, options.files)
     print(
-        f"{len(files):,} of {len(found):,} Python files, {options.agents} agents, "
-        f"{options.parsers} processes that parse",
+        f"{len(files):,} of {len(found):,} Python files; agents: {options.agents}, "
+        f"processes that parse: {options.parsers}",
         flush=True,
     )
     return aiomemdb.run(demo(options, files))

@@ -69,12 +69,12 @@ class Batch:
     __slots__ = ("committing", "durable", "failed", "fatal", "jobs", "outcomes", "splits")
 
     def __init__(self, jobs: Sequence[WriteJob], *, durable: bool = False) -> None:
-        self.jobs = jobs
-        self.durable = durable
+        self.jobs: Sequence[WriteJob] = jobs
+        self.durable: bool = durable
         self.outcomes: list[Any] = []
-        self.failed = False
-        self.splits = 0
-        self.committing = False
+        self.failed: bool = False
+        self.splits: int = 0
+        self.committing: bool = False
         self.fatal: AiomemdbError | None = None
 
     def _fail(self, count: int, error: BaseException) -> None:
@@ -105,20 +105,20 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
         try:
             done = _run_range(session, batch, start, stop, deadline)
         except _Spoilt as spoilt:
-            culprit, error = spoilt.args
+            culprit, cause = spoilt.args
             if size == 1:
-                batch._fail(1, error)
+                batch._fail(1, cause)
                 continue
             batch.splits += 1
             parts = [(culprit + 1, stop), (culprit, culprit + 1), (start, culprit)]
             ranges.extend(part for part in parts if part[0] < part[1])
         except _Refused as refused:
-            reached, error = refused.args
+            reached, refusal = refused.args
             batch.splits += 1
             if reached < stop:
                 ranges.append((reached, stop))
             if reached - start == 1:
-                batch._fail(1, error)
+                batch._fail(1, refusal)
             else:
                 middle = (start + reached) // 2
                 ranges.extend([(middle, reached), (start, middle)])
@@ -143,9 +143,9 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
         failed = _run_jobs(session, batch.jobs, start, stop, deadline, outcomes)
     except _Spoilt as spoilt:
         session.rollback()
-        error = spoilt.args[1]
-        if primary_code(error) in _NOBODYS_FAULT or _is_corruption(error):
-            raise _Broken(_stop_if_corrupt(batch, error)) from None
+        cause = spoilt.args[1]
+        if primary_code(cause) in _NOBODYS_FAULT or _is_corruption(cause):
+            raise _Broken(_stop_if_corrupt(batch, cause)) from None
         raise
     batch.committing = True
     try:
@@ -171,13 +171,13 @@ def _run_jobs(
     failed = False
     # The text of the latest plain insert: nearly always the next one's too, and comparing identities (5 ns) is
     # all that the usual job pays for knowing what its lastrowid means.
-    plain: str | None = None
+    plain: Any = None
     guard.clear()
     while True:
         reached = len(outcomes)
         guard.armed = True
         for _, operation, subject, arguments in islice(remaining, _STRIDE):
-            changes = connection.total_changes
+            session.changes_before = connection.total_changes
             try:
                 if subject is plain and operation is WRITE:
                     execute(subject, arguments)
@@ -204,7 +204,7 @@ def _run_jobs(
                     alone
                     or isinstance(error, TransactionSpoilt)
                     or not connection.in_transaction
-                    or (operation.single and connection.total_changes != changes)
+                    or (operation.single and connection.total_changes != session.changes_before)
                     or _is_corruption(culprit)
                 )
                 guard.clear()

@@ -25,7 +25,7 @@ from .job import Failure, settle_one
 
 __all__ = ["BUSY_SLICE", "Connection", "end_connections", "retry_while_busy"]
 
-log = logging.getLogger("aiomemdb")
+log: logging.Logger = logging.getLogger("aiomemdb")
 
 T = TypeVar("T")
 
@@ -47,13 +47,13 @@ class Connection:
     """
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
-        self.name = name
-        self.loop = loop
-        self.raw = cast(GuardedConnection, None)
+        self.name: str = name
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.raw: GuardedConnection = cast(GuardedConnection, None)
         self.working_on: object = None
         self.on_lost: Callable[[BaseException | None], None] = lambda error: None
         self.stopped: asyncio.Future[None] = loop.create_future()
-        self.stopping = False
+        self.stopping: bool = False
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._submitted: set[asyncio.Future[Any]] = set()
         self._lost: BaseException | None = None

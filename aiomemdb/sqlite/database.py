@@ -28,7 +28,7 @@ from ..values import Statistics
 from .connection import Connection, end_connections
 from .files import FileIdentity, file_uri, prepare_file
 from .job import Operation
-from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, copy_database
+from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
 from .opening import configure_reader, configure_writer
 from .queries import FUNCTION_READ, Fetch
 from .readers import Readers
@@ -159,7 +159,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             raise self._look()
         if self._closing is None:
             if isinstance(self._writer, Writer):
-                self._writer.check()
+                self._writer.check_holder()
             self._closing = asyncio.get_running_loop().create_task(
                 self._close(timeout, drain), name=f"aiomemdb:{self._config.label}:close"
             )
@@ -226,10 +226,10 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         # The hot path: everything that can be wrong has voided open_thread. get_running_loop() costs 140 ns on
         # 3.11 (it asks for the process id); a thread runs one loop at a time, so these two (35 ns) say the same.
         if get_ident() != writer.open_thread or durable or timeout is not None or not writer.loop_is_running():
-            return await super().write(sql, params, durable=durable, timeout=timeout)
+            return await WriteVerbs.write(self, sql, params, durable=durable, timeout=timeout)
         if params.__class__ is not tuple:
             params = checked_params(params)
-        future = writer.create_future()
+        future: asyncio.Future[int | None] = writer.create_future()
         writer.enqueue((future, WRITE, sql, params))
         if writer.idle:
             writer.wake()
@@ -322,11 +322,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
     ) -> None:
         self._check()
         assert self._loop is not None and self._path is not None
-        target = Path(os.path.abspath(path))
-        if not target.parent.is_dir():
-            raise FileNotFoundError(f"the folder {target.parent} does not exist; create it first")
-        if os.path.lexists(target):
-            raise FileExistsError(f"{target} exists already; back up to a new name")
+        target = checked_backup_target(path)
         reader = Connection(f"aiomemdb:{self._config.label}:backup", self._loop)
         await reader.open(
             file_uri(self._path, read_only=True),
@@ -356,7 +352,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                     copying.exception()
 
     def statistics(self) -> Statistics:
-        if self._readers is None:
+        if self._forked or self._readers is None:
             raise self._look()
         writer, readers, checkpointer = self._writer, self._readers, self._checkpointer
         written = writer if isinstance(writer, Writer) else None

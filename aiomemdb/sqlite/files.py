@@ -78,7 +78,8 @@ def _create(path: Path) -> None:
 
 
 def file_uri(path: Path, *, read_only: bool) -> str:
-    return f"file:{quote(str(path))}?mode={'ro' if read_only else 'rw'}"
+    # From bytes, for names that are not UTF-8; with an authority, an empty one, or "//x" would be taken for one.
+    return f"file://{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
 
 
 class FileIdentity:
@@ -92,13 +93,13 @@ class FileIdentity:
     __slots__ = ("_database", "_path", "_wal", "_wal_path", "path", "wal_bytes")
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path: Path = path
         self._path = str(path)
         self._wal_path = f"{path}-wal"
         database, wal = os.stat(self._path), os.stat(self._wal_path)
         self._database = (database.st_ino, database.st_dev)
         self._wal = (wal.st_ino, wal.st_dev)
-        self.wal_bytes = wal.st_size
+        self.wal_bytes: int = wal.st_size
 
     def check(self) -> None:
         """Two stats, 3 us a batch.

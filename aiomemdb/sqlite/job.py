@@ -35,10 +35,10 @@ class Operation:
     __slots__ = ("alone", "name", "run", "single")
 
     def __init__(self, name: str, run: Callable[..., Any], *, single: bool = False, alone: bool = False) -> None:
-        self.name = name
-        self.run = run
-        self.single = single
-        self.alone = alone
+        self.name: str = name
+        self.run: Callable[..., Any] = run
+        self.single: bool = single
+        self.alone: bool = alone
 
     def __repr__(self) -> str:
         return f"<Operation {self.name}>"
@@ -76,7 +76,7 @@ class Failure:
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self.error: BaseException = error
 
 
 def copy_error(error: BaseException) -> BaseException:

@@ -40,12 +40,12 @@ class Lease:
         self, connection: Connection, session: Session, *, durable: bool, on_over: Callable[[Lease], None]
     ) -> None:
         task = asyncio.current_task()
-        self.holder = task.get_name() if task is not None else "?"
-        self.over = False
+        self.holder: str = task.get_name() if task is not None else "?"
+        self.over: bool = False
         self.error: AiomemdbError | None = None
-        self.steps = 0
-        self.durable = durable
-        self.flush_after = False
+        self.steps: int = 0
+        self.durable: bool = durable
+        self.flush_after: bool = False
         self.fatal: AiomemdbError | None = None
         self._connection = connection
         self._session = session

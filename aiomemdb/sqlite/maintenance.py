@@ -14,9 +14,9 @@ from .guard import GuardedConnection
 from .job import Maintenance
 from .session import Session
 
-__all__ = ["CHECKPOINT", "OPTIMIZE", "VACUUM", "Checkpointer", "copy_database"]
+__all__ = ["CHECKPOINT", "OPTIMIZE", "VACUUM", "Checkpointer", "checked_backup_target", "copy_database"]
 
-log = logging.getLogger("aiomemdb")
+log: logging.Logger = logging.getLogger("aiomemdb")
 
 # SQLite's own default for a checkpoint, in pages. The library runs its own: the bug of SQLite 3.7.0 to 3.51.2 that
 # corrupts a file when one connection checkpoints while another commits (https://www.sqlite.org/wal.html) can't
@@ -37,8 +37,8 @@ class Checkpointer:
         self._session = session
         self._usual = _PAGES * session.connection.execute("PRAGMA page_size").fetchone()[0]
         self._mark = self._usual
-        self.checkpoints = 0
-        self.failures = 0
+        self.checkpoints: int = 0
+        self.failures: int = 0
         self.error: str | None = None
 
     def after_batch(self) -> None:
@@ -82,6 +82,15 @@ def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:
 CHECKPOINT = Maintenance("checkpoint", _checkpoint)
 OPTIMIZE = Maintenance("optimize", lambda session: session.connection.execute("PRAGMA optimize").fetchall() and None)
 VACUUM = Maintenance("vacuum", lambda session: session.connection.execute("VACUUM") and None)
+
+
+def checked_backup_target(path: str | os.PathLike[str]) -> Path:
+    target = Path(os.path.abspath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder {target.parent} does not exist; create it first")
+    if os.path.lexists(target):
+        raise FileExistsError(f"{target} exists already; back up to a new name")
+    return target
 
 
 def copy_database(

@@ -19,6 +19,9 @@ _OLDEST_SQLITE = (3, 37, 0)
 # These shape a file when it is created, so they come before the first page is written.
 _AT_CREATION = ("page_size", "auto_vacuum", "encoding")
 
+# This is a write into the file: one for the writer alone, and only where it changes something.
+_STORED = "application_id"
+
 
 def configure_writer(raw: GuardedConnection, *, config: Config, path: Path) -> None:
     _check_version()
@@ -37,6 +40,10 @@ def configure_writer(raw: GuardedConnection, *, config: Config, path: Path) -> N
         )
     raw.execute(f"PRAGMA synchronous={'FULL' if config.durability == 'full' else 'NORMAL'}")
     raw.execute("PRAGMA wal_autocheckpoint=0")  # see maintenance.Checkpointer
+    if _STORED in config.pragmas:
+        wanted = _literal(config.pragmas[_STORED])
+        if str(raw.execute(f"PRAGMA {_STORED}").fetchone()[0]) != wanted:
+            retry_while_busy(lambda: raw.execute(f"PRAGMA {_STORED}={wanted}"), config.lock_timeout, path)
     _configure(raw, config)
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, config.max_value_bytes)
     # The log exists from the first read on; its identity is noted next.
@@ -55,7 +62,7 @@ def configure_reader(raw: GuardedConnection, *, config: Config, path: Path) -> N
 def _configure(raw: GuardedConnection, config: Config) -> None:
     raw.execute("PRAGMA foreign_keys=ON")
     for name, value in config.pragmas.items():
-        if name not in _AT_CREATION:
+        if name not in _AT_CREATION and name != _STORED:
             raw.execute(f"PRAGMA {name}={_literal(value)}").fetchall()
     if config.prepare is not None:
         config.prepare(raw)
@@ -84,4 +91,4 @@ def _check_is_database(raw: GuardedConnection, config: Config, path: Path) -> No
 
 
 def _literal(value: int | str) -> str:
-    return str(int(value)) if isinstance(value, int) else value
+    return str(int(value)) if isinstance(value, int) else f"'{value}'"  # UTF-8, bare, would be a syntax error

@@ -86,6 +86,12 @@ class Pool(Generic[T]):
         self._leases -= 1
         self._serve()
 
+    def remove(self, item: T) -> None:
+        """An item is lost. Who holds it may still end the lease by ``discard_lease``."""
+        if item in self._idle:
+            self._idle.remove(item)
+        self._max_leases = max(1, self._max_leases - 1)
+
     def close(self, make_error: Callable[[], BaseException]) -> None:
         """Fails those who wait, and all who come."""
         self._closed = make_error

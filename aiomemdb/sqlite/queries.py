@@ -47,9 +47,11 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
     raw.execute(f"BEGIN /* {guard.savepoint} */")
     try:
         guard.armed = True
+        raw.note_cursors()
         result = function(raw, *arguments)
     finally:
         guard.armed = False
+        raw.close_cursors()
         raw.isolation_level = None
         raw.row_factory = Row
         raw.text_factory = str

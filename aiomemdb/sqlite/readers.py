@@ -37,12 +37,12 @@ class Readers:
     """Owns the read-only connections and the queue of queries."""
 
     def __init__(self, connections: list[Connection], config: Config, path: object) -> None:
-        self.connections = connections
-        self.pool = Pool(connections, max_leases=len(connections) - 1)
-        self.reads = 0
-        self.reader_wait_max = 0.0
+        self.connections: list[Connection] = connections
+        self.pool: Pool[Connection] = Pool(connections, max_leases=len(connections) - 1)
+        self.reads: int = 0
+        self.reader_wait_max: float = 0.0
         self._loop = connections[0].loop
-        self.loop_is_running = self._loop.is_running
+        self.loop_is_running: Callable[[], bool] = self._loop.is_running
         self._lock_timeout = config.lock_timeout
         self._path = path
         self._pending: deque[tuple[asyncio.Future[Any], Fetch, Any, Any]] = deque()
@@ -98,6 +98,8 @@ class Readers:
         if connection is not None:
             self._active[connection] = None
             connection.post(partial(self._serve, connection))
+        elif not self.connections:
+            self._fail_pending(_all_lost)
 
     def _serve(self, connection: Connection) -> None:
         """On a reader's thread: answers queries until there are none, or somebody wants the reader for himself."""
@@ -160,6 +162,9 @@ class Readers:
         self._step_aside = self.pool.wants_item
         if self._pending and len(self._active) <= len(self._stuck):
             self._wake_one()
+        self._look_whether_drained()
+
+    def _look_whether_drained(self) -> None:
         if self._drained is not None and not self._active and not self._pending:
             settle_one(self._drained, None)
 
@@ -248,10 +253,12 @@ class Readers:
         self._active.pop(connection, None)
         self._stuck.discard(connection)
         self.connections.remove(connection)
+        self.pool.remove(connection)
         if not self.connections:
-            self._fail_pending(lambda: AiomemdbError("all readers have died"))
-        elif self._pending:
+            self.pool.close(_all_lost)
+        if self._pending:
             self._wake_one()
+        self._look_whether_drained()
 
     def _fail_pending(self, make_error: Callable[[], BaseException]) -> None:
         while self._pending:
@@ -276,6 +283,10 @@ class Readers:
                 settle_one(work, Failure(closed()))
         await end_connections(list(self.connections), deadline - self._loop.time())
         self._hand_over()
+
+
+def _all_lost() -> AiomemdbError:
+    return AiomemdbError("the threads of all readers have died; close and reopen the database")
 
 
 def read_timeout(timeout: float, *, started: bool) -> ReadTimeout:

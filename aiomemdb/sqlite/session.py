@@ -21,7 +21,7 @@ from .job import Operation
 
 __all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "SCRIPT", "WRITE", "Session"]
 
-log = logging.getLogger("aiomemdb")
+log: logging.Logger = logging.getLogger("aiomemdb")
 
 # A function that keeps the writer for longer than this is logged with its name: everybody else waits for it.
 SLOW_FUNCTION = 0.25
@@ -38,6 +38,8 @@ class Session:
         connection: the guarded connection; nobody else runs anything on it.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         changes_at_begin: ``total_changes`` when the open transaction began.
+        changes_before: ``total_changes`` before the statement that runs now: if it fails and they have moved, rows of
+            it may have stayed.
     """
 
     def __init__(
@@ -49,11 +51,12 @@ class Session:
         lock_timeout: float,
         max_value_bytes: int,
     ) -> None:
-        self.connection = connection
-        self.identity = identity
-        self.abandoned = False
-        self.changes_at_begin = 0
-        self.max_value_bytes = max_value_bytes
+        self.connection: GuardedConnection = connection
+        self.identity: FileIdentity = identity
+        self.abandoned: bool = False
+        self.changes_at_begin: int = 0
+        self.changes_before: int = 0
+        self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
         self._always_full = full
         self._is_full = full
@@ -63,7 +66,7 @@ class Session:
         self._savepoint_sql = f"SAVEPOINT {guard.savepoint}"
         self._release_sql = f"RELEASE {guard.savepoint}"
         self._rollback_to_sql = f"ROLLBACK TO {guard.savepoint}"
-        self.cursor = connection.cursor()
+        self.cursor: sqlite3.Cursor = connection.cursor()
         self.cursor.row_factory = Row
         self._classes: dict[str, object] = {}
         # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
@@ -216,6 +219,7 @@ class Session:
         cursor, compiled = self.cursor, self.connection.guard.compiled
         cursor.execute(self._sentinel_sql)
         compiled.clear()
+        self.changes_before = self.connection.total_changes
         cursor.execute(sql, params)
         if cursor.description is not None:
             cursor.fetchall()  # rows of RETURNING left unread would block the COMMIT

@@ -40,7 +40,7 @@ from .session import Session
 
 __all__ = ["Writer"]
 
-log = logging.getLogger("aiomemdb")
+log: logging.Logger = logging.getLogger("aiomemdb")
 
 # How long a cancelled writer task (asyncio.run cancels all tasks at its end) goes on to drain its queue.
 _DRAIN_AFTER_CANCEL = 2.0
@@ -58,15 +58,15 @@ class Writer:
     """
 
     def __init__(self, connection: Connection, session: Session, config: Config) -> None:
-        self.connection = connection
-        self.session = session
+        self.connection: Connection = connection
+        self.session: Session = session
         self.queue: deque[WriteJob] = deque()
-        self.enqueue = self.queue.append
-        self.loop = connection.loop
-        self.loop_is_running = self.loop.is_running
-        self.create_future = self.loop.create_future
-        self.idle = False
-        self.unusual = False
+        self.enqueue: Callable[[WriteJob], None] = self.queue.append
+        self.loop: asyncio.AbstractEventLoop = connection.loop
+        self.loop_is_running: Callable[[], bool] = self.loop.is_running
+        self.create_future: Callable[[], asyncio.Future[Any]] = self.loop.create_future
+        self.idle: bool = False
+        self.unusual: bool = False
         self.stopped: AiomemdbError | None = None
         self.after_batch: Callable[[], None] = lambda: None
         self._config = config
@@ -82,8 +82,13 @@ class Writer:
         self._left = 0
         self._waiting_since = monotonic()
         # counters, see values.Statistics
-        self.writes = self.write_errors = self.batches = self.largest_batch = self.batch_splits = 0
-        self.queue_wait = self.queue_wait_max = 0.0
+        self.writes: int = 0
+        self.write_errors: int = 0
+        self.batches: int = 0
+        self.largest_batch: int = 0
+        self.batch_splits: int = 0
+        self.queue_wait: float = 0.0
+        self.queue_wait_max: float = 0.0
         connection.on_lost = self._lost
         self.open_thread: int | None = self._thread
         self._task = self._start()
@@ -117,6 +122,10 @@ class Writer:
             raise DatabaseClosed("the database is closing or closed")
         if self.stopped is not None:
             raise copy_error(self.stopped)
+        self.check_holder()
+
+    def check_holder(self) -> None:
+        """Raises where the caller would wait for its own transaction to end."""
         if self._lease is not None and self._lease.active and self._lease in held_leases.get():
             raise ReentrancyError(
                 "a write on the database inside its own transaction() would wait for itself: use the "

@@ -42,7 +42,7 @@ QUESTIONS: dict[str, tuple[str, str, str]] = {
     "who imports collections.abc?": ("module", "collections.abc", "imports"),
     "who imports sqlite3?": ("module", "sqlite3", "imports"),
     "who subclasses Exception?": ("class", "Exception", "subclasses"),
-    "who subclasses unittest.TestCase?": ("class", "unittest.TestCase", "subclasses"),
+    "who subclasses threading.Thread?": ("class", "threading.Thread", "subclasses"),
     "who subclasses enum.Enum?": ("class", "enum.Enum", "subclasses"),
 }
 
