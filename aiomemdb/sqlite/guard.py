@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NoReturn
+from weakref import ref
 
 from ..errors import ForbiddenStatement
 
@@ -180,6 +181,8 @@ class GuardedConnection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.guard: Guard = Guard()
+        self._made: list[ref[Any]] = []
+        self._noting: dict[str, Callable[..., Any]] = {}
 
     def _refuse(self, what: str, instead: str) -> None:
         if self.guard.armed:
@@ -237,7 +240,7 @@ class GuardedConnection(sqlite3.Connection):
         raise ForbiddenStatement("deserialize() would replace the database behind the library")
 
     def note_cursors(self) -> None:
-        """From here on notes what a user's function opens; see ``close_cursors``. 0.25 us a statement."""
+        """From here on notes what a user's function opens; see ``close_noted``. 0.25 us a statement."""
         if not self._noting:
             made = self._made
 
@@ -256,13 +259,15 @@ class GuardedConnection(sqlite3.Connection):
                 self._noting[make.__name__] = noting(make)
         self.__dict__.update(self._noting)
 
-    def close_cursors(self) -> None:
-        """Closes what the function has left open. An unfinished query that it kept, perhaps in the traceback of its
+    def stop_noting(self) -> None:
+        for name in self._noting:
+            self.__dict__.pop(name, None)
+
+    def close_noted(self) -> None:
+        """Closes what functions have left open. An unfinished query that one kept, perhaps in the traceback of its
         error, would hold its snapshot: a reader would answer from the old state, and the writer be refused
         (BUSY_SNAPSHOT) after the next commit of another process.
         """
-        for name in self._noting:
-            self.__dict__.pop(name, None)
         for one in self._made:
             if (opened := one()) is not None:
                 opened.close()

@@ -51,7 +51,8 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
         result = function(raw, *arguments)
     finally:
         guard.armed = False
-        raw.close_cursors()
+        raw.stop_noting()
+        raw.close_noted()
         raw.isolation_level = None
         raw.row_factory = Row
         raw.text_factory = str

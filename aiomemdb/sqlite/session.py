@@ -128,6 +128,7 @@ class Session:
             self._touch()
         # Not execute("COMMIT"): that text, once in Python's cache, would pass the authorizer for a user too.
         connection.commit()
+        connection.close_noted()
         self.identity.check()
 
     def _touch(self) -> None:
@@ -135,6 +136,7 @@ class Session:
         self.connection.execute(f"PRAGMA user_version={version}")
 
     def rollback(self) -> None:
+        self.connection.close_noted()  # interrupted, an open one would have the rollback refused
         if self.connection.in_transaction:
             self.connection.rollback()
 
@@ -305,9 +307,11 @@ class Session:
     def write_function(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         connection = self.connection
         began = time.monotonic()
+        connection.note_cursors()
         try:
             result = function(connection, *arguments)
         finally:
+            connection.stop_noting()
             took = time.monotonic() - began
             if took > SLOW_FUNCTION:
                 name = getattr(function, "__qualname__", repr(function))
