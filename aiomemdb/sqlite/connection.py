@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 import anyio
+from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
 from ..errors import AiomemdbError, DatabaseClosed, LockTimeout, WriterCrashed
 from .guard import GuardedConnection, primary_code
@@ -98,9 +99,12 @@ class Connection:
         await connection
         self.raw = cast(GuardedConnection, connection._conn)
         self._driver = connection
-        connection._tx.put_nowait((cast(Any, _EndOfThread()), self._serve))
+        # When our function has returned, the thread ends: since 0.22 by what it returns, until 0.21 by what waits
+        # behind it. Not by SystemExit, which hooks for errors of threads (pytest's, Sentry's) take for an error.
+        connection._tx.put_nowait((cast(Any, _Unheard()), self._serve))
+        connection._tx.put_nowait(cast(Any, _STOP_RUNNING_SENTINEL))
 
-    def _serve(self) -> None:
+    def _serve(self) -> object:
         """The thread's one function: runs what comes in, until it is told to stop or its loop is closed."""
         error: BaseException | None = None
         try:
@@ -126,6 +130,7 @@ class Connection:
             if not self.deliver(settle_one, self.stopped, None):
                 self._fail_submitted(None)
                 self.on_lost(None)
+        return _STOP_RUNNING_SENTINEL
 
     def _close_raw(self) -> None:
         self._driver._connection = None  # aiosqlite: it is closed, nothing to warn about
@@ -150,10 +155,11 @@ class Connection:
             return False
         return True
 
-    def submit(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def submit(self, function: Callable[..., T], *args: Any, wanted_only: bool = False) -> asyncio.Future[T]:
         """Runs ``function(raw, *args)`` on the thread; ``interrupt(future)`` stops it.
 
-        Cancelling the future does not: what has started runs to its end, and its result is dropped.
+        Cancelling the future does not: what has started runs to its end, and its result is dropped; what has not is
+        left out with ``wanted_only`` alone.
         """
         future: asyncio.Future[T] = self.loop.create_future()
         if self.stopping:
@@ -166,6 +172,8 @@ class Connection:
         future.add_done_callback(self._submitted.discard)
 
         def call() -> None:
+            if wanted_only and future.done():
+                return
             self.switch(future)
             outcome: Any
             try:
@@ -239,15 +247,14 @@ def _lost_error(name: str, cause: BaseException) -> AiomemdbError:
     return error
 
 
-class _EndOfThread:
-    """Stands where aiosqlite expects a future, and ends its thread when our function has returned.
+class _Unheard:
+    """Stands where aiosqlite expects a future of its own, which it would now resolve on a loop that may be gone."""
 
-    aiosqlite would now tell the loop, which raises where the loop is closed, and print that error. SystemExit
-    ends a thread silently.
-    """
+    def get_loop(self) -> _Unheard:
+        return self
 
-    def get_loop(self) -> NoReturn:
-        raise SystemExit
+    def call_soon_threadsafe(self, *_: object) -> None:
+        pass
 
 
 def retry_while_busy(call: Callable[[], T], lock_timeout: float, path: object) -> T:

@@ -146,7 +146,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         self._readers = Readers(readers, config, path)
         self._read_thread = get_ident()
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
-        self._finalizer = weakref.finalize(self, _abandon, connections, str(path), self._folder)
+        self._finalizer = weakref.finalize(self, _abandon, self._writer, connections, str(path), self._folder)
         _opened.add(self)
         return self
 
@@ -312,10 +312,10 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         return complete
 
     async def optimize(self) -> None:
-        await self._write(OPTIMIZE, None, (), False, None)
+        await self._write(OPTIMIZE, None, (self._checkpointer,), False, None)
 
     async def vacuum(self) -> None:
-        await self._write(VACUUM, None, (), False, None)
+        await self._write(VACUUM, None, (self._checkpointer,), False, None)
 
     async def backup(
         self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
@@ -406,17 +406,25 @@ def _read_only() -> sqlite3.OperationalError:
     return error
 
 
-def _abandon(connections: list[Connection], path: str, folder: str | None) -> None:
+def _abandon(writer: Writer | _NoWriter, connections: list[Connection], path: str, folder: str | None) -> None:
     """The handle was collected, or the interpreter exits, without close. No acknowledged write can be lost: they
-    are committed. The threads end by themselves."""
+    are committed. What was submitted still runs, if the loop does; the threads end by themselves."""
     warnings.warn(
         f"{path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
         ResourceWarning,
         stacklevel=2,
     )
-    for connection in connections:
-        connection.stop()
-    _remove(folder)
+
+    def end(*_: object) -> None:
+        for connection in connections:
+            connection.stop()
+        _remove(folder)
+
+    if not isinstance(writer, Writer):
+        end()
+    elif not (writer.loop_is_running() and connections[0].deliver(writer.abandon, end)):
+        writer.fail_rest("the database was collected without close()")
+        end()
 
 
 def _remove(folder: str | None) -> None:

@@ -46,31 +46,38 @@ class Checkpointer:
             self.run()
 
     def run(self, *, truncate: bool = False) -> bool:
-        """Checkpoints; gives whether the whole log has reached the database file."""
+        """Checkpoints; gives whether the whole log has reached the database file (``truncate``: and is empty)."""
         size = self._session.identity.wal_bytes
+        truncated = False
         complete = self._checkpoint("PASSIVE")
         if complete and (truncate or size > _TRUNCATE_ABOVE * self._usual):
             # TRUNCATE waits for readers and stops every writer meanwhile: only without waiting.
             connection = self._session.connection
             [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
-            connection.execute("PRAGMA busy_timeout=0")
+            connection.execute(self._unguessable("busy_timeout=0"))
             truncated = self._checkpoint("TRUNCATE")
-            connection.execute(f"PRAGMA busy_timeout={timeout}")
+            connection.execute(self._unguessable(f"busy_timeout={timeout}"))
             if truncated:
                 size = self._session.identity.wal_bytes = 0
         self._mark = max(size, self._usual) if complete else size + self._usual
-        return complete
+        return truncated if truncate else complete
+
+    def _unguessable(self, pragma: str) -> str:
+        # A text in Python's cache of statements would pass the authorizer for a user too; see guard.Guard.
+        return f"PRAGMA {pragma} /* {self._session.connection.guard.savepoint} */"
 
     def _checkpoint(self, mode: str) -> bool:
         try:
-            busy, in_log, moved = self._session.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            sql = self._unguessable(f"wal_checkpoint({mode})")
+            busy, in_log, moved = self._session.connection.execute(sql).fetchone()
         except sqlite3.Error as error:
             # Nobody called for it, so nobody would hear: commits go on, and the log grows until it can be done.
             self.failures += 1
             self.error = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
             log.warning("checkpoint of %s failed: %s", self._session.identity.path, self.error)
             return False
-        self.checkpoints += 1
+        if mode == "PASSIVE" and not busy:  # TRUNCATE only follows one that was complete
+            self.checkpoints += 1
         return not busy and in_log == moved
 
 
@@ -79,9 +86,22 @@ def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:
     return checkpointer.run(truncate=True)
 
 
+def _optimize(session: Session, checkpointer: Checkpointer) -> None:
+    session.execute_when_free(f"PRAGMA optimize /* {session.connection.guard.savepoint} */").fetchall()
+    session.identity.check()
+    checkpointer.after_batch()
+
+
+def _vacuum(session: Session, checkpointer: Checkpointer) -> None:
+    """The new file is in the log first: it is shorter only when the log was moved into it."""
+    session.execute_when_free("VACUUM")
+    session.identity.check()
+    checkpointer.run(truncate=True)
+
+
 CHECKPOINT = Maintenance("checkpoint", _checkpoint)
-OPTIMIZE = Maintenance("optimize", lambda session: session.connection.execute("PRAGMA optimize").fetchall() and None)
-VACUUM = Maintenance("vacuum", lambda session: session.connection.execute("VACUUM") and None)
+OPTIMIZE = Maintenance("optimize", _optimize)
+VACUUM = Maintenance("vacuum", _vacuum)
 
 
 def checked_backup_target(path: str | os.PathLike[str]) -> Path:

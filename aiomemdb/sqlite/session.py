@@ -93,11 +93,18 @@ class Session:
             # Not inside a transaction: SQLite refuses to change it there.
             self.connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
             self._is_full = self._durable
+        self.execute_when_free(self._begin_sql)
+        self.changes_at_begin = self.connection.total_changes
+
+    def execute_when_free(self, sql: str) -> sqlite3.Cursor:
+        """Runs a statement that takes the write lock, waiting for other programs' locks in slices.
+
+        Raises: LockTimeout, DatabaseClosed: as ``begin``.
+        """
         first_refused: float | None = None
         while True:
             try:
-                self.connection.execute(self._begin_sql)
-                break
+                return self.connection.execute(sql)
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY:
                     raise
@@ -111,7 +118,6 @@ class Session:
                     f"another program has held the write lock of {self.identity.path} for {self._lock_timeout} s; "
                     "find it, or raise connect(lock_timeout=...)"
                 )
-        self.changes_at_begin = self.connection.total_changes
 
     def commit(self) -> None:
         """Commits; afterwards the file must still be the one that was opened.

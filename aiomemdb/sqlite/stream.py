@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
+from functools import partial
 from typing import Any
 
 from ..errors import DatabaseClosed
@@ -67,9 +68,11 @@ class RowStream:
         try:
             if self._connection is None:
                 self._connection = await self._readers.lease(self._timeout)
+            if self._closed:  # meanwhile, by another task
+                raise StopAsyncIteration
             if self._connection.stopping:
                 raise DatabaseClosed("the database is closing or closed")
-            fetched = self._connection.submit(self._fetch)
+            fetched = self._connection.submit(self._fetch, wanted_only=True)
             rows = await wait_for_read(fetched, self._connection.interrupt, self._timeout)
         except BaseException:
             self._release()
@@ -99,9 +102,13 @@ class RowStream:
     def _release(self) -> None:
         self._closed = True
         connection, self._connection = self._connection, None
-        cursor, self._cursor = self._cursor, None
         if connection is not None:
-            give_back(self._readers, connection, cursor)
+            give_back(self._readers, connection, self._end)
+
+    def _end(self, raw: GuardedConnection) -> None:
+        """Behind the last fetch, so that the query it may have begun ends as well."""
+        _close(self._cursor, raw)
+        self._cursor = None
 
     async def aclose(self) -> None:
         """Gives the reader back; rows that were fetched already are dropped."""
@@ -111,4 +118,9 @@ class RowStream:
     def __del__(self) -> None:
         # Collected on any thread, perhaps after the loop has ended: the loop itself takes the reader back.
         if self._connection is not None:
-            self._connection.deliver(give_back, self._readers, self._connection, self._cursor)
+            self._connection.deliver(give_back, self._readers, self._connection, partial(_close, self._cursor))
+
+
+def _close(cursor: sqlite3.Cursor | None, raw: GuardedConnection) -> None:
+    if cursor is not None:
+        cursor.close()

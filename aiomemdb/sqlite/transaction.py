@@ -178,13 +178,16 @@ class SQLiteSnapshot(ReadVerbs):
             raise DatabaseClosed("the database is closing or closed")
 
         def query(raw: GuardedConnection) -> Any:
+            if self._ended:  # meanwhile, by another task
+                raise sqlite3.ProgrammingError("this snapshot has ended")
             with raw.guarded() as guard:
                 try:
                     return fetch(raw, subject, arguments)
                 except BaseException as error:
                     raise annotate(guard.explain(error), subject) from None
 
-        return await wait_for_read(self._connection.submit(query), self._connection.interrupt, timeout)
+        reading = self._connection.submit(query, wanted_only=True)
+        return await wait_for_read(reading, self._connection.interrupt, timeout)
 
     def _close(self) -> None:
         self._ended = True
@@ -196,9 +199,7 @@ def begin_snapshot(raw: GuardedConnection) -> None:
     raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
 
-def end_reading(raw: GuardedConnection, cursor: sqlite3.Cursor | None) -> None:
-    if cursor is not None:
-        cursor.close()
+def end_reading(raw: GuardedConnection) -> None:
     if raw.in_transaction:
         raw.rollback()
 
@@ -219,12 +220,13 @@ async def open_snapshot(
         give_back(readers, connection)
 
 
-def give_back(readers: Readers, connection: Connection, cursor: sqlite3.Cursor | None = None) -> None:
-    """Ends what the holder of a leased reader has left open, then returns the reader; nothing is awaited."""
+def give_back(readers: Readers, connection: Connection, end: Callable[[GuardedConnection], None] = end_reading) -> None:
+    """Has ``end`` close what the holder of a leased reader has left open, then returns the reader; nothing is
+    awaited."""
     running = connection.working_on
     if running is not None:
         connection.interrupt(running)  # its caller has left
-    ended = connection.submit(end_reading, cursor)
+    ended = connection.submit(end)
 
     def returned(ended: asyncio.Future[None]) -> None:
         if ended.cancelled() or ended.exception() is None:

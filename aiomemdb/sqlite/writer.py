@@ -185,7 +185,11 @@ class Writer:
 
     def _start(self) -> asyncio.Task[None]:
         self._cancelled = self._gave_up = False
-        return self.loop.create_task(self._run(), name=self.connection.name)
+        task = self.loop.create_task(self._run(), name=self.connection.name)
+        # Where the loop is closed, or the handle collected, under it: nothing is lost, and nobody could have done
+        # better; asyncio would print "Task was destroyed but it is pending".
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        return task
 
     async def _run(self) -> None:
         """Never cancelled halfway: a cancelled writer task drains its queue and ends; the next write starts it anew."""
@@ -309,6 +313,9 @@ class Writer:
         if running.done():
             error = running.exception()
             settle_one(future, running.result() if error is None else Failure(error))
+        else:
+            why = f"close() ran out of time while {operation.name} was running"
+            settle_one(future, Failure(DatabaseClosed(why, applied=None)))
 
     # Leases
 
@@ -398,16 +405,23 @@ class Writer:
         """The cancelled task has had its time: whoever still waits is told, so that the loop can end."""
         if task is self._task and not task.done():
             self._gave_up = True
-            self._fail_rest("the event loop is ending")
+            self.fail_rest("the event loop is ending")
             self._resume()
 
-    def _fail_rest(self, why: str) -> None:
+    def fail_rest(self, why: str) -> None:
         self._fail_queued(len(self.queue), DatabaseClosed(f"{why}; this job had not started"))
         batch, self._batch = self._batch, None
         if batch is not None:
             fail(batch.jobs, lambda: DatabaseClosed(f"{why} while this job was running", applied=None))
         if self._lease is not None:
             self._lease.expire(DatabaseClosed(f"{why}; the transaction is rolled back"))
+
+    def abandon(self, end: Callable[[object], object]) -> None:
+        """The handle was collected: runs what is queued, then calls ``end``."""
+        self._closing = True
+        self.open_thread = None
+        self.wake()
+        self._task.add_done_callback(end)
 
     async def close(self, deadline: float, *, drain: bool) -> None:
         """Ends the writer task by ``deadline`` (of the loop's clock); all futures are resolved then."""
@@ -430,7 +444,7 @@ class Writer:
         if not self._task.done():
             if self._batch is not None:
                 self.connection.interrupt(self._batch)
-            self._fail_rest("close() ran out of time")
+            self.fail_rest("close() ran out of time")
             self._gave_up = True
             self._resume()
 
