@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -113,11 +112,16 @@ def settle_one(future: asyncio.Future[Any], outcome: Any) -> None:
     """Resolves one future, also where its loop is closed: then nobody is called, but whoever looks sees it."""
     if future.done():
         return
-    with contextlib.suppress(RuntimeError):  # "Event loop is closed", raised after the state was set
+    try:
         if isinstance(outcome, Failure):
             future.set_exception(_raisable(outcome.error))
         else:
             future.set_result(outcome)
+    except RuntimeError:
+        pass  # "Event loop is closed", raised after the state was set
+    if isinstance(outcome, Failure) and future.get_loop().is_closed():
+        # Nobody can await it any more; asyncio would print a traceback for each job as the interpreter ends.
+        future._log_traceback = False
 
 
 def fail(jobs: Iterable[WriteJob], make_error: Callable[[], BaseException]) -> None:

@@ -1,0 +1,158 @@
+"""G11: leaving the interpreter without close never hangs and loses no acknowledged write."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.plain import assert_healthy, plain
+from tests.support.scripts import Ended, run_script
+
+RUNNERS = {
+    "asyncio.run": "asyncio.run(main())",
+    "aiomemdb.run": "aiomemdb.run(main)",
+    "run_until_complete": """
+loop = asyncio.new_event_loop()
+try:
+    loop.run_until_complete(main())
+finally:
+    loop.close()
+""",
+}
+
+# How main() ends, and the exit code that this gives.
+ENDS: dict[str, tuple[str, int]] = {
+    "end of script": ("", 0),
+    "SystemExit": ("sys.exit(3)", 3),
+    "exception": ("raise LookupError('of main')", 1),
+    "Ctrl-C": ("await asyncio.Event().wait()", -signal.SIGINT),
+    "collected": ("held.clear(); del db, open_block; gc.collect()", 0),
+}
+
+# What the database is doing meanwhile.
+BUSY = {
+    "idle": "",
+    "writes pending": "jobs.append([db.submit('INSERT INTO t VALUES (?)', (100 + n,)) for n in range(2000)])",
+    "write_fn sleeps": """
+        inside = threading.Event()
+        def sleeps(conn):
+            inside.set()
+            time.sleep(3600)
+        jobs.append(asyncio.ensure_future(db.write_fn(sleeps)))
+        jobs[-1].add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.to_thread(inside.wait)""",
+    "transaction open": """
+        open_block = db.transaction()
+        tx = await open_block.__aenter__()
+        await tx.write("INSERT INTO t VALUES (-1)")""",
+    "stream open": """
+        open_block = db.read_stream("SELECT x FROM t", chunk=2)
+        await anext(open_block)""",
+    "snapshot open": """
+        open_block = db.snapshot()
+        snap = await open_block.__aenter__()
+        await snap.read("SELECT x FROM t")""",
+}
+
+SCRIPT = """
+import asyncio, gc, sys, threading, time
+import aiomemdb
+
+held, jobs = [], []  # to the end of the process
+
+async def main():
+    db = await aiomemdb.connect(sys.argv[1])
+    open_block = None
+    await db.write("CREATE TABLE t (x)")
+    for n in range(20):
+        await db.write("INSERT INTO t VALUES (?)", (n,))
+        print(n, flush=True)
+    if True:
+        {busy}
+    held[:] = [db, open_block]
+    print("ready", flush=True)
+    {end}
+
+{run}
+"""
+
+
+def run_case(path: Path, runner: str, end: str, busy: str) -> Ended:
+    statement, expected = ENDS[end]
+    text = SCRIPT.format(busy=BUSY[busy].strip() or "pass", end=statement, run=RUNNERS[runner])
+    ended = run_script(text, path, interrupt=end == "Ctrl-C")
+    assert ended.returncode == expected, ended
+    assert ended.seconds < 3, ended
+    rows = {x for [x] in plain(path, "SELECT x FROM t")}
+    assert len(ended.numbers()) == 20
+    assert ended.numbers() <= rows
+    assert -1 not in rows  # of the transaction that was never committed
+    assert_healthy(path)
+    return ended
+
+
+def assert_only_expected_noise(ended: Ended, end: str) -> None:
+    ended.assert_quiet()
+    expected = {"exception": "LookupError: of main", "Ctrl-C": "KeyboardInterrupt"}.get(end)
+    if expected is None:
+        assert "Traceback" not in ended.stderr, ended.stderr
+    else:
+        assert expected in ended.stderr.splitlines()
+
+
+ALWAYS = [(runner, end, "idle") for runner in RUNNERS for end in ENDS]
+ALWAYS += [(runner, "end of script", busy) for runner in RUNNERS for busy in BUSY if busy != "idle"]
+ALWAYS += [("asyncio.run", end, busy) for end in ("Ctrl-C", "collected") for busy in BUSY if busy != "idle"]
+REST = [(runner, end, busy) for runner in RUNNERS for end in ENDS for busy in BUSY if (runner, end, busy) not in ALWAYS]
+
+
+@pytest.mark.parametrize(
+    ("runner", "end", "busy"),
+    [*ALWAYS, *(pytest.param(*case, marks=pytest.mark.soak) for case in REST)],
+)
+def test_leaving_without_close_ends_at_once_and_keeps_what_was_acknowledged(
+    db_path: Path, runner: str, end: str, busy: str
+) -> None:
+    ended = run_case(db_path, runner, end, busy)
+    assert_only_expected_noise(ended, end)
+    [warning] = [line for line in ended.stderr.splitlines() if "ResourceWarning" in line]
+    assert str(db_path) in warning and "was not closed" in warning
+
+
+def test_a_closed_database_warns_of_nothing(db_path: Path) -> None:
+    ended = run_script(
+        """
+        import aiomemdb, sys
+
+        async def main():
+            async with aiomemdb.connect(sys.argv[1]) as db:
+                await db.write("CREATE TABLE t (x)")
+
+        aiomemdb.run(main)
+        """,
+        db_path,
+    )
+    ended.assert_ok()
+    assert ended.stderr == ""
+
+
+def test_a_database_in_memory_leaves_no_file_when_nobody_closes_it(tmp_path: Path) -> None:
+    ended = run_script(
+        """
+        import aiomemdb, asyncio, sys, tempfile
+
+        tempfile.tempdir = sys.argv[1]
+
+        async def main():
+            db = await aiomemdb.connect(":memory:")
+            await db.write("CREATE TABLE t (x)")
+
+        asyncio.run(main())
+        """,
+        tmp_path,
+    )
+    ended.assert_ok()
+    ended.assert_quiet()
+    assert list(tmp_path.iterdir()) == []
