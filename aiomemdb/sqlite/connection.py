@@ -8,11 +8,14 @@ for the connection's whole life, with an inbox of ours inside. Then none of aios
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -20,11 +23,11 @@ import aiosqlite
 import anyio
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
-from ..errors import AiomemdbError, DatabaseClosed, LockTimeout, WriterCrashed
+from ..errors import AiomemdbError, DatabaseClosed, ForkedError, LockTimeout, WriterCrashed
 from .guard import GuardedConnection, primary_code
 from .job import Failure, settle_one
 
-__all__ = ["BUSY_SLICE", "Connection", "end_connections", "retry_while_busy"]
+__all__ = ["BUSY_SLICE", "Connection", "end_connections", "forked_error", "retry_while_busy", "wait_out"]
 
 log: logging.Logger = logging.getLogger("aiomemdb")
 
@@ -35,6 +38,8 @@ BUSY_SLICE = 0.1
 
 # How often an idle thread looks whether its event loop was closed under it, in seconds.
 _LOOK_FOR_CLOSED_LOOP = 0.5
+
+_INTERRUPT_AGAIN = 0.05
 
 
 class Connection:
@@ -60,6 +65,7 @@ class Connection:
         self._lost: BaseException | None = None
         self._switching = threading.Lock()
         self._interrupted = False
+        _made.add(self)
 
     def __repr__(self) -> str:
         return f"<Connection {self.name} {'open' if self.thread.is_alive() else 'stopped'}>"
@@ -74,13 +80,18 @@ class Connection:
             await asyncio.shield(opening)
             await self.run(configure)
         except BaseException:
+            # By a callback, not behind an await: who is cancelled once more leaves nothing either.
+            opening.add_done_callback(self._stop_if_open)
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([opening])
                 if not opening.cancelled() and opening.exception() is None:
-                    self.stop()
                     await asyncio.wait([self.stopped])
                 self.join(1.0)
             raise
+
+    def _stop_if_open(self, opening: asyncio.Future[None]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.stop()
 
     async def _open(self, uri: str) -> None:
         connection = aiosqlite.connect(
@@ -212,13 +223,18 @@ class Connection:
                 self.raw.execute("SELECT 1").fetchall()
 
     def interrupt(self, work: object) -> bool:
-        """On the loop: stops the running statement if the thread still works on ``work``; tells whether it did."""
+        """On the loop: stops ``work`` if the thread still works on it; tells whether it did.
+
+        Again and again, until the thread has left it: between two statements an interrupt stops nothing, and a
+        function may run several, or swallow the error.
+        """
         with self._switching:
             if self.working_on is not work or not self.thread.is_alive():
                 return False
             self._interrupted = True
             sqlite3.Connection.interrupt(self.raw)  # the guarded one refuses it while a job runs
-            return True
+        self.loop.call_later(_INTERRUPT_AGAIN, self.interrupt, work)
+        return True
 
     def stop(self) -> None:
         """Ends the thread after what was posted before; ``stopped`` then resolves. From any thread."""
@@ -230,18 +246,60 @@ class Connection:
         return not self.thread.is_alive()
 
 
+async def wait_out(futures: Iterable[asyncio.Future[Any]], timeout: float) -> None:
+    """Waits for all of them, up to ``timeout`` seconds, though the task be cancelled meanwhile.
+
+    For the library's own closing, which goes on whoever is cancelled, and for clean-ups that raise anyway.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    waiting = list(futures)
+    while pending := [future for future in waiting if not future.done()]:
+        try:
+            await asyncio.wait(pending, timeout=deadline - loop.time())
+            return
+        except asyncio.CancelledError:
+            continue
+
+
 async def end_connections(connections: list[Connection], timeout: float = 5.0) -> None:
     """Stops them and waits until their threads have ended, up to ``timeout`` seconds: one may hang in a call."""
     for connection in connections:
         connection.stop()
     if connections:
-        await asyncio.wait([connection.stopped for connection in connections], timeout=max(0.05, timeout))
+        await wait_out([connection.stopped for connection in connections], timeout=max(0.05, timeout))
     for connection in connections:
         if connection.stopped.done():
             connection.join(0.5)
 
 
+_made: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: nothing may touch the connections again, not even the collector. Their threads are not
+    here, and closing one would end the parent's transaction in the log's shared memory."""
+    for connection in list(_made):
+        connection._lost = forked_error()
+        connection._switching = threading.Lock()  # the thread may have held it
+        if connection.raw is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection.raw))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def forked_error() -> ForkedError:
+    return ForkedError(
+        "this database was opened in the parent process; open it anew in the child, or start processes "
+        'by "spawn" or "forkserver"'
+    )
+
+
 def _lost_error(name: str, cause: BaseException) -> AiomemdbError:
+    if isinstance(cause, ForkedError):
+        return forked_error()
     error = WriterCrashed(f"the thread {name} is gone: {cause!r}; close and reopen the database", applied=None)
     error.__cause__ = cause
     return error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import os
 import shutil
 import sqlite3
@@ -12,7 +10,7 @@ import tempfile
 import threading
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -23,12 +21,12 @@ import anyio
 
 from ..config import Config, checked_timeout
 from ..database import Database, Params
-from ..errors import AiomemdbError, DatabaseClosed, ForkedError, WrongLoop
+from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..values import Statistics
-from .connection import Connection, end_connections
+from .connection import Connection, end_connections, forked_error
 from .files import FileIdentity, file_uri, prepare_file
 from .job import Operation
-from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
+from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Checkpointer, checked_backup_target, copy_database
 from .opening import configure_reader, configure_writer
 from .queries import FUNCTION_READ, Fetch
 from .readers import Readers
@@ -88,6 +86,8 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         return await self._open()
 
     async def __aexit__(self, *exc_info: object) -> None:
+        if self._forked:  # its block is the parent's to end
+            return
         with anyio.CancelScope(shield=True):
             await self.close()
 
@@ -160,11 +160,20 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         if self._closing is None:
             if isinstance(self._writer, Writer):
                 self._writer.check_holder()
-            self._closing = asyncio.get_running_loop().create_task(
-                self._close(timeout, drain), name=f"aiomemdb:{self._config.label}:close"
-            )
+            self._start_closing(timeout, drain)
+        assert self._closing is not None
         # Whoever waits may be cancelled; the closing goes on.
         await asyncio.shield(self._closing)
+
+    def _start_closing(self, timeout: float, drain: bool) -> None:
+        def start_again_if_cancelled(closing: asyncio.Task[None]) -> None:
+            if closing.cancelled():  # before its first step; it outlasts every later cancellation
+                self._start_closing(timeout, drain)
+
+        assert self._loop is not None
+        name = f"aiomemdb:{self._config.label}:close"
+        self._closing = self._loop.create_task(self._close(timeout, drain), name=name)
+        self._closing.add_done_callback(start_again_if_cancelled)
 
     async def _close(self, timeout: float, drain: bool) -> None:
         assert self._readers is not None and self._loop is not None
@@ -187,10 +196,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
     def _look(self) -> Exception:
         """Why a call may not go on, where the one comparison of the hot path has failed."""
         if self._forked:
-            return ForkedError(
-                "this database was opened in the parent process; open it anew in the child, or start processes "
-                'by "spawn" or "forkserver"'
-            )
+            return forked_error()
         if self._readers is None:
             return DatabaseClosed("not open yet: use `async with aiomemdb.connect(...) as db`, or `await` it")
         try:
@@ -216,6 +222,11 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         if isinstance(self._writer, Writer):
             return self._writer
         raise _read_only()
+
+    def _reading(self) -> Readers:
+        self._check()
+        assert self._readers is not None
+        return self._readers
 
     # Writes
 
@@ -283,12 +294,11 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
     def read_stream(
         self, sql: str, params: Params = (), *, chunk: int = 256, timeout: float | None = None
     ) -> RowStream:
-        self._check()
+        readers = self._reading()
         if not isinstance(chunk, int) or chunk < 1:
             raise ValueError(f"chunk={chunk!r}: a whole number of rows, at least 1")
-        assert self._readers is not None
         return RowStream(
-            self._readers,
+            readers,
             sql,
             checked_params(params),
             chunk=chunk,
@@ -296,14 +306,10 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             lock_timeout=self._config.lock_timeout,
         )
 
-    @contextlib.asynccontextmanager
-    async def snapshot(self, *, timeout: float | None = None) -> AsyncIterator[SQLiteSnapshot]:
-        self._check()
-        assert self._readers is not None
-        async with open_snapshot(
-            self._readers, timeout=checked_timeout(timeout), lock_timeout=self._config.lock_timeout
-        ) as snapshot:
-            yield snapshot
+    def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[SQLiteSnapshot]:
+        return open_snapshot(
+            self._reading, timeout=checked_timeout(timeout), lock_timeout=self._config.lock_timeout
+        )
 
     # Maintenance
 
@@ -339,17 +345,17 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             copy_database(raw, target, report, cancelled)
 
         copying = reader.submit(copy)
+        reader.stop()  # posted behind the copy: the thread ends however often its caller is cancelled
         try:
             await asyncio.shield(copying)
         except asyncio.CancelledError:
             cancelled.set()
+            copying.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it any more
             raise
         finally:
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([copying])
-                await end_connections([reader])
-                with contextlib.suppress(Cancelled, Exception):
-                    copying.exception()
+                await asyncio.wait([copying, reader.stopped])
+                reader.join(0.5)
 
     def statistics(self) -> Statistics:
         if self._forked or self._readers is None:
@@ -383,19 +389,13 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
     # Forks
 
     def _in_child(self) -> None:
-        """In a forked child: nothing may touch the connections again, not even the collector."""
+        """In a forked child: every use is an error; see connection.py for what the child must not touch."""
         self._forked = True
         self._read_thread = None
-        self._writer.open_thread = None
+        if isinstance(self._writer, Writer):
+            self._writer.leave_to_parent()
         if self._finalizer is not None:
             self._finalizer.detach()
-        if self._readers is not None:
-            connections = list(self._readers.connections)
-            if isinstance(self._writer, Writer):
-                connections.append(self._writer.connection)
-            for connection in connections:
-                # Closing it would roll back, or commit, the parent's transaction in the memory that both share.
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection.raw))
 
 
 def _read_only() -> sqlite3.OperationalError:

@@ -206,8 +206,9 @@ def end_reading(raw: GuardedConnection) -> None:
 
 @asynccontextmanager
 async def open_snapshot(
-    readers: Readers, *, timeout: float | None, lock_timeout: float
+    find_readers: Callable[[], Readers], *, timeout: float | None, lock_timeout: float
 ) -> AsyncIterator[SQLiteSnapshot]:
+    readers = find_readers()  # or raises why there are none, now that the block is entered
     connection = await readers.lease(timeout)
     snapshot = SQLiteSnapshot(connection)
     try:
@@ -244,7 +245,7 @@ async def wait_for_read(future: asyncio.Future[Any], interrupt: Any, timeout: fl
         except asyncio.CancelledError:
             interrupt(future)
             raise
-    timer = asyncio.get_running_loop().call_later(timeout, _expire_read, future, interrupt, timeout)
+    timer = future.get_loop().call_later(timeout, _expire_read, future, interrupt, timeout)
     try:
         return await future
     except asyncio.CancelledError:

@@ -33,7 +33,7 @@ from ..errors import (
     WriteTimeout,
 )
 from .batch import Batch, run_batch
-from .connection import Connection
+from .connection import Connection, forked_error, wait_out
 from .job import Failure, JobFuture, Maintenance, Operation, WriteJob, copy_error, fail, settle, settle_one
 from .lease import LEASE, Lease, held_leases
 from .session import Session
@@ -189,7 +189,15 @@ class Writer:
         # Where the loop is closed, or the handle collected, under it: nothing is lost, and nobody could have done
         # better; asyncio would print "Task was destroyed but it is pending".
         task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task.add_done_callback(self._start_again_if_cancelled)
         return task
+
+    def _start_again_if_cancelled(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():  # before its first step; it outlasts every later cancellation
+            if self.queue:
+                self._task = self._start()
+            else:
+                self.idle = True
 
     async def _run(self) -> None:
         """Never cancelled halfway: a cancelled writer task drains its queue and ends; the next write starts it anew."""
@@ -223,7 +231,11 @@ class Writer:
                 self.loop.call_later(_DRAIN_AFTER_CANCEL, self._give_up, self._task)
 
     def _resume(self) -> None:
-        settle_one(self._waiter, None)
+        if not self._waiter.done():
+            try:
+                self._waiter.set_result(None)
+            except RuntimeError:
+                pass  # the loop is closed, and its tasks with it
 
     def _take(self) -> tuple[list[WriteJob], bool]:
         """What waits: up to what a batch manages in its time, and up to the next job that must run alone."""
@@ -255,7 +267,8 @@ class Writer:
     async def _commit(self, batch: Batch) -> None:
         now = monotonic()
         self.queue_wait = now - self._waiting_since
-        self.queue_wait_max = max(self.queue_wait, self.queue_wait_max)
+        if self.queue_wait > self.queue_wait_max:
+            self.queue_wait_max = self.queue_wait
         self._waiting_since = now
         self._batch = batch
         self._behind = len(self.queue)
@@ -267,7 +280,6 @@ class Writer:
         """On the connection's thread."""
         self.connection.switch(batch)
         run_batch(self.session, batch)
-        self.connection.switch(None)
         if not self.connection.deliver(self._settle, batch):
             self._settle_unheard(batch, DatabaseClosed("the event loop was closed before the database"))
         elif batch.fatal is None:
@@ -286,7 +298,8 @@ class Writer:
         self.writes += done - errors
         self.write_errors += errors
         self.batches += 1
-        self.largest_batch = max(self.largest_batch, done)
+        if done > self.largest_batch:
+            self.largest_batch = done
         self.batch_splits += batch.splits
         if batch is self._batch:
             self._batch = None
@@ -423,6 +436,14 @@ class Writer:
         self.wake()
         self._task.add_done_callback(end)
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the writer task ends, an open transaction is the parent's to end."""
+        self.open_thread = None
+        self.stopped = forked_error()
+        self._gave_up = True
+        if self._lease is not None:
+            self._lease.error, self._lease.over = forked_error(), True
+
     async def close(self, deadline: float, *, drain: bool) -> None:
         """Ends the writer task by ``deadline`` (of the loop's clock); all futures are resolved then."""
         self._closing = True
@@ -434,13 +455,13 @@ class Writer:
         self._resume()
         remaining = deadline - self.loop.time()
         # The last part of the time is for jobs that can be stopped cleanly: a wait for a lock, a lease, a query.
-        await asyncio.wait([self._task], timeout=remaining - min(0.5, remaining / 4))
+        await wait_out([self._task], remaining - min(0.5, remaining / 4))
         if not self._task.done():
             self.session.abandoned = True
             self._fail_queued(len(self.queue), DatabaseClosed("close() ran out of time; this job had not started"))
             if self._lease is not None:
                 self._lease.expire(DatabaseClosed("close() ran out of time; the transaction is rolled back"))
-            await asyncio.wait([self._task], timeout=max(0.05, (deadline - self.loop.time()) / 2))
+            await wait_out([self._task], max(0.05, (deadline - self.loop.time()) / 2))
         if not self._task.done():
             if self._batch is not None:
                 self.connection.interrupt(self._batch)
