@@ -142,6 +142,8 @@ def annotate(error: BaseException, subject: Any, *, max_value_bytes: int | None 
     """Adds a note that holds the SQL, never the parameters, and drops the frames that hold them."""
     if isinstance(subject, str):
         error.__traceback__ = None
+        if error.__cause__ is not None:
+            error.__cause__.__traceback__ = None
         text = subject if len(subject) <= 1000 else f"{subject[:1000]}… ({len(subject)} characters)"
         error.add_note(f"SQL: {text}")
     name = getattr(error, "sqlite_errorname", None)

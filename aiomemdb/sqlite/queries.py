@@ -53,7 +53,6 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
         guard.armed = False
         raw.stop_noting()
         raw.close_noted()
-        raw.isolation_level = None
         raw.row_factory = Row
         raw.text_factory = str
         if raw.in_transaction:

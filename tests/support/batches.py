@@ -1,0 +1,46 @@
+"""Jobs that are sure to share one batch, and a session without a database around it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiomemdb.config import Config
+from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.files import FileIdentity, prepare_file
+from aiomemdb.sqlite.guard import GuardedConnection
+from aiomemdb.sqlite.opening import configure_writer
+from aiomemdb.sqlite.session import Session
+from tests.support.gates import Gate
+from tests.support.whole import eventually
+
+
+async def in_one_batch(db: SQLiteDatabase, *jobs: Awaitable[Any]) -> list[Any]:
+    """Runs the jobs while the writer is held, so that they queue up in this order; gives results and exceptions."""
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block, once=True))
+        await gate.wait_entered()
+        waiting = asyncio.gather(*jobs, return_exceptions=True)
+        await eventually(lambda: db.statistics().pending == len(jobs))
+        gate.open()
+        await held
+    return await waiting
+
+
+@contextmanager
+def open_session(path: Path, **options: Any) -> Iterator[Session]:
+    """The writer's connection on the calling thread."""
+    config, path = Config(**options), prepare_file(path, read_only=False)
+    with closing(sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)) as connection:
+        configure_writer(connection, config=config, path=path)
+        yield Session(
+            connection,
+            FileIdentity(path),
+            full=config.durability == "full",
+            lock_timeout=config.lock_timeout,
+            max_value_bytes=config.max_value_bytes,
+        )
