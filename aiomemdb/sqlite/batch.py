@@ -20,6 +20,9 @@ Theory of operation
     too, the outcome is unknown and the writer stops. It also stops on corruption and when the file was replaced.
 6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and
     run in the next one. Nobody waits long for the writer, and other processes get their turn.
+7.  A run of one plain insert, many parameters, is the usual batch of many agents. Once the first of them has told
+    its rowid, the rest runs by ``executemany``, at half the price, if their rowids must follow (sequence.py). That
+    they did is checked; if not, the range runs again, one by one.
 
 Source of the errors' effects: https://www.sqlite.org/lang_transaction.html (response to errors within a
 transaction), https://www.sqlite.org/lang_conflict.html, and the tests in tests/sqlite/test_batch.py.
@@ -30,6 +33,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from itertools import islice
+from operator import length_hint
 from time import monotonic
 from typing import Any
 
@@ -47,8 +51,9 @@ __all__ = ["BATCH_SECONDS", "Batch", "commit_alone", "run_batch"]
 
 BATCH_SECONDS = 0.005
 
-# How many jobs run between two looks at the clock (45 ns each, of 1 us for a small insert).
+# How many jobs run between two looks at the clock: a few, as each may be slow; more in a run of plain inserts.
 _STRIDE = 8
+_LONG_STRIDE = 64
 
 _NOBODYS_FAULT = frozenset([sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
 _CORRUPT = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
@@ -77,9 +82,13 @@ class Batch:
         self.committing: bool = False
         self.fatal: AiomemdbError | None = None
 
-    def _fail(self, count: int, error: BaseException) -> None:
+    def _fail(self, count: int, error: BaseException, max_value_bytes: int) -> None:
+        """The next jobs fail: each with an error of its own, and a note of its own SQL."""
         self.failed = True
-        self.outcomes.extend(Failure(copy_error(error)) for _ in range(count))
+        done = len(self.outcomes)
+        for _, _, subject, _ in self.jobs[done : done + count]:
+            own = error if count == 1 else copy_error(error)
+            self.outcomes.append(Failure(annotate(own, subject, max_value_bytes=max_value_bytes)))
 
 
 class _Spoilt(Exception):
@@ -88,6 +97,10 @@ class _Spoilt(Exception):
 
 class _Refused(Exception):
     """Rule 4: (index behind the last job that was reached, the error of COMMIT)."""
+
+
+class _Again(Exception):
+    """Rule 7: nothing is wrong with the jobs."""
 
 
 class _Broken(Exception):
@@ -107,7 +120,7 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
         except _Spoilt as spoilt:
             culprit, cause = spoilt.args
             if size == 1:
-                batch._fail(1, cause)
+                batch._fail(1, cause, session.max_value_bytes)
                 continue
             batch.splits += 1
             parts = [(culprit + 1, stop), (culprit, culprit + 1), (start, culprit)]
@@ -118,12 +131,15 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
             if reached < stop:
                 ranges.append((reached, stop))
             if reached - start == 1:
-                batch._fail(1, refusal)
+                batch._fail(1, refusal, session.max_value_bytes)
             else:
                 middle = (start + reached) // 2
                 ranges.extend([(middle, reached), (start, middle)])
+        except _Again:
+            batch.splits += 1
+            ranges.append((start, stop))
         except _Broken as broken:
-            batch._fail(len(batch.jobs) - start, broken.args[0])
+            batch._fail(len(batch.jobs) - start, broken.args[0], session.max_value_bytes)
             return
         else:
             if done < size:
@@ -147,6 +163,10 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
         if primary_code(cause) in _NOBODYS_FAULT or _is_corruption(cause):
             raise _Broken(_stop_if_corrupt(batch, cause)) from None
         raise
+    except _Again:
+        session.connection.guard.armed = False
+        session.rollback()
+        raise
     batch.committing = True
     try:
         session.commit()
@@ -169,26 +189,32 @@ def _run_jobs(
     remaining = iter(jobs) if start == 0 and stop == len(jobs) else islice(jobs, start, stop)
     alone = stop - start == 1
     failed = False
-    # The text of the latest plain insert: nearly always the next one's too, and comparing identities (5 ns) is
-    # all that the usual job pays for knowing what its lastrowid means.
-    plain: Any = None
+    plain: Any = session.plain
+    latest: int | None = None  # the rowid of the plain insert that has just run, if nothing ran since
     guard.clear()
-    while True:
-        reached = len(outcomes)
+    while chunk := list(islice(remaining, _STRIDE if latest is None else _LONG_STRIDE)):
         guard.armed = True
-        for _, operation, subject, arguments in islice(remaining, _STRIDE):
-            session.changes_before = connection.total_changes
+        if latest is not None and _is_run_of(plain, chunk) and session.follows(plain, chunk[0][3]):
+            latest, chunk_failed = _run_sequence(session, plain, chunk, latest, start, outcomes)
+            failed |= chunk_failed
+            chunk = []
+        for _, operation, subject, arguments in chunk:
+            changes = connection.total_changes
             try:
                 if subject is plain and operation is WRITE:
                     execute(subject, arguments)
                     if compiled:
                         append(session.rowid_of_known(subject))
+                        latest = None
                     else:
-                        append(cursor.lastrowid if cursor.rowcount else None)
+                        latest = cursor.lastrowid if cursor.rowcount else None
+                        append(latest)
                 elif operation is WRITE:
+                    latest = None
                     append(session.write(subject, arguments))
-                    plain = subject if session.inserts_rowid(subject) else None
+                    plain = session.plain = subject if session.inserts_rowid(subject) else None
                 else:
+                    latest = None
                     guard.armed = False
                     if alone or operation.single:
                         append(session.run(operation, subject, arguments))
@@ -197,25 +223,78 @@ def _run_jobs(
                     guard.clear()
                     guard.armed = True
             except BaseException as error:
-                guard.armed = False
-                culprit = error.args[0] if isinstance(error, TransactionSpoilt) else guard.explain(error)
-                annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
-                spoilt = (
-                    alone
-                    or isinstance(error, TransactionSpoilt)
-                    or not connection.in_transaction
-                    or (operation.single and connection.total_changes != session.changes_before)
-                    or _is_corruption(culprit)
-                )
-                guard.clear()
-                if spoilt:
-                    raise _Spoilt(start + len(outcomes), culprit) from None
+                before = changes if subject is plain and operation is WRITE else session.changes_before
+                stayed = operation.single and connection.total_changes != before
+                culprit = _culprit(session, error, subject, start + len(outcomes), spoilt=alone or stayed)
                 append(Failure(culprit))
                 failed = True
                 guard.armed = True
-        if len(outcomes) == reached or monotonic() > deadline:
-            guard.armed = False
-            return failed
+        if monotonic() > deadline:
+            break
+    guard.armed = False
+    return failed
+
+
+def _culprit(session: Session, error: BaseException, subject: Any, index: int, *, spoilt: bool) -> BaseException:
+    """The error for the caller of a job that failed, if the transaction can go on without that job.
+
+    Raises:
+        _Spoilt: it can't (rule 3).
+    """
+    guard = session.connection.guard
+    guard.armed = False
+    culprit = error.args[0] if isinstance(error, TransactionSpoilt) else guard.explain(error)
+    guard.clear()
+    lost = isinstance(error, TransactionSpoilt) or not session.connection.in_transaction
+    if spoilt or lost or _is_corruption(culprit):
+        raise _Spoilt(index, culprit) from None
+    return annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
+
+
+def _is_run_of(text: str, chunk: list[WriteJob]) -> bool:
+    _, operations, subjects, _ = zip(*chunk, strict=True)
+    return operations.count(WRITE) == len(chunk) and subjects.count(text) == len(chunk)
+
+
+def _run_sequence(
+    session: Session, sql: str, chunk: list[WriteJob], latest: int, start: int, outcomes: list[Any]
+) -> tuple[int, bool]:
+    """Rule 7: inserts whose rowids follow each other, by ``executemany``.
+
+    Args:
+        latest: the rowid that the same statement inserted just before.
+    Returns: (the rowid inserted last, whether any job failed).
+    Raises:
+        _Spoilt: as in rule 3.
+        _Again: the rowids did not follow each other after all.
+    """
+    connection, cursor = session.connection, session.cursor
+    parameters = iter([job[3] for job in chunk])
+    waiting = len(chunk)
+    failed = False
+    while waiting:
+        changes = connection.total_changes
+        error: BaseException | None = None
+        try:
+            cursor.executemany(sql, parameters)
+        except BaseException as caught:
+            error = caught
+        left = length_hint(parameters)
+        inserted = waiting - left - (error is not None)
+        waiting = left
+        if error is not None and not connection.in_transaction:
+            _culprit(session, error, sql, start + len(outcomes) + inserted, spoilt=True)
+        last = session.last_insert_rowid() if inserted else latest
+        if connection.total_changes - changes != inserted or last - latest != inserted:
+            session.forget_sequence(sql)
+            raise _Again
+        outcomes.extend(range(latest + 1, last + 1))
+        latest = last
+        if error is not None:
+            outcomes.append(Failure(_culprit(session, error, sql, start + len(outcomes), spoilt=False)))
+            failed = True
+            connection.guard.armed = True
+    return latest, failed
 
 
 def commit_alone(session: Session) -> tuple[BaseException | None, AiomemdbError | None]:
@@ -242,7 +321,7 @@ def _failed_commit(
     code = primary_code(error)
     if code == sqlite3.SQLITE_CONSTRAINT or code == sqlite3.SQLITE_BUSY:  # a foreign key; an open statement
         session.rollback()
-        return _Refused(reached, annotate(error, None))
+        return _Refused(reached, error)
     settled = session.settle_failed_commit()
     # A full disk refused a write, and the frame that makes a commit valid is written last: it is not there.
     if settled or code == sqlite3.SQLITE_FULL:

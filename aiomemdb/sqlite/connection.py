@@ -50,6 +50,7 @@ class Connection:
         working_on: what the thread works on now; ``interrupt`` stops that and nothing else.
         on_lost: called on the loop's thread when the thread died of an error, and on the connection's thread when
             the loop was closed under it (then with ``None``).
+        at_end: called on the connection's thread when the connection was closed, whatever the reason.
     """
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,6 +59,7 @@ class Connection:
         self.raw: GuardedConnection = cast(GuardedConnection, None)
         self.working_on: object = None
         self.on_lost: Callable[[BaseException | None], None] = lambda error: None
+        self.at_end: Callable[[], None] = lambda: None
         self.stopped: asyncio.Future[None] = loop.create_future()
         self.stopping: bool = False
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -153,6 +155,7 @@ class Connection:
             self.raw.close()
         except sqlite3.Error as error:
             log.warning("%s: closing failed: %s", self.name, error)
+        self.at_end()
 
     def post(self, call: Callable[[], None]) -> None:
         """Has ``call`` run on the thread, after what was posted before. It must raise nothing."""
@@ -217,10 +220,14 @@ class Connection:
             self.working_on = work
             interrupted, self._interrupted = self._interrupted, False
         if interrupted:
-            try:
-                self.raw.execute("SELECT 1").fetchall()
-            except sqlite3.OperationalError:
-                self.raw.execute("SELECT 1").fetchall()
+            for _ in range(2):
+                try:
+                    self.raw.execute("SELECT 1").fetchall()
+                    return
+                except sqlite3.OperationalError:
+                    pass
+            # It stays until no query is open, such as a stream's; which is closed next, since its reader has left.
+            self._interrupted = True
 
     def interrupt(self, work: object) -> bool:
         """On the loop: stops ``work`` if the thread still works on it; tells whether it did.

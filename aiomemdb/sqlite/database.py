@@ -26,7 +26,7 @@ from ..values import Statistics
 from .connection import Connection, end_connections, forked_error
 from .files import FileIdentity, file_uri, prepare_file
 from .job import Operation
-from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Checkpointer, checked_backup_target, copy_database
+from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
 from .opening import configure_reader, configure_writer
 from .queries import FUNCTION_READ, Fetch
 from .readers import Readers
@@ -64,6 +64,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         self._opening = False
         self._forked = False
         self._closing: asyncio.Task[None] | None = None
+        self._backups: dict[Connection, threading.Event] = {}
         self._finalizer: weakref.finalize[Any, Any] | None = None
 
     def __repr__(self) -> str:
@@ -128,6 +129,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                         max_value_bytes=config.max_value_bytes,
                     )
                 )
+                writing.at_end = session.identity.close
             readers: list[Connection] = []
             for name in names:
                 reader = Connection(name, loop)
@@ -183,6 +185,9 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             if isinstance(self._writer, Writer):
                 await self._writer.close(deadline, drain=drain)
             await self._readers.close(deadline, drain=drain)
+            for cancelled in self._backups.values():
+                cancelled.set()
+            await end_connections(list(self._backups), deadline - self._loop.time())
             if isinstance(self._writer, Writer):
                 # The last one: only a connection that may write can empty the log and remove it.
                 await end_connections([self._writer.connection], deadline - self._loop.time())
@@ -264,9 +269,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         writer = self._writing()
         params = checked_params(params)
         writer.check_room()
-        future = writer.put(WRITE, sql, params)
-        writer.unusual = True  # its holder may cancel it, and nobody would tell
-        return future
+        return writer.put(WRITE, sql, params)
 
     async def flush(self, *, timeout: float | None = None) -> None:
         await self._write(FLUSH, None, None, True, checked_timeout(timeout))
@@ -330,11 +333,12 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         assert self._loop is not None and self._path is not None
         target = checked_backup_target(path)
         reader = Connection(f"aiomemdb:{self._config.label}:backup", self._loop)
+        cancelled = self._backups[reader] = threading.Event()
+        reader.stopped.add_done_callback(lambda _: self._backups.pop(reader, None))
         await reader.open(
             file_uri(self._path, read_only=True),
             partial(configure_reader, config=self._config, path=self._path),
         )
-        cancelled = threading.Event()
 
         def report(done: int, total: int) -> None:
             if progress is not None:
@@ -348,6 +352,8 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         reader.stop()  # posted behind the copy: the thread ends however often its caller is cancelled
         try:
             await asyncio.shield(copying)
+        except Cancelled:
+            raise DatabaseClosed("closed before the backup was done; nothing of it is left") from None
         except asyncio.CancelledError:
             cancelled.set()
             copying.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it any more
@@ -409,11 +415,6 @@ def _read_only() -> sqlite3.OperationalError:
 def _abandon(writer: Writer | _NoWriter, connections: list[Connection], path: str, folder: str | None) -> None:
     """The handle was collected, or the interpreter exits, without close. No acknowledged write can be lost: they
     are committed. What was submitted still runs, if the loop does; the threads end by themselves."""
-    warnings.warn(
-        f"{path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
-        ResourceWarning,
-        stacklevel=2,
-    )
 
     def end(*_: object) -> None:
         for connection in connections:
@@ -425,6 +426,12 @@ def _abandon(writer: Writer | _NoWriter, connections: list[Connection], path: st
     elif not (writer.loop_is_running() and connections[0].deliver(writer.abandon, end)):
         writer.fail_rest("the database was collected without close()")
         end()
+    # Last, since a warning may be an error.
+    warnings.warn(
+        f"{path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
+        ResourceWarning,
+        stacklevel=2,
+    )
 
 
 def _remove(folder: str | None) -> None:

@@ -205,7 +205,7 @@ class GuardedConnection(sqlite3.Connection):
         super().__init__(*args, **kwargs)
         self.guard: Guard = Guard()
         self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
-        self._made: list[ref[Any]] = []
+        self.noted: list[ref[Any]] = []
         self._noting: dict[str, Callable[..., Any]] = {}
 
     def _refuse(self, what: str, instead: str) -> None:
@@ -292,7 +292,7 @@ class GuardedConnection(sqlite3.Connection):
         self.__dict__.update(self._noting)
 
     def _noting_methods(self) -> dict[str, Callable[..., Any]]:
-        made, make_cursor, make_blob = self._made, super().cursor, super().blobopen
+        made, make_cursor, make_blob = self.noted, super().cursor, super().blobopen
 
         def note(opened: Any) -> Any:
             made.append(ref(opened))
@@ -320,10 +320,10 @@ class GuardedConnection(sqlite3.Connection):
         error, would hold its snapshot: a reader would answer from the old state, and the writer be refused
         (BUSY_SNAPSHOT) after the next commit of another process.
         """
-        for one in self._made:
+        for one in self.noted:
             if (opened := one()) is not None:
                 opened.close()
-        self._made.clear()
+        self.noted.clear()
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[Guard]:

@@ -31,7 +31,8 @@ class Lease:
         holder: the name of the task that holds it.
         over: the transaction has ended and the writer may go on.
         error: why it ended early, or None.
-        steps: how many steps succeeded.
+        writes: how many writes succeeded and, once it is over, were committed.
+        write_errors: how many failed.
         flush_after: a step asked to be durable: what is committed is then forced to stable storage.
         fatal: why the writer must stop, or None.
     """
@@ -43,14 +44,17 @@ class Lease:
         self.holder: str = task.get_name() if task is not None else "?"
         self.over: bool = False
         self.error: AiomemdbError | None = None
-        self.steps: int = 0
+        self.writes: int = 0
+        self.write_errors: int = 0
         self.durable: bool = durable
         self.flush_after: bool = False
         self.fatal: AiomemdbError | None = None
         self._connection = connection
         self._session = session
         self._on_over = on_over
+        self._beginning: asyncio.Future[None] | None = None
         self._ending: asyncio.Future[None] | None = None
+        self._doomed = False
         self._running: set[asyncio.Future[Any]] = set()
         self._spoilt: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -60,7 +64,8 @@ class Lease:
         return self._ending is None and not self.over
 
     def begin(self) -> asyncio.Future[None]:
-        return self._connection.submit(lambda raw: self._session.begin(durable=self.durable))
+        self._beginning = self._connection.submit(lambda raw: self._session.begin(durable=self.durable))
+        return self._beginning
 
     def expire_after(self, seconds: float, make_error: Callable[[], AiomemdbError]) -> None:
         self._timer = self._connection.loop.call_later(seconds, lambda: self.expire(make_error()))
@@ -82,16 +87,16 @@ class Lease:
         if not self.active:
             raise sqlite3.ProgrammingError("this transaction has ended")
 
-    def interrupt(self, future: asyncio.Future[Any]) -> None:
-        self._connection.interrupt(future)
+    def interrupt(self, future: asyncio.Future[Any]) -> bool:
+        return self._connection.interrupt(future)
 
     def end(self, *, commit: bool) -> asyncio.Future[None]:
         """Posts COMMIT or ROLLBACK at once; whoever waits for the future may leave, it runs all the same."""
         if self._ending is None:
             self._ending = self._connection.submit(self._finish, commit)
             self._ending.add_done_callback(self._finished)
-            if self._timer is not None:
-                self._timer.cancel()
+            if not commit:
+                self._stop_steps()
         # Each caller a future of its own: cancelling the wait must not cancel what tells the writer.
         waiter: asyncio.Future[None] = self._connection.loop.create_future()
 
@@ -104,15 +109,21 @@ class Lease:
 
     def expire(self, error: AiomemdbError) -> None:
         """Ends it from outside: what runs is interrupted, the transaction rolled back, its holder told."""
-        if not self.active:
+        if self.over or self.error is not None:
             return
         self.error = error
         running = list(self._running)
-        waiter = self.end(commit=False)
-        waiter.cancel()
+        self._stop_steps()
+        self.end(commit=False).cancel()
         for future in running:
-            self._connection.interrupt(future)
             settle_one(future, Failure(copy_error(error)))
+
+    def _stop_steps(self) -> None:
+        """They are rolled back in any case, whoever still waits for them."""
+        self._doomed = True
+        work = self._connection.working_on
+        if isinstance(work, asyncio.Future) and work is not self._beginning and work is not self._ending:
+            self._connection.interrupt(work)
 
     def lose(self, error: AiomemdbError) -> None:
         """The thread is gone, and the transaction with it."""
@@ -123,6 +134,8 @@ class Lease:
 
     def _run(self, raw: GuardedConnection, function: Callable[[GuardedConnection], Any]) -> Any:
         self._raise_if_spoilt()
+        if self._doomed:
+            raise sqlite3.ProgrammingError("this transaction has ended")
         try:
             result = function(raw)
         except TransactionSpoilt as spoilt:
@@ -132,7 +145,6 @@ class Lease:
             if not raw.in_transaction:
                 self._spoil(error)
             raise
-        self.steps += 1
         return result
 
     def _spoil(self, error: BaseException) -> None:
@@ -146,11 +158,16 @@ class Lease:
             ) from self._spoilt
 
     def _finish(self, raw: GuardedConnection, commit: bool) -> None:
-        if not commit:
+        written, self.writes = self.writes, 0
+        if not commit or self._doomed:
             self._session.rollback()
+            if commit and self.error is not None:
+                raise copy_error(self.error)
             return
         self._raise_if_spoilt()
         error, self.fatal = commit_alone(self._session)
+        if error is None:
+            self.writes = written
         if error is None and self.flush_after:
             self._session.begin(durable=True)
             error, self.fatal = commit_alone(self._session)
@@ -168,12 +185,18 @@ class Lease:
         self._on_over(self)
 
 
-def step_of(session: Session, operation: Operation, subject: Any, arguments: Any) -> Callable[[GuardedConnection], Any]:
+def step_of(
+    lease: Lease, session: Session, operation: Operation, subject: Any, arguments: Any
+) -> Callable[[GuardedConnection], Any]:
     """A write verb as a step: always inside a savepoint, so that an error undoes this step and no other."""
 
     def step(raw: GuardedConnection) -> Any:
+        lease.write_errors += 1
         try:
-            return session.run_in_savepoint(operation, subject, arguments)
+            result = session.run_in_savepoint(operation, subject, arguments)
+            lease.write_errors -= 1
+            lease.writes += 1
+            return result
         except TransactionSpoilt as spoilt:
             annotate(spoilt.args[0], subject, max_value_bytes=session.max_value_bytes)
             raise

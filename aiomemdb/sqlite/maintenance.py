@@ -23,14 +23,16 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 # strike where the writer's thread does both.
 _PAGES = 1000
 _TRUNCATE_ABOVE = 4
+# Milliseconds. New reads go on and are not waited for; a long one, or a snapshot, is left alone until the next time.
+_WAIT_FOR_READERS = 20
 
 
 class Checkpointer:
     """Keeps the log in check, on the writer's thread, after a batch was answered.
 
     The log is a file that is written again from its start after a complete checkpoint, so its size is that of its
-    longest life so far. Whenever it grows past ``_mark`` a PASSIVE checkpoint runs, which waits for nobody; when it
-    has outgrown four times the usual size, it is cut down, if that can be had without waiting for a reader.
+    longest life so far. Whenever it grows past ``_mark`` a PASSIVE checkpoint runs, which waits for nobody; when that
+    was complete the log is restarted, and cut down where it has outgrown four times the usual size.
     """
 
     def __init__(self, session: Session) -> None:
@@ -48,19 +50,21 @@ class Checkpointer:
     def run(self, *, truncate: bool = False) -> bool:
         """Checkpoints; gives whether the whole log has reached the database file (``truncate``: and is empty)."""
         size = self._session.identity.wal_bytes
-        truncated = False
         complete = self._checkpoint("PASSIVE")
-        if complete and (truncate or size > _TRUNCATE_ABOVE * self._usual):
-            # TRUNCATE waits for readers and stops every writer meanwhile: only without waiting.
+        restarted = False
+        if complete or truncate:
+            # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So
+            # it waits for those that began before, shortly: no write can begin meanwhile.
+            mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
             connection = self._session.connection
             [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
-            connection.execute(self._unguessable("busy_timeout=0"))
-            truncated = self._checkpoint("TRUNCATE")
+            connection.execute(self._unguessable(f"busy_timeout={_WAIT_FOR_READERS}"))
+            restarted = self._checkpoint(mode)
             connection.execute(self._unguessable(f"busy_timeout={timeout}"))
-            if truncated:
+            if restarted and mode == "TRUNCATE":
                 size = self._session.identity.wal_bytes = 0
-        self._mark = max(size, self._usual) if complete else size + self._usual
-        return truncated if truncate else complete
+        self._mark = max(size, self._usual) if restarted else size + self._usual
+        return restarted if truncate else complete
 
     def _unguessable(self, pragma: str) -> str:
         # A text in Python's cache of statements would pass the authorizer for a user too; see guard.Guard.
@@ -76,26 +80,26 @@ class Checkpointer:
             self.error = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
             log.warning("checkpoint of %s failed: %s", self._session.identity.path, self.error)
             return False
-        if mode == "PASSIVE" and not busy:  # TRUNCATE only follows one that was complete
+        if mode == "PASSIVE" and not busy:  # the others only follow it
             self.checkpoints += 1
         return not busy and in_log == moved
 
 
 def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:
-    session.identity.check()
+    session.identity.look()
     return checkpointer.run(truncate=True)
 
 
 def _optimize(session: Session, checkpointer: Checkpointer) -> None:
     session.execute_when_free(f"PRAGMA optimize /* {session.connection.guard.savepoint} */").fetchall()
-    session.identity.check()
+    session.identity.look()
     checkpointer.after_batch()
 
 
 def _vacuum(session: Session, checkpointer: Checkpointer) -> None:
     """The new file is in the log first: it is shorter only when the log was moved into it."""
     session.execute_when_free("VACUUM")
-    session.identity.check()
+    session.identity.look()
     checkpointer.run(truncate=True)
 
 

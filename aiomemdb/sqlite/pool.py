@@ -24,13 +24,13 @@ class Pool(Generic[T]):
 
     def __init__(self, items: Iterable[T], *, max_leases: int) -> None:
         self._idle: deque[T] = deque(items)
-        self._max_leases = max_leases
+        self.max_leases = max_leases
         self._leases = 0
         self._waiters: deque[asyncio.Future[T]] = deque()
         self._closed: Callable[[], BaseException] | None = None
 
     def __repr__(self) -> str:
-        return f"<Pool idle={len(self._idle)} leases={self._leases}/{self._max_leases} waiting={self.waiting}>"
+        return f"<Pool idle={len(self._idle)} leases={self._leases}/{self.max_leases} waiting={self.waiting}>"
 
     @property
     def idle(self) -> int:
@@ -44,7 +44,7 @@ class Pool(Generic[T]):
     @property
     def wants_item(self) -> bool:
         """Whether a waiter could have a lease if an item came back."""
-        return self._leases < self._max_leases and self.waiting > 0
+        return self._leases < self.max_leases and self.waiting > 0
 
     def take(self) -> T | None:
         """An idle item for a moment, or None; the caller must ``give_back``."""
@@ -56,7 +56,7 @@ class Pool(Generic[T]):
 
     @property
     def may_lease(self) -> bool:
-        return self._leases < self._max_leases
+        return self._leases < self.max_leases
 
     async def acquire(self) -> T:
         """Leases an item, in the order of arrival. A cancelled caller holds nothing.
@@ -90,7 +90,7 @@ class Pool(Generic[T]):
         """An item is lost. Who holds it may still end the lease by ``discard_lease``."""
         if item in self._idle:
             self._idle.remove(item)
-        self._max_leases = max(1, self._max_leases - 1)
+        self.max_leases = max(1, self.max_leases - 1)
 
     def close(self, make_error: Callable[[], BaseException]) -> None:
         """Fails those who wait, and all who come."""
@@ -101,7 +101,7 @@ class Pool(Generic[T]):
                 waiter.set_exception(make_error())
 
     def _serve(self) -> None:
-        while self._waiters and self._idle and self._leases < self._max_leases:
+        while self._waiters and self._idle and self._leases < self.max_leases:
             waiter = self._waiters.popleft()
             if not waiter.done():  # else its caller has left
                 self._leases += 1

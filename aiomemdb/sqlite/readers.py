@@ -19,7 +19,7 @@ from typing import Any
 
 from ..config import Config
 from ..errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
-from .connection import Connection, end_connections, retry_while_busy
+from .connection import Connection, end_connections, retry_while_busy, wait_out
 from .guard import GuardedConnection, primary_code
 from .job import Failure, annotate, settle_one
 from .pool import Pool
@@ -191,12 +191,7 @@ class Readers:
             future.set_exception(read_timeout(timeout, started=started))
 
     def _interrupt(self, future: asyncio.Future[Any]) -> bool:
-        # A function may run several statements, and swallow the interrupt: until it leaves.
-        for connection in self._active:
-            if connection.interrupt(future):
-                self._loop.call_later(0.05, self._interrupt, future)
-                return True
-        return False
+        return any(connection.interrupt(future) for connection in self._active)
 
     # Leases: a reader for one holder
 
@@ -208,7 +203,7 @@ class Readers:
             ReentrancyError: the task holds one already and all are held: it could wait for ever for itself.
         """
         task = asyncio.current_task()
-        if not self.pool.may_lease and task in self._owners.values():
+        if len(self._owners) >= self.pool.max_leases and task in self._owners.values():
             raise ReentrancyError(
                 f"all {len(self._owners)} readers that snapshots and streams may hold are held, one of them by this "
                 "task: it would wait for itself; read through the one it has, or raise connect(readers=...)"
@@ -226,13 +221,15 @@ class Readers:
         self._owners[connection] = task
         return connection
 
-    def release(self, connection: Connection) -> None:
+    def leaving(self, connection: Connection) -> None:
+        """Its holder has left it; it comes back when what was left open is closed."""
         self._owners.pop(connection, None)
+
+    def release(self, connection: Connection) -> None:
         self.pool.release(connection)
 
     def discard(self, connection: Connection) -> None:
         """A leased reader could not be cleaned up: its thread is gone or the database is closing."""
-        self._owners.pop(connection, None)
         self.pool.discard_lease()
 
     # Ends
@@ -275,7 +272,7 @@ class Readers:
             self._fail_pending(closed)
         if self._active or self._pending:
             self._drained = self._loop.create_future()
-            await asyncio.wait([self._drained], timeout=max(0.0, deadline - 0.5 - self._loop.time()))
+            await wait_out([self._drained], max(0.0, deadline - 0.5 - self._loop.time()))
         self._fail_pending(closed)
         for connection in list(self.connections):
             work = connection.working_on

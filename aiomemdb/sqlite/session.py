@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import secrets
 import sqlite3
 import time
@@ -18,6 +19,7 @@ from ..values import Row
 from .files import FileIdentity
 from .guard import GuardedConnection, primary_code
 from .job import Operation
+from .sequence import follows
 
 __all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "SCRIPT", "WRITE", "Session"]
 
@@ -27,8 +29,9 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 SLOW_FUNCTION = 0.25
 
 # Classes of statements, by what lastrowid means after them. See Session.write.
-_ROWID, _NO_ROWID, _ASK = object(), object(), object()
+_ROWID, _NO_ROWID, _VIRTUAL, _ASK = object(), object(), object(), object()
 _CLASSES_KEPT = 2000
+_MAY_INSERT = re.compile("insert|replace", re.IGNORECASE)
 
 
 class Session:
@@ -37,7 +40,6 @@ class Session:
     Attributes:
         connection: the guarded connection; nobody else runs anything on it.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
-        changes_at_begin: ``total_changes`` when the open transaction began.
         changes_before: ``total_changes`` before the statement that runs now: if it fails and they have moved, rows of
             it may have stayed.
     """
@@ -54,8 +56,10 @@ class Session:
         self.connection: GuardedConnection = connection
         self.identity: FileIdentity = identity
         self.abandoned: bool = False
-        self.changes_at_begin: int = 0
         self.changes_before: int = 0
+        # The text of the latest plain insert: nearly always the next one's too, and comparing identities (5 ns) is
+        # all that the usual job pays for knowing what its lastrowid means.
+        self.plain: str | None = None
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
         self._always_full = full
@@ -63,12 +67,17 @@ class Session:
         self._durable = full
         guard = connection.guard
         self._begin_sql = f"BEGIN IMMEDIATE /* {guard.savepoint} */"
+        # Not commit(), which compiles its statement anew each time (2.5 us).
+        self._commit_sql = f"COMMIT /* {guard.savepoint} */"
         self._savepoint_sql = f"SAVEPOINT {guard.savepoint}"
         self._release_sql = f"RELEASE {guard.savepoint}"
         self._rollback_to_sql = f"ROLLBACK TO {guard.savepoint}"
         self.cursor: sqlite3.Cursor = connection.cursor()
         self.cursor.row_factory = Row
+        self._control = connection.cursor()
+        connection.cursors += [self.cursor, self._control]
         self._classes: dict[str, object] = {}
+        self._follows: dict[str, bool] = {}
         # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
         # has, so that afterwards it tells whether a statement inserted.
         self._sentinel = -secrets.randbits(62) - 1
@@ -94,7 +103,6 @@ class Session:
             self.connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
             self._is_full = self._durable
         self.execute_when_free(self._begin_sql)
-        self.changes_at_begin = self.connection.total_changes
 
     def execute_when_free(self, sql: str) -> sqlite3.Cursor:
         """Runs a statement that takes the write lock, waiting for other programs' locks in slices.
@@ -104,7 +112,7 @@ class Session:
         first_refused: float | None = None
         while True:
             try:
-                return self.connection.execute(sql)
+                return self._control.execute(sql)
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY:
                     raise
@@ -122,20 +130,21 @@ class Session:
     def commit(self) -> None:
         """Commits; afterwards the file must still be the one that was opened.
 
-        A durable transaction that changed nothing rewrites one number, so that there is a frame to sync: what it
-        saw, perhaps committed without a sync by somebody else, is then on stable storage too.
+        A durable transaction rewrites one number, so that there is a frame to sync even where it changed nothing:
+        what it saw, perhaps committed without a sync by somebody else, is then on stable storage too. (total_changes
+        can't tell: what was rolled back or went into temp tables counts. It costs 3 us beside a sync of the disk.)
 
         Raises:
             sqlite3.Error: COMMIT failed; the transaction may still be open.
             DatabaseReplaced: COMMIT returned success, but into a file that nobody else can see.
         """
         connection = self.connection
-        if self._durable and connection.total_changes == self.changes_at_begin:
+        if self._durable:
             self._touch()
-        # Not execute("COMMIT"): that text, once in Python's cache, would pass the authorizer for a user too.
-        connection.commit()
-        connection.close_noted()
-        self.identity.check()
+        self._control.execute(self._commit_sql)
+        if connection.noted:
+            connection.close_noted()
+        self.identity.check(connection.total_changes)
 
     def _touch(self) -> None:
         [version] = self.connection.execute("PRAGMA user_version").fetchone()
@@ -180,6 +189,8 @@ class Session:
                 execute(self._release_sql)
             except sqlite3.Error:
                 raise TransactionSpoilt(error) from None
+            if isinstance(error, TransactionSpoilt):
+                raise error.args[0] from None
             raise
         try:
             execute(self._release_sql)
@@ -195,16 +206,17 @@ class Session:
             BaseException: its own error.
         """
         connection = self.connection
+        self.changes_before = connection.total_changes
         with connection.guarded() as guard:
             try:
                 result = operation.run(self, subject, arguments)
             except BaseException as error:
-                raise guard.explain(error) from error.__cause__
+                explained = guard.explain(error)
+                if explained is error:
+                    raise
+                raise explained from explained.__cause__
         if guard.denied is not None:
             raise ForbiddenStatement(guard.denied)
-        if connection.isolation_level is not None:
-            connection.isolation_level = None
-            raise ForbiddenStatement("isolation_level is the library's own: the job is a transaction already")
         if not connection.in_transaction:
             raise ForbiddenStatement("the job ended the transaction that it ran in")
         return result
@@ -220,6 +232,7 @@ class Session:
         and is preceded by the sentinel insert each time (0.55 us).
         """
         kind = self._classes.get(sql)
+        self.changes_before = self.connection.total_changes
         if kind is _ROWID or kind is _NO_ROWID:
             self.cursor.execute(sql, params)
             return self.rowid_of_known(sql) if self.connection.guard.compiled or kind is _NO_ROWID else self._rowid()
@@ -234,15 +247,33 @@ class Session:
         rowid = cursor.lastrowid
         if compiled:
             kind = self._learn(sql)
+        if rowid == 0 and kind is _VIRTUAL:  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
+            return None
         return None if rowid == self._sentinel or kind is _NO_ROWID else rowid
 
     def inserts_rowid(self, sql: str) -> bool:
         """Whether this text is known to insert into one rowid table, so that rowcount and lastrowid tell all."""
         return self._classes.get(sql) is _ROWID
 
+    def follows(self, sql: str, params: Any) -> bool:
+        """Whether a run of this plain insert has consecutive rowids; see sequence.py."""
+        known = self._follows.get(sql)
+        if known is None:
+            known = self._follows[sql] = follows(self.connection, sql, params)
+            self.connection.guard.compiled.clear()
+        return known
+
+    def forget_sequence(self, sql: str) -> None:
+        self._follows[sql] = False
+
+    def last_insert_rowid(self) -> int:
+        rowid: int = self.connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        self.connection.guard.compiled.clear()
+        return rowid
+
     def rowid_of_known(self, sql: str) -> int | None:
         """What a statement of a known class inserted; it is classed anew if it was compiled anew."""
-        kind = self._classes[sql]
+        kind = self._classes.get(sql, _ROWID)
         if self.connection.guard.compiled:
             learnt = self._learn(sql)  # perhaps the schema has changed
             if learnt is not _ASK:
@@ -259,7 +290,10 @@ class Session:
         has_rows, counted = cursor.description is not None, cursor.rowcount != -1
         kind = _ASK
         if inserts is False:
-            kind = _NO_ROWID
+            # If the text was compiled before, it is a statement inside a function or a virtual table that was seen
+            # now (FTS5 compiles some of its own after many inserts), and tells nothing of this text.
+            unknown = _ASK if _MAY_INSERT.search(sql) else _NO_ROWID
+            kind = self._classes.get(sql, unknown)
         elif inserts and counted and not has_rows:
             schema, table = inserts
             found = self.connection.execute(
@@ -267,11 +301,15 @@ class Session:
             ).fetchone()
             if found is not None and found[0] == "table":
                 kind = _NO_ROWID if found[1] else _ROWID
+            elif found is not None and found[0] == "virtual":
+                kind = _VIRTUAL
         if kind is _NO_ROWID and has_rows:
             kind = _ASK  # its rows are to be fetched each time
         guard.compiled.clear()
+        self._follows.pop(sql, None)
         if len(self._classes) >= _CLASSES_KEPT:
             self._classes.clear()  # dynamic SQL; what is still used is learnt again
+            self._follows.clear()
         self._classes[sql] = kind
         return kind
 
@@ -294,8 +332,10 @@ class Session:
         _check_text(sql)
         cursor = self.cursor
         cursor.execute(sql, params)
-        if cursor.description is None:
-            raise sqlite3.ProgrammingError("write_returning() needs a statement with RETURNING; use write()")
+        if cursor.description is None:  # but it has run, and total_changes do not tell where it was DDL or a PRAGMA
+            raise TransactionSpoilt(
+                sqlite3.ProgrammingError("write_returning() needs a statement with RETURNING; use write()")
+            )
         return cursor.fetchall()
 
     def write_many(self, sql: str, rows: list[Any]) -> int:

@@ -68,6 +68,7 @@ class RowStream:
         try:
             if self._connection is None:
                 self._connection = await self._readers.lease(self._timeout)
+                self._readers.reads += 1
             if self._closed:  # meanwhile, by another task
                 raise StopAsyncIteration
             if self._connection.stopping:

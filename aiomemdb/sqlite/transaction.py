@@ -39,6 +39,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
         self._session = session
         self._nested: SQLiteTransaction | None = None
         self._ended = False
+        self._writes_before = 0
         # a name that users can't address and that the authorizer lets pass
         self._savepoint = session.connection.guard.savepoint
 
@@ -58,7 +59,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
         self._check()
         if durable:
             self._lease.flush_after = True
-        step = self._lease.step(step_of(self._session, operation, subject, arguments))
+        step = self._lease.step(step_of(self._lease, self._session, operation, subject, arguments))
         if timeout is None:
             return await step
         done, _ = await asyncio.wait([step], timeout=timeout)
@@ -86,7 +87,10 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
                     except BaseException as error:
                         raise annotate(guard.explain(error), subject) from None
             finally:
-                raw.execute("PRAGMA query_only=0")
+                try:
+                    raw.execute("PRAGMA query_only=0")
+                except sqlite3.OperationalError:  # an interrupt that came late
+                    raw.execute("PRAGMA query_only=0")
 
         return await wait_for_read(self._lease.step(query), self._lease.interrupt, timeout)
 
@@ -101,7 +105,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
         self._nested = nested
         opened = False
         try:
-            step = self._lease.step(lambda raw: raw.execute(f"SAVEPOINT {self._savepoint}"))
+            step = self._lease.step(nested._begin)
             opened = True
             await step
             yield nested
@@ -109,7 +113,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
             nested._close()
             if opened and self._lease.active:
                 # Posted before it is awaited: a cancelled caller can't leave the savepoint open.
-                undone = self._lease.step(self._undo)
+                undone = self._lease.step(nested._undo)
                 await _settled(undone)
             raise
         else:
@@ -118,7 +122,12 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
         finally:
             self._nested = None
 
+    def _begin(self, raw: GuardedConnection) -> None:
+        raw.execute(f"SAVEPOINT {self._savepoint}")
+        self._writes_before = self._lease.writes
+
     def _undo(self, raw: GuardedConnection) -> None:
+        self._lease.writes = self._writes_before
         if raw.in_transaction:
             raw.execute(f"ROLLBACK TO {self._savepoint}")
             raw.execute(f"RELEASE {self._savepoint}")
@@ -166,8 +175,9 @@ async def open_transaction(
 class SQLiteSnapshot(ReadVerbs):
     """The verbs inside ``async with db.snapshot() as snap``; see ``aiomemdb.database.Snapshot``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, readers: Readers) -> None:
         self._connection = connection
+        self._readers = readers
         self._ended = False
 
     async def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
@@ -187,6 +197,7 @@ class SQLiteSnapshot(ReadVerbs):
                     raise annotate(guard.explain(error), subject) from None
 
         reading = self._connection.submit(query, wanted_only=True)
+        self._readers.reads += 1
         return await wait_for_read(reading, self._connection.interrupt, timeout)
 
     def _close(self) -> None:
@@ -210,7 +221,7 @@ async def open_snapshot(
 ) -> AsyncIterator[SQLiteSnapshot]:
     readers = find_readers()  # or raises why there are none, now that the block is entered
     connection = await readers.lease(timeout)
-    snapshot = SQLiteSnapshot(connection)
+    snapshot = SQLiteSnapshot(connection, readers)
     try:
         await connection.submit(
             lambda raw: retry_while_busy(lambda: begin_snapshot(raw), lock_timeout, connection.name)
@@ -227,6 +238,7 @@ def give_back(readers: Readers, connection: Connection, end: Callable[[GuardedCo
     running = connection.working_on
     if running is not None:
         connection.interrupt(running)  # its caller has left
+    readers.leaving(connection)
     ended = connection.submit(end)
 
     def returned(ended: asyncio.Future[None]) -> None:
