@@ -1,0 +1,364 @@
+"""G10: every future is resolved, also if a thread dies or the loop is closed under it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aiomemdb
+from tests.support.gates import Gate
+from tests.support.killing import Killed, ended, kill_behind, kill_now, readers_of, threads_of, writer_of
+from tests.support.plain import assert_healthy, plain
+from tests.support.whole import eventually
+
+INSERT = "INSERT INTO t VALUES (?)"
+COUNT = "SELECT count(*) FROM t"
+
+
+async def open_database(path: Path, **options: Any) -> Any:
+    db = await aiomemdb.connect(path, **options)
+    await db.write("CREATE TABLE t (x)")
+    return db
+
+
+def assert_told_the_truth(path: Path, told: dict[int, Any]) -> None:
+    """Whoever got a result is in the file, whoever heard ``applied=False`` or an error of its own is not."""
+    rows = {x for [x] in plain(path, "SELECT x FROM t")}
+    for x, outcome in told.items():
+        applied = getattr(outcome, "applied", False) if isinstance(outcome, BaseException) else True
+        if applied is not None:
+            assert (x in rows) is applied, (x, outcome)
+    assert rows <= set(told)
+    assert_healthy(path)
+
+
+# -- the writer's thread dies --------------------------------------------------------------------------------
+
+
+async def test_a_thousand_waiting_jobs_hear_within_two_seconds_that_the_writers_thread_died(db_path: Path) -> None:
+    # writer's thread             | loop
+    # ----------------------------+------------------------------------
+    # stands in a function        |
+    #                             | a thousand jobs wait; death is posted
+    # commits the function's job  |
+    #                             | the job is answered, the thousand are taken
+    # dies                        |
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        with Gate() as gate:
+            running = asyncio.create_task(
+                db.write_fn(lambda conn: gate.block() or conn.execute(INSERT, (-1,)).rowcount)
+            )
+            await gate.wait_entered()
+            waiting = {n: db.submit(INSERT, (n,)) for n in range(1000)}
+            kill_behind(writer_of(db))
+        async with asyncio.timeout(2):
+            await asyncio.wait(waiting.values())
+        assert await running == 1
+        for future in waiting.values():
+            error = future.exception()
+            assert isinstance(error, aiomemdb.WriterCrashed)
+            assert error.applied is False
+            assert isinstance(error.__cause__, Killed)
+    assert plain(db_path, "SELECT x FROM t") == [(-1,)]
+
+
+async def test_each_of_them_has_an_error_of_its_own(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        kill_behind(writer_of(db))
+        jobs = [db.submit("CREATE TABLE t (x)") for _ in range(3)]
+        errors = await asyncio.gather(*jobs, return_exceptions=True)
+        assert len({id(error) for error in errors}) == 3
+
+
+async def test_after_the_writers_death_reads_go_on_and_writes_are_refused_at_once(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        kill_behind(writer_of(db))
+        await ended(writer_of(db))
+        assert await db.read_value(COUNT) == 0
+        async with db.snapshot() as snapshot:
+            assert await snapshot.read_value(COUNT) == 0
+        assert [row[0] async for row in db.read_stream("SELECT 1")] == [1]
+        with pytest.raises(aiomemdb.WriterCrashed, match="close and reopen") as caught:
+            await db.write(INSERT, (1,))
+        assert caught.value.applied is False
+        with pytest.raises(aiomemdb.WriterCrashed):
+            db.submit(INSERT, (1,))
+        with pytest.raises(aiomemdb.WriterCrashed):
+            async with db.transaction():
+                pass
+        with pytest.raises(aiomemdb.WriterCrashed):
+            await db.flush()
+        with pytest.raises(aiomemdb.WriterCrashed):
+            await db.checkpoint()
+    assert_healthy(db_path)
+
+
+async def test_the_holder_of_a_transaction_hears_that_the_writers_thread_died(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        with pytest.raises(aiomemdb.WriterCrashed):
+            async with db.transaction() as tx:
+                await tx.write(INSERT, (1,))
+                kill_behind(writer_of(db))
+                await ended(writer_of(db))
+                with pytest.raises(aiomemdb.WriterCrashed) as caught:
+                    await tx.write(INSERT, (3,))
+                assert caught.value.applied is False
+        assert db.statistics().transaction_holder is None
+    assert plain(db_path, COUNT) == [(0,)]
+
+
+async def test_who_waits_for_the_writer_behind_a_transaction_hears_it_too(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        entered, leave = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            async with db.transaction() as tx:
+                await tx.write(INSERT, (1,))
+                entered.set()
+                await leave.wait()
+
+        async def wait() -> None:
+            async with db.transaction():
+                pass
+
+        holder = asyncio.create_task(hold())
+        await entered.wait()
+        waiters = [asyncio.create_task(wait()), asyncio.create_task(db.write(INSERT, (2,)))]
+        await eventually(lambda: db.statistics().pending == 2)
+        kill_behind(writer_of(db))
+        async with asyncio.timeout(2):
+            outcomes = await asyncio.gather(*waiters, return_exceptions=True)
+        leave.set()
+        outcomes += await asyncio.gather(holder, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [aiomemdb.WriterCrashed] * 3
+        assert [outcome.applied for outcome in outcomes] == [False] * 3  # type: ignore[union-attr]
+    assert plain(db_path, COUNT) == [(0,)]
+
+
+async def test_a_thread_that_dies_during_commit_leaves_the_outcome_unknown(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        session = db._writer.session  # type: ignore[union-attr]
+
+        def die() -> None:
+            raise Killed
+
+        monkeypatch.setattr(type(session), "commit", lambda self: die())
+        with pytest.raises(aiomemdb.WriterCrashed) as caught:
+            await db.write(INSERT, (1,))
+        assert caught.value.applied is None
+
+
+def told(future: asyncio.Future[Any]) -> Any:
+    return future.exception() or future.result()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_wherever_the_writers_thread_is_killed_every_job_is_told_the_truth(db_path: Path, seed: int) -> None:
+    db = await open_database(db_path)
+    choice = random.Random(seed)
+    # The thread dies while it runs its n-th job, or soon after.
+    victim = choice.randrange(300)
+    jobs: dict[int, asyncio.Future[Any]] = {}
+    for n in range(300):
+        if n == victim:
+            killing = asyncio.ensure_future(db.write_fn(lambda conn: kill_now(writer_of(db))))
+            await asyncio.sleep(0)
+        jobs[n] = db.submit(INSERT if n % 7 else "INSERT OR FAIL INTO t VALUES (?)", (n,))
+    async with asyncio.timeout(2):
+        await asyncio.wait([*jobs.values(), killing])
+    killing.exception()
+    outcomes = {n: told(future) for n, future in jobs.items()}
+    await db.close()
+    assert_told_the_truth(db_path, outcomes)
+
+
+# -- a reader's thread dies ----------------------------------------------------------------------------------
+
+
+async def test_a_reader_that_died_is_not_asked_again_and_the_others_go_on(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path, readers=4) as db:
+        for reader in readers_of(db)[1:]:
+            kill_behind(reader)
+            await ended(reader)
+            async with asyncio.timeout(2):
+                assert await asyncio.gather(*(db.read_value("SELECT 7") for _ in range(100))) == [7] * 100
+        assert db.statistics().readers == 1
+        assert db.statistics().readers_busy == 0
+        async with asyncio.timeout(2), db.snapshot() as snapshot:
+            assert await snapshot.read_value("SELECT 8") == 8
+
+
+async def test_an_exception_that_strikes_inside_a_query_fails_that_query_alone(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        [reader, *others] = readers_of(db)
+        for other in others:
+            kill_behind(other)
+            await ended(other)
+        with pytest.raises(Killed):
+            await db.read_fn(lambda conn: kill_now(reader) or sum(range(100_000)))
+        assert await db.read_value("SELECT 1") == 1
+
+
+async def test_when_all_readers_have_died_reads_fail_at_once_and_writes_go_on(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        for reader in readers_of(db):
+            kill_behind(reader)
+            await ended(reader)
+        async with asyncio.timeout(2):
+            for read in (db.read(COUNT), anext(db.read_stream(COUNT)), db.snapshot().__aenter__()):
+                with pytest.raises(aiomemdb.AiomemdbError, match="readers have died"):
+                    await read
+        assert await db.write(INSERT, (1,)) == 1
+
+
+async def test_queries_that_wait_while_the_readers_die_are_failed(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path, readers=2) as db:
+        with Gate() as gate:
+            held = [asyncio.ensure_future(db.read_fn(gate.block)) for _ in range(2)]
+            await gate.wait_entered(2)
+            waiting = [asyncio.ensure_future(db.read("SELECT 1")) for _ in range(100)]
+            for reader in readers_of(db):
+                kill_now(reader)
+        async with asyncio.timeout(2):
+            outcomes = await asyncio.gather(*held, *waiting, return_exceptions=True)
+        assert all(isinstance(outcome, BaseException | list) for outcome in outcomes[2:])
+
+
+async def test_a_snapshot_and_a_stream_whose_reader_died_fail_and_give_nothing_back(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path, readers=4) as db:
+        stream = db.read_stream("SELECT name FROM pragma_function_list", chunk=1)
+        async with db.snapshot() as snapshot:
+            await anext(stream)
+            for reader in readers_of(db):
+                if reader not in db._readers.pool._idle:  # type: ignore[union-attr]
+                    kill_behind(reader)
+                    await ended(reader)
+            async with asyncio.timeout(2):
+                with pytest.raises(aiomemdb.AiomemdbError):
+                    await snapshot.read("SELECT 1")
+                with pytest.raises(aiomemdb.AiomemdbError):
+                    await anext(stream)
+        async with asyncio.timeout(2):
+            assert await db.read_value("SELECT 1") == 1
+            async with db.snapshot() as snapshot:
+                assert await snapshot.read_value("SELECT 2") == 2
+        assert db.statistics().readers == 2
+    del stream
+    gc.collect()  # its cursor keeps the dead reader's descriptors
+
+
+# -- the loop is closed under it -----------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that the test may close."""
+    loop = pytest.importorskip(request.param).new_event_loop()
+    yield loop
+    loop.close()
+    gc.collect()  # the handle, which nobody could close
+
+
+def abandoned(db: Any) -> None:
+    """The threads have ended. The handle need not warn that it was not closed: there was no way to."""
+    db._finalizer.detach()
+    for connection in threads_of(db):
+        assert connection.join(2), connection
+
+
+def test_what_waits_when_the_loop_is_closed_is_failed_and_what_runs_is_told_its_outcome(
+    loop: asyncio.AbstractEventLoop, db_path: Path
+) -> None:
+    async def main(gate: Gate) -> None:
+        nonlocal db, running, waiting
+        db = await open_database(db_path)
+        operation = db.write_fn(lambda conn: gate.block() or conn.execute(INSERT, (-1,)).rowcount)
+        running = asyncio.ensure_future(operation)
+        await gate.wait_entered()
+        waiting = {n: db.submit(INSERT, (n,)) for n in range(1000)}
+
+    db: Any = None
+    running: asyncio.Future[Any] | None = None
+    waiting: dict[int, asyncio.Future[Any]] = {}
+    with Gate() as gate:
+        loop.run_until_complete(main(gate))
+        loop.close()
+    abandoned(db)
+    running._log_destroy_pending = False  # type: ignore[union-attr]
+    assert all(future.done() for future in waiting.values())
+    for future in waiting.values():
+        error = future.exception()
+        assert isinstance(error, aiomemdb.DatabaseClosed)
+        assert error.applied is False
+    assert plain(db_path, "SELECT x FROM t") == [(-1,)]
+    assert_healthy(db_path)
+
+
+def test_jobs_submitted_right_before_the_loop_is_closed_are_told_the_truth(
+    loop: asyncio.AbstractEventLoop, db_path: Path
+) -> None:
+    async def main() -> tuple[Any, dict[int, asyncio.Future[Any]]]:
+        db = await open_database(db_path)
+        return db, {n: db.submit(INSERT, (n,)) for n in range(100)}
+
+    db, jobs = loop.run_until_complete(main())
+    loop.close()
+    abandoned(db)
+    assert_told_the_truth(db_path, {n: told(future) for n, future in jobs.items()})
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda db: db.write(INSERT, (1,)),
+        lambda db: db.read(COUNT),
+        lambda db: db.flush(),
+        lambda db: db.close(),
+        lambda db: db.snapshot().__aenter__(),
+        lambda db: anext(db.read_stream(COUNT)),
+    ],
+    ids=["write", "read", "flush", "close", "snapshot", "stream"],
+)
+def test_on_another_loop_after_its_own_was_closed_every_use_is_wrong_loop(
+    loop: asyncio.AbstractEventLoop, db_path: Path, use: Callable[[Any], Any]
+) -> None:
+    db = loop.run_until_complete(open_database(db_path))
+    loop.close()
+
+    async def later() -> None:
+        await use(db)
+
+    with asyncio.Runner() as runner, pytest.raises(aiomemdb.WrongLoop):
+        runner.run(later())
+    abandoned(db)
+
+
+# -- the handle is collected ---------------------------------------------------------------------------------
+
+
+async def test_what_was_submitted_runs_although_the_handle_is_collected(db_path: Path) -> None:
+    db = await open_database(db_path)
+    threads = [connection.thread for connection in threads_of(db)]
+    jobs = [db.submit(INSERT, (n,)) for n in range(3000)]
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        del db
+    async with asyncio.timeout(2):
+        await asyncio.gather(*jobs)
+    await asyncio.to_thread(lambda: [thread.join(2) for thread in threads])
+    assert not set(threads) & set(threading.enumerate())
+    assert plain(db_path, COUNT) == [(3000,)]
