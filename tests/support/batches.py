@@ -37,10 +37,11 @@ def open_session(path: Path, **options: Any) -> Iterator[Session]:
     config, path = Config(**options), prepare_file(path, read_only=False)
     with closing(sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)) as connection:
         configure_writer(connection, config=config, path=path)
-        yield Session(
-            connection,
-            FileIdentity(path),
-            full=config.durability == "full",
-            lock_timeout=config.lock_timeout,
-            max_value_bytes=config.max_value_bytes,
-        )
+        with closing(FileIdentity(path)) as identity:
+            yield Session(
+                connection,
+                identity,
+                full=config.durability == "full",
+                lock_timeout=config.lock_timeout,
+                max_value_bytes=config.max_value_bytes,
+            )
