@@ -80,7 +80,7 @@ class LockTimeout(AiomemdbError, TimeoutError):
 class _CallerTimeout(AiomemdbError, TimeoutError):
     """A caller's own ``timeout=`` ran out; ``started`` tells whether its job was already running."""
 
-    def __init__(self, message: str, *, started: bool, applied: bool | None) -> None:
+    def __init__(self, message: str, *, started: bool = False, applied: bool | None = False) -> None:
         super().__init__(message, applied=applied)
         self.started = started
 

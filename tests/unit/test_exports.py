@@ -1,0 +1,87 @@
+"""The public names, pinned: adding one is a decision, losing one breaks somebody."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import aiomemdb
+
+PUBLIC = [
+    "AiomemdbError",
+    "CommitOutcomeUnknown",
+    "Database",
+    "DatabaseClosed",
+    "DatabaseReplaced",
+    "ForbiddenStatement",
+    "ForkedError",
+    "LockTimeout",
+    "QueueFull",
+    "ReadTimeout",
+    "ReentrancyError",
+    "Row",
+    "Snapshot",
+    "Statistics",
+    "Transaction",
+    "TransactionTimeout",
+    "WriteTimeout",
+    "WriterCrashed",
+    "WrongLoop",
+    "__version__",
+    "connect",
+    "run",
+]
+
+
+def test_the_package_exports_these_names() -> None:
+    assert sorted(aiomemdb.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert hasattr(aiomemdb, name)
+
+
+def test_nothing_else_is_visible_but_modules() -> None:
+    visible = {
+        name for name, value in vars(aiomemdb).items() if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert visible == set(PUBLIC) - {"__version__"}
+
+
+def test_every_module_says_what_it_exports() -> None:
+    root = Path(aiomemdb.__file__).parent
+    for file in root.rglob("*.py"):
+        if file.name == "__init__.py":
+            continue
+        name = ".".join(["aiomemdb", *file.relative_to(root).with_suffix("").parts])
+        module = importlib.import_module(name)
+        assert module.__all__, name
+        for exported in module.__all__:
+            assert hasattr(module, exported), (name, exported)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert aiomemdb.__version__ == importlib.metadata.version("aiomemdb")
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(aiomemdb.__file__).parent / "py.typed").is_file()
+
+
+def test_importing_it_opens_nothing_and_starts_nothing() -> None:
+    text = "import threading, aiomemdb, asyncio; assert threading.active_count() == 1; asyncio.run(asyncio.sleep(0))"
+    subprocess.run([sys.executable, "-W", "error", "-c", text], check=True, cwd=Path(aiomemdb.__file__).parents[1])
+
+
+def test_a_bare_execute_does_not_exist() -> None:
+    for protocol in (aiomemdb.Database, aiomemdb.Transaction, aiomemdb.Snapshot, type(aiomemdb.connect("x.db"))):
+        assert not {"execute", "executemany", "executescript", "commit", "rollback", "cursor"} & set(dir(protocol))
+
+
+def test_every_public_verb_is_documented() -> None:
+    for protocol in (aiomemdb.Database, aiomemdb.Transaction, aiomemdb.Snapshot):
+        for name, verb in vars(protocol).items():
+            if not name.startswith("_") and callable(verb):
+                assert verb.__doc__, name
