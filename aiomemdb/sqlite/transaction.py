@@ -62,7 +62,11 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
         step = self._lease.step(step_of(self._lease, self._session, operation, subject, arguments))
         if timeout is None:
             return await step
-        done, _ = await asyncio.wait([step], timeout=timeout)
+        try:
+            done, _ = await asyncio.wait([step], timeout=timeout)
+        except asyncio.CancelledError:
+            step.cancel()  # as awaiting it would: nobody hears of it any more
+            raise
         if not done:
             self._lease.expire(
                 WriteTimeout(
@@ -275,6 +279,5 @@ def _expire_read(future: asyncio.Future[Any], interrupt: Any, timeout: float) ->
 
 async def _settled(future: asyncio.Future[Any]) -> None:
     """Waits until it is done, whatever becomes of it; a cancellation of the wait goes on its way."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
     await asyncio.wait([future])
-    if not future.cancelled():
-        future.exception()

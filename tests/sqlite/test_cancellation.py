@@ -1,0 +1,604 @@
+"""A cancellation, of whatever task at whatever await, leaves nothing behind and undoes nobody else's job."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+import aiomemdb
+from aiomemdb.sqlite.database import SQLiteDatabase
+from tests.support.cancelling import Way, cancelled_at, suspension_points
+from tests.support.gates import Gate
+from tests.support.plain import assert_healthy, plain
+from tests.support.whole import assert_whole, eventually
+
+INSERT = "INSERT INTO log (job) VALUES (?)"
+LONG_QUERY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000000) SELECT max(i) FROM n"
+
+
+@pytest.fixture
+async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(
+            "CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER); CREATE INDEX by_job ON log (job)"
+        )
+        yield db
+
+
+@pytest.fixture(autouse=True)
+async def _no_error_that_nobody_hears() -> AsyncIterator[None]:
+    reports: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+    yield
+    assert reports == []
+
+
+# Each verb: it is given a number to write to the log, and says how many rows of it make a whole job.
+
+Verb = Callable[[SQLiteDatabase, int], Awaitable[object]]
+
+
+async def write_fn(db: SQLiteDatabase, job: int) -> None:
+    def insert_twice(conn: sqlite3.Connection) -> None:
+        conn.execute(INSERT, (job,))
+        conn.execute(INSERT, (job,))
+
+    await db.write_fn(insert_twice)
+
+
+async def submit(db: SQLiteDatabase, job: int) -> None:
+    await db.submit(INSERT, (job,))
+
+
+async def transaction(db: SQLiteDatabase, job: int) -> None:
+    async with db.transaction() as tx:
+        await tx.write(INSERT, (job,))
+        await tx.read("SELECT count(*) FROM log")
+        await tx.write(INSERT, (job,))
+
+
+async def nested_transaction(db: SQLiteDatabase, job: int) -> None:
+    async with db.transaction() as tx:
+        await tx.write(INSERT, (job,))
+        async with tx.transaction() as inner:
+            await inner.write(INSERT, (job,))
+            async with inner.transaction() as innermost:
+                await innermost.write(INSERT, (job,))
+
+
+async def timed_transaction(db: SQLiteDatabase, job: int) -> None:
+    async with db.transaction(timeout=30, durable=True) as tx:
+        await tx.write(INSERT, (job,), timeout=30)
+        await tx.read("SELECT count(*) FROM log", timeout=30)
+
+
+async def stream(db: SQLiteDatabase, job: int) -> None:
+    async for _ in db.read_stream("SELECT value FROM json_each('[1, 2, 3, 4, 5]')", chunk=2):
+        pass
+
+
+async def stream_block(db: SQLiteDatabase, job: int) -> None:
+    async with db.read_stream("SELECT value FROM json_each('[1, 2, 3, 4, 5]')", chunk=2, timeout=30) as rows:
+        async for _ in rows:
+            await asyncio.sleep(0)
+
+
+async def snapshot(db: SQLiteDatabase, job: int) -> None:
+    async with db.snapshot(timeout=30) as snap:
+        await snap.read("SELECT count(*) FROM log")
+        await snap.read_value("SELECT count(*) FROM log", timeout=30)
+
+
+async def write_with_room_for_others(db: SQLiteDatabase, job: int) -> None:
+    # Behind other jobs, so that it is cancelled while it waits in the queue too.
+    others = [db.submit("SELECT 1") for _ in range(20)]
+    try:
+        await db.write(INSERT, (job,))
+    finally:
+        await asyncio.wait(others)
+
+
+VERBS: dict[str, tuple[Verb, int]] = {
+    "write": (lambda db, job: db.write(INSERT, (job,)), 1),
+    "write durable": (lambda db, job: db.write(INSERT, (job,), durable=True), 1),
+    "write timeout": (lambda db, job: db.write(INSERT, (job,), timeout=30), 1),
+    "write behind others": (write_with_room_for_others, 1),
+    "write_count": (lambda db, job: db.write_count(INSERT, (job,)), 1),
+    "write_returning": (lambda db, job: db.write_returning(f"{INSERT} RETURNING id", (job,)), 1),
+    "write_many": (lambda db, job: db.write_many(INSERT, [(job,)] * 3), 3),
+    "write_script": (lambda db, job: db.write_script(f"{INSERT.replace('?', str(job))};" * 2), 2),
+    "write_fn": (write_fn, 2),
+    "submit": (submit, 1),
+    "flush": (lambda db, job: db.flush(), 0),
+    "transaction": (transaction, 2),
+    "nested transaction": (nested_transaction, 3),
+    "timed transaction": (timed_transaction, 1),
+    "read": (lambda db, job: db.read("SELECT * FROM log"), 0),
+    "read timeout": (lambda db, job: db.read("SELECT * FROM log", timeout=30), 0),
+    "read_one": (lambda db, job: db.read_one("SELECT * FROM log"), 0),
+    "read_value": (lambda db, job: db.read_value("SELECT * FROM log"), 0),
+    "read_fn": (lambda db, job: db.read_fn(lambda conn: conn.execute("SELECT 1").fetchall()), 0),
+    "read_stream": (stream, 0),
+    "read_stream block": (stream_block, 0),
+    "snapshot": (snapshot, 0),
+    "checkpoint": (lambda db, job: db.checkpoint(), 0),
+    "optimize": (lambda db, job: db.optimize(), 0),
+    "vacuum": (lambda db, job: db.vacuum(), 0),
+}
+
+
+async def is_whole_or_not_there(db: SQLiteDatabase, job: int, rows: int) -> bool:
+    return await db.read_value("SELECT count(*) FROM log WHERE job = ?", (job,)) in (0, rows)
+
+
+@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_verb_cancelled_at_any_suspension_leaves_the_database_whole(
+    db: SQLiteDatabase, verb: str, way: Way
+) -> None:
+    run, rows = VERBS[verb]
+
+    async def main(job: int) -> None:
+        await run(db, job)
+
+    for job in suspension_points():
+        reached = await cancelled_at(job, way, main(job))
+        await assert_whole(db)
+        assert await is_whole_or_not_there(db, job, rows), f"cancelled at suspension {job}"
+        if not reached:
+            assert await db.read_value("SELECT count(*) FROM log WHERE job = ?", (job,)) == rows
+            return
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_a_backup_cancelled_at_any_suspension_is_there_whole_or_not_at_all(
+    db: SQLiteDatabase, tmp_path: Path, way: Way
+) -> None:
+    await db.write_many(INSERT, [(0,)] * 100)
+    for k in suspension_points():
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        reached = await cancelled_at(k, way, db.backup(folder / "copy.db"))
+        await eventually(lambda: not any(thread.name.endswith(":backup") for thread in threading.enumerate()))
+        await assert_whole(db)
+        assert [path.name for path in folder.iterdir()] in ([], ["copy.db"])
+        if (folder / "copy.db").exists():
+            assert plain(folder / "copy.db", "SELECT count(*) FROM log") == [(100,)]
+        if not reached:
+            assert (folder / "copy.db").exists()
+            return
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_an_open_cancelled_at_any_suspension_leaves_no_thread(tmp_path: Path, way: Way) -> None:
+    before = set(threading.enumerate())
+
+    async def main(path: Path) -> None:
+        db = await aiomemdb.connect(path, readers=2)
+        await db.close()
+
+    for k in suspension_points():
+        reached = await cancelled_at(k, way, main(tmp_path / f"{k}.db"))
+        # A cancelled close() goes on by itself.
+        await eventually(lambda: set(threading.enumerate()) <= before)
+        await eventually(lambda: len(asyncio.all_tasks()) == 1)
+        async with aiomemdb.connect(tmp_path / f"{k}.db", readers=2) as db:
+            await db.write("CREATE TABLE t (x)")
+        assert_healthy(tmp_path / f"{k}.db")
+        if not reached:
+            return
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_a_close_cancelled_at_any_suspension_goes_on(tmp_path: Path, way: Way) -> None:
+    for k in suspension_points():
+        path = tmp_path / f"{k}.db"
+        db = await aiomemdb.connect(path, readers=2)
+        await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
+        jobs = [db.submit(INSERT, (job,)) for job in range(100)]
+        reached = await cancelled_at(k, way, db.close())
+        await db.close()
+        assert all(job.done() and job.exception() is None for job in jobs)
+        assert plain(path, "SELECT count(*) FROM log") == [(100,)]
+        assert_healthy(path)
+        if not reached:
+            return
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_a_block_of_connect_cancelled_at_any_suspension_is_closed(tmp_path: Path, way: Way) -> None:
+    before = set(threading.enumerate())
+
+    async def main(path: Path) -> None:
+        async with aiomemdb.connect(path, readers=2) as db:
+            await db.write("CREATE TABLE t (x)")
+
+    for k in suspension_points():
+        path = tmp_path / f"{k}.db"
+        reached = await cancelled_at(k, way, main(path))
+        await eventually(lambda: set(threading.enumerate()) <= before)
+        await eventually(lambda: len(asyncio.all_tasks()) == 1)
+        if path.exists() and path.stat().st_size:
+            assert_healthy(path)
+        if not reached:
+            return
+
+
+# -- one caller and the others -------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_job_that_still_waits_never_runs(db: SQLiteDatabase) -> None:
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block))
+        await gate.wait_entered()
+        waiting = asyncio.create_task(db.write(INSERT, (1,)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        gate.open()
+        await held
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await db.flush()
+    assert await db.read("SELECT * FROM log") == []
+
+
+async def test_a_cancelled_job_that_was_taken_runs_to_its_end(db: SQLiteDatabase) -> None:
+    def insert(conn: sqlite3.Connection, gate: Gate) -> None:
+        conn.execute(INSERT, (1,))
+        gate.block()
+        conn.execute(INSERT, (1,))
+
+    with Gate() as gate:
+        running = asyncio.create_task(db.write_fn(insert, gate))
+        await gate.wait_entered()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    await db.flush()
+    assert await db.read_value("SELECT count(*) FROM log") == 2
+
+
+async def test_a_job_cancelled_in_the_turn_before_it_would_be_taken_never_runs(db: SQLiteDatabase) -> None:
+    """Whoever hears of the batch before cancels a job that waits::
+
+    batch settles  >  first goes on, cancels  >  writer takes the queue  >  second hears that it is cancelled
+    """
+    with Gate() as gate:
+        second: asyncio.Task[int | None] | None = None
+
+        async def first() -> None:
+            await db.write_fn(gate.block)
+            assert second is not None
+            second.cancel()
+
+        first_task = asyncio.create_task(first())
+        await gate.wait_entered()
+        second = asyncio.create_task(db.write(INSERT, (1,)))
+        await asyncio.sleep(0)
+        gate.open()
+        await first_task
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    await db.flush()
+    assert await db.read("SELECT * FROM log") == []
+
+
+async def test_a_cancelled_submit_that_still_waits_never_runs(db: SQLiteDatabase) -> None:
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block))
+        await gate.wait_entered()
+        cancelled, kept = db.submit(INSERT, (1,)), db.submit(INSERT, (2,))
+        cancelled.cancel()
+        gate.open()
+        await held
+        await kept
+    assert [row["job"] for row in await db.read("SELECT job FROM log")] == [2]
+
+
+async def test_cancelling_some_callers_of_a_batch_undoes_nobody_elses_job(db: SQLiteDatabase) -> None:
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block))
+        await gate.wait_entered()
+        tasks = [asyncio.create_task(db.write(INSERT, (job,))) for job in range(100)]
+        await asyncio.sleep(0)
+        for task in tasks[::3]:
+            task.cancel()
+        gate.open()
+        await held
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, asyncio.CancelledError) for result in results] == [job % 3 == 0 for job in range(100)]
+    assert [row["job"] for row in await db.read("SELECT job FROM log ORDER BY id")] == [
+        job for job in range(100) if job % 3
+    ]
+
+
+async def test_cancelling_a_task_group_leaves_the_jobs_of_others_alone(db: SQLiteDatabase) -> None:
+    async def fail() -> None:
+        raise ValueError("one of the group failed")
+
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block))
+        await gate.wait_entered()
+        other = asyncio.create_task(db.write(INSERT, (1,)))
+        with pytest.raises(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(10):
+                    group.create_task(db.write(INSERT, (2,)))
+                group.create_task(fail())
+        gate.open()
+        await held
+        await other
+    assert [row["job"] for row in await db.read("SELECT job FROM log")] == [1]
+
+
+async def test_a_cancelled_query_is_stopped_and_its_reader_serves_the_next(db: SQLiteDatabase) -> None:
+    queries = [asyncio.create_task(db.read_value(LONG_QUERY)) for _ in range(8)]
+    await eventually(lambda: db.statistics().readers_busy > 0)
+    for query in queries:
+        query.cancel()
+    await asyncio.wait(queries)
+    await assert_whole(db)
+
+
+async def test_a_query_function_cancelled_between_two_statements_is_stopped_at_the_second(db: SQLiteDatabase) -> None:
+    def query(conn: sqlite3.Connection, gate: Gate) -> None:
+        gate.block()
+        conn.execute(LONG_QUERY).fetchall()
+
+    with Gate() as gate:
+        reading = asyncio.create_task(db.read_fn(query, gate))
+        await gate.wait_entered()
+        reading.cancel()
+        await asyncio.wait([reading])
+        gate.open()
+        await assert_whole(db)
+
+
+async def test_a_snapshot_cancelled_in_a_long_query_gives_its_reader_back(db: SQLiteDatabase) -> None:
+    async def look() -> None:
+        async with db.snapshot() as snap:
+            await snap.read(LONG_QUERY)
+
+    looking = asyncio.create_task(look())
+    await eventually(lambda: db.statistics().readers_busy == 1)
+    await asyncio.sleep(0.01)  # into the query; earlier is as well
+    looking.cancel()
+    await asyncio.wait([looking])
+    await assert_whole(db)
+
+
+async def test_a_stream_cancelled_in_a_long_query_gives_its_reader_back(db: SQLiteDatabase) -> None:
+    async def look() -> None:
+        async for _ in db.read_stream(LONG_QUERY):
+            pass
+
+    looking = asyncio.create_task(look())
+    await eventually(lambda: db.statistics().readers_busy == 1)
+    await asyncio.sleep(0.01)
+    looking.cancel()
+    await asyncio.wait([looking])
+    await assert_whole(db)
+
+
+async def test_waiters_for_a_reader_that_are_cancelled_lose_none(db: SQLiteDatabase) -> None:
+    async def look(entered: asyncio.Event, leave: asyncio.Event) -> None:
+        async with db.snapshot():
+            entered.set()
+            await leave.wait()
+
+    entered = [asyncio.Event() for _ in range(20)]
+    leave = asyncio.Event()
+    tasks = [asyncio.create_task(look(event, leave)) for event in entered]
+    await asyncio.gather(*(event.wait() for event in entered[:3]))
+    for task in tasks[3::2]:
+        task.cancel()
+    leave.set()
+    await asyncio.wait(tasks)
+    assert all(event.is_set() for event in entered[4::2])
+    await assert_whole(db)
+
+
+async def test_a_transaction_cancelled_in_a_long_statement_does_not_hold_up_the_writer(db: SQLiteDatabase) -> None:
+    async def hold() -> None:
+        async with db.transaction() as tx:
+            await tx.write(INSERT, (1,))
+            await tx.write(f"INSERT INTO log (job) {LONG_QUERY}")
+
+    holding = asyncio.create_task(hold())
+    await eventually(lambda: db.statistics().transaction_holder is not None)
+    await asyncio.sleep(0.01)
+    holding.cancel()
+    await asyncio.wait([holding])
+    await assert_whole(db)
+    assert await db.read("SELECT * FROM log") == []
+
+
+# -- the library's own tasks ---------------------------------------------------------------------------------
+
+
+def own_tasks(ending: str) -> list[asyncio.Task[object]]:
+    return [task for task in asyncio.all_tasks() if task.get_name().endswith(ending)]
+
+
+def own_task(ending: str) -> asyncio.Task[object]:
+    [task] = own_tasks(ending)
+    return task
+
+
+async def test_the_writer_task_cancelled_while_idle_costs_nobody_a_job(db: SQLiteDatabase) -> None:
+    await db.flush()
+    own_task(":writer").cancel()
+    await db.write(INSERT, (1,))
+    await asyncio.sleep(0)
+    await db.write(INSERT, (2,))
+    await assert_whole(db)
+
+
+async def test_the_writer_task_cancelled_before_its_first_step_costs_nobody_a_job(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        own_task(":writer").cancel()
+        await db.write("CREATE TABLE t (x)")
+        await assert_whole(db)
+
+
+async def test_the_writer_task_cancelled_again_and_again_costs_nobody_a_job(db: SQLiteDatabase) -> None:
+    dice = random.Random(1)
+
+    async def harass(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            for task in own_tasks(":writer"):
+                task.cancel()
+            # A task that is cancelled before each first step gets nowhere, whoever starts it anew.
+            for _ in range(dice.randint(1, 6)):
+                await asyncio.sleep(0)
+
+    stop = asyncio.Event()
+    harassing = asyncio.create_task(harass(stop))
+    try:
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(db.write(INSERT, (job,)) for job in range(200)))
+            for job in range(20):
+                await db.write(INSERT, (job,))
+            async with db.transaction() as tx:
+                await tx.write(INSERT, (300,))
+            await db.vacuum()
+    finally:
+        stop.set()
+        await harassing
+    assert await db.read_value("SELECT count(*) FROM log") == 221
+    await assert_whole(db)
+
+
+async def test_the_writer_task_cancelled_while_a_batch_runs_costs_nobody_a_job(db: SQLiteDatabase) -> None:
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block))
+        await gate.wait_entered()
+        behind = [db.submit(INSERT, (job,)) for job in range(10)]
+        task = own_task(":writer")
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        gate.open()
+        await asyncio.gather(held, *behind)
+    assert await db.read_value("SELECT count(*) FROM log") == 10
+    await assert_whole(db)
+
+
+async def test_the_writer_task_cancelled_during_a_transaction_leaves_it_to_its_holder(db: SQLiteDatabase) -> None:
+    async with db.transaction() as tx:
+        await tx.write(INSERT, (1,))
+        own_task(":writer").cancel()
+        await asyncio.sleep(0)
+        await tx.write(INSERT, (2,))
+    assert await db.read_value("SELECT count(*) FROM log") == 2
+    await assert_whole(db)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5])
+async def test_the_closing_task_cancelled_closes_all_the_same(db_path: Path, turns: int) -> None:
+    db = await aiomemdb.connect(db_path)
+    await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block))
+        await gate.wait_entered()
+        behind = [db.submit(INSERT, (job,)) for job in range(10)]
+        closing = asyncio.create_task(db.close())
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        own_task(":close").cancel()
+        await asyncio.sleep(0)
+        gate.open()
+        await held
+        await asyncio.gather(*behind)
+        await asyncio.wait([closing])
+    with suppress(asyncio.CancelledError):
+        await closing
+    await db.close()
+    await eventually(lambda: not any(thread.name.startswith("aiomemdb:") for thread in threading.enumerate()))
+    assert plain(db_path, "SELECT count(*) FROM log") == [(10,)]
+    assert_healthy(db_path)
+
+
+def test_a_loop_that_ends_with_a_database_open_cancels_all_tasks_and_ends(db_path: Path) -> None:
+    # asyncio.run cancels all tasks at its end, the library's own too, and waits for them.
+    async def main() -> list[asyncio.Future[int | None]]:
+        db = await aiomemdb.connect(db_path)
+        await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
+        jobs = [db.submit(INSERT, (job,)) for job in range(10)]
+        main.closing = asyncio.create_task(db.close())  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+        return jobs
+
+    jobs = aiomemdb.run(main())
+    assert all(job.done() for job in jobs)
+    assert plain(db_path, "SELECT count(*) FROM log") == [(sum(job.exception() is None for job in jobs),)]
+
+
+# -- shuffled schedules --------------------------------------------------------------------------------------
+
+
+async def run_shuffled(db: SQLiteDatabase, seed: int, numbers: count[int]) -> None:
+    """A dozen tasks, each with a few verbs, every so often cancelled; the order is the seed's."""
+    dice = random.Random(seed)
+    expected: dict[int, tuple[int, bool]] = {}  # job: (rows, whether it must be there)
+
+    async def agent() -> None:
+        for _ in range(dice.randint(1, 3)):
+            for _ in range(dice.randint(0, 3)):
+                await asyncio.sleep(0)
+            run, rows = VERBS[dice.choice(tuple(VERBS))]
+            job = next(numbers)
+            expected[job] = (rows, False)
+            await run(db, job)
+            expected[job] = (rows, True)
+
+    tasks = [asyncio.create_task(agent()) for _ in range(12)]
+    for _ in range(dice.randint(3, 9)):
+        for _ in range(dice.randint(0, 4)):
+            await asyncio.sleep(0)
+        dice.choice(tasks).cancel()
+        if dice.random() < 0.1:
+            for task in own_tasks(":writer"):  # there is none after it was cancelled, until the next write
+                task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+    await assert_whole(db)
+    found = dict(map(tuple, await db.read("SELECT job, count(*) FROM log GROUP BY job")))
+    for job, (rows, acknowledged) in expected.items():
+        assert found.get(job, 0) == rows or (not acknowledged and job not in found), f"job {job}: {expected[job]}"
+
+
+@pytest.mark.parametrize("first", range(0, 200, 25))
+async def test_shuffled_schedules_with_cancellations_leave_the_database_whole(db: SQLiteDatabase, first: int) -> None:
+    numbers = count(1)
+    for seed in range(first, first + 25):
+        try:
+            async with asyncio.timeout(20):
+                await run_shuffled(db, seed, numbers)
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise
+
+
+@pytest.mark.soak
+async def test_thousands_of_shuffled_schedules_leave_the_database_whole(db: SQLiteDatabase) -> None:
+    numbers = count(1)
+    first = random.randrange(1_000_000_000)
+    for seed in range(first, first + 3_000):
+        try:
+            async with asyncio.timeout(20):
+                await run_shuffled(db, seed, numbers)
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise

@@ -1,0 +1,38 @@
+"""What holds of an open database whatever was cancelled, timed out or failed before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from aiomemdb.sqlite.database import SQLiteDatabase
+from tests.support.plain import assert_healthy
+
+
+async def eventually(holds: Callable[[], bool], *, timeout: float = 5.0) -> None:
+    """Waits for what a database thread still reports to the loop; for nothing that a test could wait for itself."""
+    async with asyncio.timeout(timeout):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def assert_whole(db: SQLiteDatabase) -> None:
+    """No transaction is open, no reader is lost, nothing waits, and every verb works."""
+    async with asyncio.timeout(10):
+        await db.flush()  # behind all that was posted to the writer
+        assert_healthy(await db.read_value("SELECT file FROM pragma_database_list WHERE name = 'main'"))
+        readers = db.statistics().readers
+        async with AsyncExitStack() as stack:
+            # Each but one may be leased, and the last one still answers.
+            for _ in range(readers - 1):
+                snapshot = await stack.enter_async_context(db.snapshot())
+                assert await snapshot.read_value("SELECT 1") == 1
+            assert await db.read_value("SELECT 2") == 2
+        async with db.transaction() as tx:
+            await tx.read("SELECT 1")
+        await eventually(lambda: db.statistics().readers_busy == 0)
+    statistics = db.statistics()
+    assert statistics.readers == readers
+    assert (statistics.pending, statistics.running, statistics.reads_pending) == (0, 0, 0)
+    assert statistics.transaction_holder is None
