@@ -8,6 +8,7 @@ switched by a flag of ours: installing or removing one expires every prepared st
 from __future__ import annotations
 
 import contextlib
+import inspect
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from weakref import ref
 
 from ..errors import ForbiddenStatement
 
-__all__ = ["Guard", "GuardedConnection", "primary_code"]
+__all__ = ["Guard", "GuardedConnection", "finished", "primary_code"]
 
 # Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
 _INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = (
@@ -85,6 +86,23 @@ def primary_code(error: BaseException) -> int:
     """The primary result code of an error of sqlite3, 0 for any other."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return 0 if code is None else code & 0xFF
+
+
+def finished(result: Any) -> Any:
+    """What a user's function returned, if all its work is done.
+
+    Raises:
+        TypeError: it is an awaitable, a generator or a cursor, which would go on outside the transaction and thread.
+    """
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("the function returned an awaitable: it must be synchronous, nothing is awaited on its thread")
+    if inspect.isgenerator(result):
+        raise TypeError("the function returned a generator, of which nothing has run: return a list")
+    if isinstance(result, sqlite3.Cursor):
+        raise TypeError("a cursor can't leave its thread: fetch the rows inside the function")
+    return result
 
 
 class Guard:

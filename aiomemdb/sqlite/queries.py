@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ..values import Row
-from .guard import GuardedConnection
+from .guard import GuardedConnection, finished
 
 __all__ = ["ALL", "FIRST", "FUNCTION_READ", "VALUE", "Fetch", "execute_query"]
 
@@ -57,10 +56,4 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
         raw.text_factory = str
         if raw.in_transaction:
             raw.rollback()
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            result.close()
-        raise TypeError(f"read_fn() takes a synchronous function; {function!r} returned an awaitable")
-    if isinstance(result, sqlite3.Cursor):
-        raise TypeError("a cursor can't leave its thread: fetch the rows inside the function")
-    return result
+    return finished(result)

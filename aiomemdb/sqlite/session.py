@@ -5,7 +5,6 @@ Every function here is synchronous and runs on the writer's thread. What a batch
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 import secrets
@@ -17,7 +16,7 @@ from typing import Any
 from ..errors import DatabaseClosed, ForbiddenStatement, LockTimeout
 from ..values import Row
 from .files import FileIdentity
-from .guard import GuardedConnection, primary_code
+from .guard import GuardedConnection, finished, primary_code
 from .job import Operation
 from .sequence import follows
 
@@ -81,8 +80,9 @@ class Session:
         # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
         # has, so that afterwards it tells whether a statement inserted.
         self._sentinel = -secrets.randbits(62) - 1
-        self._sentinel_sql = f"INSERT OR REPLACE INTO temp.{guard.savepoint} VALUES ({self._sentinel})"
-        connection.execute(f"CREATE TEMP TABLE {guard.savepoint} (id INTEGER PRIMARY KEY)")
+        table = f"aiomemdb_{secrets.token_hex(8)}"  # not the savepoint's name: users can read this one
+        self._sentinel_sql = f"INSERT OR REPLACE INTO temp.{table} VALUES ({self._sentinel})"
+        connection.execute(f"CREATE TEMP TABLE {table} (id INTEGER PRIMARY KEY)")
         guard.learning = True
 
     # Transactions
@@ -364,13 +364,7 @@ class Session:
                 log.warning("write_fn(%s) kept the writer for %.2f s; all other writes waited", name, took)
             connection.row_factory = Row
             connection.text_factory = str
-        if inspect.isawaitable(result):
-            if inspect.iscoroutine(result):
-                result.close()
-            raise TypeError(f"write_fn() takes a synchronous function; {function!r} returned an awaitable")
-        if isinstance(result, sqlite3.Cursor):
-            raise TypeError("a cursor can't leave the writer's thread: fetch the rows inside the function")
-        return result
+        return finished(result)
 
     def flush(self, _: Any, __: Any) -> None:
         """Does nothing, durably."""
@@ -396,7 +390,8 @@ def split_script(sql: str) -> Iterator[str]:
     end = sql.find(";")
     while end >= 0:
         statement = sql[start : end + 1]
-        if sqlite3.complete_statement(statement):
+        # To SQLite a byte order mark is white space, but this function would take it for the first word.
+        if sqlite3.complete_statement(statement.replace("\ufeff", " ")):
             if not _is_blank(statement.rstrip().rstrip(";")):
                 yield statement
             start = end + 1
@@ -406,16 +401,19 @@ def split_script(sql: str) -> Iterator[str]:
         yield rest
 
 
+_WHITE_SPACE = " \t\n\f\r\ufeff"  # to SQLite, and nothing else
+
+
 def _is_blank(sql: str) -> bool:
     """Whether there is nothing but white space and comments."""
     at, end = 0, len(sql)
     while at < end:
-        if sql[at].isspace() or sql[at] == "\ufeff":
+        if sql[at] in _WHITE_SPACE:
             at += 1
         elif sql.startswith("--", at):
             newline = sql.find("\n", at)
             at = end if newline < 0 else newline + 1
-        elif sql.startswith("/*", at):
+        elif sql.startswith("/*", at) and at + 2 < end:  # at the very end it is no comment to SQLite
             close = sql.find("*/", at + 2)
             at = end if close < 0 else close + 2
         else:
