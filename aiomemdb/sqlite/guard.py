@@ -299,7 +299,9 @@ class GuardedConnection(sqlite3.Connection):
         super().__setattr__(name, value)
 
     def deserialize(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise ForbiddenStatement("deserialize() would replace the database behind the library")
+        what, why = "deserialize()", "it would replace the database behind the library"
+        self._refuse(what, why)
+        raise ForbiddenStatement(f"{what} is not allowed: {why}")
 
     def note_cursors(self) -> None:
         """From here on notes what a user's function opens; see ``close_noted`` and ``_JobCursor``. It costs the
@@ -334,9 +336,9 @@ class GuardedConnection(sqlite3.Connection):
             self.__dict__.pop(name, None)
 
     def close_noted(self) -> None:
-        """Closes what functions have left open. An unfinished query that one kept, perhaps in the traceback of its
-        error, would hold its snapshot: a reader would answer from the old state, and the writer be refused
-        (BUSY_SNAPSHOT) after the next commit of another process.
+        """Closes what functions and streams have left open. An unfinished query that one kept, perhaps in the
+        traceback of its error, would hold its snapshot: a reader would answer from the old state, and the writer be
+        refused (BUSY_SNAPSHOT) after the next commit of another process.
         """
         for one in self.noted:
             if (opened := one()) is not None:
