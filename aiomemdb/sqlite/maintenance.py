@@ -23,7 +23,7 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 # strike where the writer's thread does both.
 _PAGES = 1000
 _TRUNCATE_ABOVE = 4
-# Milliseconds. New reads go on and are not waited for; a long one, or a snapshot, is left alone until the next time.
+# Milliseconds. New reads go on and are not waited for; a long one, or a snapshot, is left until the next time.
 _WAIT_FOR_READERS = 20
 
 
@@ -31,8 +31,8 @@ class Checkpointer:
     """Keeps the log in check, on the writer's thread, after a batch was answered.
 
     The log is a file that is written again from its start after a complete checkpoint, so its size is that of its
-    longest life so far. Whenever it grows past ``_mark`` a PASSIVE checkpoint runs, which waits for nobody; when that
-    was complete the log is restarted, and cut down where it has outgrown four times the usual size.
+    longest life so far. Whenever it grows past ``_mark`` a PASSIVE checkpoint moves what it can without waiting for
+    anybody; then the log is restarted, and cut down where it has outgrown four times the usual size.
     """
 
     def __init__(self, session: Session) -> None:
@@ -48,23 +48,21 @@ class Checkpointer:
             self.run()
 
     def run(self, *, truncate: bool = False) -> bool:
-        """Checkpoints; gives whether the whole log has reached the database file (``truncate``: and is empty)."""
+        """Checkpoints; gives whether the whole log has reached the database file, and nobody reads from it."""
         size = self._session.identity.wal_bytes
-        complete = self._checkpoint("PASSIVE")
-        restarted = False
-        if complete or truncate:
-            # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So
-            # it waits for those that began before, shortly: no write can begin meanwhile.
-            mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
-            connection = self._session.connection
-            [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
-            connection.execute(self._unguessable(f"busy_timeout={_WAIT_FOR_READERS}"))
-            restarted = self._checkpoint(mode)
-            connection.execute(self._unguessable(f"busy_timeout={timeout}"))
-            if restarted and mode == "TRUNCATE":
-                size = self._session.identity.wal_bytes = 0
-        self._mark = max(size, self._usual) if restarted else size + self._usual
-        return restarted if truncate else complete
+        self._checkpoint("PASSIVE")
+        # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So this
+        # waits for those that began before, shortly: no write can begin meanwhile.
+        mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
+        connection = self._session.connection
+        [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute(self._unguessable(f"busy_timeout={_WAIT_FOR_READERS}"))
+        restarted = self._checkpoint(mode)
+        connection.execute(self._unguessable(f"busy_timeout={timeout}"))
+        if restarted and mode == "TRUNCATE":
+            size = self._session.identity.wal_bytes = 0
+        self._mark = max(size, self._usual) if restarted else size + max(self._usual, size // 4)
+        return restarted
 
     def _unguessable(self, pragma: str) -> str:
         # A text in Python's cache of statements would pass the authorizer for a user too; see guard.Guard.

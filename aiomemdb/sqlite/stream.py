@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from functools import partial
 from typing import Any
+from weakref import ref
 
 from ..errors import DatabaseClosed
 from ..values import Row
@@ -96,6 +96,7 @@ class RowStream:
                         self._lock_timeout,
                         "the database",
                     )
+                    raw.noted.append(ref(self._cursor))  # closed by who takes the reader back, or closes it
                 return self._cursor.fetchmany(self._chunk)
             except BaseException as error:
                 raise annotate(guard.explain(error), self._sql) from None
@@ -104,12 +105,7 @@ class RowStream:
         self._closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
-            give_back(self._readers, connection, self._end)
-
-    def _end(self, raw: GuardedConnection) -> None:
-        """Behind the last fetch, so that the query it may have begun ends as well."""
-        _close(self._cursor, raw)
-        self._cursor = None
+            give_back(self._readers, connection)
 
     async def aclose(self) -> None:
         """Gives the reader back; rows that were fetched already are dropped."""
@@ -119,9 +115,4 @@ class RowStream:
     def __del__(self) -> None:
         # Collected on any thread, perhaps after the loop has ended: the loop itself takes the reader back.
         if self._connection is not None:
-            self._connection.deliver(give_back, self._readers, self._connection, partial(_close, self._cursor))
-
-
-def _close(cursor: sqlite3.Cursor | None, raw: GuardedConnection) -> None:
-    if cursor is not None:
-        cursor.close()
+            self._connection.deliver(give_back, self._readers, self._connection)

@@ -214,7 +214,8 @@ def begin_snapshot(raw: GuardedConnection) -> None:
     raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
 
-def end_reading(raw: GuardedConnection) -> None:
+def _end_reading(raw: GuardedConnection) -> None:
+    raw.close_noted()
     if raw.in_transaction:
         raw.rollback()
 
@@ -236,14 +237,13 @@ async def open_snapshot(
         give_back(readers, connection)
 
 
-def give_back(readers: Readers, connection: Connection, end: Callable[[GuardedConnection], None] = end_reading) -> None:
-    """Has ``end`` close what the holder of a leased reader has left open, then returns the reader; nothing is
-    awaited."""
+def give_back(readers: Readers, connection: Connection) -> None:
+    """Ends what the holder of a leased reader has left open, then returns the reader; nothing is awaited."""
     running = connection.working_on
     if running is not None:
         connection.interrupt(running)  # its caller has left
     readers.leaving(connection)
-    ended = connection.submit(end)
+    ended = connection.submit(_end_reading)
 
     def returned(ended: asyncio.Future[None]) -> None:
         if ended.cancelled() or ended.exception() is None:
