@@ -77,26 +77,20 @@ class Connection:
 
         A cancelled caller leaves nothing: the opening goes on to its end and is closed again.
         """
-        opening = asyncio.ensure_future(self._open(uri))
+        self._start(uri)
         try:
-            await asyncio.shield(opening)
-            await self.run(configure)
+            await self.run(self._connect, configure)
         except BaseException:
-            # By a callback, not behind an await: who is cancelled once more leaves nothing either.
-            opening.add_done_callback(self._stop_if_open)
+            # Posted, not behind an await: who is cancelled once more leaves nothing either.
+            self.stop()
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([opening])
-                if not opening.cancelled() and opening.exception() is None:
-                    await asyncio.wait([self.stopped])
-                self.join(1.0)
+                await asyncio.wait([self.stopped])
+            self.join(1.0)
             raise
 
-    def _stop_if_open(self, opening: asyncio.Future[None]) -> None:
-        if not opening.cancelled() and opening.exception() is None:
-            self.stop()
-
-    async def _open(self, uri: str) -> None:
-        connection = aiosqlite.connect(
+    def _start(self, uri: str) -> None:
+        """Starts the thread. Not by awaiting aiosqlite's connection: cancelled meanwhile, it would leave its thread."""
+        self._driver = driver = aiosqlite.connect(
             uri,
             uri=True,
             isolation_level=None,
@@ -106,16 +100,18 @@ class Connection:
         )
         # Until 0.21 the connection is a thread, since 0.22 it has one. Not a daemon, it would keep an interpreter
         # that exits without close from ever ending.
-        self.thread: threading.Thread = getattr(connection, "_thread", connection)  # type: ignore[arg-type]
+        self.thread: threading.Thread = getattr(driver, "_thread", driver)  # type: ignore[arg-type]
         self.thread.daemon = True
         self.thread.name = self.name
-        await connection
-        self.raw = cast(GuardedConnection, connection._conn)
-        self._driver = connection
         # When our function has returned, the thread ends: since 0.22 by what it returns, until 0.21 by what waits
         # behind it. Not by SystemExit, which hooks for errors of threads (pytest's, Sentry's) take for an error.
-        connection._tx.put_nowait((cast(Any, _Unheard()), self._serve))
-        connection._tx.put_nowait(cast(Any, _STOP_RUNNING_SENTINEL))
+        driver._tx.put_nowait((cast(Any, _Unheard()), self._serve))
+        driver._tx.put_nowait(cast(Any, _STOP_RUNNING_SENTINEL))
+        self.thread.start()
+
+    def _connect(self, _: GuardedConnection, configure: Callable[[GuardedConnection], None]) -> None:
+        self.raw = cast(GuardedConnection, self._driver._connector())
+        configure(self.raw)
 
     def _serve(self) -> object:
         """The thread's one function: runs what comes in, until it is told to stop or its loop is closed."""
@@ -146,15 +142,14 @@ class Connection:
         return _STOP_RUNNING_SENTINEL
 
     def _close_raw(self) -> None:
-        self._driver._connection = None  # aiosqlite: it is closed, nothing to warn about
-        self._driver._running = False
-        self.raw.guard.armed = False
-        try:
-            if self.raw.in_transaction:
-                self.raw.rollback()
-            self.raw.close()
-        except sqlite3.Error as error:
-            log.warning("%s: closing failed: %s", self.name, error)
+        if cast(object, self.raw) is not None:  # else it could not be opened
+            self.raw.guard.armed = False
+            try:
+                if self.raw.in_transaction:
+                    self.raw.rollback()
+                self.raw.close()
+            except sqlite3.Error as error:
+                log.warning("%s: closing failed: %s", self.name, error)
         self.at_end()
 
     def post(self, call: Callable[[], None]) -> None:
@@ -248,6 +243,9 @@ class Connection:
         self.stopping = True
         self._inbox.put(None)
 
+    def given_up(self) -> bool:
+        return self.stopping
+
     def join(self, timeout: float) -> bool:
         self.thread.join(timeout)
         return not self.thread.is_alive()
@@ -322,11 +320,14 @@ class _Unheard:
         pass
 
 
-def retry_while_busy(call: Callable[[], T], lock_timeout: float, path: object) -> T:
+def retry_while_busy(
+    call: Callable[[], T], lock_timeout: float, path: object, given_up: Callable[[], bool] = lambda: False
+) -> T:
     """Runs ``call`` again while another program holds a lock that it needs.
 
     Raises:
         LockTimeout: for longer than ``lock_timeout``.
+        DatabaseClosed: it was ``given_up`` meanwhile.
     """
     began = time.monotonic()
     while True:
@@ -335,5 +336,7 @@ def retry_while_busy(call: Callable[[], T], lock_timeout: float, path: object) -
         except sqlite3.OperationalError as error:
             if primary_code(error) != sqlite3.SQLITE_BUSY:
                 raise
+            if given_up():
+                raise DatabaseClosed("closed while it waited for another program's lock on the file") from error
             if time.monotonic() - began >= lock_timeout:
                 raise LockTimeout(f"another program has kept {path} locked for {lock_timeout} s") from error

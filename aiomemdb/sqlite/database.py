@@ -118,7 +118,8 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             writing: Connection | None = None
             if not config.read_only:
                 writing = Connection(f"aiomemdb:{config.label}:writer", loop)
-                await writing.open(file_uri(path, read_only=False), partial(configure_writer, config=config, path=path))
+                configure = partial(configure_writer, config=config, path=path, given_up=writing.given_up)
+                await writing.open(file_uri(path, read_only=False), configure)
                 connections.append(writing)
                 session = await writing.run(
                     lambda raw: Session(
@@ -133,7 +134,8 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             readers: list[Connection] = []
             for name in names:
                 reader = Connection(name, loop)
-                await reader.open(file_uri(path, read_only=True), partial(configure_reader, config=config, path=path))
+                configure = partial(configure_reader, config=config, path=path, given_up=reader.given_up)
+                await reader.open(file_uri(path, read_only=True), configure)
                 connections.append(reader)
                 readers.append(reader)
             if writing is not None and session is not None:
@@ -142,7 +144,9 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                 self._writer.after_batch = self._checkpointer.after_batch
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await end_connections(connections)
+                # The writer last: only a connection that may write can empty the log and remove it.
+                await end_connections(connections[1:])
+                await end_connections(connections[:1])
             _remove(self._folder)
             raise
         self._readers = Readers(readers, config, path)
@@ -337,7 +341,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         reader.stopped.add_done_callback(lambda _: self._backups.pop(reader, None))
         await reader.open(
             file_uri(self._path, read_only=True),
-            partial(configure_reader, config=self._config, path=self._path),
+            partial(configure_reader, config=self._config, path=self._path, given_up=reader.given_up),
         )
 
         def report(done: int, total: int) -> None:

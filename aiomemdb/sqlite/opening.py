@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..config import Config
 from ..errors import AiomemdbError
@@ -12,6 +14,8 @@ from .connection import retry_while_busy
 from .guard import GuardedConnection
 
 __all__ = ["configure_reader", "configure_writer"]
+
+T = TypeVar("T")
 
 # RETURNING needs 3.35, table_list, which tells WITHOUT ROWID tables, 3.37.
 _OLDEST_SQLITE = (3, 37, 0)
@@ -23,16 +27,19 @@ _AT_CREATION = ("page_size", "auto_vacuum", "encoding")
 _STORED = "application_id"
 
 
-def configure_writer(raw: GuardedConnection, *, config: Config, path: Path) -> None:
+def configure_writer(raw: GuardedConnection, *, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
+    def patiently(call: Callable[[], T]) -> T:
+        return retry_while_busy(call, config.lock_timeout, path, given_up)
+
     _check_version()
-    _check_is_database(raw, config, path)
+    _check_is_database(raw, patiently, path)
     for name in _AT_CREATION:
         if name in config.pragmas:
             raw.execute(f"PRAGMA {name}={_literal(config.pragmas[name])}")
     # Asked before it is set: on a new file that many open at once, setting it can fail as busy.
-    [mode] = retry_while_busy(lambda: raw.execute("PRAGMA journal_mode").fetchone(), config.lock_timeout, path)
+    [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode").fetchone())
     if mode != "wal":
-        [mode] = retry_while_busy(lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone(), config.lock_timeout, path)
+        [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone())
     if mode != "wal":
         raise sqlite3.OperationalError(
             f"{path} can't be switched to a write-ahead log (journal_mode={mode}): its file system has no shared "
@@ -43,17 +50,20 @@ def configure_writer(raw: GuardedConnection, *, config: Config, path: Path) -> N
     if _STORED in config.pragmas:
         wanted = _literal(config.pragmas[_STORED])
         if str(raw.execute(f"PRAGMA {_STORED}").fetchone()[0]) != wanted:
-            retry_while_busy(lambda: raw.execute(f"PRAGMA {_STORED}={wanted}"), config.lock_timeout, path)
+            patiently(lambda: raw.execute(f"PRAGMA {_STORED}={wanted}"))
     _configure(raw, config)
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, config.max_value_bytes)
     # The log exists from the first read on; its identity is noted next.
-    retry_while_busy(lambda: raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall(), config.lock_timeout, path)
+    patiently(lambda: raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())
     _guard(raw)
 
 
-def configure_reader(raw: GuardedConnection, *, config: Config, path: Path) -> None:
+def configure_reader(raw: GuardedConnection, *, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
+    def patiently(call: Callable[[], T]) -> T:
+        return retry_while_busy(call, config.lock_timeout, path, given_up)
+
     _check_version()
-    _check_is_database(raw, config, path)
+    _check_is_database(raw, patiently, path)
     _configure(raw, config)
     raw.execute("PRAGMA query_only=1")
     _guard(raw)
@@ -81,9 +91,9 @@ def _check_version() -> None:
         raise AiomemdbError(f"SQLite {sqlite3.sqlite_version} is too old; aiomemdb needs 3.37 or newer")
 
 
-def _check_is_database(raw: GuardedConnection, config: Config, path: Path) -> None:
+def _check_is_database(raw: GuardedConnection, patiently: Callable[[Callable[[], Any]], Any], path: Path) -> None:
     try:
-        retry_while_busy(lambda: raw.execute("PRAGMA schema_version").fetchone(), config.lock_timeout, path)
+        patiently(lambda: raw.execute("PRAGMA schema_version").fetchone())
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
             error.add_note(f"{path} is some other file (or encrypted); it was left as it is")

@@ -322,29 +322,28 @@ def test_jobs_submitted_right_before_the_loop_is_closed_are_told_the_truth(
     assert_told_the_truth(db_path, {n: told(future) for n, future in jobs.items()})
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda db: db.write(INSERT, (1,)),
-        lambda db: db.read(COUNT),
-        lambda db: db.flush(),
-        lambda db: db.close(),
-        lambda db: db.snapshot().__aenter__(),
-        lambda db: anext(db.read_stream(COUNT)),
-    ],
-    ids=["write", "read", "flush", "close", "snapshot", "stream"],
-)
 def test_on_another_loop_after_its_own_was_closed_every_use_is_wrong_loop(
-    loop: asyncio.AbstractEventLoop, db_path: Path, use: Callable[[Any], Any]
+    loop: asyncio.AbstractEventLoop, db_path: Path
 ) -> None:
     db = loop.run_until_complete(open_database(db_path))
     loop.close()
+    uses: list[Callable[[], Any]] = [
+        lambda: db.write(INSERT, (1,)),
+        lambda: db.read(COUNT),
+        lambda: db.flush(),
+        lambda: db.close(),
+        lambda: db.snapshot().__aenter__(),
+        lambda: db.transaction().__aenter__(),
+        lambda: anext(db.read_stream(COUNT)),
+    ]
 
-    async def later() -> None:
-        await use(db)
+    async def later(use: Callable[[], Any]) -> None:
+        await use()
 
-    with asyncio.Runner() as runner, pytest.raises(aiomemdb.WrongLoop):
-        runner.run(later())
+    with asyncio.Runner() as runner:
+        for use in uses:
+            with pytest.raises(aiomemdb.WrongLoop):
+                runner.run(later(use))
     abandoned(db)
 
 

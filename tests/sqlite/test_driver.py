@@ -1,0 +1,134 @@
+"""What connection.py uses of aiosqlite beyond its public calls. If a test here fails, aiosqlite has changed: look at
+connection.py, and only there."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import inspect
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import aiosqlite
+import aiosqlite.core
+import pytest
+
+import aiomemdb
+from aiomemdb.sqlite.connection import Connection
+from aiomemdb.sqlite.guard import GuardedConnection
+
+CHANGED = f"aiosqlite {importlib.metadata.version('aiosqlite')} has changed; aiomemdb/sqlite/connection.py relies on: "
+
+
+class Unheard:
+    """A future that aiosqlite may resolve."""
+
+    def get_loop(self) -> Unheard:
+        return self
+
+    def call_soon_threadsafe(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def driver(db_path: Path) -> Iterator[Any]:
+    """A connection of aiosqlite's, not started. Ended here as connection.py ends it."""
+    driver = aiosqlite.connect(str(db_path), isolation_level=None)
+    yield driver
+    thread = thread_of(driver)
+    if thread.ident is not None:
+        driver._tx.put_nowait((Unheard(), lambda: aiosqlite.core._STOP_RUNNING_SENTINEL))
+        driver._tx.put_nowait(aiosqlite.core._STOP_RUNNING_SENTINEL)
+        thread.join(2)
+        assert not thread.is_alive(), CHANGED + "how its thread ends"
+
+
+def thread_of(driver: Any) -> threading.Thread:
+    thread = getattr(driver, "_thread", driver)
+    assert isinstance(thread, threading.Thread), CHANGED + "Connection._thread, or Connection being a thread"
+    return thread
+
+
+def test_the_installed_version_is_one_that_we_support() -> None:
+    major, minor, *_ = (int(part) for part in importlib.metadata.version("aiosqlite").split("."))
+    assert (0, 20) <= (major, minor) < (0, 23)
+
+
+def test_a_connection_has_a_thread_of_its_own_that_has_not_started(driver: Any) -> None:
+    thread = thread_of(driver)
+    assert thread.ident is None, CHANGED + "the thread starting only when we start it"
+    thread.daemon = True
+    thread.name = "ours"
+
+
+def test_its_queue_takes_pairs_of_a_future_and_a_function(driver: Any) -> None:
+    assert isinstance(driver._tx, SimpleQueue), CHANGED + "Connection._tx, a SimpleQueue"
+    ran: SimpleQueue[threading.Thread] = SimpleQueue()
+    driver._tx.put_nowait((Unheard(), lambda: ran.put(threading.current_thread())))
+    thread_of(driver).start()
+    assert ran.get(timeout=2) is thread_of(driver), CHANGED + "(future, function) in Connection._tx"
+
+
+def test_its_connector_opens_with_our_options_on_whatever_thread_calls_it(tmp_path: Path) -> None:
+    uri = (tmp_path / "é.db").as_uri()
+    driver: Any = aiosqlite.connect(
+        uri, uri=True, isolation_level=None, timeout=0.1, factory=GuardedConnection, cached_statements=256
+    )
+    raw = driver._connector()
+    try:
+        assert type(raw) is GuardedConnection, CHANGED + "Connection._connector, which opens a sqlite3.Connection"
+        assert raw.isolation_level is None
+        assert raw.execute("PRAGMA busy_timeout").fetchone() == (100,)
+    finally:
+        raw.close()
+    assert driver._connection is None, CHANGED + "Connection._connection staying None: it warns of it otherwise"
+
+
+def test_its_thread_ends_by_what_our_function_returns_or_by_what_waits_behind_it(driver: Any) -> None:
+    sentinel = aiosqlite.core._STOP_RUNNING_SENTINEL
+    driver._tx.put_nowait((Unheard(), lambda: sentinel))
+    driver._tx.put_nowait(sentinel)
+    thread_of(driver).start()
+    thread_of(driver).join(2)
+    assert not thread_of(driver).is_alive(), CHANGED + "_STOP_RUNNING_SENTINEL"
+
+
+def test_it_asks_of_a_future_no_more_than_its_loop(driver: Any) -> None:
+    asked: list[str] = []
+
+    class Asked:
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            return lambda *_: self
+
+    done = threading.Event()
+    driver._tx.put_nowait((Asked(), int))
+    driver._tx.put_nowait((Unheard(), done.set))
+    thread_of(driver).start()
+    assert done.wait(2)
+    assert set(asked) <= {"get_loop", "call_soon_threadsafe"}, CHANGED + "get_loop().call_soon_threadsafe(...)"
+
+
+async def test_an_opened_connection_is_aiosqlites_thread_and_ends_without_aiosqlite(db_path: Path) -> None:
+    connection = Connection("ours", asyncio.get_running_loop())
+    await connection.open(db_path.as_uri(), lambda raw: raw.execute("SELECT 1").fetchall() and None)
+    assert connection.thread is thread_of(connection._driver)
+    assert connection.thread.daemon
+    assert await connection.run(lambda raw: threading.current_thread()) is connection.thread
+    connection.stop()
+    await connection.stopped
+    assert connection.join(2)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.raw.total_changes  # noqa: B018
+
+
+def test_what_we_use_is_used_in_one_module() -> None:
+    root = Path(aiomemdb.__file__).parent
+    for file in root.rglob("*.py"):
+        if file.name != "connection.py":
+            assert "_driver" not in file.read_text(), file
+    assert "aiosqlite.connect(" in inspect.getsource(Connection)
