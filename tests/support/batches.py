@@ -36,7 +36,7 @@ def open_session(path: Path, **options: Any) -> Iterator[Session]:
     """The writer's connection on the calling thread."""
     config, path = Config(**options), prepare_file(path, read_only=False)
     with closing(sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)) as connection:
-        configure_writer(connection, config=config, path=path)
+        configure_writer(connection, config=config, path=path, given_up=lambda: False)
         with closing(FileIdentity(path)) as identity:
             yield Session(
                 connection,
