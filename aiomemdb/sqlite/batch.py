@@ -151,12 +151,14 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
 def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: float) -> int:
     """Runs these jobs in one transaction and commits it; gives the number of jobs that were reached."""
     outcomes: list[Any] = []
+    began = monotonic()
     try:
         session.begin(durable=batch.durable)
     except (AiomemdbError, sqlite3.Error) as error:
         raise _Broken(_stop_if_corrupt(batch, error)) from None
     try:
-        failed = _run_jobs(session, batch.jobs, start, stop, deadline, outcomes)
+        # A wait for another program's lock is not work: whoever had to wait is not to be cut short as well.
+        failed = _run_jobs(session, batch.jobs, start, stop, deadline + monotonic() - began, outcomes)
     except _Spoilt as spoilt:
         session.rollback()
         cause = spoilt.args[1]
@@ -222,6 +224,8 @@ def _run_jobs(
                         append(session.run_in_savepoint(operation, subject, arguments))
                     guard.clear()
                     guard.armed = True
+                    if not operation.single and monotonic() > deadline:
+                        break  # one function or script may be all that there is time for
             except BaseException as error:
                 before = changes if subject is plain and operation is WRITE else session.changes_before
                 stayed = operation.single and connection.total_changes != before

@@ -268,7 +268,7 @@ class Writer:
                 continue
             jobs.append(job)
             if unusual and isinstance(future, JobFuture):
-                future.started = True
+                future.started = operation is not LEASE  # its block runs once the future has resolved
                 durable = durable or future.durable
             if operation.alone:
                 break

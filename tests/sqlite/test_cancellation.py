@@ -577,6 +577,7 @@ async def run_shuffled(db: SQLiteDatabase, seed: int, numbers: count[int]) -> No
     found = dict(map(tuple, await db.read("SELECT job, count(*) FROM log GROUP BY job")))
     for job, (rows, acknowledged) in expected.items():
         assert found.get(job, 0) == rows or (not acknowledged and job not in found), f"job {job}: {expected[job]}"
+    await db.write("DELETE FROM log")
 
 
 @pytest.mark.parametrize("first", range(0, 200, 25))
