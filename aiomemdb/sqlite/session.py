@@ -259,7 +259,10 @@ class Session:
         """Whether a run of this plain insert has consecutive rowids; see sequence.py."""
         known = self._follows.get(sql)
         if known is None:
-            known = self._follows[sql] = follows(self.connection, sql, params)
+            try:
+                known = self._follows[sql] = follows(self.connection, sql, params)
+            except Exception:  # these parameters do not fit; their own job is to tell
+                known = False
             self.connection.guard.compiled.clear()
         return known
 
