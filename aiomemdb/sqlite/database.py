@@ -161,11 +161,13 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         if self._readers is None:  # never opened: nothing to close, and nothing to open afterwards
             self._opening = True
             return
-        if self._forked or asyncio.get_running_loop() is not self._loop:
+        if self._forked or self._is_elsewhere():
             raise self._look()
         if self._closing is None:
             if isinstance(self._writer, Writer):
                 self._writer.check_holder()
+                self._writer.refuse_new()
+            self._read_thread = None
             self._start_closing(timeout, drain)
         assert self._closing is not None
         # Whoever waits may be cancelled; the closing goes on.
@@ -183,7 +185,6 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
 
     async def _close(self, timeout: float, drain: bool) -> None:
         assert self._readers is not None and self._loop is not None
-        self._read_thread = None
         deadline = self._loop.time() + timeout
         try:
             if isinstance(self._writer, Writer):
@@ -202,17 +203,19 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
 
     # Who may call
 
+    def _is_elsewhere(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is not self._loop
+        except RuntimeError:
+            return True
+
     def _look(self) -> Exception:
         """Why a call may not go on, where the one comparison of the hot path has failed."""
         if self._forked:
             return forked_error()
         if self._readers is None:
             return DatabaseClosed("not open yet: use `async with aiomemdb.connect(...) as db`, or `await` it")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is not self._loop:
+        if self._is_elsewhere():
             return WrongLoop(
                 "this database belongs to another event loop or thread; from a thread use "
                 "asyncio.run_coroutine_threadsafe(db.write(...), loop).result()"

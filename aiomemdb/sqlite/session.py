@@ -231,7 +231,11 @@ class Session:
         compiled: it inserts into one rowid table (then rowcount tells), it inserts nothing, or it can't be told
         and is preceded by the sentinel insert each time (0.55 us).
         """
-        kind = self._classes.get(sql)
+        try:
+            kind = self._classes.get(sql)
+        except TypeError:
+            _check_text(sql)
+            raise
         self.changes_before = self.connection.total_changes
         if kind is _ROWID or kind is _NO_ROWID:
             self.cursor.execute(sql, params)
