@@ -81,6 +81,7 @@ class Writer:
         self._lease: Lease | None = None
         self._waiter: asyncio.Future[None] = self.create_future()
         self._closing = False
+        self._not_drained: DatabaseClosed | None = None
         self._cancelled = False
         self._gave_up = False
         self._take_at_most = 1024
@@ -327,6 +328,8 @@ class Writer:
                 future.started = False
         self.unusual = True
         self.queue.extendleft(reversed(jobs))
+        if self._not_drained is not None:
+            self._fail_queued(len(self.queue), self._not_drained)
 
     async def _maintain(self, job: WriteJob) -> None:
         future, operation, _, arguments = job
@@ -387,6 +390,11 @@ class Writer:
         fail(behind, lambda: copy_error(error))
         self.write_errors += len(behind)
 
+    def _drop_queued(self, why: str) -> None:
+        """Fails what waits, and what a batch that runs now has no time for."""
+        self._not_drained = DatabaseClosed(f"{why}; this job had not started")
+        self._fail_queued(len(self.queue), self._not_drained)
+
     def _stop(self, error: AiomemdbError) -> None:
         """Fails closed: nothing is written any more."""
         if self.stopped is None:
@@ -439,7 +447,7 @@ class Writer:
             self._resume()
 
     def fail_rest(self, why: str) -> None:
-        self._fail_queued(len(self.queue), DatabaseClosed(f"{why}; this job had not started"))
+        self._drop_queued(why)
         batch, self._batch = self._batch, None
         if batch is not None:
             fail(batch.jobs, lambda: DatabaseClosed(f"{why} while this job was running", applied=None))
@@ -461,12 +469,15 @@ class Writer:
         if self._lease is not None:
             self._lease.error, self._lease.over = forked_error(), True
 
-    async def close(self, deadline: float, *, drain: bool) -> None:
-        """Ends the writer task by ``deadline`` (of the loop's clock); all futures are resolved then."""
+    def refuse_new(self) -> None:
         self._closing = True
         self.open_thread = None
+
+    async def close(self, deadline: float, *, drain: bool) -> None:
+        """Ends the writer task by ``deadline`` (of the loop's clock); all futures are resolved then."""
+        self.refuse_new()
         if not drain:
-            self._fail_queued(len(self.queue), DatabaseClosed("closed without draining; this job had not started"))
+            self._drop_queued("closed without draining")
             if self._lease is not None:
                 self._lease.expire(DatabaseClosed("closed without draining; the transaction is rolled back"))
         self._resume()
@@ -475,7 +486,7 @@ class Writer:
         await wait_out([self._task], remaining - min(0.5, remaining / 4))
         if not self._task.done():
             self.session.abandoned = True
-            self._fail_queued(len(self.queue), DatabaseClosed("close() ran out of time; this job had not started"))
+            self._drop_queued("close() ran out of time")
             if self._lease is not None:
                 self._lease.expire(DatabaseClosed("close() ran out of time; the transaction is rolled back"))
             await wait_out([self._task], max(0.05, (deadline - self.loop.time()) / 2))

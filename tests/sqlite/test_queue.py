@@ -15,7 +15,7 @@ import aiomemdb
 from aiomemdb import QueueFull
 from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.support.gates import Gate
-from tests.support.whole import assert_whole
+from tests.support.whole import assert_whole, eventually
 
 INSERT = "INSERT INTO log (job) VALUES (?)"
 
@@ -198,8 +198,7 @@ async def test_jobs_cancelled_while_their_batch_waits_for_a_lock_fail_nobody_beh
                 # A lease stays alone, so that the others are behind it and not with it.
                 first = asyncio.ensure_future(db.transaction().__aenter__())
                 behind = [asyncio.create_task(db.write(INSERT, (job,))) for job in range(1500)]
-                while db.statistics().running == 0:
-                    await asyncio.sleep(0)
+                await eventually(lambda: db.statistics().running > 0)
                 for task in behind:
                     task.cancel()
                 await asyncio.wait(behind)
