@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -223,14 +224,11 @@ async def test_a_transaction_that_never_ends_does_not_hold_up_close(db: SQLiteDa
 
 
 async def test_a_transaction_that_ends_in_time_is_waited_for(db: SQLiteDatabase, db_path: Path) -> None:
-    async with asyncio.TaskGroup() as group:
-        async with db.transaction() as tx:
-            await tx.write(INSERT, (1,))
-            from contextvars import Context
-
-            group.create_task(db.close(), context=Context())  # a task with no part in the transaction
-            await asyncio.sleep(0)
-            await tx.write(INSERT, (2,))
+    async with asyncio.TaskGroup() as group, db.transaction() as tx:
+        await tx.write(INSERT, (1,))
+        group.create_task(db.close(), context=Context())  # a task with no part in the transaction
+        await asyncio.sleep(0)
+        await tx.write(INSERT, (2,))
     assert plain(db_path, "SELECT job FROM log") == [(1,), (2,)]
 
 

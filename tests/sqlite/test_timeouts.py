@@ -196,8 +196,9 @@ def duration(query: str, path: Path) -> float:
 
 @pytest.mark.parametrize("where", ["database", "snapshot"])
 async def test_a_late_interrupt_never_stops_the_next_query(db: SQLiteDatabase, db_path: Path, where: str) -> None:
-    # A timeout as long as the query takes: it strikes before, within, and right behind it.
-    query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT max(i) FROM n"
+    # A timeout as long as the query takes (some milliseconds, so that asyncio's clock, which ticks once in one, has a
+    # say): it strikes before, within, and right behind it.
+    query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) SELECT max(i) FROM n"
     usual = min(duration(query, db_path) for _ in range(5))
     stopped = 0
     async with db.snapshot() as snap:
@@ -208,7 +209,7 @@ async def test_a_late_interrupt_never_stops_the_next_query(db: SQLiteDatabase, d
             except ReadTimeout:
                 stopped += 1
             assert await reader.read_value("SELECT 1") == 1
-            assert await reader.read_value(query) == 2000
+            assert await reader.read_value(query) == 12000
     await assert_whole(db)
     assert stopped  # else this has tested nothing
 

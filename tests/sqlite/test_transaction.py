@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from pathlib import Path
 
 import pytest
@@ -378,15 +379,9 @@ async def test_a_transaction_that_waits_for_its_turn_can_time_out_and_never_begi
 
         with pytest.raises(WriteTimeout) as caught:
             # A task with no part in the transaction around it.
-            await asyncio.get_running_loop().create_task(wait(), context=empty_context())
+            await asyncio.get_running_loop().create_task(wait(), context=Context())
     assert (caught.value.started, caught.value.applied) == (False, False)
     assert await jobs(db) == [1]
-
-
-def empty_context() -> object:
-    from contextvars import Context
-
-    return Context()
 
 
 # -- max_hold and timeouts -----------------------------------------------------------------------------------
