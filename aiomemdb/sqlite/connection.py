@@ -66,7 +66,6 @@ class Connection:
         self._submitted: set[asyncio.Future[Any]] = set()
         self._lost: BaseException | None = None
         self._switching = threading.Lock()
-        self._interrupted = False
         _made.add(self)
 
     def __repr__(self) -> str:
@@ -208,21 +207,11 @@ class Connection:
     def switch(self, work: object) -> None:
         """On the thread: from here on it works on ``work``.
 
-        An interrupt that comes late would stop the connection's next query. So the lock makes "is it still that
-        work?" and the interrupt one step, and what an interrupt has left behind is washed out here.
+        An interrupt that comes late would stop the connection's next query: so the lock makes "is it still that work?"
+        and the interrupt one step. Between two statements it stops nothing (https://www.sqlite.org/c3ref/interrupt.html).
         """
         with self._switching:
             self.working_on = work
-            interrupted, self._interrupted = self._interrupted, False
-        if interrupted:
-            for _ in range(2):
-                try:
-                    self.raw.execute("SELECT 1").fetchall()
-                    return
-                except sqlite3.OperationalError:
-                    pass
-            # It stays until no query is open, such as a stream's; which is closed next, since its reader has left.
-            self._interrupted = True
 
     def interrupt(self, work: object) -> bool:
         """On the loop: stops ``work`` if the thread still works on it; tells whether it did.
@@ -233,7 +222,6 @@ class Connection:
         with self._switching:
             if self.working_on is not work or not self.thread.is_alive():
                 return False
-            self._interrupted = True
             sqlite3.Connection.interrupt(self.raw)  # the guarded one refuses it while a job runs
         self.loop.call_later(_INTERRUPT_AGAIN, self.interrupt, work)
         return True

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
+from aiomemdb.sqlite import writer
 from aiomemdb.sqlite.connection import Connection, end_connections
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.files import file_uri
@@ -546,6 +547,21 @@ async def test_the_writer_task_cancelled_while_a_batch_runs_costs_nobody_a_job(d
         await asyncio.gather(held, *behind)
     assert await db.read_value("SELECT count(*) FROM log") == 10
     await assert_whole(db)
+
+
+async def test_the_writer_task_cancelled_gives_nobody_up_while_the_loop_goes_on(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where asyncio.run cancels all tasks at its end it must, and soon: else the program would not end.
+    monkeypatch.setattr(writer, "_DRAIN_AFTER_CANCEL", 0.02)
+    with Gate() as gate:
+        held = asyncio.create_task(db.write_fn(gate.block))
+        await gate.wait_entered()
+        behind = [db.submit(INSERT, (job,)) for job in range(10)]
+        own_task(":writer").cancel()
+        asyncio.get_running_loop().call_later(0.1, gate.open)
+        await asyncio.gather(held, *behind)
+    assert await db.read_value("SELECT count(*) FROM log") == 10
 
 
 async def test_the_writer_task_cancelled_during_a_transaction_leaves_it_to_its_holder(db: SQLiteDatabase) -> None:

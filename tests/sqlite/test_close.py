@@ -129,7 +129,8 @@ async def test_every_verb_is_refused_once_closing_has_begun(db: SQLiteDatabase) 
                 submit,
             ):
                 with pytest.raises(DatabaseClosed) as caught:
-                    await asyncio.wait_for(verb(), 5)  # at once, not when the closing fails what it had accepted
+                    async with asyncio.timeout(5):  # at once, not when the closing fails what it had accepted
+                        await verb()
                 assert caught.value.applied is False, when
             gate.open()
             await asyncio.gather(held, closing_)
