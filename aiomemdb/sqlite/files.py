@@ -79,14 +79,15 @@ def _create(path: Path) -> None:
 
 
 def file_uri(path: Path, *, read_only: bool) -> str:
-    # From bytes, for names that are not UTF-8; with an authority, an empty one, or "//x" would be taken for one.
-    return f"file://{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
+    # From bytes, for names that are not UTF-8.
+    return f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
 
 
 # A look at both files costs 6 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
-# replaced without a new mtime of its folder; so the folder is looked at before each acknowledgement, and the files when
-# it has changed, every so many batches or rows (the log's size is wanted too, and somebody may move the whole folder
-# away), and while the folder's mtime is so young that a second change within one tick of the clock could hide behind it.
+# replaced without a new mtime of its folder; so the folder is looked at before each acknowledgement, and the files
+# when it has changed, every so many batches or rows (the log's size is wanted too, and somebody may move the whole
+# folder away), and while the folder's mtime is so young that a second change within one tick of the clock could hide
+# behind it.
 _BATCHES_BETWEEN_LOOKS = 16
 _CHANGES_BETWEEN_LOOKS = 1000
 _CLOCK_TICK = 20_000_000  # ns; kernels tick every 1 to 10 ms

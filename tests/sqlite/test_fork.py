@@ -163,6 +163,47 @@ async def main():
     assert_healthy(db_path)
 
 
+def test_a_transaction_that_has_outgrown_its_cache_survives_the_childs_end(db_path: Path) -> None:
+    # Its pages are in the log already, uncommitted; a child that closed its copy of the connection would undo them
+    # in the log's index, which both share.
+    ended = run_forking(
+        db_path,
+        """
+async def main():
+    async with aiomemdb.connect(sys.argv[1], pragmas={"cache_size": 5, "cache_spill": True}) as db:
+        await db.write("CREATE TABLE t (x)")
+        async with db.transaction() as tx:
+            for n in range(300):
+                await tx.write("INSERT INTO t VALUES (?)", (str(n) * 1000,))
+            fork(gc.collect, sys.exit)
+            for n in range(300):
+                await tx.write("INSERT INTO t VALUES (?)", (str(n) * 1000,))
+            say(await tx.read_value("SELECT count(*) FROM t"))
+        say(await db.read_value("SELECT count(*) FROM t"))
+
+aiomemdb.run(main())
+""",
+    )
+    assert ended.stdout.splitlines() == ["child exit code 0", "600", "600"]
+    assert_healthy(db_path)
+
+
+def test_the_child_holds_the_parents_connections_for_good_so_that_none_is_ever_closed_there(db_path: Path) -> None:
+    ended = run_forking(
+        db_path,
+        """
+async def main():
+    async with aiomemdb.connect(sys.argv[1], readers=2) as db:
+        connections = [db._writer.connection, *db._readers.connections]
+        before = [sys.getrefcount(connection.raw) for connection in connections]
+        fork(lambda: say([sys.getrefcount(one.raw) - count for one, count in zip(connections, before)]))
+
+asyncio.run(main())
+""",
+    )
+    assert ended.stdout.splitlines() == ["[1, 1, 1]", "child exit code 0"]
+
+
 def test_a_child_forked_while_the_writer_works_harms_nothing(db_path: Path) -> None:
     ended = run_forking(
         db_path,
