@@ -82,6 +82,12 @@ class Batch:
         self.committing: bool = False
         self.fatal: AiomemdbError | None = None
 
+    def let_go(self) -> None:
+        """Once it has settled: an idle writer, its task and its thread, keep nothing of what it ran last."""
+        self.outcomes.clear()
+        if isinstance(self.jobs, list):
+            self.jobs.clear()
+
     def _fail(self, count: int, error: BaseException, max_value_bytes: int) -> None:
         """The next jobs fail: each with an error of its own, and a note of its own SQL."""
         self.failed = True
@@ -186,17 +192,17 @@ def _run_jobs(
     session: Session, jobs: Sequence[WriteJob], start: int, stop: int, deadline: float, outcomes: list[Any]
 ) -> bool:
     """Runs jobs inside the open transaction until all are done or time is up; tells whether any failed."""
-    connection, cursor, guard = session.connection, session.cursor, session.connection.guard
+    connection, cursor, rowids, guard = session.connection, session.cursor, session.rowids, session.connection.guard
     execute, append, compiled = cursor.execute, outcomes.append, guard.compiled
     remaining = iter(jobs) if start == 0 and stop == len(jobs) else islice(jobs, start, stop)
     alone = stop - start == 1
     failed = False
-    plain: Any = session.plain
+    plain: Any = rowids.plain
     latest: int | None = None  # the rowid of the plain insert that has just run, if nothing ran since
     guard.clear()
     while chunk := list(islice(remaining, _STRIDE if latest is None else _LONG_STRIDE)):
         guard.armed = True
-        if latest is not None and _is_run_of(plain, chunk) and session.follows(plain, chunk[0][3]):
+        if latest is not None and _is_run_of(plain, chunk) and rowids.follow(plain, chunk[0][3]):
             latest, chunk_failed = _run_sequence(session, plain, chunk, latest, start, outcomes)
             failed |= chunk_failed
             chunk = []
@@ -206,15 +212,16 @@ def _run_jobs(
                 if subject is plain and operation is WRITE:
                     execute(subject, arguments)
                     if compiled:
-                        append(session.rowid_of_known(subject))
+                        append(rowids.of_known(subject))
                         latest = None
                     else:
                         latest = cursor.lastrowid if cursor.rowcount else None
                         append(latest)
                 elif operation is WRITE:
                     latest = None
-                    append(session.write(subject, arguments))
-                    plain = session.plain = subject if session.inserts_rowid(subject) else None
+                    append(rowids.write(subject, arguments))
+                    rowids.note_plain(subject)
+                    plain = rowids.plain
                 else:
                     latest = None
                     guard.armed = False
@@ -227,7 +234,7 @@ def _run_jobs(
                     if not operation.single and monotonic() > deadline:
                         break  # one function or script may be all that there is time for
             except BaseException as error:
-                before = changes if subject is plain and operation is WRITE else session.changes_before
+                before = changes if subject is plain and operation is WRITE else connection.changes_before
                 stayed = operation.single and connection.total_changes != before
                 culprit = _culprit(session, error, subject, start + len(outcomes), spoilt=alone or stayed)
                 append(Failure(culprit))
@@ -288,9 +295,9 @@ def _run_sequence(
         waiting = left
         if error is not None and not connection.in_transaction:
             _culprit(session, error, sql, start + len(outcomes) + inserted, spoilt=True)
-        last = session.last_insert_rowid() if inserted else latest
+        last = session.rowids.last() if inserted else latest
         if connection.total_changes - changes != inserted or last - latest != inserted:
-            session.forget_sequence(sql)
+            session.rowids.follow_no_more(sql)
             raise _Again
         outcomes.extend(range(latest + 1, last + 1))
         latest = last

@@ -259,7 +259,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         try:
             return await future
         except asyncio.CancelledError:
-            writer.caller_left()
+            writer.queue.caller_left()
             raise
 
     async def _write(
@@ -269,13 +269,13 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         try:
             return await writer.put(operation, subject, arguments, durable=durable, timeout=timeout)
         except asyncio.CancelledError:
-            writer.caller_left()
+            writer.queue.caller_left()
             raise
 
     def submit(self, sql: str, params: Params = ()) -> asyncio.Future[int | None]:
         writer = self._writing()
         params = checked_params(params)
-        writer.check_room()
+        writer.queue.check_room()
         return writer.put(WRITE, sql, params)
 
     async def flush(self, *, timeout: float | None = None) -> None:
@@ -317,9 +317,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         )
 
     def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[SQLiteSnapshot]:
-        return open_snapshot(
-            self._reading, timeout=checked_timeout(timeout), lock_timeout=self._config.lock_timeout
-        )
+        return open_snapshot(self._reading, timeout=checked_timeout(timeout), lock_timeout=self._config.lock_timeout)
 
     # Maintenance
 

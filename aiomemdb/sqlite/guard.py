@@ -222,6 +222,8 @@ class GuardedConnection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.guard: Guard = Guard()
+        # total_changes before the statement that runs now: if it fails and they have moved, rows of it may have stayed.
+        self.changes_before: int = 0
         self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
         self.noted: list[ref[Any]] = []
         self._noting: dict[str, Callable[..., Any]] = {}

@@ -29,15 +29,19 @@ class Operation:
         name: the verb, for logs and ``repr``.
         single: it is one statement, which SQLite itself undoes whole; any other runs inside a savepoint.
         alone: it is never batched: a lease, maintenance, ``once=True``.
+        lends: its future resolves when it has begun, not when it has ended.
     """
 
-    __slots__ = ("alone", "name", "run", "single")
+    __slots__ = ("alone", "lends", "name", "run", "single")
 
-    def __init__(self, name: str, run: Callable[..., Any], *, single: bool = False, alone: bool = False) -> None:
+    def __init__(
+        self, name: str, run: Callable[..., Any], *, single: bool = False, alone: bool = False, lends: bool = False
+    ) -> None:
         self.name: str = name
         self.run: Callable[..., Any] = run
         self.single: bool = single
         self.alone: bool = alone
+        self.lends: bool = lends
 
     def __repr__(self) -> str:
         return f"<Operation {self.name}>"

@@ -21,7 +21,7 @@ __all__ = ["LEASE", "Lease", "held_leases"]
 #: made inside a transaction waits for it just as its parent does.
 held_leases: ContextVar[tuple[Lease, ...]] = ContextVar("aiomemdb_held_leases", default=())
 
-LEASE = Operation("transaction", lambda *_: None, alone=True)
+LEASE = Operation("transaction", lambda *_: None, alone=True, lends=True)
 
 
 class Lease:

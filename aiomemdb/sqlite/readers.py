@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from ..config import Config
 from ..errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
@@ -53,7 +54,8 @@ class Readers:
         self._stuck: set[Connection] = set()
         self._ticking = False
         self._drained: asyncio.Future[None] | None = None
-        self._owners: dict[Connection, asyncio.Task[Any] | None] = {}
+        # Weakly: a finished task keeps its result, which may be the very stream that nobody else holds any more.
+        self._owners: dict[Connection, ref[asyncio.Task[Any]]] = {}
         for connection in connections:
             connection.on_lost = partial(self._lost, connection)
 
@@ -203,7 +205,8 @@ class Readers:
             ReentrancyError: the task holds one already and all are held: it could wait for ever for itself.
         """
         task = asyncio.current_task()
-        if len(self._owners) >= self.pool.max_leases and task in self._owners.values():
+        assert task is not None
+        if len(self._owners) >= self.pool.max_leases and any(owner() is task for owner in self._owners.values()):
             raise ReentrancyError(
                 f"all {len(self._owners)} readers that snapshots and streams may hold are held, one of them by this "
                 "task: it would wait for itself; read through the one it has, or raise connect(readers=...)"
@@ -218,7 +221,7 @@ class Readers:
             assert timeout is not None
             raise read_timeout(timeout, started=False) from None
         self.reader_wait_max = max(self.reader_wait_max, monotonic() - began)
-        self._owners[connection] = task
+        self._owners[connection] = ref(task)
         return connection
 
     def leaving(self, connection: Connection) -> None:

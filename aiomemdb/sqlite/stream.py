@@ -7,7 +7,6 @@ from collections import deque
 from typing import Any
 from weakref import ref
 
-from ..errors import DatabaseClosed
 from ..values import Row
 from .connection import Connection, retry_while_busy
 from .guard import GuardedConnection
@@ -71,8 +70,6 @@ class RowStream:
                 self._readers.reads += 1
             if self._closed:  # meanwhile, by another task
                 raise StopAsyncIteration
-            if self._connection.stopping:
-                raise DatabaseClosed("the database is closing or closed")
             fetched = self._connection.submit(self._fetch, wanted_only=True)
             rows = await wait_for_read(fetched, self._connection.interrupt, self._timeout)
         except BaseException:

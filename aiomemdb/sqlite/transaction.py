@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ..config import checked_timeout
-from ..errors import DatabaseClosed, ReentrancyError, WriteTimeout
+from ..errors import ReentrancyError, WriteTimeout
 from .connection import Connection, retry_while_busy
 from .guard import GuardedConnection
 from .job import Failure, Operation, annotate, settle_one
@@ -153,7 +153,7 @@ async def open_transaction(
     try:
         lease = await waiting
     except asyncio.CancelledError:
-        writer.caller_left()
+        writer.queue.caller_left()
         if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
             waiting.result().end(commit=False)
         raise
@@ -188,8 +188,6 @@ class SQLiteSnapshot(ReadVerbs):
         timeout = checked_timeout(timeout)
         if self._ended:
             raise sqlite3.ProgrammingError("this snapshot has ended")
-        if self._connection.stopping:
-            raise DatabaseClosed("the database is closing or closed")
 
         def query(raw: GuardedConnection) -> Any:
             if self._ended:  # meanwhile, by another task

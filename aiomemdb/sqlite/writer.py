@@ -1,24 +1,17 @@
 """The writer: one task, one queue of jobs, one connection.
 
-A job's whole way: ``enqueue`` → ``_take`` → ``run_batch`` on the connection's thread → ``_settle``. The writer task
-owns the order, the leases and the end; the futures are settled by the batch's own callback, so that a whole batch
-costs the loop two turns: the callback, and that in which its callers run and enqueue what comes next. The task
-wakes behind them and takes all of it.
-
-The queue's bound is ``max_pending``. ``submit``, which does not wait, is refused beyond it. A caller that awaits
-its write can't add a second one, so it waits its turn in the same queue: first come, first served, and nobody is
-overtaken when room comes free.
+A job's whole way: ``enqueue`` → ``JobQueue.take`` → ``run_batch`` on the connection's thread → ``_settle``. The
+writer task owns the order, the leases and the end; the futures are settled by the batch's own callback, so that a
+whole batch costs the loop two turns: the callback, and that in which its callers run and enqueue what comes next. The
+task wakes behind them and takes all of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
-from operator import itemgetter
 from threading import get_ident
 from time import monotonic
 from typing import Any
@@ -28,7 +21,6 @@ from ..errors import (
     AiomemdbError,
     DatabaseClosed,
     LockTimeout,
-    QueueFull,
     ReentrancyError,
     TransactionTimeout,
     WriterCrashed,
@@ -38,6 +30,7 @@ from .batch import Batch, run_batch
 from .connection import Connection, forked_error, wait_out
 from .job import Failure, JobFuture, Maintenance, Operation, WriteJob, copy_error, fail, settle, settle_one
 from .lease import LEASE, Lease, held_leases
+from .queue import JobQueue
 from .session import Session
 
 __all__ = ["Writer"]
@@ -46,9 +39,6 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 
 # How long a cancelled writer task (asyncio.run cancels all tasks at its end) goes on to drain its queue.
 _DRAIN_AFTER_CANCEL = 2.0
-
-_FUTURE = itemgetter(0)  # of a WriteJob
-_DONE = asyncio.Future.done
 
 
 class Writer:
@@ -59,33 +49,28 @@ class Writer:
             open, the writer stopped, closing, forked). ONE value that the hot path compares.
         enqueue: appends a job; then, where ``idle``, ``wake`` must be called.
         idle: the writer task sleeps because there is nothing to do.
-        unusual: the queue may hold a job that is alone, durable or timed: it is to be looked through.
     """
 
     def __init__(self, connection: Connection, session: Session, config: Config) -> None:
         self.connection: Connection = connection
         self.session: Session = session
-        self.queue: deque[WriteJob] = deque()
+        self.queue: JobQueue = JobQueue(config.max_pending)
         self.enqueue: Callable[[WriteJob], None] = self.queue.append
         self.loop: asyncio.AbstractEventLoop = connection.loop
         self.loop_is_running: Callable[[], bool] = self.loop.is_running
         self.create_future: Callable[[], asyncio.Future[Any]] = self.loop.create_future
         self.idle: bool = False
-        self.unusual: bool = False
         self.stopped: AiomemdbError | None = None
         self.after_batch: Callable[[], None] = lambda: None
         self._config = config
         self._thread = get_ident()
         self._batch: Batch | None = None
-        self._behind = 0
         self._lease: Lease | None = None
         self._waiter: asyncio.Future[None] = self.create_future()
         self._closing = False
         self._not_drained: DatabaseClosed | None = None
         self._cancelled = False
         self._gave_up = False
-        self._take_at_most = 1024
-        self._left = 0
         self._waiting_since = monotonic()
         # counters, see values.Statistics
         self.writes: int = 0
@@ -153,7 +138,7 @@ class Writer:
             future: asyncio.Future[Any] = JobFuture(loop=self.loop)
             assert isinstance(future, JobFuture)
             future.durable = durable
-            self.unusual = True
+            self.queue.unusual = True
             if timeout is not None:
                 timer = self.loop.call_later(timeout, _expire, future, operation, timeout)
                 future.add_done_callback(lambda _: timer.cancel())
@@ -163,29 +148,6 @@ class Writer:
         if self.idle:
             self.wake()
         return future
-
-    def check_room(self) -> None:
-        """For ``submit``: raises QueueFull where ``max_pending`` jobs wait."""
-        if len(self.queue) >= self._config.max_pending:
-            self._forget_left()
-        if len(self.queue) >= self._config.max_pending:
-            raise QueueFull(
-                f"{len(self.queue)} jobs wait for the writer (max_pending={self._config.max_pending}): "
-                "await some of the futures, or use await db.write(), which waits its turn"
-            )
-
-    def caller_left(self) -> None:
-        """A waiting caller was cancelled: many such jobs are not kept until their turn comes."""
-        self._left += 1
-        if self._left > 1000 and self._left * 2 > len(self.queue):
-            self._forget_left()
-
-    def _forget_left(self) -> None:
-        self._left = 0
-        self._behind = sum(not future.done() for future, *_ in islice(self.queue, self._behind))
-        kept = [job for job in self.queue if not job[0].done()]
-        self.queue.clear()
-        self.queue.extend(kept)
 
     def lend(self, *, durable: bool, timeout: float | None) -> asyncio.Future[Lease]:
         """Enqueues a lease: the future resolves when its transaction has begun."""
@@ -200,15 +162,17 @@ class Writer:
         # Where the loop is closed, or the handle collected, under it: nothing is lost, and nobody could have done
         # better; asyncio would print "Task was destroyed but it is pending".
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        task.add_done_callback(self._start_again_if_cancelled)
+        task.add_done_callback(self._ended)
         return task
 
-    def _start_again_if_cancelled(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():  # before its first step; it outlasts every later cancellation
             if self.queue:
                 self._task = self._start()
             else:
                 self.idle = True
+        elif (error := task.exception()) is not None:  # ours; nobody is to wait for it
+            self._lost(error)
 
     async def _run(self) -> None:
         """Never cancelled halfway: a cancelled writer task drains its queue and ends; the next write starts it anew."""
@@ -220,7 +184,7 @@ class Writer:
                 await self._sleep()
                 continue
             self.idle = False
-            jobs, durable = self._take()
+            jobs, durable = self.queue.take()
             if not jobs:
                 continue
             operation = jobs[0][1]
@@ -250,34 +214,6 @@ class Writer:
             except RuntimeError:
                 pass  # the loop is closed, and its tasks with it
 
-    def _take(self) -> tuple[list[WriteJob], bool]:
-        """What waits: up to what a batch manages in its time, and up to the next job that must run alone."""
-        queue = self.queue
-        # Futures are asked: a caller that was cancelled in this very turn has not said so yet (15 ns a job, in C).
-        if not self.unusual and len(queue) <= self._take_at_most and not any(map(_DONE, map(_FUTURE, queue))):
-            jobs = list(queue)
-            queue.clear()
-            return jobs, False
-        jobs, durable, unusual = [], False, self.unusual
-        while queue and len(jobs) < self._take_at_most:
-            job = queue[0]
-            future, operation, *_ = job
-            if operation.alone and jobs:
-                break
-            queue.popleft()
-            if future.done():  # its caller has left
-                continue
-            jobs.append(job)
-            if unusual and isinstance(future, JobFuture):
-                future.started = operation is not LEASE  # its block runs once the future has resolved
-                durable = durable or future.durable
-            if operation.alone:
-                break
-        self.unusual = unusual and bool(queue)
-        if not queue:
-            self._left = 0
-        return jobs, durable
-
     def _commit(self, batch: Batch) -> None:
         now = monotonic()
         self.queue_wait = now - self._waiting_since
@@ -285,7 +221,6 @@ class Writer:
             self.queue_wait_max = self.queue_wait
         self._waiting_since = now
         self._batch = batch
-        self._behind = len(self.queue)
         self.connection.post(partial(self._run_batch, batch))
 
     def _run_batch(self, batch: Batch) -> None:
@@ -300,11 +235,9 @@ class Writer:
     def _settle(self, batch: Batch) -> None:
         jobs, outcomes = batch.jobs, batch.outcomes
         done = len(outcomes)
-        if done < len(jobs):
-            self._put_back(jobs[done:])
-            self._take_at_most = max(2 * done, 64)
-        elif done >= self._take_at_most:
-            self._take_at_most *= 2
+        self.queue.took_time_for(done, jobs)
+        if self._not_drained is not None:
+            self._fail_queued(self._not_drained)
         settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
         errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
         self.writes += done - errors
@@ -316,20 +249,11 @@ class Writer:
         if batch is self._batch:
             self._batch = None
         if errors and isinstance(outcomes[-1], Failure) and isinstance(outcomes[-1].error, LockTimeout):
-            self._fail_queued(self._behind, outcomes[-1].error)  # they have waited for the lock as long
+            self._fail_queued(outcomes[-1].error, self.queue.behind)  # they have waited for the lock as long
         if batch.fatal is not None:
             self._stop(batch.fatal)
+        batch.let_go()
         self._resume()
-
-    def _put_back(self, jobs: Any) -> None:
-        """Jobs that the batch had no time for are waiting again, in front."""
-        for future, *_ in jobs:
-            if isinstance(future, JobFuture):
-                future.started = False
-        self.unusual = True
-        self.queue.extendleft(reversed(jobs))
-        if self._not_drained is not None:
-            self._fail_queued(len(self.queue), self._not_drained)
 
     async def _maintain(self, job: WriteJob) -> None:
         future, operation, _, arguments = job
@@ -349,7 +273,6 @@ class Writer:
     async def _serve_lease(self, job: WriteJob) -> None:
         future, _, lease, _ = job
         self._lease = lease
-        self._behind = len(self.queue)
         beginning = lease.begin()
         beginning.add_done_callback(lambda _: self._resume())
         while not beginning.done() and not self._gave_up:
@@ -359,7 +282,7 @@ class Writer:
             self._lease = None
             settle_one(future, Failure(error))
             if isinstance(error, LockTimeout):
-                self._fail_queued(self._behind, error)
+                self._fail_queued(error, self.queue.behind)
             return
         if future.done():  # nobody is there to hear that the transaction has begun
             lease.end(commit=False)
@@ -385,15 +308,13 @@ class Writer:
 
     # Ends
 
-    def _fail_queued(self, count: int, error: BaseException) -> None:
-        behind = [self.queue.popleft() for _ in range(min(count, len(self.queue)))]
-        fail(behind, lambda: copy_error(error))
-        self.write_errors += len(behind)
+    def _fail_queued(self, error: BaseException, count: int | None = None) -> None:
+        self.write_errors += self.queue.fail(error, count)
 
     def _drop_queued(self, why: str) -> None:
         """Fails what waits, and what a batch that runs now has no time for."""
         self._not_drained = DatabaseClosed(f"{why}; this job had not started")
-        self._fail_queued(len(self.queue), self._not_drained)
+        self._fail_queued(self._not_drained)
 
     def _stop(self, error: AiomemdbError) -> None:
         """Fails closed: nothing is written any more."""
@@ -401,7 +322,7 @@ class Writer:
             log.error("%s has stopped: %s", self.connection.name, error)
             self.stopped = error
         self.open_thread = None
-        self._fail_queued(len(self.queue), error)
+        self._fail_queued(error)
         self._resume()
 
     def _lost(self, cause: BaseException | None) -> None:
@@ -422,7 +343,7 @@ class Writer:
             self._stop(error)
         else:
             self.open_thread = None
-            self._fail_queued(len(self.queue), error)
+            self._fail_queued(error)
 
     def _settle_unheard(self, batch: Batch, error: AiomemdbError) -> None:
         """The thread or the loop is gone: tells what was committed, and fails the rest of the batch."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiomemdb.sqlite.session import split_script
+from aiomemdb.sqlite.script import split_script
 
 SCHEMA = "CREATE TABLE t (x); CREATE TABLE log (x);"
 
@@ -73,6 +73,8 @@ def test_a_script_does_what_executescript_does(body: str, end: str) -> None:
 
 @given(script=soup.map("".join))
 @example(script="\v")
+@example(script="/*")
+@example(script="\ufeffCREATE TRIGGER one AFTER INSERT ON t BEGIN SELECT 1; SELECT 2; END; INSERT INTO t VALUES (1)")
 @example(script="\xa0;")
 @example(script="/*/ INSERT INTO t VALUES (1); /*/ INSERT INTO t VALUES (2);")
 @example(script="CREATE TRIGGER one AFTER INSERT ON t BEGIN SELECT 1")

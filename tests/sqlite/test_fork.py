@@ -11,8 +11,10 @@ from tests.support.scripts import Ended, run_script
 
 # The child prints what became of it through descriptor 1 itself: buffers are the parent's.
 PROLOGUE = """
-import asyncio, atexit, gc, os, sys, threading
+import asyncio, atexit, gc, os, sys, threading, warnings
 import aiomemdb
+
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # it is what is tested
 
 def run_exit_functions(code):
     # What runs at exit, without the end of the loop. A child that runs or closes its parent's loop takes wake-ups and

@@ -205,7 +205,7 @@ async def grows(db: Any, work: Callable[[Any, int], Awaitable[None]], count: int
 
 @pytest.mark.parametrize("work", WORK)
 async def test_memory_stays_flat(db: Any, traced: None, work: Callable[[Any, int], Awaitable[None]]) -> None:
-    assert await grows(db, work, 10_000) < FLAT
+    assert await grows(db, work, 6_000) < FLAT
 
 
 async def test_memory_stays_flat_over_a_hundred_thousand_writes(db: Any, traced: None) -> None:

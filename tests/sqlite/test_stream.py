@@ -14,6 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.stream import RowStream
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.queries import ENDLESS, NUMBERS, sql_gate
@@ -83,6 +84,22 @@ async def test_it_reads_one_snapshot(db: SQLiteDatabase) -> None:
 # -- every way to leave it gives the reader back -------------------------------------------------------------
 
 
+async def test_a_stream_that_outlived_its_task_gives_the_reader_back_when_dropped(db: SQLiteDatabase) -> None:
+    async def begin() -> object:
+        stream = db.read_stream(NUMBERS, MANY, chunk=1)
+        await anext(stream)
+        return stream
+
+    gc.disable()  # by the last reference, not by a collection that may come late
+    try:
+        stream = await asyncio.create_task(begin())
+        assert db.statistics().readers_busy == 1
+        del stream
+        await assert_reader_back(db)
+    finally:
+        gc.enable()
+
+
 async def test_a_break_gives_the_reader_back(db: SQLiteDatabase) -> None:
     for _ in range(8):  # twice as often as there are readers
         async for row in db.read_stream(NUMBERS, MANY, chunk=10):
@@ -144,7 +161,23 @@ async def test_a_cancelled_fetch_is_stopped(db: SQLiteDatabase) -> None:
     await assert_reader_back(db)
 
 
-async def test_a_fetch_that_was_left_before_its_thread_came_to_it_leaves_no_query_open(db: SQLiteDatabase) -> None:
+async def test_a_fetch_that_was_left_before_its_thread_came_to_it_is_left_out(db_path: Path) -> None:
+    with Gate() as query, Gate() as gate:
+        async with aiomemdb.connect(db_path, prepare=sql_gate(query)) as db:
+            stream = db.read_stream("SELECT gate()")
+            for connection in db._readers.connections:  # type: ignore[union-attr]
+                connection.post(gate.block)
+            reading = asyncio.create_task(anext(stream))
+            await gate.wait_entered(4)
+            await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading])
+            gate.open()
+            await eventually(lambda: db.statistics().readers_busy == 0)
+            assert query.entered == 0
+
+
+async def test_a_query_begun_for_a_stream_that_was_left_is_not_left_open(db: SQLiteDatabase) -> None:
     await db.write_script("CREATE TABLE t (x); INSERT INTO t VALUES (1), (2), (3)")
     stream = db.read_stream("SELECT x FROM t", chunk=1)
     with Gate() as gate:
@@ -197,6 +230,18 @@ async def test_a_timeout_bounds_the_wait_for_a_reader(db_path: Path) -> None:
         await asyncio.create_task(other())
         await held.aclose()
         await assert_reader_back(db)
+
+
+async def test_begun_in_a_task_that_returned_it_and_then_dropped_it_gives_the_reader_back(db: SQLiteDatabase) -> None:
+    async def begin() -> RowStream:
+        stream = db.read_stream(NUMBERS, MANY)
+        await anext(stream)
+        return stream
+
+    for _ in range(8):
+        await asyncio.create_task(begin())  # the task keeps its result: nothing may keep the task
+        await eventually(lambda: db.statistics().readers_busy == 0)
+    await assert_reader_back(db)
 
 
 async def test_collected_in_another_thread_it_gives_the_reader_back(db: SQLiteDatabase) -> None:

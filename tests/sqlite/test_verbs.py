@@ -18,7 +18,7 @@ import aiomemdb
 from aiomemdb import ForbiddenStatement, Row
 from aiomemdb.sqlite import session
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.session import split_script
+from aiomemdb.sqlite.script import split_script
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy
 

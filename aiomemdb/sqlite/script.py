@@ -1,0 +1,52 @@
+"""Scripts and texts: where a statement ends, and whether there is one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+__all__ = ["check_text", "split_script"]
+
+
+def split_script(sql: str) -> Iterator[str]:
+    """The statements of a script, one by one; triggers, strings and comments are kept whole."""
+    start = 0
+    end = sql.find(";")
+    while end >= 0:
+        statement = sql[start : end + 1]
+        # To SQLite a byte order mark is white space, but this function would take it for the first word.
+        if sqlite3.complete_statement(statement.replace("\ufeff", " ")):
+            if not _is_blank(statement.rstrip().rstrip(";")):
+                yield statement
+            start = end + 1
+        end = sql.find(";", end + 1)
+    rest = sql[start:]
+    if not _is_blank(rest):
+        yield rest
+
+
+_WHITE_SPACE = " \t\n\f\r\ufeff"  # to SQLite, and nothing else
+
+
+def _is_blank(sql: str) -> bool:
+    """Whether there is nothing but white space and comments."""
+    at, end = 0, len(sql)
+    while at < end:
+        if sql[at] in _WHITE_SPACE:
+            at += 1
+        elif sql.startswith("--", at):
+            newline = sql.find("\n", at)
+            at = end if newline < 0 else newline + 1
+        elif sql.startswith("/*", at) and at + 2 < end:  # at the very end it is no comment to SQLite
+            close = sql.find("*/", at + 2)
+            at = end if close < 0 else close + 2
+        else:
+            return False
+    return True
+
+
+def check_text(sql: str) -> None:
+    if not isinstance(sql, str):
+        raise TypeError(f"sql must be a str, not {type(sql).__name__}")
+    if _is_blank(sql.rstrip().rstrip(";")):
+        raise sqlite3.ProgrammingError("the SQL is empty")
