@@ -332,7 +332,7 @@ class Writer:
         if cause is None:
             error = DatabaseClosed("the event loop was closed before the database")
         else:
-            error = WriterCrashed(f"the writer's thread died of {cause!r}; close and reopen the database")
+            error = WriterCrashed(f"the writer died of {cause!r}; close and reopen the database")
             error.__cause__ = cause
         if batch is not None:
             self._settle_unheard(batch, error)

@@ -117,7 +117,16 @@ ALWAYS += [
     ("asyncio.run", "collected", "stream open"),
     ("asyncio.run", "collected", "snapshot open"),
 ]
-REST = [(runner, end, busy) for runner in RUNNERS for end in ENDS for busy in BUSY if (runner, end, busy) not in ALWAYS]
+# A block that was entered by hand and is dropped, where nobody shuts down asynchronous generators: Python itself
+# prints "Task was destroyed", of any such block.
+NOT_OURS = [("run_until_complete", "collected", busy) for busy in ("transaction open", "snapshot open")]
+REST = [
+    (runner, end, busy)
+    for runner in RUNNERS
+    for end in ENDS
+    for busy in BUSY
+    if (runner, end, busy) not in [*ALWAYS, *NOT_OURS]
+]
 
 
 @pytest.mark.parametrize(

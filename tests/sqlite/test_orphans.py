@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
+from aiomemdb.sqlite.queue import JobQueue
 from tests.support.gates import Gate
 from tests.support.killing import Killed, ended, kill_behind, kill_now, readers_of, threads_of, writer_of
 from tests.support.plain import assert_healthy, plain
@@ -361,3 +362,21 @@ async def test_what_was_submitted_runs_although_the_handle_is_collected(db_path:
     await asyncio.to_thread(lambda: [thread.join(2) for thread in threads])
     assert not set(threads) & set(threading.enumerate())
     assert plain(db_path, COUNT) == [(3000,)]
+
+
+async def test_an_error_in_the_writer_task_itself_is_told_to_all_who_wait(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(queue: JobQueue) -> None:
+        raise RuntimeError("broken")
+
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        monkeypatch.setattr(JobQueue, "take", broken)
+        jobs = [db.submit(INSERT, (n,)) for n in range(3)]
+        async with asyncio.timeout(2):
+            errors = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [type(error) for error in errors] == [aiomemdb.WriterCrashed] * 3
+        with pytest.raises(aiomemdb.WriterCrashed):
+            await db.write(INSERT, (3,))
+        assert await db.read("SELECT * FROM t") == []
