@@ -14,7 +14,6 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.stream import RowStream
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.queries import ENDLESS, NUMBERS, sql_gate
@@ -230,18 +229,6 @@ async def test_a_timeout_bounds_the_wait_for_a_reader(db_path: Path) -> None:
         await asyncio.create_task(other())
         await held.aclose()
         await assert_reader_back(db)
-
-
-async def test_begun_in_a_task_that_returned_it_and_then_dropped_it_gives_the_reader_back(db: SQLiteDatabase) -> None:
-    async def begin() -> RowStream:
-        stream = db.read_stream(NUMBERS, MANY)
-        await anext(stream)
-        return stream
-
-    for _ in range(8):
-        await asyncio.create_task(begin())  # the task keeps its result: nothing may keep the task
-        await eventually(lambda: db.statistics().readers_busy == 0)
-    await assert_reader_back(db)
 
 
 async def test_collected_in_another_thread_it_gives_the_reader_back(db: SQLiteDatabase) -> None:
