@@ -374,6 +374,8 @@ class Writer:
             fail(batch.jobs, lambda: DatabaseClosed(f"{why} while this job was running", applied=None))
         if self._lease is not None:
             self._lease.expire(DatabaseClosed(f"{why}; the transaction is rolled back"))
+        if self._task.done() and not self._task.cancelled():
+            self._task.exception()  # a Ctrl-C that struck inside it: the loop has raised it already
 
     def abandon(self, end: Callable[[object], object]) -> None:
         """The handle was collected: runs what is queued, then calls ``end``."""
