@@ -351,6 +351,21 @@ async def test_a_function_runs_again_when_a_neighbour_spoils_but_not_with_once(
     assert [row[0] for row in await db.read("SELECT name FROM log")] == ["again", "once"]
 
 
+@pytest.mark.parametrize("neighbours", [0, 2])
+async def test_a_function_that_swallows_the_loss_of_its_transaction_fails(db: SQLiteDatabase, neighbours: int) -> None:
+    def swallow(conn: sqlite3.Connection) -> str:
+        conn.execute("INSERT INTO audit VALUES ('before')")
+        with suppress(sqlite3.IntegrityError):
+            conn.execute("INSERT OR ROLLBACK INTO t (x) VALUES (6), (5)")
+        return "done"
+
+    outcomes = await in_one_batch(db, db.write_fn(swallow), *[neighbour(db, n) for n in range(neighbours)])
+    with pytest.raises(ForbiddenStatement, match="ended the transaction"):
+        raise outcomes[0]
+    assert [row[0] for row in await db.read("SELECT name FROM log")] == [str(n) for n in range(neighbours)]
+    assert await db.read("SELECT * FROM audit") == []
+
+
 async def test_a_cursor_kept_with_unread_rows_of_returning_stops_nobody(db: SQLiteDatabase) -> None:
     kept: list[sqlite3.Cursor] = []
 
@@ -430,6 +445,33 @@ async def test_a_culprit_fails_alone_in_batches_out_of_time_too(
 ) -> None:
     monkeypatch.setitem(run_batch.__kwdefaults__, "budget", 0.0)  # type: ignore[arg-type]
     await run_among_neighbours(db, {2: LOST[0], 9: REFUSED_AT_COMMIT[0], 12: HALF_DONE[0], 30: LOST[2]}, size=40)
+
+
+async def test_a_second_run_that_is_out_of_time_goes_on_where_it_was(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 40 jobs, of which 30 spoils:  0 .. 30                  rolled back, to be cut in three
+    #                               0, 1 (time is up)        committed
+    #                               2 .. 29 | 30 | 31 .. 39  still in this order
+    now, runs = [0.0], 0
+
+    def take_long_the_second_time(conn: sqlite3.Connection) -> int | None:
+        nonlocal runs
+        runs += 1
+        now[0] += 100.0 * (runs == 2)
+        return conn.execute("INSERT INTO log (name) VALUES ('1')").lastrowid
+
+    monkeypatch.setattr("aiomemdb.sqlite.batch.monotonic", lambda: now[0])
+    plain_insert = "INSERT INTO log (name) VALUES (?)"
+    jobs = [db.write(plain_insert, (n,)) for n in range(40)]
+    for n, job in ((1, db.write_fn(take_long_the_second_time)), (30, LOST[0].run(db))):
+        jobs[n].close()
+        jobs[n] = job  # type: ignore[call-overload]
+    outcomes = await in_one_batch(db, *jobs)
+    LOST[0].assert_is(outcomes.pop(30))
+    assert outcomes == list(range(1, 40))
+    names = [row[0] for row in await db.read("SELECT name FROM log ORDER BY id")]
+    assert names == [str(n) for n in range(40) if n != 30]
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------

@@ -271,6 +271,27 @@ async def test_a_function_that_queries_while_an_insert_runs_changes_nothing(db_p
         assert outcomes == list(range(6, 56))
 
 
+async def test_a_function_that_queries_tells_nothing_of_a_text_that_another_verb_compiled(db_path: Path) -> None:
+    def prepare(conn: sqlite3.Connection) -> None:
+        texts = iter(range(1000))
+        conn.create_function("ask", 0, lambda: conn.execute(f"SELECT {next(texts)}").fetchone()[0])
+
+    async with aiomemdb.connect(db_path, prepare=prepare) as db:
+        await db.write("CREATE TABLE t (id INTEGER PRIMARY KEY, x)")
+        insert = "INSERT INTO t (x) VALUES (ask())"
+        assert await db.write_count(insert) == 1
+        assert [await db.write(insert) for _ in range(4)] == [2, 3, 4, 5]
+
+
+async def test_rowids_above_the_largest_possible_are_told_as_they_are(db: SQLiteDatabase) -> None:
+    # Where it is taken, SQLite tries rowids at random: a run of inserts does not follow one by one.
+    insert = "INSERT INTO other VALUES (?)"
+    await db.write("INSERT INTO other (rowid, inserted) VALUES (9223372036854775807, -1)")
+    outcomes = await in_one_batch(db, *[db.write(insert, (n,)) for n in range(100)])
+    rows = {inserted: rowid for rowid, inserted in await db.read("SELECT rowid, inserted FROM other")}
+    assert outcomes == [rows[n] for n in range(100)]
+
+
 async def test_a_rowid_of_zero_is_a_rowid(db: SQLiteDatabase) -> None:
     assert await db.write("INSERT INTO plain (id) VALUES (0)") == 0
     await db.write("DELETE FROM plain")
