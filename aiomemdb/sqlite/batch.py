@@ -240,7 +240,7 @@ def _run_jobs(
                 append(Failure(culprit))
                 failed = True
                 guard.armed = True
-        if monotonic() > deadline:
+        if alone or monotonic() > deadline:
             break
     guard.armed = False
     return failed
