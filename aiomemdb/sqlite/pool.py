@@ -24,7 +24,7 @@ class Pool(Generic[T]):
 
     def __init__(self, items: Iterable[T], *, max_leases: int) -> None:
         self._idle: deque[T] = deque(items)
-        self.max_leases = max_leases
+        self.max_leases: int = max_leases
         self._leases = 0
         self._waiters: deque[asyncio.Future[T]] = deque()
         self._closed: Callable[[], BaseException] | None = None

@@ -15,12 +15,12 @@ from typing import Any
 
 from .guard import GuardedConnection
 from .script import check_text
-from .sequence import follows
+from .sequence import follows, inserts_virtual
 
 __all__ = ["Rowids"]
 
 # Classes of statements, by what lastrowid means after them.
-_ROWID, _NO_ROWID, _VIRTUAL, _ASK = object(), object(), object(), object()
+_ROWID, _NO_ROWID, _ASK = object(), object(), object()
 _CLASSES_KEPT = 2000
 _MAY_INSERT = re.compile("insert|replace", re.IGNORECASE)
 
@@ -72,7 +72,7 @@ class Rowids:
         rowid = cursor.lastrowid
         if compiled:
             kind = self._learn(sql)
-        if rowid == 0 and kind is _VIRTUAL:  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
+        if rowid == 0 and self._is_virtual(sql, params):  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
             return None
         return None if rowid == self._sentinel or kind is _NO_ROWID else rowid
 
@@ -103,6 +103,11 @@ class Rowids:
     def follow_no_more(self, sql: str) -> None:
         self._follows[sql] = False
 
+    def _is_virtual(self, sql: str, params: Any) -> bool:
+        virtual = inserts_virtual(self._connection, sql, params)
+        self._compiled.clear()
+        return virtual
+
     def last(self) -> int:
         """The connection's latest rowid; after ``executemany`` the cursor does not know it."""
         rowid: int = self._connection.execute("SELECT last_insert_rowid()").fetchone()[0]
@@ -127,8 +132,6 @@ class Rowids:
             ).fetchone()
             if found is not None and found[0] == "table":
                 kind = _NO_ROWID if found[1] else _ROWID
-            elif found is not None and found[0] == "virtual":
-                kind = _VIRTUAL
         if kind is _NO_ROWID and has_rows:
             kind = _ASK  # its rows are to be fetched each time
         guard.compiled.clear()

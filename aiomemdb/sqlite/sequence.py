@@ -14,7 +14,7 @@ from typing import Any
 
 from .guard import GuardedConnection
 
-__all__ = ["follows"]
+__all__ = ["follows", "inserts_virtual"]
 
 _unique = count()
 
@@ -27,9 +27,7 @@ def follows(connection: GuardedConnection, sql: str, params: Any) -> bool:
 
     The opcodes are SQLite's (https://www.sqlite.org/opcode.html); a kind that is not known here counts as "no".
     """
-    # A text of its own each time: Python would take an EXPLAIN from its cache, with the bytecode of an older schema.
-    rows = connection.execute(f"EXPLAIN /* {next(_unique)} */ {sql}", params).fetchall()
-    program = [(row["opcode"], row["p1"], row["p2"]) for row in rows]
+    program = [(row["opcode"], row["p1"], row["p2"]) for row in _explained(connection, sql, params)]
     names = [name for name, *_ in program]
     if _NEVER.intersection(names):
         return False
@@ -40,3 +38,18 @@ def follows(connection: GuardedConnection, sql: str, params: Any) -> bool:
         return False
     # A rowid that the caller gives goes to the same register.
     return all(p1 not in rowids for name, p1, _ in program if name == "MustBeInt")
+
+
+def inserts_virtual(connection: GuardedConnection, sql: str, params: Any) -> bool:
+    """Whether this INSERT goes into a virtual table, itself and not by a trigger."""
+    for row in _explained(connection, sql, params):
+        if row["addr"] == 0 and row["opcode"] != "Init":  # the triggers' programs come behind its own
+            break
+        if row["opcode"] == "VUpdate":
+            return True
+    return False
+
+
+def _explained(connection: GuardedConnection, sql: str, params: Any) -> list[Any]:
+    # A text of its own each time: Python would take an EXPLAIN from its cache, with the bytecode of an older schema.
+    return connection.execute(f"EXPLAIN /* {next(_unique)} */ {sql}", params).fetchall()

@@ -160,6 +160,7 @@ class Model:
 @settings(max_examples=150)
 @given(batches=st.lists(steps, min_size=1, max_size=4))
 @example([[("INSERT INTO docs (inserted) VALUES (:new)", 0, 200), ("DELETE FROM keyed", 0, 1)]])
+@example([[("INSERT INTO words VALUES (:new)", 0, 1), ("INSERT INTO words (words) VALUES ('optimize')", 0, 1)]])
 def test_each_write_gives_the_rowid_that_it_inserted_or_none(batches: list[list[Step]]) -> None:
     with TemporaryDirectory() as folder, open_session(Path(folder) / "rowids.db") as session:
         model = Model(session)
@@ -298,6 +299,13 @@ async def test_a_rowid_of_zero_is_a_rowid(db: SQLiteDatabase) -> None:
     assert await db.write("INSERT INTO plain (id) VALUES (0)") == 0
     assert await db.write("INSERT INTO keyed (id) VALUES (0) ON CONFLICT DO UPDATE SET n = 1") == 0
     assert await db.write("INSERT INTO keyed (id) VALUES (0) ON CONFLICT DO UPDATE SET n = 1") is None
+
+
+async def test_a_rowid_of_zero_whose_trigger_fills_an_index_is_a_rowid(db: SQLiteDatabase) -> None:
+    for _ in range(3):
+        assert await db.write("INSERT INTO docs (id, inserted) VALUES (0, 'a')") == 0
+        assert await db.write("INSERT INTO words (words) VALUES ('optimize')") is None
+        await db.write("DELETE FROM docs")
 
 
 async def test_the_same_rowid_again_is_told_from_none(db: SQLiteDatabase) -> None:
