@@ -42,12 +42,9 @@ def follows(connection: GuardedConnection, sql: str, params: Any) -> bool:
 
 def inserts_virtual(connection: GuardedConnection, sql: str, params: Any) -> bool:
     """Whether this INSERT goes into a virtual table, itself and not by a trigger."""
-    for row in _explained(connection, sql, params):
-        if row["addr"] == 0 and row["opcode"] != "Init":  # the triggers' programs come behind its own
-            break
-        if row["opcode"] == "VUpdate":
-            return True
-    return False
+    rows = _explained(connection, sql, params)
+    own = next((n for n, row in enumerate(rows) if n and row["addr"] == 0), len(rows))  # those of triggers come behind
+    return any(row["opcode"] == "VUpdate" for row in rows[:own])
 
 
 def _explained(connection: GuardedConnection, sql: str, params: Any) -> list[Any]:

@@ -169,6 +169,7 @@ def test_each_write_gives_the_rowid_that_it_inserted_or_none(batches: list[list[
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @settings(max_examples=20_000)
 @given(batches=st.lists(steps, min_size=1, max_size=6))
 def test_each_write_gives_the_rowid_that_it_inserted_or_none_for_long(batches: list[list[Step]]) -> None:
