@@ -83,7 +83,7 @@ class Config:
     def __post_init__(self) -> None:
         _whole("readers", self.readers, 1, 64)
         _whole("max_pending", self.max_pending, 1, 2**31)
-        _whole("max_value_bytes", self.max_value_bytes, 1, 2**31 - 1)
+        _whole("max_value_bytes", self.max_value_bytes, 1024, 2**31 - 1)  # less, and SQLite could not read its schema
         _seconds("lock_timeout", self.lock_timeout)
         _seconds("max_hold", self.max_hold)
         if self.durability not in ("normal", "full"):

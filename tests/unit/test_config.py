@@ -71,7 +71,7 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("readers", 65),
     ("max_pending", 0),
     ("max_pending", -5),
-    ("max_value_bytes", 0),
+    ("max_value_bytes", 1023),
     ("max_value_bytes", 2**31),
     ("lock_timeout", 0),
     ("lock_timeout", -1),
