@@ -294,6 +294,14 @@ async def test_rowids_above_the_largest_possible_are_told_as_they_are(db: SQLite
     assert outcomes == [rows[n] for n in range(100)]
 
 
+@pytest.mark.parametrize("id", ["?", "? + 0", "coalesce(?, 1)", "nullif(?, 0)"])
+async def test_rowids_that_callers_give_are_told_as_they_are(db: SQLiteDatabase, id: str) -> None:
+    # As many as there are jobs, and the last one is the largest: only their order is not that of the jobs.
+    given = [1, *range(99, 1, -1), 100]
+    outcomes = await in_one_batch(db, *[db.write(f"INSERT INTO plain (id) VALUES ({id})", (n,)) for n in given])
+    assert outcomes == given
+
+
 async def test_a_rowid_of_zero_is_a_rowid(db: SQLiteDatabase) -> None:
     assert await db.write("INSERT INTO plain (id) VALUES (0)") == 0
     await db.write("DELETE FROM plain")
