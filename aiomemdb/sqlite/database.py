@@ -10,7 +10,7 @@ import tempfile
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -288,7 +288,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
 
     # Reads
 
-    async def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
+    def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
         readers = self._readers
         if readers is None or get_ident() != self._read_thread or not readers.loop_is_running():
             raise self._look()
@@ -296,7 +296,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             arguments = checked_params(arguments)
         if timeout is not None:
             checked_timeout(timeout)
-        return await readers.read(fetch, subject, arguments, timeout)
+        return readers.read(fetch, subject, arguments, timeout)
 
     async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
         return await self._read(FUNCTION_READ, checked_function(fn, "read_fn"), args, timeout)
