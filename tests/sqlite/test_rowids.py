@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import aiomemdb
-from aiomemdb.sqlite.batch import Batch, run_batch
+from aiomemdb.sqlite.batch import _LONG_STRIDE, _STRIDE, Batch, run_batch
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.job import Failure, WriteJob
 from aiomemdb.sqlite.session import WRITE, Session
@@ -296,8 +296,9 @@ async def test_rowids_above_the_largest_possible_are_told_as_they_are(db: SQLite
 
 @pytest.mark.parametrize("id", ["?", "? + 0", "coalesce(?, 1)", "nullif(?, 0)"])
 async def test_rowids_that_callers_give_are_told_as_they_are(db: SQLiteDatabase, id: str) -> None:
-    # As many as there are jobs, and the last one is the largest: only their order is not that of the jobs.
-    given = [1, *range(99, 1, -1), 100]
+    # A run in which the sum fits: as many as there are jobs, the last one is the largest; but the others stand in
+    # another order. Runs begin behind the first few, which are looked at one by one.
+    given = [*range(1, _STRIDE + 1), *range(_STRIDE + _LONG_STRIDE - 1, _STRIDE, -1), _STRIDE + _LONG_STRIDE]
     outcomes = await in_one_batch(db, *[db.write(f"INSERT INTO plain (id) VALUES ({id})", (n,)) for n in given])
     assert outcomes == given
 
