@@ -299,7 +299,8 @@ async def test_rowids_that_callers_give_are_told_as_they_are(db: SQLiteDatabase,
     # A run in which the sum fits: as many as there are jobs, the last one is the largest; but the others stand in
     # another order. Runs begin behind the first few, which are looked at one by one.
     given = [*range(1, _STRIDE + 1), *range(_STRIDE + _LONG_STRIDE - 1, _STRIDE, -1), _STRIDE + _LONG_STRIDE]
-    outcomes = await in_one_batch(db, *[db.write(f"INSERT INTO plain (id) VALUES ({id})", (n,)) for n in given])
+    sql = f"INSERT INTO plain (id) VALUES ({id})"  # one text: runs are found by its identity
+    outcomes = await in_one_batch(db, *[db.write(sql, (n,)) for n in given])
     assert outcomes == given
 
 
