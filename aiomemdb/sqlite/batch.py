@@ -32,8 +32,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import islice
-from operator import length_hint
+from itertools import islice, repeat
+from operator import is_, length_hint
 from time import monotonic
 from typing import Any
 
@@ -168,7 +168,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     except _Spoilt as spoilt:
         session.rollback()
         cause = spoilt.args[1]
-        if primary_code(cause) in _NOBODYS_FAULT or _is_corruption(cause):
+        if _is_nobodys_fault(session, cause) or _is_corruption(cause):
             raise _Broken(_stop_if_corrupt(batch, cause)) from None
         raise
     except _Again:
@@ -264,7 +264,8 @@ def _culprit(session: Session, error: BaseException, subject: Any, index: int, *
 
 def _is_run_of(text: str, chunk: list[WriteJob]) -> bool:
     _, operations, subjects, _ = zip(*chunk, strict=True)
-    return operations.count(WRITE) == len(chunk) and subjects.count(text) == len(chunk)
+    # By identity: what a caller gave for SQL may be anything, with an == that raises or lies.
+    return operations.count(WRITE) == len(chunk) and all(map(is_, subjects, repeat(text)))
 
 
 def _run_sequence(
@@ -345,6 +346,23 @@ def _unknown(cause: BaseException, message: str) -> CommitOutcomeUnknown:
     unknown = CommitOutcomeUnknown(message)
     unknown.__cause__ = cause
     return unknown
+
+
+def _is_nobodys_fault(session: Session, error: BaseException) -> bool:
+    code = primary_code(error)
+    return code in _NOBODYS_FAULT and not (code == sqlite3.SQLITE_FULL and _is_out_of_rowids(session))
+
+
+def _is_out_of_rowids(session: Session) -> bool:
+    """An AUTOINCREMENT table that has given its largest rowid answers as a full disk does, and takes the transaction
+    with it; but that is the fault of the statement (https://www.sqlite.org/autoinc.html).
+    """
+    try:
+        return bool(
+            session.connection.execute("SELECT 1 FROM sqlite_sequence WHERE seq = 9223372036854775807").fetchall()
+        )
+    except sqlite3.Error:  # there is no such table: no AUTOINCREMENT
+        return False
 
 
 def _is_corruption(error: BaseException) -> bool:

@@ -84,10 +84,10 @@ def file_uri(path: Path, *, read_only: bool) -> str:
 
 
 # A look at both files costs 6 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
-# replaced without a new mtime of its folder; so the folder is looked at before each acknowledgement, and the files
-# when it has changed, every so many batches or rows (the log's size is wanted too, and somebody may move the whole
-# folder away), and while the folder's mtime is so young that a second change within one tick of the clock could hide
-# behind it.
+# replaced without a new ctime of its folder (its mtime may be set back: rsync and tar do). So the folder is looked at
+# before each acknowledgement, and the files when it has changed, every so many batches or rows (the log's size is
+# wanted too, and somebody may move the whole folder away), and while the folder's ctime is so young that a second
+# change within one tick of the clock could hide behind it.
 _BATCHES_BETWEEN_LOOKS = 16
 _CHANGES_BETWEEN_LOOKS = 1000
 _CLOCK_TICK = 20_000_000  # ns; kernels tick every 1 to 10 ms
@@ -111,7 +111,7 @@ class FileIdentity:
         self._folder = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
         self._database = _identity(os.stat(self._path))
         self._wal = _identity(os.stat(self._wal_path))
-        self._folder_mtime: int | None = None
+        self._folder_changed: int | None = None
         self._batches = 0
         self._changes = 0
         self.look()
@@ -126,7 +126,7 @@ class FileIdentity:
         if self._batches >= _BATCHES_BETWEEN_LOOKS or changes - self._changes >= _CHANGES_BETWEEN_LOOKS:
             self._changes = changes
             self.look()
-        elif os.stat(self._folder).st_mtime_ns != self._folder_mtime:
+        elif os.stat(self._folder).st_ctime_ns != self._folder_changed:
             self.look()
 
     def look(self) -> None:
@@ -136,7 +136,7 @@ class FileIdentity:
         """
         self._batches = 0
         try:
-            mtime = os.stat(self._folder).st_mtime_ns
+            changed = os.stat(self._folder).st_ctime_ns
             database, wal = os.stat(self._path), os.stat(self._wal_path)
         except OSError as error:
             raise DatabaseReplaced(f"{error.filename} was removed under a running program") from None
@@ -144,7 +144,7 @@ class FileIdentity:
             raise DatabaseReplaced(f"{self._path} was replaced under a running program")
         if _identity(wal) != self._wal:
             raise DatabaseReplaced(f"{self._wal_path} was replaced under a running program")
-        self._folder_mtime = mtime if time.time_ns() - mtime > _CLOCK_TICK else None
+        self._folder_changed = changed if time.time_ns() - changed > _CLOCK_TICK else None
         self.wal_bytes = wal.st_size
 
     def close(self) -> None:

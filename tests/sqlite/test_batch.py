@@ -410,6 +410,18 @@ async def test_a_full_disk_fails_the_whole_batch_and_the_writer_goes_on_when_the
     assert_healthy(db_path)
 
 
+async def test_a_table_out_of_rowids_is_no_full_disk_and_fails_alone(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script("CREATE TABLE spent (id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE TABLE log (name)")
+        await db.write("INSERT INTO spent VALUES (9223372036854775807)")
+        small = ("INSERT INTO log VALUES (?)", ("small",))
+        outcomes = await in_one_batch(
+            db, db.write(*small), db.write("INSERT INTO spent DEFAULT VALUES"), db.write(*small)
+        )
+        assert [getattr(outcome, "sqlite_errorname", outcome) for outcome in outcomes] == [1, "SQLITE_FULL", 2]
+    assert_healthy(db_path)
+
+
 async def test_each_job_that_a_full_disk_fails_has_a_note_of_its_own_sql(db_path: Path) -> None:
     async with aiomemdb.connect(db_path, pragmas={"max_page_count": 30}) as db:
         await db.write("CREATE TABLE blobs (x)")

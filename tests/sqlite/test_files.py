@@ -509,6 +509,18 @@ async def test_a_second_name_given_while_it_is_open_changes_nothing(db: Any, db_
     assert await db.read_value("SELECT count(*) FROM t") == 3
 
 
+async def test_a_replacement_is_seen_though_the_folders_mtime_is_set_back(
+    db: Any, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiomemdb.sqlite.files._CLOCK_TICK", 0)  # else a folder that has just changed is not trusted
+    await db.write(INSERT, (2,))
+    before = db_path.parent.stat()
+    restore_a_copy(db_path)
+    os.utime(db_path.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(aiomemdb.CommitOutcomeUnknown):
+        await db.write(INSERT, (3,))
+
+
 async def test_other_files_in_the_folder_may_come_and_go(db: Any, db_path: Path) -> None:
     for n in range(40):
         db_path.with_name(f"other-{n}").touch()

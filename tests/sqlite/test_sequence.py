@@ -198,3 +198,25 @@ def test_a_statement_wrongly_taken_for_one_that_follows_is_found(
     rowids, batch = run(session, [(sql, (10 * x,)) for x in range(100)])
     assert runs and batch.splits == 1
     assert rowids == [10 * x for x in range(100)]
+
+
+class Unhelpful:
+    """As an array's, its comparison can't be asked for truth."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_sql_that_can_not_be_compared_fails_alone_in_a_run(session: Session, runs: list[int]) -> None:
+    sql = "INSERT INTO plain (x) VALUES (?)"
+    with asyncio.Runner() as runner:
+        future = runner.get_loop().create_future()
+    texts: list[Any] = [Unhelpful() if x == 50 else sql for x in range(150)]
+    batch = Batch([(future, WRITE, text, (x,)) for x, text in enumerate(texts)])
+    run_batch(session, batch, budget=60)
+    assert runs
+    assert [at for at, o in enumerate(batch.outcomes) if isinstance(o, Failure)] == [50]
+    assert isinstance(batch.outcomes[50].error, TypeError)
+    assert session.connection.execute("SELECT count(*) FROM plain").fetchone()[0] == 149
