@@ -197,9 +197,11 @@ def _run_jobs(
     remaining = iter(jobs) if start == 0 and stop == len(jobs) else islice(jobs, start, stop)
     alone = stop - start == 1
     failed = False
-    plain: Any = rowids.plain
     latest: int | None = None  # the rowid of the plain insert that has just run, if nothing ran since
     guard.clear()
+    if guard.missed:
+        rowids.catch_up()
+    plain: Any = rowids.plain
     while chunk := list(islice(remaining, _STRIDE if latest is None else _LONG_STRIDE)):
         guard.armed = True
         if latest is not None and _is_run_of(plain, chunk) and rowids.follow(plain, chunk[0][3]):
@@ -230,6 +232,9 @@ def _run_jobs(
                     else:
                         append(session.run_in_savepoint(operation, subject, arguments))
                     guard.clear()
+                    if guard.missed:
+                        rowids.catch_up()
+                        plain = rowids.plain
                     guard.armed = True
                     if not operation.single and monotonic() > deadline:
                         break  # one function or script may be all that there is time for
@@ -239,6 +244,9 @@ def _run_jobs(
                 culprit = _culprit(session, error, subject, start + len(outcomes), spoilt=alone or stayed)
                 append(Failure(culprit))
                 failed = True
+                if guard.missed:
+                    rowids.catch_up()
+                    plain = rowids.plain
                 guard.armed = True
         if alone or monotonic() > deadline:
             break

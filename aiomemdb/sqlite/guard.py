@@ -113,15 +113,17 @@ class Guard:
         denied: what was refused since ``clear``, or None.
         compiled: the (action, table, schema) of each top-level INSERT, UPDATE or change of schema that was compiled
             since ``clear``; filled only where ``learning``.
+        missed: the actions among them that ``clear`` discarded, so that nobody learnt from them.
     """
 
-    __slots__ = ("armed", "compiled", "denied", "learning", "savepoint")
+    __slots__ = ("armed", "compiled", "denied", "learning", "missed", "savepoint")
 
     def __init__(self) -> None:
         self.armed: bool = False
         self.denied: str | None = None
         self.learning: bool = False
         self.compiled: list[tuple[int, str | None, str | None]] = []
+        self.missed: set[int] = set()
         # Python's cache of statements skips the authorizer: what the library itself compiled would pass when a
         # user sends the same text. So our texts hold a word that nobody can guess.
         self.savepoint: str = f"aiomemdb_{secrets.token_hex(8)}"
@@ -155,7 +157,9 @@ class Guard:
 
     def clear(self) -> None:
         self.denied = None
-        self.compiled.clear()
+        if self.compiled:
+            self.missed.update(action for action, _, _ in self.compiled)
+            self.compiled.clear()
 
     def explain(self, error: BaseException) -> BaseException:
         """The error to hand to the caller: ForbiddenStatement where the authorizer refused."""
@@ -171,6 +175,15 @@ class Guard:
             forbidden.__cause__ = error
             return forbidden
         return error
+
+    def compiled_schema(self) -> bool:
+        return any(action in _SCHEMA for action, _, _ in self.compiled)
+
+    def missed_schema(self) -> bool:
+        """Whether a change of schema is among what was missed, which is forgotten."""
+        changed = not self.missed.isdisjoint(_SCHEMA)
+        self.missed.clear()
+        return changed
 
     def inserts_rowid(self) -> tuple[str, str] | Literal[False] | None:
         """What the statement just compiled inserts at its top level.

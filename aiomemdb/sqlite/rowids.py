@@ -46,6 +46,7 @@ class Rowids:
         table = f"aiomemdb_{secrets.token_hex(8)}"  # not the savepoint's name: users can read this one
         self._sentinel_sql = f"INSERT OR REPLACE INTO temp.{table} VALUES ({self._sentinel})"
         connection.execute(f"CREATE TEMP TABLE {table} (id INTEGER PRIMARY KEY)")
+        self._version = self._schema_version()
         connection.guard.learning = True
 
     def write(self, sql: str, params: Any) -> int | None:
@@ -72,6 +73,8 @@ class Rowids:
         rowid = cursor.lastrowid
         if compiled:
             kind = self._learn(sql)
+        elif kind is None:
+            kind = self._learn_anew(sql, params)
         if rowid == 0 and self._is_virtual(sql, params):  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
             return None
         return None if rowid == self._sentinel or kind is _NO_ROWID else rowid
@@ -103,6 +106,37 @@ class Rowids:
     def follow_no_more(self, sql: str) -> None:
         self._follows[sql] = False
 
+    def catch_up(self) -> None:
+        """Forgets all if the schema changed. To be called where something was compiled and not learnt from: it may
+        be a known text, compiled anew by another verb, and its next run would bring no news.
+        """
+        changed = self._connection.guard.missed_schema()
+        version = self._schema_version()
+        if changed or version != self._version:
+            self._version = -1 if changed else version  # a change of ours may yet be rolled back
+            self._forget()
+
+    def _forget(self) -> None:
+        self.plain = None
+        self._classes.clear()
+        self._follows.clear()
+
+    def _schema_version(self) -> int:
+        version: int = self._connection.execute("PRAGMA schema_version").fetchone()[0]
+        self._compiled.clear()
+        return version
+
+    def _learn_anew(self, sql: str, params: Any) -> object:
+        """Classes a text that another verb has compiled, so that its run brought no news: EXPLAIN brings them."""
+        try:
+            self._connection.execute("EXPLAIN " + sql, params).close()
+        except Exception:  # parameters that can be read only once
+            self._compiled.clear()
+        if self._compiled:
+            return self._learn(sql)
+        self._classes[sql] = _ASK
+        return _ASK
+
     def _is_virtual(self, sql: str, params: Any) -> bool:
         virtual = inserts_virtual(self._connection, sql, params)
         self._compiled.clear()
@@ -118,6 +152,9 @@ class Rowids:
         """Classes the text by what was compiled; to be called where something was."""
         guard, cursor = self._connection.guard, self._cursor
         inserts = guard.inserts_rowid()
+        if guard.compiled_schema():
+            self._version = -1
+            self._forget()
         has_rows, counted = cursor.description is not None, cursor.rowcount != -1
         kind = _ASK
         if inserts is False:

@@ -206,6 +206,8 @@ class Session:
 
     def write(self, sql: str, params: Any) -> int | None:
         """One statement; gives the rowid that it inserted."""
+        if self.connection.guard.missed:
+            self.rowids.catch_up()
         return self.rowids.write(sql, params)
 
     def write_count(self, sql: str, params: Any) -> int:

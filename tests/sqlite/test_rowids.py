@@ -374,3 +374,36 @@ async def test_parameters_of_every_shape_in_a_run_of_inserts(
     given = [outcome for outcome in outcomes if isinstance(outcome, int)]
     assert given == [row[0] for row in await db.read("SELECT rowid FROM strict WHERE rowid > 1 ORDER BY rowid")]
     assert [isinstance(outcome, int) for outcome in outcomes] == [shape in good for shape in shapes]
+
+
+async def test_a_text_that_another_verb_compiled_anew_after_a_change_of_schema_is_classed_anew(
+    db: SQLiteDatabase,
+) -> None:
+    sql = "INSERT INTO flip VALUES (?, 0)"
+    assert [await db.write(sql, (k,)) for k in (1, 2)] == [1, 2]
+
+    def migrate(connection: sqlite3.Connection) -> None:
+        for statement in [*FLIPS["without"], sql.replace("?", "3")]:
+            connection.execute(statement)
+        connection.execute(sql, (4,))
+
+    await db.write_fn(migrate)
+    await db.write("INSERT INTO other VALUES (1)")
+    assert await db.write(sql, (5,)) is None
+
+
+async def test_a_trigger_that_ignores_rows_ends_the_runs_of_a_text_that_write_many_compiled_anew(
+    db: SQLiteDatabase,
+) -> None:
+    sql = "INSERT INTO other VALUES (?)"
+    await in_one_batch(db, *[db.write(sql, (n,)) for n in range(100)])
+    await db.write_script("""
+        CREATE TRIGGER uneven BEFORE INSERT ON other WHEN new.inserted IN ('skip', 'double') BEGIN
+            SELECT RAISE(IGNORE) WHERE new.inserted = 'skip';
+            INSERT INTO other VALUES ('audit');
+        END""")
+    await db.write_many(sql, [(-1,)])
+    values = [*range(1000, 1020), "skip", "double", *range(1020, 1030)]
+    rowids = await in_one_batch(db, *[db.write(sql, (value,)) for value in values])
+    rows = {inserted: rowid for rowid, inserted in await db.read("SELECT rowid, inserted FROM other")}
+    assert rowids == [rows.get(value) for value in values]
