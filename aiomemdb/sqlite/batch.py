@@ -41,6 +41,7 @@ from ..errors import (
     AiomemdbError,
     CommitOutcomeUnknown,
     DatabaseReplaced,
+    LockTimeout,
     WriterCrashed,
 )
 from .guard import primary_code
@@ -69,9 +70,10 @@ class Batch:
         splits: how often a transaction was rolled back to find a culprit.
         committing: a COMMIT is under way; if the thread dies now, the outcome is unknown.
         fatal: why the writer must stop, or None.
+        lock_timeout: it waited for another program's lock in vain, or None.
     """
 
-    __slots__ = ("committing", "durable", "failed", "fatal", "jobs", "outcomes", "splits")
+    __slots__ = ("committing", "durable", "failed", "fatal", "jobs", "lock_timeout", "outcomes", "splits")
 
     def __init__(self, jobs: Sequence[WriteJob], *, durable: bool = False) -> None:
         self.jobs: Sequence[WriteJob] = jobs
@@ -81,6 +83,7 @@ class Batch:
         self.splits: int = 0
         self.committing: bool = False
         self.fatal: AiomemdbError | None = None
+        self.lock_timeout: LockTimeout | None = None
 
     def let_go(self) -> None:
         """Once it has settled: an idle writer, its task and its thread, keep nothing of what it ran last."""
@@ -98,7 +101,7 @@ class Batch:
 
 
 class _Spoilt(Exception):
-    """Rule 3: (index of the culprit, its error)."""
+    """Rule 3: (index of the culprit, its error, whether the transaction was lost, whether the error is of our file)."""
 
 
 class _Refused(Exception):
@@ -124,7 +127,7 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
         try:
             done = _run_range(session, batch, start, stop, deadline)
         except _Spoilt as spoilt:
-            culprit, cause = spoilt.args
+            culprit, cause, *_ = spoilt.args
             if size == 1:
                 batch._fail(1, cause, session.max_value_bytes)
                 continue
@@ -161,14 +164,16 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     try:
         session.begin(durable=batch.durable)
     except (AiomemdbError, sqlite3.Error) as error:
+        if isinstance(error, LockTimeout):
+            batch.lock_timeout = error
         raise _Broken(_stop_if_corrupt(batch, error)) from None
     try:
         # A wait for another program's lock is not work: whoever had to wait is not to be cut short as well.
         failed = _run_jobs(session, batch.jobs, start, stop, deadline + monotonic() - began, outcomes)
     except _Spoilt as spoilt:
         session.rollback()
-        cause = spoilt.args[1]
-        if _is_nobodys_fault(session, cause) or _is_corruption(cause):
+        _, cause, lost, ours = spoilt.args
+        if (lost and _is_nobodys_fault(session, cause)) or (ours and _is_corruption(cause)):
             raise _Broken(_stop_if_corrupt(batch, cause)) from None
         raise
     except _Again:
@@ -264,9 +269,12 @@ def _culprit(session: Session, error: BaseException, subject: Any, index: int, *
     guard.armed = False
     culprit = error.args[0] if isinstance(error, TransactionSpoilt) else guard.explain(error)
     guard.clear()
-    lost = isinstance(error, TransactionSpoilt) or not session.connection.in_transaction
-    if spoilt or lost or _is_corruption(culprit):
-        raise _Spoilt(index, culprit) from None
+    lost = not session.connection.in_transaction
+    # A function may have met it in a file of its own.
+    ours = not callable(subject) or session.connection.raised is error
+    session.connection.raised = None
+    if spoilt or lost or isinstance(error, TransactionSpoilt) or (ours and _is_corruption(culprit)):
+        raise _Spoilt(index, culprit, lost, ours) from None
     return annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
 
 

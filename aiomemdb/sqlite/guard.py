@@ -212,13 +212,21 @@ class _JobCursor(sqlite3.Cursor):
     def execute(self, *args: Any, **kwargs: Any) -> _JobCursor:
         if not self.connection.in_transaction:
             self.connection.refuse_outside()  # type: ignore[attr-defined]
-        sqlite3.Cursor.execute(self, *args, **kwargs)
+        try:
+            sqlite3.Cursor.execute(self, *args, **kwargs)
+        except sqlite3.Error as error:
+            self.connection.raised = error  # type: ignore[attr-defined]
+            raise
         return self
 
     def executemany(self, *args: Any, **kwargs: Any) -> _JobCursor:
         if not self.connection.in_transaction:
             self.connection.refuse_outside()  # type: ignore[attr-defined]
-        sqlite3.Cursor.executemany(self, *args, **kwargs)
+        try:
+            sqlite3.Cursor.executemany(self, *args, **kwargs)
+        except sqlite3.Error as error:
+            self.connection.raised = error  # type: ignore[attr-defined]
+            raise
         return self
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
@@ -237,6 +245,8 @@ class GuardedConnection(sqlite3.Connection):
         self.guard: Guard = Guard()
         # total_changes before the statement that runs now: if it fails and they have moved, rows of it may have stayed.
         self.changes_before: int = 0
+        # The latest error that a function met on this connection: others may come from a file of its own.
+        self.raised: sqlite3.Error | None = None
         self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
         self.noted: list[ref[Any]] = []
         self._noting: dict[str, Callable[..., Any]] = {}
@@ -294,6 +304,14 @@ class GuardedConnection(sqlite3.Connection):
     def setlimit(self, category: int, limit: int, /) -> int:
         self._refuse("setlimit()", "use connect(max_value_bytes=...)")
         return super().setlimit(category, limit)
+
+    def set_progress_handler(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse("set_progress_handler()", "it would stop other jobs too; set one in connect(prepare=...)")
+        super().set_progress_handler(*args, **kwargs)
+
+    def set_trace_callback(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse("set_trace_callback()", "it would see other jobs too; set one in connect(prepare=...)")
+        super().set_trace_callback(*args, **kwargs)
 
     def enable_load_extension(self, enable: bool, /) -> None:
         self._refuse("enable_load_extension()", "load extensions in connect(prepare=...)")

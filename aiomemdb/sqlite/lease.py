@@ -70,13 +70,15 @@ class Lease:
     def expire_after(self, seconds: float, make_error: Callable[[], AiomemdbError]) -> None:
         self._timer = self._connection.loop.call_later(seconds, lambda: self.expire(make_error()))
 
-    def step(self, function: Callable[[GuardedConnection], Any]) -> asyncio.Future[Any]:
+    def step(
+        self, function: Callable[[GuardedConnection], Any], *, wanted_only: bool = False
+    ) -> asyncio.Future[Any]:
         """Runs ``function`` on the writer's thread, inside the transaction.
 
         Raises: what ended the lease, at once, if it has ended.
         """
         self.check()
-        future = self._connection.submit(self._run, function)
+        future = self._connection.submit(self._run, function, wanted_only=wanted_only)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
         return future
@@ -168,11 +170,23 @@ class Lease:
         error, self.fatal = commit_alone(self._session)
         if error is None:
             self.writes = written
-        if error is None and self.flush_after:
-            self._session.begin(durable=True)
-            error, self.fatal = commit_alone(self._session)
         if error is not None:
             raise error
+        if self.flush_after:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Forces what was just committed to stable storage."""
+        error: BaseException | None
+        try:
+            self._session.begin(durable=True)
+            error, self.fatal = commit_alone(self._session)
+        except (AiomemdbError, sqlite3.Error) as refused:
+            error = refused
+        if error is not None:
+            raise AiomemdbError(
+                f"the transaction is committed, but may not be on stable storage yet: {error}", applied=True
+            ) from error
 
     # On the loop
 

@@ -206,7 +206,9 @@ class Readers:
         """
         task = asyncio.current_task()
         assert task is not None
-        if len(self._owners) >= self.pool.max_leases and any(owner() is task for owner in self._owners.values()):
+        if self._waits_for_itself(task):
+            await asyncio.sleep(0)  # a stream that was just dropped has posted that it gives its reader back
+        if self._waits_for_itself(task):
             raise ReentrancyError(
                 f"all {len(self._owners)} readers that snapshots and streams may hold are held, one of them by this "
                 "task: it would wait for itself; read through the one it has, or raise connect(readers=...)"
@@ -223,6 +225,9 @@ class Readers:
         self.reader_wait_max = max(self.reader_wait_max, monotonic() - began)
         self._owners[connection] = ref(task)
         return connection
+
+    def _waits_for_itself(self, task: asyncio.Task[Any]) -> bool:
+        return len(self._owners) >= self.pool.max_leases and any(owner() is task for owner in self._owners.values())
 
     def leaving(self, connection: Connection) -> None:
         """Its holder has left it; it comes back when what was left open is closed."""

@@ -177,6 +177,8 @@ class Session:
             execute(self._release_sql)
         except sqlite3.Error as error:  # a kept cursor with unread rows of RETURNING
             raise TransactionSpoilt(error) from None
+        if self.connection.noted:
+            self.connection.close_noted()  # a neighbour's DROP TABLE would meet what a function left open
         return result
 
     def run(self, operation: Operation, subject: Any, arguments: Any) -> Any:
@@ -240,8 +242,11 @@ class Session:
         if not rows:
             return 0
         cursor = self.cursor
-        cursor.executemany(sql, rows)
-        return cursor.rowcount
+        count = self.write_count(sql, rows[0])
+        if cursor.description is not None or cursor.rowcount < 0:  # RETURNING, WITH: executemany counts none of them
+            return count + sum(self.write_count(sql, params) for params in rows[1:])
+        cursor.executemany(sql, rows[1:])
+        return count + max(cursor.rowcount, 0)
 
     def write_script(self, sql: str, _: Any) -> None:
         for statement in split_script(sql):

@@ -59,7 +59,10 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
         self._check()
         if durable:
             self._lease.flush_after = True
-        step = self._lease.step(step_of(self._lease, self._session, operation, subject, arguments))
+        # A step whose caller has left before it began never runs.
+        step = self._lease.step(
+            step_of(self._lease, self._session, operation, subject, arguments), wanted_only=True
+        )
         if timeout is None:
             return await step
         try:
@@ -96,7 +99,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
                 except sqlite3.OperationalError:  # an interrupt that came late
                     raw.execute("PRAGMA query_only=0")
 
-        return await wait_for_read(self._lease.step(query), self._lease.interrupt, timeout)
+        return await wait_for_read(self._lease.step(query, wanted_only=True), self._lease.interrupt, timeout)
 
     @asynccontextmanager
     async def transaction(
@@ -173,7 +176,7 @@ async def open_transaction(
             lease.check()
         await lease.end(commit=True)
     finally:
-        held_leases.set(tuple(held for held in outer if held.active))
+        held_leases.set(tuple(held for held in held_leases.get() if held.active))
 
 
 class SQLiteSnapshot(ReadVerbs):

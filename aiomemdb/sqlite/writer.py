@@ -248,8 +248,8 @@ class Writer:
         self.batch_splits += batch.splits
         if batch is self._batch:
             self._batch = None
-        if errors and isinstance(outcomes[-1], Failure) and isinstance(outcomes[-1].error, LockTimeout):
-            self._fail_queued(outcomes[-1].error, self.queue.behind)  # they have waited for the lock as long
+        if batch.lock_timeout is not None:
+            self._fail_queued(batch.lock_timeout, self.queue.behind)  # they have waited for the lock as long
         if batch.fatal is not None:
             self._stop(batch.fatal)
         batch.let_go()
