@@ -23,6 +23,7 @@ __all__ = ["Rowids"]
 _ROWID, _NO_ROWID, _ASK = object(), object(), object()
 _CLASSES_KEPT = 2000
 _MAY_INSERT = re.compile("insert|replace", re.IGNORECASE)
+_READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
 
 
 class Rowids:
@@ -64,7 +65,11 @@ class Rowids:
                 return self.of_known(sql)
             return cursor.lastrowid if cursor.rowcount else None
         check_text(sql)
-        cursor.execute(self._sentinel_sql)
+        if _READS_ITS_PAST.search(sql):
+            before = self.last()  # it is not to see the sentinel; an id that has moved tells as well
+        else:
+            before = self._sentinel
+            cursor.execute(self._sentinel_sql)
         compiled.clear()
         connection.changes_before = connection.total_changes
         cursor.execute(sql, params)
@@ -77,7 +82,9 @@ class Rowids:
             kind = self._learn_anew(sql, params)
         if rowid == 0 and self._is_virtual(sql, params):  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
             return None
-        return None if rowid == self._sentinel or kind is _NO_ROWID else rowid
+        if rowid == before and kind is _ROWID:
+            return rowid if cursor.rowcount else None
+        return None if rowid == before or kind is _NO_ROWID else rowid
 
     def of_known(self, sql: str) -> int | None:
         """What a statement of a known class has just inserted; it is classed anew if it was compiled anew."""

@@ -407,3 +407,14 @@ async def test_a_trigger_that_ignores_rows_ends_the_runs_of_a_text_that_write_ma
     rowids = await in_one_batch(db, *[db.write(sql, (value,)) for value in values])
     rows = {inserted: rowid for rowid, inserted in await db.read("SELECT rowid, inserted FROM other")}
     assert rowids == [rows.get(value) for value in values]
+
+
+async def test_sql_that_reads_the_latest_rowid_or_count_sees_the_callers_own(db: SQLiteDatabase) -> None:
+    async with db.transaction() as tx:
+        await tx.write("INSERT INTO plain (id, inserted) VALUES (7, 0)")
+        assert await tx.write("INSERT INTO other VALUES (last_insert_rowid())") == 1
+        await tx.write("INSERT INTO plain (inserted) VALUES (1), (2), (3)")
+        await tx.write_count("UPDATE plain SET n = 1")
+        assert await tx.write("INSERT INTO other VALUES (changes())") == 2
+        assert await tx.write("INSERT INTO auto (id, inserted) VALUES (2, last_insert_rowid())") == 2
+    assert [row[0] for row in await db.read("SELECT inserted FROM other")] == [7, 4]
