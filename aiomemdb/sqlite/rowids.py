@@ -22,6 +22,7 @@ __all__ = ["Rowids"]
 # Classes of statements, by what lastrowid means after them.
 _ROWID, _NO_ROWID, _ASK = object(), object(), object()
 _CLASSES_KEPT = 2000
+_LONGEST_KEPT = 4096  # characters; longer texts are asked each time
 _MAY_INSERT = re.compile("insert|replace", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
 
@@ -78,7 +79,7 @@ class Rowids:
         rowid = cursor.lastrowid
         if compiled:
             kind = self._learn(sql)
-        elif kind is None:
+        elif kind is None and len(sql) <= _LONGEST_KEPT:
             kind = self._learn_anew(sql, params)
         if rowid == 0 and self._is_virtual(sql, params):  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
             return None
@@ -139,10 +140,7 @@ class Rowids:
             self._connection.execute("EXPLAIN " + sql, params).close()
         except Exception:  # parameters that can be read only once
             self._compiled.clear()
-        if self._compiled:
-            return self._learn(sql)
-        self._classes[sql] = _ASK
-        return _ASK
+        return self._learn(sql)
 
     def _is_virtual(self, sql: str, params: Any) -> bool:
         virtual = inserts_virtual(self._connection, sql, params)
@@ -183,5 +181,6 @@ class Rowids:
         if len(self._classes) >= _CLASSES_KEPT:
             self._classes.clear()  # dynamic SQL; what is still used is learnt again
             self._follows.clear()
-        self._classes[sql] = kind
+        if len(sql) <= _LONGEST_KEPT:
+            self._classes[sql] = kind
         return kind

@@ -418,3 +418,14 @@ async def test_sql_that_reads_the_latest_rowid_or_count_sees_the_callers_own(db:
         assert await tx.write("INSERT INTO other VALUES (changes())") == 2
         assert await tx.write("INSERT INTO auto (id, inserted) VALUES (2, last_insert_rowid())") == 2
     assert [row[0] for row in await db.read("SELECT inserted FROM other")] == [7, 4]
+
+
+def test_long_texts_are_not_kept(tmp_path: Path) -> None:
+    with open_session(tmp_path / "rowids.db") as session:
+        session.begin(durable=False)
+        session.write_script(SCHEMA, ())
+        sql = "INSERT INTO plain (inserted) VALUES (1) /* %s */"
+        long, short = sql % ("x" * 4096), sql % "x"
+        assert [session.run(WRITE, text, ()) for text in (long, short, long, short)] == [1, 2, 3, 4]
+        assert short in session.rowids._classes and long not in session.rowids._classes
+        session.rollback()
