@@ -70,9 +70,7 @@ class Lease:
     def expire_after(self, seconds: float, make_error: Callable[[], AiomemdbError]) -> None:
         self._timer = self._connection.loop.call_later(seconds, lambda: self.expire(make_error()))
 
-    def step(
-        self, function: Callable[[GuardedConnection], Any], *, wanted_only: bool = False
-    ) -> asyncio.Future[Any]:
+    def step(self, function: Callable[[GuardedConnection], Any], *, wanted_only: bool = False) -> asyncio.Future[Any]:
         """Runs ``function`` on the writer's thread, inside the transaction.
 
         Raises: what ended the lease, at once, if it has ended.

@@ -60,9 +60,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
         if durable:
             self._lease.flush_after = True
         # A step whose caller has left before it began never runs.
-        step = self._lease.step(
-            step_of(self._lease, self._session, operation, subject, arguments), wanted_only=True
-        )
+        step = self._lease.step(step_of(self._lease, self._session, operation, subject, arguments), wanted_only=True)
         if timeout is None:
             return await step
         try:
