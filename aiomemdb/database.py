@@ -107,7 +107,8 @@ class Transaction(Snapshot, Protocol):
         returned. The way to check-then-act: nobody writes between its statements.
 
         If a neighbour spoils the shared transaction, the function runs again and one run counts: so it touches
-        nothing but its connection. ``once=True`` gives it a transaction of its own and never a second run. One that
+        nothing but its connection, and waits for nothing that goes through its own database: that waits for it.
+        ``once=True`` gives it a transaction of its own and never a second run. One that
         takes long is logged with its name. SQLite only.
         """
         ...
@@ -162,7 +163,11 @@ class Database(Transaction, Protocol):
         ...
 
     def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Snapshot]:
-        """Several awaited reads of one and the same state. Holds a reader, and keeps the log from being reset."""
+        """Several awaited reads of one and the same state. Holds a reader, and keeps the log from being reset.
+
+        A task that holds one and would have to wait for a second gets ``ReentrancyError``. Many tasks that each hold
+        one and open another in a child task can wait for each other: give ``timeout``, or as many ``readers``.
+        """
         ...
 
     def statistics(self) -> Statistics:

@@ -23,7 +23,7 @@ __all__ = ["Rowids"]
 _ROWID, _NO_ROWID, _ASK = object(), object(), object()
 _CLASSES_KEPT = 2000
 _LONGEST_KEPT = 4096  # characters; longer texts are asked each time
-_MAY_INSERT = re.compile("insert|replace", re.IGNORECASE)
+_MAY_INSERT = re.compile(r"\b(insert|replace)\b", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
 
 
@@ -66,8 +66,9 @@ class Rowids:
                 return self.of_known(sql)
             return cursor.lastrowid if cursor.rowcount else None
         check_text(sql)
-        if _READS_ITS_PAST.search(sql):
-            before = self.last()  # it is not to see the sentinel; an id that has moved tells as well
+        if _READS_ITS_PAST.search(sql) or not _MAY_INSERT.search(sql):
+            # It, or the next statement, is not to see the sentinel; an id that has moved tells as well.
+            before = self.last()
         else:
             before = self._sentinel
             cursor.execute(self._sentinel_sql)
@@ -81,11 +82,11 @@ class Rowids:
             kind = self._learn(sql)
         elif kind is None and len(sql) <= _LONGEST_KEPT:
             kind = self._learn_anew(sql, params)
+        if rowid == before:
+            return rowid if kind is _ROWID and cursor.rowcount else None
         if rowid == 0 and self._is_virtual(sql, params):  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
             return None
-        if rowid == before and kind is _ROWID:
-            return rowid if cursor.rowcount else None
-        return None if rowid == before or kind is _NO_ROWID else rowid
+        return None if kind is _NO_ROWID else rowid
 
     def of_known(self, sql: str) -> int | None:
         """What a statement of a known class has just inserted; it is classed anew if it was compiled anew."""

@@ -414,10 +414,13 @@ async def test_sql_that_reads_the_latest_rowid_or_count_sees_the_callers_own(db:
         await tx.write("INSERT INTO plain (id, inserted) VALUES (7, 0)")
         assert await tx.write("INSERT INTO other VALUES (last_insert_rowid())") == 1
         await tx.write("INSERT INTO plain (inserted) VALUES (1), (2), (3)")
+        await tx.write("UPDATE other SET inserted = inserted")
+        await tx.write("INSERT INTO without VALUES (last_insert_rowid(), 0)")
         await tx.write_count("UPDATE plain SET n = 1")
         assert await tx.write("INSERT INTO other VALUES (changes())") == 2
         assert await tx.write("INSERT INTO auto (id, inserted) VALUES (2, last_insert_rowid())") == 2
     assert [row[0] for row in await db.read("SELECT inserted FROM other")] == [7, 4]
+    assert await db.read_value("SELECT k FROM without") == 10
 
 
 def test_long_texts_are_not_kept(tmp_path: Path) -> None:
