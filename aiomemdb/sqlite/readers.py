@@ -206,8 +206,9 @@ class Readers:
         """
         task = asyncio.current_task()
         assert task is not None
-        if self._waits_for_itself(task):
-            await asyncio.sleep(0)  # a stream that was just dropped has posted that it gives its reader back
+        for _ in range(20):  # a stream that was just dropped is about to give its reader back, perhaps from its thread
+            if self._waits_for_itself(task):
+                await asyncio.sleep(0.001)
         if self._waits_for_itself(task):
             raise ReentrancyError(
                 f"all {len(self._owners)} readers that snapshots and streams may hold are held, one of them by this "
