@@ -1,6 +1,6 @@
 """Writes against the physical floor and against aiosqlite: one run, contestants in turn, medians and ratios.
 
-    python bench/writes.py [--rounds 9] [--quick] [--json FILE]
+    python bench/writes.py [--rounds 9] [--quick] [--json FOLDER]
 
 The floor of N awaited writes is the time of plain sqlite3 running the same N statements in one transaction, plus the
 time of N bare asyncio futures resolved in turns: nothing that keeps its promises can be faster than about that.
@@ -8,27 +8,31 @@ time of N bare asyncio futures resolved in turns: nothing that keeps its promise
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import platform
-import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import aiosqlite
+from _harness import (
+    BODY,
+    INSERT,
+    SCHEMA,
+    alternate,
+    check_count,
+    fresh_folder,
+    option_parser,
+    plain,
+    print_context,
+    write_json,
+)
 
 import aiomemdb
 
-SCHEMA = "CREATE TABLE note (id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, body TEXT NOT NULL)"
-INSERT = "INSERT INTO note (agent, body) VALUES (?, ?)"
 POINT_READ = "SELECT body FROM note WHERE id = ?"
-BODY = "the quick brown fox jumps over"
 ROWS_TO_READ = 10_000
 SLOWER = "x slower than aiomemdb"
 
@@ -36,8 +40,7 @@ SLOWER = "x slower than aiomemdb"
 @contextmanager
 def fresh_database(*, rows: int = 0) -> Iterator[str]:
     """The path of a new WAL database with the table, and with ``rows`` rows."""
-    with tempfile.TemporaryDirectory(prefix="aiomemdb-bench-") as folder:
-        path = str(Path(folder) / "bench.db")
+    with fresh_folder() as path:
         connection = plain(path)
         connection.execute(SCHEMA)
         connection.execute("BEGIN")
@@ -45,21 +48,6 @@ def fresh_database(*, rows: int = 0) -> Iterator[str]:
         connection.execute("COMMIT")
         connection.close()
         yield path
-
-
-def plain(path: str, synchronous: str = "NORMAL") -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(f"PRAGMA synchronous={synchronous}")
-    return connection
-
-
-def check_count(path: str, expected: int) -> None:
-    connection = sqlite3.connect(path)
-    [found] = connection.execute("SELECT count(*) FROM note").fetchone()
-    connection.close()
-    if found != expected:
-        raise SystemExit(f"lost writes: {found} rows, not {expected}")
 
 
 def on_loop(main: Callable[[], Awaitable[float]]) -> float:
@@ -274,11 +262,7 @@ def pinned(measure: Callable[[], float]) -> Callable[[], float]:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--rounds", type=int, default=9)
-    arguments.add_argument("--quick", action="store_true", help="a tenth of the work, three rounds: does it run?")
-    arguments.add_argument("--json", type=Path, help="write the medians there")
-    options = arguments.parse_args()
+    options = option_parser(__doc__, quick="a tenth of the work, three rounds: does it run?").parse_args()
     rounds, scale = (3, 10) if options.quick else (options.rounds, 1)
 
     tasks, each, alone = 1000, 20 // min(scale, 4), 8000 // scale
@@ -303,25 +287,16 @@ def main() -> None:
         for name in ("write", "write_aiosqlite", "read", "read_aiosqlite"):
             contestants[f"{name}_pinned"] = pinned(contestants[name])
 
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, measure in contestants.items():
-            seconds[name].append(measure())
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+    median = {name: statistics.median(seconds) for name, seconds in alternate(contestants, rounds).items()}
     report(median, tasks, each, rounds)
     if options.json:
-        options.json.write_text(json.dumps(median, indent=2) + "\n")
+        write_json(options.json, median)
 
 
 def report(median: dict[str, float], tasks: int, each: int, rounds: int) -> None:
     us = {name: f"{value * 1e6:.2f} us" for name, value in median.items()}
     floor = median["plain"] + median["futures"]
-    print(f"machine   {platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
-    print(
-        f"versions  CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"aiosqlite {aiosqlite.__version__}, aiomemdb {aiomemdb.__version__}, {loop_name()}"
-    )
-    print(f"rounds    {rounds}, medians; the disk's fdatasync takes {us['disk_sync']}\n")
+    print_context(f"{rounds}, medians; the disk's fdatasync takes {us['disk_sync']}")
 
     print(f"{tasks} tasks, each awaiting {each} single inserts")
     print(f"  floor: plain sqlite3 {us['plain']} + bare futures {us['futures']} = {floor * 1e6:.2f} us a write")
@@ -358,13 +333,6 @@ def report(median: dict[str, float], tasks: int, each: int, rounds: int) -> None
 
 def row(what: str, time_each: str, ratio: float, unit: str, bar: str = "") -> None:
     print(f"  {what:40} {time_each:>12}   {ratio:6.2f} {unit}{f' (the bar: {bar})' if bar else ''}")
-
-
-def loop_name() -> str:
-    async def name() -> str:
-        return type(asyncio.get_running_loop()).__module__.split(".")[0]
-
-    return aiomemdb.run(name())
 
 
 if __name__ == "__main__":

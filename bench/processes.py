@@ -1,0 +1,337 @@
+"""Many processes, one file: throughput, fairness, the longest wait, and the CPU that waiting burns.
+
+    python bench/processes.py [--rounds 9] [--quick] [--json FOLDER] [--processes 2 10 50] [--callers 20 1]
+
+Each load is so many processes, with so many callers in each, every one of which awaits single inserts until the time
+is up. The file is brand-new, and all open it at the same instant; when the last one has opened it they begin. The
+measure of all is one process with as many callers as each of the many has: "of one" is the throughput of all together
+against it. Jain's index of fairness, of the writes of each process, is 1 where all did the same, and 1/n where one did
+everything. The peer is what one writes by hand: in each process one aiosqlite connection, a busy timeout of 5 s, and
+BEGIN IMMEDIATE around each insert; its file is already there, in WAL mode, with its table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
+import sqlite3
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import aiosqlite
+from _harness import (
+    BODY,
+    INSERT,
+    SCHEMA,
+    alternate,
+    check_count,
+    fresh_folder,
+    option_parser,
+    plain,
+    print_context,
+    write_json,
+)
+
+import aiomemdb
+
+# Forked, 50 workers start in a tenth of a second; as 50 interpreters of their own they would cost 10 s of CPU. This
+# process may be forked, because it has imported everything and opened nothing.
+FORK = multiprocessing.get_context("fork")
+
+# No worker outlives this by much, whatever becomes of the others and of this process, in seconds.
+AT_MOST = 60
+
+Write = Callable[[], Awaitable[object]]
+
+
+@dataclass(slots=True)
+class Worker:
+    """What one process did; times are seconds, ``writes`` those acknowledged before the time was up."""
+
+    writes: int = 0
+    acknowledged: int = 0
+    longest_wait: float = 0.0
+    opening: float = 0.0
+    errors: list[str] = field(default_factory=list)
+    cpu: float = 0.0
+    switches: int = 0
+    running: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What all processes of one load did together."""
+
+    rate: float
+    jain: float
+    longest_wait: float
+    opening: float
+    errors: int
+    first_error: str
+    cores: float
+    switches: float
+
+
+def jain(shares: Sequence[float]) -> float:
+    """Jain's index of fairness (Jain, Chiu and Hawe 1984, https://arxiv.org/abs/cs/9809099)."""
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares else 0.0
+
+
+# In a worker
+
+
+async def write_until_time_is_up(write: Write, callers: int, seconds: float, worker: Worker) -> None:
+    """So many callers, each awaiting one write after another; fills in what they did."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+    end = began + seconds
+
+    async def caller() -> None:
+        now = time.monotonic()
+        while now < end:
+            asked = now
+            try:
+                await write()
+            except (sqlite3.Error, aiomemdb.AiomemdbError) as error:
+                worker.errors.append(repr(error))
+                now = time.monotonic()
+            else:
+                now = time.monotonic()
+                worker.acknowledged += 1
+                worker.writes += now < end
+            worker.longest_wait = max(worker.longest_wait, now - asked)
+
+    await asyncio.gather(*[asyncio.create_task(caller()) for _ in range(callers)])
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    worker.running = time.monotonic() - began
+    worker.cpu = (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+    worker.switches = (after.ru_nvcsw + after.ru_nivcsw) - (before.ru_nvcsw + before.ru_nivcsw)
+
+
+async def with_aiomemdb(path: str, callers: int, seconds: float, together: Barrier, number: int) -> Worker:
+    worker, asked = Worker(), time.monotonic()
+    async with aiomemdb.connect(path) as db:
+        await db.write_script(SCHEMA)
+        worker.opening = time.monotonic() - asked
+        together.wait()
+        await write_until_time_is_up(lambda: db.write(INSERT, (number, BODY)), callers, seconds, worker)
+    return worker
+
+
+async def with_aiosqlite(path: str, callers: int, seconds: float, together: Barrier, number: int) -> Worker:
+    worker, asked = Worker(), time.monotonic()
+    async with aiosqlite.connect(path, isolation_level=None, timeout=5.0) as db:
+        await db.execute("PRAGMA synchronous=NORMAL")
+        lock = asyncio.Lock()  # its callers share a connection, and with it the transaction
+
+        async def write() -> None:
+            async with lock:
+                await db.execute("BEGIN IMMEDIATE")
+                await db.execute(INSERT, (number, BODY))
+                await db.commit()
+
+        worker.opening = time.monotonic() - asked
+        together.wait()
+        await write_until_time_is_up(write, callers, seconds, worker)
+    return worker
+
+
+async def holder(path: str, together: Barrier, stopped: Synchronized[int]) -> Worker:
+    """Is stopped inside a transaction; when it is woken, it commits."""
+    async with aiomemdb.connect(path) as db, db.transaction() as tx:
+        await tx.write(INSERT, (0, BODY))
+        stopped.value = os.getpid()
+        together.wait()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return Worker(acknowledged=1)
+
+
+async def waiter(
+    path: str, callers: int, seconds: float, together: Barrier, number: int, stopped: Synchronized[int]
+) -> Worker:
+    """Waits behind the stopped holder: ``cpu`` and ``running`` are those of the wait alone."""
+    worker = Worker()
+    async with aiomemdb.connect(path) as db:
+        together.wait()
+        began, before = time.monotonic(), time.process_time()
+        writes = [asyncio.create_task(db.write(INSERT, (number, BODY))) for _ in range(callers)]
+        await asyncio.wait(writes, timeout=seconds)
+        worker.running, worker.cpu = time.monotonic() - began, time.process_time() - before
+        if number == 1:  # not the parent: what is stopped would stay so if that were killed
+            os.kill(stopped.value, signal.SIGCONT)
+        for outcome in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                worker.errors.append(repr(outcome))
+        worker.acknowledged = callers - len(worker.errors)
+        worker.longest_wait = time.monotonic() - began
+    return worker
+
+
+def serve(main: Callable[[], Coroutine[Any, Any, Worker]], out: Connection) -> None:
+    """The whole of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    signal.alarm(AT_MOST)
+    out.send(aiomemdb.run(main()))
+
+
+# In the parent
+
+
+@contextmanager
+def forked(mains: Sequence[Callable[[], Coroutine[Any, Any, Worker]]]) -> Iterator[list[Connection]]:
+    """A worker process for each: where their results come from. None is left at the end."""
+    processes, results = [], []
+    try:
+        for main in mains:
+            result, out = FORK.Pipe(duplex=False)
+            process = FORK.Process(target=serve, args=(main, out), daemon=True)
+            process.start()
+            out.close()  # ours: a worker that dies is then an end of file
+            processes.append(process)
+            results.append(result)
+        yield results
+        for process in processes:
+            process.join()
+    finally:
+        for process in processes:
+            process.kill()  # a stopped one too
+            process.join()
+            process.close()
+
+
+def all_of(results: Sequence[Connection]) -> list[Worker]:
+    """What the workers did, in whatever order they ended; exits as soon as one of them died."""
+    workers: list[Worker] = []
+    while missing := [result for result in results if not result.closed]:
+        for result in wait(missing):
+            assert isinstance(result, Connection)
+            try:
+                workers.append(result.recv())
+            except EOFError:
+                raise SystemExit("a worker process died; what it died of stands above") from None
+            result.close()
+    return workers
+
+
+def measure(program: Callable[..., Coroutine[Any, Any, Worker]], processes: int, callers: int, seconds: float) -> Load:
+    """One load of ``program`` in so many processes."""
+    with fresh_folder() as path:
+        if program is with_aiosqlite:
+            connection = plain(path)
+            connection.execute(SCHEMA)
+            connection.close()
+        together = FORK.Barrier(processes, timeout=AT_MOST)
+        mains = [partial(program, path, callers, seconds, together, number) for number in range(processes)]
+        with forked(mains) as results:
+            workers = all_of(results)
+        check_count(path, sum(worker.acknowledged for worker in workers))
+    return summary(workers, seconds)
+
+
+def beside_a_stopped_holder(processes: int, callers: int, seconds: float) -> Load:
+    """One process is stopped inside a transaction, and for so long all others wait."""
+    with fresh_folder() as path:
+        connection = plain(path)
+        connection.execute(SCHEMA)
+        connection.close()
+        together = FORK.Barrier(processes, timeout=AT_MOST)
+        stopped = FORK.Value("i")
+        mains = [partial(holder, path, together, stopped)]
+        mains += [partial(waiter, path, callers, seconds, together, number, stopped) for number in range(1, processes)]
+        with forked(mains) as results:
+            workers = all_of(results)
+        check_count(path, sum(worker.acknowledged for worker in workers))
+    return summary(workers, seconds)
+
+
+def summary(workers: Sequence[Worker], seconds: float) -> Load:
+    running = max(worker.running for worker in workers)
+    errors = [error for worker in workers for error in worker.errors]
+    return Load(
+        rate=sum(worker.writes for worker in workers) / seconds,
+        jain=jain([worker.writes for worker in workers]),
+        longest_wait=max(worker.longest_wait for worker in workers),
+        opening=max(worker.opening for worker in workers),
+        errors=len(errors),
+        first_error=errors[0] if errors else "",
+        cores=sum(worker.cpu for worker in workers) / running,
+        switches=sum(worker.switches for worker in workers) / running,
+    )
+
+
+def main() -> None:
+    parser = option_parser(__doc__, quick="one short round of up to 10 processes: does it run?")
+    parser.add_argument("--processes", type=int, nargs="+", default=[2, 10, 50])
+    parser.add_argument("--callers", type=int, nargs="+", default=[20, 1], help="in each process")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each load")
+    options = parser.parse_args()
+    if not 0 < options.seconds <= 10:
+        parser.error(f"--seconds: at most 10, as no worker lives longer than {AT_MOST}")
+    if options.quick:
+        options.rounds, options.processes, options.seconds = 1, [min(options.processes), 10], 0.5
+
+    stopped_for = 4 * options.seconds
+    contestants: dict[str, Callable[[], Load]] = {}
+    for callers in options.callers:
+        for processes in (1, *options.processes):
+            for name, program in (("aiomemdb", with_aiomemdb), ("aiosqlite", with_aiosqlite)):
+                load = partial(measure, program, processes, callers, options.seconds)
+                contestants[f"{name} {processes} x {callers}"] = load
+    most = max(options.processes)
+    contestants["stopped"] = partial(beside_a_stopped_holder, most, options.callers[0], stopped_for)
+    loads = alternate(contestants, options.rounds)
+
+    print_context(
+        f"{options.rounds} of {options.seconds:g} s for each load; medians, but the longest wait of all rounds"
+    )
+    for callers in options.callers:
+        print(f"callers in each process: {callers}")
+        print(
+            "  processes     writes/s   of one     Jain (least)   longest wait   errors  cores  switches/s  opened in"
+        )
+        for name in ("aiomemdb", "aiosqlite"):
+            print(f"  {name}")
+            one = median(loads[f"{name} 1 x {callers}"], "rate")
+            for processes in (1, *options.processes):
+                print_row(processes, loads[f"{name} {processes} x {callers}"], one)
+    stopped = loads["stopped"]
+    print(
+        f"beside a process stopped for {stopped_for:g} s inside a transaction, {most - 1} waiting writers burn "
+        f"{median(stopped, 'cores'):.3f} cores; {sum(load.errors for load in stopped)} errors"
+    )
+    for name, rounds in loads.items():
+        if first := next((load.first_error for load in rounds if load.errors), None):
+            print(f"{name}: {first}")
+    if options.json:
+        figures = ("rate", "jain", "longest_wait", "errors", "cores", "switches", "opening")
+        medians = {name: {figure: median(rounds, figure) for figure in figures} for name, rounds in loads.items()}
+        write_json(options.json, medians)
+
+
+def median(rounds: Sequence[Load], figure: str) -> float:
+    return statistics.median(getattr(load, figure) for load in rounds)
+
+
+def print_row(processes: int, rounds: Sequence[Load], one: float) -> None:
+    rate = median(rounds, "rate")
+    print(
+        f"  {processes:9} {rate:12,.0f} {rate / one:8.2f} {median(rounds, 'jain'):8.3f} "
+        f"({min(load.jain for load in rounds):.3f}) {max(load.longest_wait for load in rounds):11.3f} s "
+        f"{sum(load.errors for load in rounds):8} {median(rounds, 'cores'):6.2f} {median(rounds, 'switches'):11,.0f} "
+        f"{max(load.opening for load in rounds):8.2f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
