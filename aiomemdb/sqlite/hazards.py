@@ -1,0 +1,181 @@
+"""What SQLite's locks on a file can't stand, seen before it loses writes.
+
+Nothing here opens the database, its -wal or its -shm: see files.py. What a process has open is asked of its
+descriptors (/dev/fd, on Linux and macOS), which costs 1 us for each of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import ForkedError
+
+__all__ = [
+    "has_second_library",
+    "has_wal_reset_bug",
+    "network_file_system",
+    "refuse_inherited",
+    "second_library",
+    "warn_of_network",
+]
+
+
+# -- this SQLite -------------------------------------------------------------------------------------------------
+
+
+def has_wal_reset_bug(version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3]) -> bool:
+    """Whether this SQLite can corrupt a log when one connection checkpoints while another commits.
+
+    Source: https://www.sqlite.org/wal.html, "The WAL-reset bug": 3.7.0 to 3.51.2, mended in 3.44.6 and 3.50.7 too.
+    """
+    if version[:2] == (3, 44):
+        return version < (3, 44, 6)
+    if version[:2] == (3, 50):
+        return version < (3, 50, 7)
+    return (3, 7, 0) <= version < (3, 51, 3)
+
+
+# -- what the process has open -----------------------------------------------------------------------------------
+
+_Identity = tuple[int, int]  # device and inode
+
+# Where /dev/fd is missing (a chroot without /proc), these are asked one by one: databases are opened early.
+_DESCRIPTORS_WITHOUT_A_LIST = range(1024)
+
+
+def _open_files() -> Iterator[tuple[int, _Identity]]:
+    """The descriptors of regular files, and which file each is of."""
+    try:
+        descriptors = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        descriptors = [*_DESCRIPTORS_WITHOUT_A_LIST]
+    for descriptor in descriptors:
+        if (identity := _identity_behind(descriptor)) is not None:
+            yield descriptor, identity
+
+
+def _identity_behind(descriptor: int) -> _Identity | None:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:  # closed meanwhile
+        return None
+    return _identity(status) if stat.S_ISREG(status.st_mode) else None
+
+
+def _identity(status: os.stat_result) -> _Identity:
+    return status.st_dev, status.st_ino
+
+
+# -- forks -------------------------------------------------------------------------------------------------------
+
+_inherited: dict[int, _Identity] = {}
+
+
+def _note_inherited() -> None:
+    _inherited.clear()
+    _inherited.update(_open_files())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_inherited)
+
+
+def refuse_inherited(path: Path, status: os.stat_result) -> None:
+    """In a forked child: refuses a database that the parent had open, by whatever SQLite connection.
+
+    SQLite counts its locks on a file in the memory of the process, which a child inherits, while the locks themselves
+    stay with the parent (https://www.sqlite.org/howtocorrupt.html, 2.6). A connection that the child opens anew then
+    takes none, and the next program that closes the file removes the log under it, with all that it writes later.
+
+    Raises:
+        ForkedError: what the parent had open when it forked is still open here.
+    """
+    identity = _identity(status)
+    for descriptor, inherited in _inherited.items():
+        # Asked again: who has closed his copies may open it, and another file may have got the inode.
+        if inherited == identity and _identity_behind(descriptor) == identity:
+            raise ForkedError(
+                f"{path} was open in the parent process when this one was forked: SQLite would not lock it here, and "
+                'writes would be lost; start processes by "spawn" or "forkserver", or fork before the parent opens it'
+            )
+
+
+# -- a second SQLite library -------------------------------------------------------------------------------------
+
+
+def has_second_library(path: Path | str) -> bool:
+    """Whether another SQLite library in this process has the database open too, or somebody its -shm by hand.
+
+    A library keeps one descriptor of a -shm for all its connections (os_unix.c, unixShmNode: "there is one for each
+    inode"). Measured: 3.40 one for nine connections, 3.51 the same, both together two.
+    """
+    try:
+        shm = _identity(os.stat(f"{path}-shm"))
+    except OSError:
+        return False
+    return sum(identity == shm for _, identity in _open_files()) > 1
+
+
+def second_library(path: Path | str) -> str:
+    """What is said of it."""
+    return (
+        f"{path} is open in this process by a second SQLite library (apsw, pysqlite3, ...), or its -shm by hand; locks "
+        "don't keep them apart, so that each overwrites and removes what the other writes: use the module sqlite3, or "
+        "another process"
+    )
+
+
+# -- network file systems ----------------------------------------------------------------------------------------
+
+# As /proc/self/mountinfo names them. FUSE without a known name may be local (ntfs-3g, mergerfs), and is left in peace.
+# fmt: off
+_NETWORK_TYPES = frozenset({
+    "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs",
+    "nfs4", "ocfs2", "orangefs", "pvfs2", "smb2", "smb3", "smbfs", "weka", "wekafs",
+    "davfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.curlftpfs", "fuse.davfs2", "fuse.gcsfuse", "fuse.glusterfs",
+    "fuse.goofys", "fuse.juicefs", "fuse.mfs", "fuse.moosefs", "fuse.rclone", "fuse.s3fs", "fuse.seaweedfs",
+    "fuse.sshfs",
+    # Folders that a virtual machine shares with its host: WSL 2 (9p), Docker Desktop, Podman, OrbStack, VirtualBox,
+    # VMware, Parallels. WAL databases were corrupted on them: https://github.com/openclaw/openclaw/issues/120549,
+    # https://github.com/NousResearch/hermes-agent/issues/110848
+    "drvfs", "fakeowner", "fuse.grpcfuse", "fuse.osxfs", "fuse.virtiofs", "fuse.vmhgfs-fuse", "prl_fs", "vboxsf",
+    "virtiofs", "vmhgfs",
+})
+# fmt: on
+
+
+def network_file_system(device: int, mountinfo: str) -> str | None:
+    """The type of the file system with this ``st_dev``, if its memory or its locks may not reach all who use it.
+
+    Args:
+        mountinfo: the text of /proc/self/mountinfo (proc_pid_mountinfo(5)): the third field of a line is the device,
+            the first behind the dash the type. Devices that it does not name (a btrfs subvolume's) are local ones.
+    """
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in mountinfo.splitlines():
+        fields, dash, behind = line.partition(" - ")
+        if dash and fields.split(" ")[2:3] == [wanted]:
+            kind = behind.split(" ")[0]
+            return kind if kind in _NETWORK_TYPES else None
+    return None
+
+
+def warn_of_network(path: Path, status: os.stat_result) -> None:
+    """Warns of a database on a network file system; says nothing where the system does not tell its mounts."""
+    try:
+        mountinfo = Path("/proc/self/mountinfo").read_text(errors="replace")
+    except OSError:
+        return
+    if (kind := network_file_system(status.st_dev, mountinfo)) is not None:
+        warnings.warn(
+            f"{path} lies on a network file system or a shared folder ({kind}): SQLite's write-ahead log needs memory "
+            "and locks that reach everybody who has the file open, and there they may not reach other machines: "
+            "writes may be lost, the file corrupted; use a local disk (in a container: a volume)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
