@@ -1,0 +1,97 @@
+"""G13: many processes share one file; the history of all their calls keeps every promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fairness import jain, span_of, worst_wait
+from tests.support.fleet import Fleet
+from tests.support.history import Write, violations
+from tests.support.plain import assert_healthy, plain
+from tests.support.workers import WAYS, append, count_up, heard, look, table_of
+
+PROCESSES = 50
+
+
+def run_fleet(path: Path, start: Callable[[Fleet], None], *, limit: float = 40) -> list[list[dict[str, Any]]]:
+    with Fleet(limit=limit) as fleet:
+        start(fleet)
+        records = fleet.finish()
+    assert_healthy(path)
+    return records
+
+
+def checked_writes(path: Path, records: Sequence[Sequence[dict[str, Any]]]) -> list[Write]:
+    writes, reads = heard(records)
+    table = table_of(path)
+    assert violations(writes, reads, table) == []
+    assert all(write.applied for write in writes)
+    assert len(table) == sum(len(write.tokens) for write in writes)
+    return writes
+
+
+def race(path: Path, *, callers: int, writes: int, readers: int, limit: float) -> list[Write]:
+    """50 processes that open a brand-new file at the same instant, each with some callers; and processes that read."""
+
+    def start(fleet: Fleet) -> None:
+        for _ in range(PROCESSES):
+            fleet.start(append, path=str(path), callers=callers, writes=writes)
+        for _ in range(readers):
+            fleet.start(look, path=str(path), reads=100)
+
+    done = checked_writes(path, run_fleet(path, start, limit=limit))
+    assert len(done) == PROCESSES * callers * writes
+    return done
+
+
+def report(writes: Sequence[Write]) -> str:
+    return (
+        f"{len(writes)} writes in {span_of(writes):.2f} s, {len(writes) / span_of(writes):,.0f}/s, "
+        f"Jain {jain(writes):.3f}, worst wait {worst_wait(writes):.3f} s"
+    )
+
+
+def test_fifty_processes_on_a_new_file_lose_nothing_and_fail_nowhere(db_path: Path) -> None:
+    print(report(race(db_path, callers=2, writes=20, readers=4, limit=40)))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("callers", [1, 20])
+@pytest.mark.parametrize("round", range(15))
+def test_fifty_processes_on_a_new_file_get_equal_shares(db_path: Path, callers: int, round: int) -> None:
+    done = race(db_path, callers=callers, writes=400 // callers, readers=4, limit=300)
+    print(report(done))
+    assert jain(done) >= 0.95
+    assert worst_wait(done) < 2
+
+
+def test_every_way_of_writing_keeps_the_promises_beside_other_processes(db_path: Path) -> None:
+    def start(fleet: Fleet) -> None:
+        for _ in range(6):
+            fleet.start(append, path=str(db_path), callers=4, writes=4 * len(WAYS), ways=list(WAYS), look_every=3)
+        fleet.start(look, path=str(db_path), reads=100)
+
+    checked_writes(db_path, run_fleet(db_path, start))
+
+
+def test_two_handles_of_one_process_share_the_file_with_other_processes(db_path: Path) -> None:
+    def start(fleet: Fleet) -> None:
+        for _ in range(3):
+            fleet.start(append, path=str(db_path), handles=2, callers=3, writes=2 * len(WAYS), ways=list(WAYS))
+
+    checked_writes(db_path, run_fleet(db_path, start))
+
+
+def test_no_update_is_lost_where_processes_read_a_counter_and_write_it_back(db_path: Path) -> None:
+    def start(fleet: Fleet) -> None:
+        for _ in range(8):
+            fleet.start(count_up, path=str(db_path), times=50)
+
+    records = run_fleet(db_path, start)
+    counted = [value for of_one in records for record in of_one for value in record["counted"]]
+    assert sorted(counted) == list(range(1, 8 * 50 + 1))
+    assert plain(db_path, "SELECT value FROM counter") == [(8 * 50,)]
