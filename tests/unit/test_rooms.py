@@ -23,7 +23,8 @@ ROOMS = [
     "sqlite.verbs", "sqlite.readers", "sqlite.lease", "sqlite.writer", "sqlite.transaction", "sqlite.stream",
     "sqlite.database",
     "connect",
-    "embedders",
+    "embedders.protocol", "embedders.common",
+    "embedders.wordllama", "embedders.sentence_transformers", "embedders.openai",
     "memory.values", "memory.names", "memory.store", "memory.sqlite_store", "memory.identity",
     "memory.vectors", "memory.rank", "memory.memory",
     "cli",
@@ -86,7 +87,7 @@ def test_one_room_alone_imports_aiosqlite() -> None:
 def test_packages_hold_nothing_but_the_public_names() -> None:
     for file in ROOT.rglob("__init__.py"):
         statements = ast.parse(file.read_text()).body
-        if file.parent == ROOT:
+        if file.parent in (ROOT, ROOT / "embedders"):
             kinds: tuple[type[ast.stmt], ...] = (ast.Expr, ast.ImportFrom, ast.Assign)
         else:
             kinds = (ast.Expr,)

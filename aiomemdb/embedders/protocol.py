@@ -1,7 +1,4 @@
-"""What turns texts into vectors: the protocol that the memory asks for.
-
-The memory calls no model and no network by itself: an embedder is handed to it, or there is none.
-"""
+"""What the memory asks of an embedder."""
 
 from __future__ import annotations
 
@@ -26,9 +23,8 @@ class Embedder(Protocol):
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One vector of ``dim`` finite numbers for each text, in the order of the texts; no text, no vector.
 
-        A vector may have any length but NaN and infinity are errors: the memory scales each to L2 norm 1 before it is
-        stored or compared, so that a dot product is the cosine. One of zeros alone says nothing of its text (an empty
-        one, say): it stays zero and is near to nothing. The same text gives the same vector, whatever stands beside it.
+        Of any L2 norm but 0: the memory scales each to 1 before it stores or compares it, so that a dot product is the
+        cosine. The same text gives the same vector, whatever stands beside it; an empty one has a vector too.
 
         Several calls may run at once. It must not block the event loop. Cancelled, it stops as soon as it can and gives
         nothing; a caller may ask again. What it raises reaches whoever asked the memory, and nothing was written.
