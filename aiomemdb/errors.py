@@ -12,7 +12,7 @@
     ├── CommitOutcomeUnknown   the disk failed during COMMIT and could not be asked again
     ├── WriterCrashed          the writer stopped; reads go on
     ├── DatabaseReplaced       the file at this path is no longer the one that was opened
-    ├── ForkedError            used in a forked child
+    ├── ForkedError            used, or opened, in a forked child of a process that had it open
     ├── WrongLoop              used on another event loop or from another thread
     ├── ReentrancyError        would wait for itself: a write inside its own transaction()
     └── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job
@@ -126,14 +126,16 @@ class WriterCrashed(AiomemdbError):
 class DatabaseReplaced(AiomemdbError):
     """The file (or its -wal) at this path is no longer the one that was opened. Not applied.
 
-    The writer has stopped. What to do: find what replaces the file under a running program, then reopen.
+    Or another SQLite library has opened it in this process too, whose writes and ours don't keep out of each other's
+    way. The writer has stopped. What to do: find what replaces or opens the file under a running program, then reopen.
     """
 
 
 class ForkedError(AiomemdbError):
-    """The handle was made in the parent of a forked process. Never applied.
+    """The handle, or the file, was opened in the parent of a forked process. Never applied.
 
-    What to do: open the database anew in the child, or start processes by "spawn" or "forkserver".
+    SQLite would not lock the file in the child: it inherits the count of its parent's locks without the locks.
+    What to do: start processes by "spawn" or "forkserver", or fork before the parent opens the database.
     """
 
 

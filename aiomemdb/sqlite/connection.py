@@ -25,6 +25,7 @@ from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
 from ..errors import AiomemdbError, DatabaseClosed, ForkedError, LockTimeout, WriterCrashed
 from .guard import GuardedConnection, primary_code
+from .hazards import has_second_library
 from .job import Failure, settle_one
 
 __all__ = ["BUSY_SLICE", "Connection", "end_connections", "forked_error", "retry_while_busy", "wait_out"]
@@ -146,7 +147,14 @@ class Connection:
             try:
                 if self.raw.in_transaction:
                     self.raw.rollback()
-                self.raw.close()
+                self.raw.text_factory = os.fsdecode  # a path may be no UTF-8
+                _, _, path = self.raw.execute("PRAGMA database_list").fetchone()
+                if has_second_library(path):
+                    # Closed, it would drop that library's locks, and remove the log that its commits still go to.
+                    _keep_for_good(self.raw)
+                    log.warning("%s: not closed, for a second SQLite library has %s open", self.name, path)
+                else:
+                    self.raw.close()
             except sqlite3.Error as error:
                 log.warning("%s: closing failed: %s", self.name, error)
         self.at_end()
@@ -276,7 +284,11 @@ def _leave_to_parent() -> None:
         connection._lost = forked_error()
         connection._switching = threading.Lock()  # the thread may have held it
         if connection.raw is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection.raw))
+            _keep_for_good(connection.raw)
+
+
+def _keep_for_good(raw: GuardedConnection) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))
 
 
 if hasattr(os, "register_at_fork"):
@@ -285,8 +297,8 @@ if hasattr(os, "register_at_fork"):
 
 def forked_error() -> ForkedError:
     return ForkedError(
-        "this database was opened in the parent process; open it anew in the child, or start processes "
-        'by "spawn" or "forkserver"'
+        "this database was opened in the parent process, and a forked child can't use the file that its parent had "
+        'open; start processes by "spawn" or "forkserver", or fork before the parent opens it'
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import DatabaseReplaced
+from .hazards import has_second_library, refuse_inherited, second_library, warn_of_network
 
 __all__ = ["FileIdentity", "file_uri", "prepare_file"]
 
@@ -39,6 +40,7 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
                 errno.ENOENT, f"the folder {real.parent} does not exist; create it first", str(path)
             ) from None
         _create(real)
+        warn_of_network(real, os.stat(real))
         return real
     except NotADirectoryError:
         raise NotADirectoryError(errno.ENOTDIR, "a part of this path is a file, not a folder", str(path)) from None
@@ -61,6 +63,8 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
             "no permission to write this database and its folder (for its -wal); read_only=True opens it for reading",
             str(path),
         )
+    refuse_inherited(real, status)
+    warn_of_network(real, status)
     return real
 
 
@@ -92,6 +96,11 @@ _BATCHES_BETWEEN_LOOKS = 16
 _CHANGES_BETWEEN_LOOKS = 1000
 _CLOCK_TICK = 20_000_000  # ns; kernels tick every 1 to 10 ms
 
+# A look at what the process has open costs 1 us a descriptor. It is taken so often, in seconds, but for no more than
+# this share of the writer's time.
+_BETWEEN_LOOKS_AT_PROCESS = 1.0
+_SHARE_OF_LOOKS_AT_PROCESS = 0.001
+
 
 class FileIdentity:
     """Device and inode of the database and of its -wal, as they were when it was opened.
@@ -114,15 +123,19 @@ class FileIdentity:
         self._folder_changed: int | None = None
         self._batches = 0
         self._changes = 0
+        self._look_at_process_at = 0.0
         self.look()
 
     def check(self, changes: int = 0) -> None:
         """Before each acknowledgement; ``changes`` is the connection's ``total_changes``.
 
         Raises:
-            DatabaseReplaced: one of the files is gone or another: what is written now, nobody else can see.
+            DatabaseReplaced: one of the files is gone or another: what is written now, nobody else can see. Or a second
+                SQLite library has opened the database in this process: what is written now, it may overwrite.
         """
         self._batches += 1
+        if time.monotonic() >= self._look_at_process_at:
+            self._look_at_process()
         if self._batches >= _BATCHES_BETWEEN_LOOKS or changes - self._changes >= _CHANGES_BETWEEN_LOOKS:
             self._changes = changes
             self.look()
@@ -146,6 +159,13 @@ class FileIdentity:
             raise DatabaseReplaced(f"{self._wal_path} was replaced under a running program")
         self._folder_changed = changed if time.time_ns() - changed > _CLOCK_TICK else None
         self.wal_bytes = wal.st_size
+
+    def _look_at_process(self) -> None:
+        began = time.monotonic()
+        if has_second_library(self.path):
+            raise DatabaseReplaced(second_library(self.path))
+        now = time.monotonic()
+        self._look_at_process_at = now + max(_BETWEEN_LOOKS_AT_PROCESS, (now - began) / _SHARE_OF_LOOKS_AT_PROCESS)
 
     def close(self) -> None:
         folder, self._folder = self._folder, -1

@@ -12,6 +12,7 @@ from ..errors import AiomemdbError
 from ..values import Row
 from .connection import retry_while_busy
 from .guard import GuardedConnection
+from .hazards import has_second_library, second_library
 
 __all__ = ["configure_reader", "configure_writer"]
 
@@ -55,6 +56,7 @@ def configure_writer(raw: GuardedConnection, *, config: Config, path: Path, give
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, config.max_value_bytes)
     # The log exists from the first read on; its identity is noted next.
     patiently(lambda: raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())
+    _refuse_second_library(path)
     _guard(raw)
 
 
@@ -64,6 +66,7 @@ def configure_reader(raw: GuardedConnection, *, config: Config, path: Path, give
 
     _check_version()
     _check_is_database(raw, patiently, path)
+    _refuse_second_library(path)
     _configure(raw, config)
     raw.execute("PRAGMA query_only=1")
     _guard(raw)
@@ -89,6 +92,11 @@ def _guard(raw: GuardedConnection) -> None:
 def _check_version() -> None:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise AiomemdbError(f"SQLite {sqlite3.sqlite_version} is too old; aiomemdb needs 3.37 or newer")
+
+
+def _refuse_second_library(path: Path) -> None:
+    if has_second_library(path):
+        raise AiomemdbError(second_library(path))
 
 
 def _check_is_database(raw: GuardedConnection, patiently: Callable[[Callable[[], Any]], Any], path: Path) -> None:

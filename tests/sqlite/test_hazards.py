@@ -1,0 +1,480 @@
+"""What SQLite's locks on a file can't stand: a fork, a second SQLite library, a network file system, a known bug."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import warnings
+from pathlib import Path
+
+import pytest
+
+import aiomemdb
+from aiomemdb.sqlite.hazards import has_wal_reset_bug, network_file_system
+from tests.support.plain import assert_healthy, plain
+from tests.support.scripts import run_script_aside
+
+INSERT = "INSERT INTO t VALUES (?)"
+
+
+async def lines_of(script: str, path: Path) -> list[str]:
+    """What a program prints that is given the path; it ends well, and the file is whole then."""
+    ended = await run_script_aside(PROLOGUE + script, path)
+    ended.assert_ok()
+    ended.assert_quiet()
+    assert_healthy(path)
+    return ended.stdout.splitlines()
+
+
+PROLOGUE = """
+import asyncio, os, signal, sqlite3, subprocess, sys, warnings
+import aiomemdb
+
+path = sys.argv[1]
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # it is what is tested
+
+def say(*what):
+    os.write(1, (" ".join(map(str, what)) + "\\n").encode())
+
+async def attempt(value, hold=None):
+    # Opens it and writes a row; `hold` is called between the two.
+    try:
+        async with aiomemdb.connect(path) as db:
+            if hold is not None:
+                hold()
+            await db.write("INSERT INTO t VALUES (?)", (value,))
+            say("wrote", value)
+    except aiomemdb.AiomemdbError as error:
+        say(type(error).__name__, error.applied)
+
+def rows():
+    # As a program sees them that has nothing open yet, and leaves the log as it is.
+    code = (
+        "import sqlite3, sys; conn = sqlite3.connect(f'file:{sys.argv[1]}?mode=ro', uri=True);"
+        "print(*[x for x, in conn.execute('SELECT x FROM t')])"
+    )
+    return subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout.strip()
+
+def fork(in_child):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # where its parent failed, nobody answers it
+        try:
+            in_child()
+        except BaseException as error:
+            say("child", repr(error))
+        os._exit(0)
+    return pid
+
+def create():
+    conn = sqlite3.connect(path, isolation_level=None)
+    conn.execute("PRAGMA journal_mode=WAL")
+    conn.execute("CREATE TABLE t (x)")
+    conn.close()
+"""
+
+
+# -- forks -------------------------------------------------------------------------------------------------------
+
+# The child's new connection would hold no lock. Then the parent's close is the last one for all that it can see, and
+# removes the log under the child:
+#
+#     parent            child
+#     opens
+#     forks             opens anew, no lock
+#     closes; no log
+#                       writes 'of the child' into the removed log: acknowledged, and seen by nobody else
+PARENT_CLOSES_UNDER_ITS_CHILD = """
+create()
+ask, answer = os.pipe()
+
+def in_child(close):
+    close()
+    asyncio.run(attempt("of the child", hold=lambda: os.read(ask, 1)))
+
+def wait_and_look(child):
+    os.write(answer, b"x")
+    os.waitpid(child, 0)
+    say("rows:", rows())
+"""
+
+
+async def test_a_child_may_not_open_what_its_parent_had_open(db_path: Path) -> None:
+    lines = await lines_of(
+        PARENT_CLOSES_UNDER_ITS_CHILD
+        + """
+async def main():
+    async with aiomemdb.connect(path) as db:
+        await db.write("INSERT INTO t VALUES ('of the parent')")
+        child = fork(lambda: in_child(lambda: None))
+    return child
+
+wait_and_look(asyncio.run(main()))
+""",
+        db_path,
+    )
+    assert lines == ["ForkedError False", "rows: of the parent"]
+
+
+PLAIN_PARENT = """
+conn = sqlite3.connect(path, isolation_level=None)
+conn.execute("INSERT INTO t VALUES ('of the parent')")
+"""
+
+
+async def test_nor_what_it_had_open_by_another_connection_of_sqlite3(db_path: Path) -> None:
+    lines = await lines_of(
+        PARENT_CLOSES_UNDER_ITS_CHILD
+        + PLAIN_PARENT
+        + """
+child = fork(lambda: in_child(lambda: None))
+conn.close()
+wait_and_look(child)
+""",
+        db_path,
+    )
+    assert lines == ["ForkedError False", "rows: of the parent"]
+
+
+async def test_a_child_of_the_child_neither(db_path: Path) -> None:
+    lines = await lines_of(
+        PARENT_CLOSES_UNDER_ITS_CHILD
+        + PLAIN_PARENT
+        + """
+child = fork(lambda: os.waitpid(fork(lambda: in_child(lambda: None)), 0))
+conn.close()
+wait_and_look(child)
+""",
+        db_path,
+    )
+    assert lines == ["ForkedError False", "rows: of the parent"]
+
+
+async def test_a_child_that_closed_its_copies_may(db_path: Path) -> None:
+    lines = await lines_of(
+        PARENT_CLOSES_UNDER_ITS_CHILD
+        + PLAIN_PARENT
+        + """
+child = fork(lambda: in_child(conn.close))
+os.write(answer, b"x")
+os.waitpid(child, 0)
+conn.close()
+say("rows:", rows())
+""",
+        db_path,
+    )
+    assert lines == ["wrote of the child", "rows: of the parent of the child"]
+
+
+async def test_a_child_that_was_forked_before_its_parent_opened_the_file_may(db_path: Path) -> None:
+    lines = await lines_of(
+        PARENT_CLOSES_UNDER_ITS_CHILD
+        + """
+opened, has_opened = os.pipe()
+child = fork(lambda: in_child(lambda: os.read(opened, 1)))
+
+async def main():
+    async with aiomemdb.connect(path) as db:
+        os.write(has_opened, b"x")
+        await db.write("INSERT INTO t VALUES ('of the parent')")
+
+asyncio.run(main())
+wait_and_look(child)
+""",
+        db_path,
+    )
+    assert lines == ["wrote of the child", "rows: of the parent of the child"]
+
+
+async def test_a_child_may_open_another_file(db_path: Path) -> None:
+    lines = await lines_of(
+        """
+create()
+held, path = path, path + ".other"
+create()
+conn = sqlite3.connect(held)
+conn.execute("SELECT * FROM t").fetchall()
+os.waitpid(fork(lambda: asyncio.run(attempt("of the child"))), 0)
+say("rows:", rows())
+""",
+        db_path,
+    )
+    assert lines == ["wrote of the child", "rows: of the child"]
+
+
+async def test_a_child_may_open_a_file_twice(db_path: Path) -> None:
+    lines = await lines_of(
+        """
+create()
+
+async def of_child():
+    async with aiomemdb.connect(path):
+        await attempt("of the child")
+
+os.waitpid(fork(lambda: asyncio.run(of_child())), 0)
+""",
+        db_path,
+    )
+    assert lines == ["wrote of the child"]
+
+
+async def test_where_no_folder_lists_the_descriptors_they_are_asked_one_by_one(db_path: Path) -> None:
+    lines = await lines_of(
+        PARENT_CLOSES_UNDER_ITS_CHILD
+        + PLAIN_PARENT
+        + """
+def listdir(path):
+    raise FileNotFoundError(path)
+
+os.listdir = listdir
+child = fork(lambda: in_child(lambda: None))
+conn.close()
+wait_and_look(child)
+""",
+        db_path,
+    )
+    assert lines == ["ForkedError False", "rows: of the parent"]
+
+
+# -- a second SQLite library -------------------------------------------------------------------------------------
+
+# Two libraries in one process hold the same locks and don't hinder each other. Either one's last close removes the log
+# under the other.
+SECOND_LIBRARY = """
+import apsw
+import aiomemdb.sqlite.files
+
+assert apsw.sqlite_lib_version() != sqlite3.sqlite_version, "apsw uses the library of sqlite3: nothing is tested"
+
+# Looks at each commit, without waiting for a second.
+aiomemdb.sqlite.files._BETWEEN_LOOKS_AT_PROCESS = 0.0
+aiomemdb.sqlite.files._SHARE_OF_LOOKS_AT_PROCESS = float("inf")
+
+async def outcome(awaitable):
+    try:
+        await awaitable
+        return "applied"
+    except aiomemdb.AiomemdbError as error:
+        return f"{type(error).__name__} {error.applied}"
+
+create()
+"""
+
+
+@pytest.mark.parametrize("options", ["", "read_only=True"])
+async def test_a_file_that_a_second_library_has_open_is_refused_and_its_log_left_in_place(
+    db_path: Path, options: str
+) -> None:
+    lines = await lines_of(
+        SECOND_LIBRARY
+        + f"""
+async def main():
+    conn = apsw.Connection(path)
+    conn.execute("INSERT INTO t VALUES ('before')")
+    try:
+        async with aiomemdb.connect(path, {options}):
+            say("opened")
+    except aiomemdb.AiomemdbError as error:
+        say(type(error).__name__, error.applied, "second SQLite library" in str(error))
+    conn.execute("INSERT INTO t VALUES ('after')")
+    say("rows:", rows())
+
+asyncio.run(main())
+""",
+        db_path,
+    )
+    assert lines == ["AiomemdbError False True", "rows: before after"]
+
+
+async def test_the_writer_stops_when_a_second_library_opens_the_file_later(db_path: Path) -> None:
+    lines = await lines_of(
+        SECOND_LIBRARY
+        + """
+async def main():
+    async with aiomemdb.connect(path) as db:
+        say(await outcome(db.write("INSERT INTO t VALUES ('before')")))
+        conn = apsw.Connection(path)
+        conn.execute("INSERT INTO t VALUES ('of the other')")
+        say(await outcome(db.write("INSERT INTO t VALUES ('unknown')")))
+        say(await outcome(db.write("INSERT INTO t VALUES ('refused')")))
+        say(await db.read_value("SELECT min(x) FROM t"))
+    conn.execute("INSERT INTO t VALUES ('of the other, later')")
+    say("rows:", rows())
+
+asyncio.run(main())
+""",
+        db_path,
+    )
+    assert lines == [
+        "applied",
+        "CommitOutcomeUnknown None",
+        "DatabaseReplaced False",
+        "before",
+        "rows: before of the other unknown of the other, later",
+    ]
+
+
+async def test_connections_of_one_library_however_many_are_no_second_library(db_path: Path) -> None:
+    lines = await lines_of(
+        SECOND_LIBRARY
+        + """
+async def main():
+    plain = sqlite3.connect(path, isolation_level=None)
+    plain.execute("INSERT INTO t VALUES (1)")
+    async with aiomemdb.connect(path) as one, aiomemdb.connect(path, readers=2) as two:
+        later = sqlite3.connect(path, isolation_level=None)
+        later.execute("INSERT INTO t VALUES (2)")
+        say(await outcome(one.write("INSERT INTO t VALUES (3)")), await outcome(two.write("INSERT INTO t VALUES (4)")))
+        plain.close()
+        say(await outcome(one.write("INSERT INTO t VALUES (5)")))
+        later.close()
+    say("rows:", rows())
+
+asyncio.run(main())
+""",
+        db_path,
+    )
+    assert lines == ["applied applied", "applied", "rows: 1 2 3 4 5"]
+
+
+async def test_a_second_library_may_open_another_file_or_the_same_one_afterwards(db_path: Path) -> None:
+    lines = await lines_of(
+        SECOND_LIBRARY
+        + """
+async def main():
+    other = apsw.Connection(path + ".other")
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("CREATE TABLE t (x)")
+    async with aiomemdb.connect(path) as db:
+        say(await outcome(db.write("INSERT INTO t VALUES (1)")))
+    conn = apsw.Connection(path)
+    conn.execute("INSERT INTO t VALUES (2)")
+    conn.close()
+    await attempt(3)
+
+asyncio.run(main())
+""",
+        db_path,
+    )
+    assert lines == ["applied", "wrote 3"]
+    assert plain(db_path, "SELECT x FROM t") == [(1,), (2,), (3,)]
+
+
+async def test_opening_the_logs_index_by_hand_stops_the_writer_too(db_path: Path) -> None:
+    lines = await lines_of(
+        SECOND_LIBRARY
+        + """
+async def main():
+    async with aiomemdb.connect(path) as db:
+        with open(path + "-shm", "rb"):
+            say(await outcome(db.write("INSERT INTO t VALUES (1)")))
+
+asyncio.run(main())
+""",
+        db_path,
+    )
+    assert lines == ["CommitOutcomeUnknown None"]
+
+
+# -- network file systems ----------------------------------------------------------------------------------------
+
+MOUNTS = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
+36 27 0:45 / /mnt/a\040share rw,nosuid shared:7 master:1 - nfs4 10.0.0.1:/export/a\040-\040b rw,vers=4.2
+37 27 0:46 /x /srv\011tab rw - cifs //host/share rw
+38 27 0:47 / /home/me/remote rw - fuse.sshfs me@host: rw,user_id=0
+39 27 0:48 / /mnt/c rw - 9p C:\134 rw,dirsync
+40 27 0:49 / /data rw - fakeowner /run/host_mark/Users rw
+41 27 0:50 / /work rw - virtiofs share rw
+42 27 0:51 / /var/lib/docker/overlay2 rw - overlay overlay rw,lowerdir=/l
+43 27 0:52 / /tmp rw - tmpfs tmpfs rw
+44 27 8:1 / /disk rw - xfs /dev/sda1 rw
+45 27 0:53 / /stick rw - fuseblk /dev/sdb1 rw
+46 27 0:54 /@ /b rw - btrfs /dev/sdc rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"),
+    [
+        ((0, 45), "nfs4"),
+        ((0, 46), "cifs"),
+        ((0, 47), "fuse.sshfs"),
+        ((0, 48), "9p"),
+        ((0, 49), "fakeowner"),
+        ((0, 50), "virtiofs"),
+        ((254, 0), None),
+        ((0, 51), None),
+        ((0, 52), None),
+        ((8, 1), None),
+        ((0, 53), None),
+        ((0, 54), None),
+        ((0, 4), None),  # not in the table
+    ],
+)
+def test_a_network_file_system_is_known_by_its_type(device: tuple[int, int], kind: str | None) -> None:
+    assert network_file_system(os.makedev(*device), MOUNTS) == kind
+
+
+@pytest.mark.parametrize("text", ["", "\n", "no table\n", "1 2 0:45", "1 2 0:45 / / rw - \n"])
+def test_a_table_of_mounts_that_is_cut_or_strange_says_nothing(text: str) -> None:
+    assert network_file_system(os.makedev(0, 45), text) is None
+
+
+class Everything:
+    """A set of all strings."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_opening_a_database_on_a_network_file_system_warns_with_the_reason(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    if there:
+        sqlite3.connect(db_path).execute("CREATE TABLE t (x)").connection.close()
+    monkeypatch.setattr("aiomemdb.sqlite.hazards._NETWORK_TYPES", Everything())
+    with pytest.warns(RuntimeWarning, match="test.db lies on a network file system .*needs memory and locks"):
+        db = await aiomemdb.connect(db_path)
+    await db.close()
+
+
+async def test_who_takes_warnings_for_errors_does_not_open_it(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiomemdb.sqlite.hazards._NETWORK_TYPES", Everything())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning):
+            await aiomemdb.connect(db_path)
+    assert not db_path.with_name("test.db-wal").exists()
+
+
+async def test_a_system_that_does_not_tell_its_mounts_gets_no_warning(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("aiomemdb.sqlite.hazards._NETWORK_TYPES", Everything())
+    monkeypatch.setattr(Path, "read_text", refuse)
+    async with aiomemdb.connect(db_path) as db:  # warnings are errors here
+        await db.read("SELECT 1")
+
+
+# -- versions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [(3, 7, 0), (3, 40, 1), (3, 44, 5), (3, 45, 0), (3, 49, 2), (3, 50, 6), (3, 51, 2)])
+def test_versions_that_can_corrupt_a_log(version: tuple[int, int, int]) -> None:
+    assert has_wal_reset_bug(version)
+
+
+@pytest.mark.parametrize(
+    "version", [(3, 6, 23), (3, 44, 6), (3, 44, 9), (3, 50, 7), (3, 51, 3), (3, 52, 0), (3, 53, 0), (4, 0, 0)]
+)
+def test_versions_that_can_not(version: tuple[int, int, int]) -> None:
+    assert not has_wal_reset_bug(version)
+
+
+def test_the_version_asked_about_is_the_one_in_use() -> None:
+    assert has_wal_reset_bug() is has_wal_reset_bug(sqlite3.sqlite_version_info[:3])
