@@ -27,6 +27,7 @@ __all__ = [
     "check_count",
     "fresh_folder",
     "option_parser",
+    "pinned",
     "plain",
     "print_context",
     "write_json",
@@ -59,6 +60,20 @@ def alternate(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[s
     if sys.stderr.isatty():
         print(end="\r", file=sys.stderr)
     return measured
+
+
+def pinned(measure: Callable[[], T]) -> Callable[[], T]:
+    """On one core: one caller and one thread on two cores are twice as fast or slow by where they were put."""
+
+    def run() -> T:
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(cores)})
+        try:
+            return measure()
+        finally:
+            os.sched_setaffinity(0, cores)
+
+    return run
 
 
 @contextmanager

@@ -5,9 +5,10 @@
 Each load is so many processes, with so many callers in each, every one of which awaits single inserts until the time
 is up. The file is brand-new, and all open it at the same instant; when the last one has opened it they begin. The
 measure of all is one process with as many callers as each of the many has: "of one" is the throughput of all together
-against it. Jain's index of fairness, of the writes of each process, is 1 where all did the same, and 1/n where one did
-everything. The peer is what one writes by hand: in each process one aiosqlite connection, a busy timeout of 5 s, and
-BEGIN IMMEDIATE around each insert; its file is already there, in WAL mode, with its table.
+against it, as it comes or held to one core, whichever is faster: with its loop and its writer's thread on one core or
+on two it is, by chance, twice as fast or slow. Jain's index of fairness, of the writes of each process, is 1 where all
+did the same, and 1/n where one did everything. The peer is what one writes by hand: in each process one aiosqlite
+connection, a busy timeout of 5 s, and BEGIN IMMEDIATE around each insert; its file is already there, in WAL mode.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import signal
 import sqlite3
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +39,7 @@ from _harness import (
     check_count,
     fresh_folder,
     option_parser,
+    pinned,
     plain,
     print_context,
     write_json,
@@ -51,6 +53,8 @@ FORK = multiprocessing.get_context("fork")
 
 # No worker outlives this by much, whatever becomes of the others and of this process, in seconds.
 AT_MOST = 60
+
+STOPPED = "beside a stopped holder"
 
 Write = Callable[[], Awaitable[object]]
 
@@ -178,6 +182,9 @@ async def waiter(
     return worker
 
 
+PROGRAMS = {"aiomemdb": with_aiomemdb, "aiosqlite": with_aiosqlite}
+
+
 def serve(main: Callable[[], Coroutine[Any, Any, Worker]], out: Connection) -> None:
     """The whole of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
@@ -282,55 +289,62 @@ def main() -> None:
         options.rounds, options.processes, options.seconds = 1, [min(options.processes), 10], 0.5
 
     stopped_for = 4 * options.seconds
-    contestants: dict[str, Callable[[], Load]] = {}
-    for callers in options.callers:
-        for processes in (1, *options.processes):
-            for name, program in (("aiomemdb", with_aiomemdb), ("aiosqlite", with_aiosqlite)):
-                load = partial(measure, program, processes, callers, options.seconds)
-                contestants[f"{name} {processes} x {callers}"] = load
     most = max(options.processes)
-    contestants["stopped"] = partial(beside_a_stopped_holder, most, options.callers[0], stopped_for)
-    loads = alternate(contestants, options.rounds)
+    stopped = partial(beside_a_stopped_holder, most, options.callers[0], stopped_for)
+    contestants = dict(loads_of(options.processes, options.callers, options.seconds))
+    loads = alternate(contestants | {STOPPED: stopped}, options.rounds)
 
-    print_context(
-        f"{options.rounds} of {options.seconds:g} s for each load; medians, but the longest wait of all rounds"
-    )
+    print_context(f"{options.rounds}, each load for {options.seconds:g} s; medians")
     for callers in options.callers:
-        print(f"callers in each process: {callers}")
-        print(
-            "  processes     writes/s   of one     Jain (least)   longest wait   errors  cores  switches/s  opened in"
-        )
-        for name in ("aiomemdb", "aiosqlite"):
-            print(f"  {name}")
-            one = median(loads[f"{name} 1 x {callers}"], "rate")
-            for processes in (1, *options.processes):
-                print_row(processes, loads[f"{name} {processes} x {callers}"], one)
-    stopped = loads["stopped"]
+        print_table(callers, loads)
     print(
         f"beside a process stopped for {stopped_for:g} s inside a transaction, {most - 1} waiting writers burn "
-        f"{median(stopped, 'cores'):.3f} cores; {sum(load.errors for load in stopped)} errors"
+        f"{median(loads[STOPPED], 'cores'):.3f} cores (the bar: 0.2 or less)"
     )
     for name, rounds in loads.items():
-        if first := next((load.first_error for load in rounds if load.errors), None):
-            print(f"{name}: {first}")
+        for error in [load.first_error for load in rounds if load.errors][:1]:
+            print(f"{name}: {error}")
     if options.json:
         figures = ("rate", "jain", "longest_wait", "errors", "cores", "switches", "opening")
         medians = {name: {figure: median(rounds, figure) for figure in figures} for name, rounds in loads.items()}
         write_json(options.json, medians)
 
 
+def loads_of(
+    processes: Sequence[int], callers: Sequence[int], seconds: float
+) -> Iterator[tuple[str, Callable[[], Load]]]:
+    """Each load and its name; "1 pinned" is one process on one core."""
+    for each in callers:
+        for number in (1, *processes):
+            for name, program in PROGRAMS.items():
+                load = partial(measure, program, number, each, seconds)
+                yield f"{name} {each} {number}", load
+                if number == 1 and hasattr(os, "sched_setaffinity"):
+                    yield f"{name} {each} 1 pinned", pinned(load)
+
+
 def median(rounds: Sequence[Load], figure: str) -> float:
     return statistics.median(getattr(load, figure) for load in rounds)
 
 
-def print_row(processes: int, rounds: Sequence[Load], one: float) -> None:
-    rate = median(rounds, "rate")
+def print_table(callers: int, loads: Mapping[str, Sequence[Load]]) -> None:
     print(
-        f"  {processes:9} {rate:12,.0f} {rate / one:8.2f} {median(rounds, 'jain'):8.3f} "
-        f"({min(load.jain for load in rounds):.3f}) {max(load.longest_wait for load in rounds):11.3f} s "
-        f"{sum(load.errors for load in rounds):8} {median(rounds, 'cores'):6.2f} {median(rounds, 'switches'):11,.0f} "
-        f"{max(load.opening for load in rounds):8.2f} s"
+        f"callers in each process: {callers} (bars at 50 processes of 20: 0.6 of one, Jain 0.95, wait 2 s, 1.3 cores)"
     )
+    print("  processes    writes/s  of one  Jain (least)  longest wait (ever)  errors  cores  switches/s  opened in")
+    for program in PROGRAMS:
+        print(f"  {program}")
+        prefix = f"{program} {callers} "
+        rows = {name.removeprefix(prefix): rounds for name, rounds in loads.items() if name.startswith(prefix)}
+        one = max(median(rounds, "rate") for name, rounds in rows.items() if name in ("1", "1 pinned"))
+        for name, rounds in rows.items():
+            print(
+                f"  {name:9} {median(rounds, 'rate'):11,.0f} {median(rounds, 'rate') / one:7.2f} "
+                f"{median(rounds, 'jain'):6.3f} ({min(load.jain for load in rounds):.3f}) "
+                f"{median(rounds, 'longest_wait'):9.3f} s ({max(load.longest_wait for load in rounds):.3f} s) "
+                f"{sum(load.errors for load in rounds):7} {median(rounds, 'cores'):6.2f} "
+                f"{median(rounds, 'switches'):11,.0f} {max(load.opening for load in rounds):8.2f} s"
+            )
 
 
 if __name__ == "__main__":

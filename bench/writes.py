@@ -25,6 +25,7 @@ from _harness import (
     check_count,
     fresh_folder,
     option_parser,
+    pinned,
     plain,
     print_context,
     write_json,
@@ -245,20 +246,6 @@ def disk_sync(count: int = 50) -> float:
             os.write(file.fileno(), page)
             os.fdatasync(file.fileno())
         return (time.perf_counter() - began) / count
-
-
-def pinned(measure: Callable[[], float]) -> Callable[[], float]:
-    """On one core: one caller and one thread on two cores are twice as fast or slow by where they were put."""
-
-    def run() -> float:
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {max(cores)})
-        try:
-            return measure()
-        finally:
-            os.sched_setaffinity(0, cores)
-
-    return run
 
 
 def main() -> None:
