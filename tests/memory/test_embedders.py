@@ -205,6 +205,12 @@ async def test_a_loaded_model_encodes_in_batches() -> None:
     assert model.calls == [["one", "three"], ["\ufffd"]]
 
 
+async def test_a_batch_is_one_call_of_the_model_however_large() -> None:
+    model = Model()
+    await sentence_transformer(model, name="tiny", batch=100).embed(["text"] * 150)
+    assert [len(call) for call in model.calls] == [100, 50]
+
+
 async def test_a_model_is_loaded_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     library = ModuleType("sentence_transformers")
     library.__spec__ = sys.__spec__

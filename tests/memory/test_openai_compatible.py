@@ -158,6 +158,7 @@ async def test_a_redirect_is_not_followed_with_the_key(endpoint: Endpoint) -> No
         {"base_url": f"https://example.com:{KEY}/"},
         {"base_url": f"https://example.com/v1?key={KEY}"},
         {"base_url": "file:///etc/hosts"},
+        {"base_url": "ftp://example.com/v1"},
         {"dim": 0},
         {"batch": 0},
         {"attempts": 0},
