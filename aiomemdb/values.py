@@ -65,3 +65,13 @@ class Statistics:
     """Counter: checkpoints that failed (a full disk, an I/O error); commits go on, the log grows."""
     checkpoint_error: str | None
     """The latest such failure."""
+    lock_wait: float
+    """What the latest batch waited for its turn among the processes that write this file."""
+    lock_wait_max: float
+    """The largest ``lock_wait`` so far."""
+    foreign_writers: int
+    """Counter: batches that met the lock of a program that writes this file without aiomemdb. Such programs get no fair
+    turns, and where ``wal_reset_bug`` their checkpoints can corrupt the file: set their ``wal_autocheckpoint`` to 0."""
+    wal_reset_bug: bool
+    """Whether this SQLite (3.7.0 to 3.51.2) can corrupt a log when one program checkpoints while another commits. The
+    lock files keep all that use aiomemdb apart; see ``foreign_writers``."""

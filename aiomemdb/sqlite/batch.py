@@ -117,7 +117,15 @@ class _Broken(Exception):
 
 
 def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) -> None:
-    """Runs the jobs of a batch; see the theory of operation above. Raises nothing that a job could cause."""
+    """Runs the jobs of a batch; see the theory of operation above. Raises nothing that a job could cause.
+
+    All of it is one turn among the processes, which the caller ends.
+    """
+    try:
+        session.take_turn()
+    except AiomemdbError as error:
+        batch._fail(len(batch.jobs), _not_begun(batch, error), session.max_value_bytes)
+        return
     deadline = monotonic() + budget
     # Ranges of jobs that share a transaction, the next one last; (start, stop).
     ranges = [(0, len(batch.jobs))]
@@ -164,9 +172,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     try:
         session.begin(durable=batch.durable)
     except (AiomemdbError, sqlite3.Error) as error:
-        if isinstance(error, LockTimeout):
-            batch.lock_timeout = error
-        raise _Broken(_stop_if_corrupt(batch, error)) from None
+        raise _Broken(_not_begun(batch, error)) from None
     try:
         # A wait for another program's lock is not work: whoever had to wait is not to be cut short as well.
         failed = _run_jobs(session, batch.jobs, start, stop, deadline + monotonic() - began, outcomes)
@@ -191,6 +197,14 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     batch.failed |= failed
     batch.outcomes += outcomes
     return len(outcomes)
+
+
+def _not_begun(batch: Batch, error: BaseException) -> BaseException:
+    if isinstance(error, LockTimeout):
+        batch.lock_timeout = error
+    elif isinstance(error, DatabaseReplaced):
+        batch.fatal = error
+    return _stop_if_corrupt(batch, error)
 
 
 def _run_jobs(

@@ -51,7 +51,8 @@ class Connection:
         working_on: what the thread works on now; ``interrupt`` stops that and nothing else.
         on_lost: called on the loop's thread when the thread died of an error, and on the connection's thread when
             the loop was closed under it (then with ``None``).
-        at_end: called on the connection's thread when the connection was closed, whatever the reason.
+        at_end: called on the connection's thread to close the connection, by the function that it gets, whatever the
+            reason.
     """
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -60,7 +61,7 @@ class Connection:
         self.raw: GuardedConnection = cast(GuardedConnection, None)
         self.working_on: object = None
         self.on_lost: Callable[[BaseException | None], None] = lambda error: None
-        self.at_end: Callable[[], None] = lambda: None
+        self.at_end: Callable[[Callable[[], None]], None] = lambda close: close()
         self.stopped: asyncio.Future[None] = loop.create_future()
         self.stopping: bool = False
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -132,7 +133,7 @@ class Connection:
             error = caught
             log.error("%s died of %r", self.name, caught)
         finally:
-            self._close_raw()
+            self.at_end(self._close_raw)
             if error is not None:
                 self.deliver(self._fail_submitted, error)
                 self.deliver(self.on_lost, error)
@@ -157,7 +158,6 @@ class Connection:
                     self.raw.close()
             except sqlite3.Error as error:
                 log.warning("%s: closing failed: %s", self.name, error)
-        self.at_end()
 
     def post(self, call: Callable[[], None]) -> None:
         """Has ``call`` run on the thread, after what was posted before. It must raise nothing."""

@@ -24,7 +24,9 @@ from ..database import Database, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..values import Statistics
 from .connection import Connection, end_connections, forked_error
+from .filelock import Turnstile
 from .files import FileIdentity, file_uri, prepare_file
+from .hazards import has_wal_reset_bug
 from .job import Operation
 from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
 from .opening import configure_reader, configure_writer
@@ -117,20 +119,25 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             session: Session | None = None
             writing: Connection | None = None
             if not config.read_only:
+                turnstile = Turnstile(path)
                 writing = Connection(f"aiomemdb:{config.label}:writer", loop)
-                configure = partial(configure_writer, config=config, path=path, given_up=writing.given_up)
+                writing.at_end = turnstile.end
+                configure = partial(
+                    configure_writer, config=config, path=path, turnstile=turnstile, given_up=writing.given_up
+                )
                 await writing.open(file_uri(path, read_only=False), configure)
                 connections.append(writing)
                 session = await writing.run(
                     lambda raw: Session(
                         raw,
                         FileIdentity(path),
+                        turnstile,
                         full=config.durability == "full",
                         lock_timeout=config.lock_timeout,
                         max_value_bytes=config.max_value_bytes,
                     )
                 )
-                writing.at_end = session.identity.close
+                writing.at_end = session.end
             readers: list[Connection] = []
             for name in names:
                 reader = Connection(name, loop)
@@ -140,8 +147,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                 readers.append(reader)
             if writing is not None and session is not None:
                 self._checkpointer = await writing.run(lambda _: Checkpointer(session))
-                self._writer = Writer(writing, session, config)
-                self._writer.after_batch = self._checkpointer.after_batch
+                self._writer = Writer(writing, session, self._checkpointer, config)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 # The writer last: only a connection that may write can empty the log and remove it.
@@ -395,6 +401,10 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             checkpoints=checkpointer.checkpoints if checkpointer else 0,
             checkpoint_failures=checkpointer.failures if checkpointer else 0,
             checkpoint_error=checkpointer.error if checkpointer else None,
+            lock_wait=written.session.turnstile.waited if written else 0.0,
+            lock_wait_max=written.session.turnstile.waited_max if written else 0.0,
+            foreign_writers=written.session.foreign_writers if written else 0,
+            wal_reset_bug=has_wal_reset_bug(),
         )
 
     # Forks

@@ -26,6 +26,10 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
         FileNotFoundError: its folder is missing; or the file is, with ``read_only``.
         IsADirectoryError, PermissionError: as they say.
         OSError: not a regular file, or one with several names (hard links): SQLite would keep a log for each.
+        ForkedError: this process is a forked child, and its parent had the file open.
+
+    Warns:
+        RuntimeWarning: it lies on a network file system.
     """
     real = Path(os.path.realpath(path))
     try:
@@ -87,7 +91,7 @@ def file_uri(path: Path, *, read_only: bool) -> str:
     return f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
 
 
-# A look at both files costs 6 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
+# A look at all files costs 8 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
 # replaced without a new ctime of its folder (its mtime may be set back: rsync and tar do). So the folder is looked at
 # before each acknowledgement, and the files when it has changed, every so many batches or rows (the log's size is
 # wanted too, and somebody may move the whole folder away), and while the folder's ctime is so young that a second
@@ -103,7 +107,7 @@ _SHARE_OF_LOOKS_AT_PROCESS = 0.001
 
 
 class FileIdentity:
-    """Device and inode of the database and of its -wal, as they were when it was opened.
+    """Device and inode of the database, its -wal and its -shm, as they were when it was opened.
 
     Attributes:
         path: the real path.
@@ -115,11 +119,11 @@ class FileIdentity:
         self.path: Path = path
         self.wal_bytes: int = 0
         self._path = str(path)
-        self._wal_path = f"{path}-wal"
+        # The log last: its size is wanted. A new -shm has other locks in it, and another index of the log.
+        self._paths = (str(path), f"{path}-shm", f"{path}-wal")
         # The folder, not the database: closing a descriptor of that would drop SQLite's locks.
         self._folder = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
-        self._database = _identity(os.stat(self._path))
-        self._wal = _identity(os.stat(self._wal_path))
+        self._identities = [_identity(os.stat(name)) for name in self._paths]
         self._folder_changed: int | None = None
         self._batches = 0
         self._changes = 0
@@ -142,23 +146,26 @@ class FileIdentity:
         elif os.stat(self._folder).st_ctime_ns != self._folder_changed:
             self.look()
 
+    @property
+    def wal_inode(self) -> int:
+        return self._identities[-1][0]
+
     def look(self) -> None:
-        """Looks at both files.
+        """Looks at all files.
 
         Raises: DatabaseReplaced: as ``check``.
         """
         self._batches = 0
         try:
             changed = os.stat(self._folder).st_ctime_ns
-            database, wal = os.stat(self._path), os.stat(self._wal_path)
+            for name, identity in zip(self._paths, self._identities, strict=True):
+                status = os.stat(name)
+                if _identity(status) != identity:
+                    raise DatabaseReplaced(f"{name} was replaced under a running program")
         except OSError as error:
             raise DatabaseReplaced(f"{error.filename} was removed under a running program") from None
-        if _identity(database) != self._database:
-            raise DatabaseReplaced(f"{self._path} was replaced under a running program")
-        if _identity(wal) != self._wal:
-            raise DatabaseReplaced(f"{self._wal_path} was replaced under a running program")
         self._folder_changed = changed if time.time_ns() - changed > _CLOCK_TICK else None
-        self.wal_bytes = wal.st_size
+        self.wal_bytes = status.st_size
 
     def _look_at_process(self) -> None:
         began = time.monotonic()

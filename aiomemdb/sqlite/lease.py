@@ -13,6 +13,7 @@ from .batch import commit_alone
 from .connection import Connection
 from .guard import GuardedConnection, primary_code
 from .job import Failure, Operation, annotate, copy_error, settle_one
+from .maintenance import Checkpointer
 from .session import Session, TransactionSpoilt
 
 __all__ = ["LEASE", "Lease", "held_leases"]
@@ -38,7 +39,13 @@ class Lease:
     """
 
     def __init__(
-        self, connection: Connection, session: Session, *, durable: bool, on_over: Callable[[Lease], None]
+        self,
+        connection: Connection,
+        session: Session,
+        checkpointer: Checkpointer,
+        *,
+        durable: bool,
+        on_over: Callable[[Lease], None],
     ) -> None:
         task = asyncio.current_task()
         self.holder: str = task.get_name() if task is not None else "?"
@@ -51,6 +58,7 @@ class Lease:
         self.fatal: AiomemdbError | None = None
         self._connection = connection
         self._session = session
+        self._checkpointer = checkpointer
         self._on_over = on_over
         self._beginning: asyncio.Future[None] | None = None
         self._ending: asyncio.Future[None] | None = None
@@ -64,7 +72,7 @@ class Lease:
         return self._ending is None and not self.over
 
     def begin(self) -> asyncio.Future[None]:
-        self._beginning = self._connection.submit(lambda raw: self._session.begin(durable=self.durable))
+        self._beginning = self._connection.submit(self._begin)
         return self._beginning
 
     def expire_after(self, seconds: float, make_error: Callable[[], AiomemdbError]) -> None:
@@ -94,6 +102,7 @@ class Lease:
         """Posts COMMIT or ROLLBACK at once; whoever waits for the future may leave, it runs all the same."""
         if self._ending is None:
             self._ending = self._connection.submit(self._finish, commit)
+            self._connection.post(self._checkpointer.after_batch)
             self._ending.add_done_callback(self._finished)
             if not commit:
                 self._stop_steps()
@@ -132,6 +141,14 @@ class Lease:
 
     # On the writer's thread
 
+    def _begin(self, _: GuardedConnection) -> None:
+        self._session.take_turn()
+        try:
+            self._session.begin(durable=self.durable)
+        except BaseException:
+            self._session.turnstile.release()
+            raise
+
     def _run(self, raw: GuardedConnection, function: Callable[[GuardedConnection], Any]) -> Any:
         self._raise_if_spoilt()
         if self._doomed:
@@ -158,6 +175,12 @@ class Lease:
             ) from self._spoilt
 
     def _finish(self, raw: GuardedConnection, commit: bool) -> None:
+        try:
+            self._end(commit)
+        finally:
+            self._checkpointer.end_turn()
+
+    def _end(self, commit: bool) -> None:
         written, self.writes = self.writes, 0
         if not commit or self._doomed:
             self._session.rollback()

@@ -18,9 +18,9 @@ __all__ = ["CHECKPOINT", "OPTIMIZE", "VACUUM", "Checkpointer", "checked_backup_t
 
 log: logging.Logger = logging.getLogger("aiomemdb")
 
-# SQLite's own default for a checkpoint, in pages. The library runs its own: the bug of SQLite 3.7.0 to 3.51.2 that
-# corrupts a file when one connection checkpoints while another commits (https://www.sqlite.org/wal.html) can't
-# strike where the writer's thread does both.
+# SQLite's own default for a checkpoint, in pages. The library runs its own, in a turn: the bug of SQLite 3.7.0 to
+# 3.51.2 that corrupts a file when one connection checkpoints while another commits (https://www.sqlite.org/wal.html)
+# can't strike where all processes take turns at both.
 _PAGES = 1000
 _TRUNCATE_ABOVE = 4
 # Milliseconds for each usual size of the log: the more it has outgrown that, the longer all writers wait for those who
@@ -33,24 +33,53 @@ class Checkpointer:
     """Keeps the log in check, on the writer's thread, after a batch was answered.
 
     The log is a file that is written again from its start after a complete checkpoint, so its size is that of its
-    longest life so far. Whenever it grows past ``_mark`` a PASSIVE checkpoint moves what it can without waiting for
-    anybody; then the log is restarted, and cut down where it has outgrown four times the usual size.
+    longest life so far. Whenever it grows past a mark a PASSIVE checkpoint moves what it can without waiting for
+    anybody; then the log is restarted, and cut down where it has outgrown four times the usual size. The mark is left
+    for the next process to have the turn: else each would checkpoint what one of them has checkpointed just now.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._turnstile = session.turnstile
         self._usual = _PAGES * session.connection.execute("PRAGMA page_size").fetchone()[0]
-        self._mark = self._usual
+        self._small_enough = self._usual
         self.checkpoints: int = 0
         self.failures: int = 0
         self.error: str | None = None
 
+    def end_turn(self) -> None:
+        """Before a batch is answered: ends its turn, unless the log wants a checkpoint; that is done in the same turn
+        (it would have to be waited for again), but behind the answer, in ``after_batch``.
+        """
+        size = self._session.identity.wal_bytes
+        if size <= self._usual or size == self._small_enough:
+            self._turnstile.release()
+        elif size <= self._read_mark():
+            self._small_enough = size
+            self._turnstile.release()
+
     def after_batch(self) -> None:
-        if self._session.identity.wal_bytes > self._mark:
-            self.run()
+        if self._turnstile.held:
+            try:
+                self.run()
+            finally:
+                self._turnstile.release()
+
+    def _read_mark(self) -> int:
+        try:
+            log, mark = map(int, self._turnstile.read_note().split())
+        except (OSError, ValueError):
+            return 0
+        return mark if log == self._session.identity.wal_inode else 0
+
+    def _leave_mark(self, mark: int) -> None:
+        try:
+            self._turnstile.write_note(b"%d %d" % (self._session.identity.wal_inode, mark))
+        except OSError as error:  # a full disk: the next process checkpoints once more
+            log.warning("%s: %s", self._turnstile, error)
 
     def run(self, *, truncate: bool = False) -> bool:
-        """Checkpoints; gives whether the whole log has reached the database file, and nobody reads from it."""
+        """In a turn: checkpoints; gives whether the whole log has reached the file, and nobody reads from it."""
         size = self._session.identity.wal_bytes
         self._checkpoint("PASSIVE")
         # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So this
@@ -64,7 +93,7 @@ class Checkpointer:
         connection.execute(f"PRAGMA busy_timeout={timeout}")
         if restarted and mode == "TRUNCATE":
             size = self._session.identity.wal_bytes = 0
-        self._mark = max(size, self._usual) if restarted else size + max(self._usual, size // 4)
+        self._leave_mark(max(size, self._usual) if restarted else size + max(self._usual, size // 4))
         return restarted
 
     def _checkpoint(self, mode: str) -> bool:
@@ -82,21 +111,23 @@ class Checkpointer:
 
 
 def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:
-    session.identity.look()
-    return checkpointer.run(truncate=True)
+    with session.turn():
+        session.identity.look()
+        return checkpointer.run(truncate=True)
 
 
 def _optimize(session: Session, checkpointer: Checkpointer) -> None:
-    session.execute_when_free("PRAGMA optimize").fetchall()
-    session.identity.look()
-    checkpointer.after_batch()
+    with session.turn():
+        session.execute_when_free("PRAGMA optimize").fetchall()
+        session.identity.look()
 
 
 def _vacuum(session: Session, checkpointer: Checkpointer) -> None:
     """The new file is in the log first: it is shorter only when the log was moved into it."""
-    session.execute_when_free("VACUUM")
-    session.identity.look()
-    checkpointer.run(truncate=True)
+    with session.turn():
+        session.execute_when_free("VACUUM")
+        session.identity.look()
+        checkpointer.run(truncate=True)
 
 
 CHECKPOINT = Maintenance("checkpoint", _checkpoint)

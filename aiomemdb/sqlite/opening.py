@@ -11,6 +11,7 @@ from ..config import Config
 from ..errors import AiomemdbError
 from ..values import Row
 from .connection import retry_while_busy
+from .filelock import Turnstile
 from .guard import GuardedConnection
 from .hazards import has_second_library, second_library
 
@@ -28,36 +29,52 @@ _AT_CREATION = ("page_size", "auto_vacuum", "encoding")
 _STORED = "application_id"
 
 
-def configure_writer(raw: GuardedConnection, *, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
+def configure_writer(
+    raw: GuardedConnection, *, config: Config, path: Path, turnstile: Turnstile, given_up: Callable[[], bool]
+) -> None:
     def patiently(call: Callable[[], T]) -> T:
         return retry_while_busy(call, config.lock_timeout, path, given_up)
 
     _check_version()
     _check_is_database(raw, patiently, path)
-    for name in _AT_CREATION:
-        if name in config.pragmas:
-            raw.execute(f"PRAGMA {name}={_literal(config.pragmas[name])}")
-    # Asked before it is set: on a new file that many open at once, setting it can fail as busy.
+    turnstile.open()
+    # Asked before it is set: to set it on a new file that many open at once fails as busy, so that takes a turn. A file
+    # that has it is opened without one, also beside a process that keeps its turn.
     [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode").fetchone())
     if mode != "wal":
-        [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone())
-    if mode != "wal":
-        raise sqlite3.OperationalError(
-            f"{path} can't be switched to a write-ahead log (journal_mode={mode}): its file system has no shared "
-            "memory; use a local disk"
-        )
+        turnstile.acquire(config.lock_timeout, given_up)
+        try:
+            _create(raw, config, patiently, path)
+        finally:
+            turnstile.release()
     raw.execute(f"PRAGMA synchronous={'FULL' if config.durability == 'full' else 'NORMAL'}")
     raw.execute("PRAGMA wal_autocheckpoint=0")  # see maintenance.Checkpointer
     if _STORED in config.pragmas:
         wanted = _literal(config.pragmas[_STORED])
         if str(raw.execute(f"PRAGMA {_STORED}").fetchone()[0]) != wanted:
-            patiently(lambda: raw.execute(f"PRAGMA {_STORED}={wanted}"))
+            turnstile.acquire(config.lock_timeout, given_up)
+            try:
+                patiently(lambda: raw.execute(f"PRAGMA {_STORED}={wanted}"))
+            finally:
+                turnstile.release()
     _configure(raw, config)
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, config.max_value_bytes)
     # The log exists from the first read on; its identity is noted next.
     patiently(lambda: raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())
     _refuse_second_library(path)
     _guard(raw)
+
+
+def _create(raw: GuardedConnection, config: Config, patiently: Callable[[Callable[[], Any]], Any], path: Path) -> None:
+    for name in _AT_CREATION:
+        if name in config.pragmas:
+            raw.execute(f"PRAGMA {name}={_literal(config.pragmas[name])}")
+    [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone())
+    if mode != "wal":
+        raise sqlite3.OperationalError(
+            f"{path} can't be switched to a write-ahead log (journal_mode={mode}): its file system has no shared "
+            "memory; use a local disk"
+        )
 
 
 def configure_reader(raw: GuardedConnection, *, config: Config, path: Path, given_up: Callable[[], bool]) -> None:

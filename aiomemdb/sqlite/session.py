@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from ..errors import DatabaseClosed, ForbiddenStatement, LockTimeout
+from ..errors import AiomemdbError, DatabaseClosed, ForbiddenStatement, LockTimeout
 from ..values import Row
+from .filelock import Turnstile
 from .files import FileIdentity
 from .guard import GuardedConnection, finished, primary_code
+from .hazards import has_wal_reset_bug
 from .job import Operation
 from .rowids import Rowids
 from .script import check_text, split_script
@@ -32,6 +35,8 @@ class Session:
 
     Attributes:
         connection: the guarded connection; nobody else runs anything on it.
+        turnstile: whoever writes or checkpoints has the turn there, from ``take_turn`` on.
+        foreign_writers: how often the file was locked, in our turn, by a program that takes no turns.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         rowids: tells what a write inserted.
     """
@@ -40,6 +45,7 @@ class Session:
         self,
         connection: GuardedConnection,
         identity: FileIdentity,
+        turnstile: Turnstile,
         *,
         full: bool,
         lock_timeout: float,
@@ -47,6 +53,8 @@ class Session:
     ) -> None:
         self.connection: GuardedConnection = connection
         self.identity: FileIdentity = identity
+        self.turnstile: Turnstile = turnstile
+        self.foreign_writers: int = 0
         self.abandoned: bool = False
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
@@ -66,16 +74,48 @@ class Session:
         connection.cursors += [self.cursor, self._control]
         self.rowids: Rowids = Rowids(connection, self.cursor)
 
+    # Turns
+
+    def take_turn(self) -> None:
+        """Waits until this process may write; ``turnstile.release()`` ends the turn.
+
+        Raises:
+            LockTimeout: another process had the turn for ``lock_timeout``.
+            DatabaseClosed: ``close()`` ran out of time meanwhile.
+            DatabaseReplaced: the files were removed.
+            AiomemdbError: the lock files can't be used any more.
+        """
+        try:
+            self.turnstile.acquire(self._lock_timeout, self._is_abandoned)
+        except OSError as error:
+            self.identity.look()
+            raise AiomemdbError(f"the lock files of {self.identity.path} can't be used: {error}") from error
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        self.take_turn()
+        try:
+            yield
+        finally:
+            self.turnstile.release()
+
+    def end(self, close: Callable[[], None]) -> None:
+        self.turnstile.end(close)
+        self.identity.close()
+
+    def _is_abandoned(self) -> bool:
+        return self.abandoned
+
     # Transactions
 
     def begin(self, *, durable: bool) -> None:
-        """Opens the transaction, waiting for other programs' locks in slices.
+        """In a turn: opens the transaction, waiting for the locks of programs that take no turns in slices.
 
         IMMEDIATE always: a deferred transaction that reads and then writes fails at once with BUSY_SNAPSHOT,
         whatever the timeout.
 
         Raises:
-            LockTimeout: another program held the lock for ``lock_timeout``.
+            LockTimeout: another program held the lock for what was left of ``lock_timeout``.
             DatabaseClosed: ``close()`` ran out of time meanwhile.
         """
         self._durable = durable or self._always_full
@@ -97,9 +137,13 @@ class Session:
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY:
                     raise
+                is_foreign = error.sqlite_errorcode == sqlite3.SQLITE_BUSY  # not one that recovers the log
             now = time.monotonic()
             if first_refused is None:
-                first_refused = now - min(0.1, self._lock_timeout)  # SQLite has slept for one slice itself
+                # SQLite has slept for one slice itself
+                first_refused = now - min(0.1, self._lock_timeout) - self.turnstile.waited
+                if is_foreign:
+                    self._note_foreign_writer()
             if self.abandoned:
                 raise DatabaseClosed("closed while it waited for another program's lock on the file")
             if now - first_refused >= self._lock_timeout:
@@ -107,6 +151,22 @@ class Session:
                     f"another program has held the write lock of {self.identity.path} for {self._lock_timeout} s; "
                     "find it, or raise connect(lock_timeout=...)"
                 )
+
+    def _note_foreign_writer(self) -> None:
+        self.foreign_writers += 1
+        if self.foreign_writers == 1:
+            log.warning(
+                "%s is also written by a program that does not use aiomemdb: it is met by SQLite's own lock, which is "
+                "not fair%s",
+                self.identity.path,
+                (
+                    f"; and SQLite {sqlite3.sqlite_version} has a bug that corrupts the file when one program "
+                    "checkpoints while another commits (https://www.sqlite.org/wal.html, the WAL-reset bug): turn "
+                    "that program's wal_autocheckpoint off, or update SQLite to 3.51.3"
+                    if has_wal_reset_bug()
+                    else ""
+                ),
+            )
 
     def commit(self) -> None:
         """Commits; afterwards the file must still be the one that was opened.
@@ -144,7 +204,7 @@ class Session:
         """
         try:
             self.rollback()
-            self.begin(durable=self._durable)
+            self.begin(durable=self._durable)  # the turn is still ours
             self._touch()
             self.connection.commit()
         except (sqlite3.Error, LockTimeout, DatabaseClosed):

@@ -30,6 +30,7 @@ from .batch import Batch, run_batch
 from .connection import Connection, forked_error, wait_out
 from .job import Failure, JobFuture, Maintenance, Operation, WriteJob, copy_error, fail, settle, settle_one
 from .lease import LEASE, Lease, held_leases
+from .maintenance import Checkpointer
 from .queue import JobQueue
 from .session import Session
 
@@ -51,9 +52,10 @@ class Writer:
         idle: the writer task sleeps because there is nothing to do.
     """
 
-    def __init__(self, connection: Connection, session: Session, config: Config) -> None:
+    def __init__(self, connection: Connection, session: Session, checkpointer: Checkpointer, config: Config) -> None:
         self.connection: Connection = connection
         self.session: Session = session
+        self.checkpointer: Checkpointer = checkpointer
         self.queue: JobQueue = JobQueue(config.max_pending)
         self.enqueue: Callable[[WriteJob], None] = self.queue.append
         self.loop: asyncio.AbstractEventLoop = connection.loop
@@ -61,7 +63,6 @@ class Writer:
         self.create_future: Callable[[], asyncio.Future[Any]] = self.loop.create_future
         self.idle: bool = False
         self.stopped: AiomemdbError | None = None
-        self.after_batch: Callable[[], None] = lambda: None
         self._config = config
         self._thread = get_ident()
         self._batch: Batch | None = None
@@ -151,7 +152,7 @@ class Writer:
 
     def lend(self, *, durable: bool, timeout: float | None) -> asyncio.Future[Lease]:
         """Enqueues a lease: the future resolves when its transaction has begun."""
-        lease = Lease(self.connection, self.session, durable=durable, on_over=self._lease_over)
+        lease = Lease(self.connection, self.session, self.checkpointer, durable=durable, on_over=self._lease_over)
         return self.put(LEASE, lease, None, timeout=timeout)
 
     # The writer task
@@ -227,10 +228,11 @@ class Writer:
         """On the connection's thread."""
         self.connection.switch(batch)
         run_batch(self.session, batch)
+        # Before anybody is woken: the kernel may run whom it wakes at once, and all other processes would wait.
+        self.checkpointer.end_turn()
         if not self.connection.deliver(self._settle, batch):
             self._settle_unheard(batch, DatabaseClosed("the event loop was closed before the database"))
-        elif batch.fatal is None:
-            self.after_batch()
+        self.checkpointer.after_batch()
 
     def _settle(self, batch: Batch) -> None:
         jobs, outcomes = batch.jobs, batch.outcomes
@@ -303,7 +305,6 @@ class Writer:
                 self.open_thread = self._thread
         if lease.fatal is not None:
             self._stop(lease.fatal)
-        self.connection.post(self.after_batch)
         self._resume()
 
     # Ends

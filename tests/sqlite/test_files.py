@@ -19,10 +19,13 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from tests.support.plain import assert_healthy, plain
+from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.scripts import run_script_aside
 
 INSERT = "INSERT INTO t VALUES (?)"
+
+# What lies beside an open database; the last two stay.
+SUFFIXES = ("-wal", "-shm", "-lock", "-next")
 
 
 async def open_and_close(target: Any, **options: Any) -> None:
@@ -208,7 +211,7 @@ async def test_files_that_may_not_be_written_or_read_are_told_so() -> None:
             await attempt(made)
             await attempt(os.path.join(folder, "new.db"))
             os.chmod(folder, 0o700)
-            print([name for name in os.listdir(folder) if not name.endswith(("-wal", "-shm"))])  # of read_only
+            print([name for name in os.listdir(folder) if not name.endswith(("-wal", "-shm", "-lock", "-next"))])  # of read_only
 
         folder = tempfile.mkdtemp()
         try:
@@ -272,8 +275,8 @@ async def test_any_name_of_a_file_is_that_files_name(tmp_path: Path, name: str) 
     async with aiomemdb.connect(folder / name) as db:
         await db.write("CREATE TABLE t (x)")
         assert await db.read_value("SELECT count(*) FROM t") == 0
-        assert sorted(os.listdir(folder)) == sorted([name, f"{name}-wal", f"{name}-shm"])
-    assert os.listdir(folder) == [name]
+        assert sorted(os.listdir(folder)) == sorted(f"{name}{suffix}" for suffix in ("", *SUFFIXES))
+    assert names_in(folder) == [name]
 
 
 async def test_a_path_may_begin_with_two_slashes_or_be_relative(
@@ -283,7 +286,7 @@ async def test_a_path_may_begin_with_two_slashes_or_be_relative(
     monkeypatch.chdir(tmp_path)
     await open_and_close("b.db")
     await open_and_close(Path("c.db"))
-    assert sorted(os.listdir(tmp_path)) == ["a.db", "b.db", "c.db"]
+    assert names_in(tmp_path) == ["a.db", "b.db", "c.db"]
 
 
 async def test_a_relative_path_means_the_folder_in_which_it_was_opened(
@@ -322,7 +325,7 @@ async def test_a_new_database_and_its_log_are_readable_by_their_owner_alone(db_p
             await db.backup(db_path.with_name("copy.db"))
     finally:
         os.umask(before)
-    assert modes == dict.fromkeys(["test.db", "test.db-wal", "test.db-shm"], "0o600")
+    assert modes == dict.fromkeys([f"test.db{suffix}" for suffix in ("", *SUFFIXES)], "0o600")
     assert oct(db_path.with_name("copy.db").stat().st_mode & 0o777) == "0o600"
 
 
@@ -333,7 +336,7 @@ async def test_the_mode_of_a_file_that_is_there_stays_and_its_log_has_it_too(db_
     async with aiomemdb.connect(db_path) as db:
         await db.write(INSERT, (1,))
         modes = {file.name: oct(file.stat().st_mode & 0o777) for file in db_path.parent.iterdir()}
-    assert modes == dict.fromkeys(["test.db", "test.db-wal", "test.db-shm"], "0o660")
+    assert modes == dict.fromkeys([f"test.db{suffix}" for suffix in ("", *SUFFIXES)], "0o660")
 
 
 async def test_an_empty_file_becomes_a_database(db_path: Path) -> None:
@@ -346,7 +349,7 @@ async def test_an_empty_file_becomes_a_database(db_path: Path) -> None:
 async def test_closing_leaves_the_database_alone_in_its_folder(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
-    assert os.listdir(db_path.parent) == [db_path.name]
+    assert names_in(db_path.parent) == [db_path.name]
 
 
 async def test_what_a_killed_program_left_in_the_log_is_there_after_opening(db_path: Path) -> None:
@@ -385,9 +388,13 @@ def remove_log(path: Path) -> None:
     log_of(path).unlink()
 
 
-def remove_all(path: Path) -> None:
-    for file in path.parent.glob(path.name + "*"):
-        file.unlink()
+def remove_all_but_locks(path: Path) -> None:
+    for name in ("", "-wal", "-shm"):
+        path.with_name(path.name + name).unlink()
+
+
+def remove_index(path: Path) -> None:
+    path.with_name(path.name + "-shm").unlink()
 
 
 def restore_a_copy(path: Path) -> None:
@@ -422,7 +429,8 @@ def trap_of_posix(path: Path) -> None:
 CHANGES = [
     remove_database,
     remove_log,
-    remove_all,
+    remove_index,
+    remove_all_but_locks,
     restore_a_copy,
     put_an_empty_file_in_its_place,
     replace_log,
@@ -464,6 +472,16 @@ async def test_afterwards_reads_go_on_and_closing_works(db: Any, db_path: Path, 
     async with db.snapshot() as snapshot:
         assert await snapshot.read_value("SELECT min(x) FROM t") == 1
     await db.close()
+
+
+async def test_where_the_lock_files_went_too_it_is_known_that_nothing_was_applied(db: Any, db_path: Path) -> None:
+    for file in db_path.parent.glob(db_path.name + "*"):
+        file.unlink()
+    for _ in range(2):
+        with pytest.raises(aiomemdb.DatabaseReplaced, match="removed under a running program") as stopped:
+            await db.write(INSERT, (2,))
+        assert stopped.value.applied is False
+    assert await db.read_value("SELECT min(x) FROM t") == 1
 
 
 async def test_all_who_wait_behind_it_hear_that_they_were_not_applied(db: Any, db_path: Path) -> None:

@@ -16,7 +16,7 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.guard import GuardedConnection
 from aiomemdb.sqlite.script import split_script
 from tests.support.batches import in_one_batch
-from tests.support.plain import assert_healthy, plain
+from tests.support.plain import assert_healthy, names_in, plain
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def test_what_is_forbidden_is_forbidden_in_every_verb(
                 await VERBS[verb](db, sql)
             assert caught.value.applied is False, sql
             assert "not allowed inside a job" in str(caught.value), sql
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["test.db", "test.db-shm", "test.db-wal"]
+    assert names_in(tmp_path) == ["test.db", "test.db-shm", "test.db-wal"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -16,7 +16,7 @@ from aiomemdb.sqlite import database as database_module
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.maintenance import copy_database
 from tests.support.gates import Gate
-from tests.support.plain import assert_healthy, plain
+from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.whole import assert_whole, eventually
 
 MB = 1024 * 1024
@@ -90,7 +90,7 @@ async def test_after_close_there_is_no_log(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write_script("CREATE TABLE t (id INTEGER PRIMARY KEY, x)")
         await db.write_many(INSERT, [()] * 10)
-    assert os.listdir(db_path.parent) == [db_path.name]
+    assert names_in(db_path.parent) == [db_path.name]
     assert plain(db_path, COUNT) == [(10,)]
 
 
@@ -99,7 +99,7 @@ async def test_after_an_error_and_close_there_is_no_log(db_path: Path) -> None:
         await db.write_script("CREATE TABLE t (x UNIQUE); INSERT INTO t VALUES (1)")
         with pytest.raises(sqlite3.IntegrityError):
             await db.write("INSERT INTO t VALUES (1)")
-    assert os.listdir(db_path.parent) == [db_path.name]
+    assert names_in(db_path.parent) == [db_path.name]
 
 
 async def test_a_checkpoint_that_fails_is_counted_and_nobody_is_hurt(

@@ -20,7 +20,7 @@ from aiomemdb.sqlite.connection import retry_while_busy
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.killing import threads_of
-from tests.support.plain import assert_healthy, plain
+from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.whole import eventually
 
 
@@ -157,7 +157,7 @@ async def test_a_prepare_that_raises_ends_the_opening_and_leaves_nothing(db_path
     with pytest.raises(LookupError, match="of prepare"):
         await open_and_close(db_path, prepare=prepare)
     assert not threads_of_the_library()
-    assert [file.name for file in db_path.parent.iterdir()] == [db_path.name]  # no -wal, no -shm
+    assert names_in(db_path.parent) == [db_path.name]  # no -wal, no -shm
     assert_healthy(db_path)
 
 

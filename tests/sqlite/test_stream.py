@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sqlite3
 import threading
 import tracemalloc
@@ -16,6 +15,7 @@ import aiomemdb
 from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
+from tests.support.plain import names_in
 from tests.support.queries import ENDLESS, NUMBERS, sql_gate
 from tests.support.whole import assert_whole, eventually
 
@@ -335,7 +335,7 @@ async def test_a_stream_that_is_open_at_close_keeps_neither_the_file_nor_its_log
         await db.write_script("CREATE TABLE t (x); INSERT INTO t VALUES (1), (2), (3)")
         stream = db.read_stream("SELECT x FROM t", chunk=1)
         await anext(stream)
-    assert os.listdir(db_path.parent) == [db_path.name]
+    assert names_in(db_path.parent) == [db_path.name]
     await stream.aclose()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiomemdb.config import Config
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.filelock import Turnstile
 from aiomemdb.sqlite.files import FileIdentity, prepare_file
 from aiomemdb.sqlite.guard import GuardedConnection
 from aiomemdb.sqlite.opening import configure_writer
@@ -35,12 +36,16 @@ async def in_one_batch(db: SQLiteDatabase, *jobs: Awaitable[Any]) -> list[Any]:
 def open_session(path: Path, **options: Any) -> Iterator[Session]:
     """The writer's connection on the calling thread."""
     config, path = Config(**options), prepare_file(path, read_only=False)
-    with closing(sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)) as connection:
-        configure_writer(connection, config=config, path=path, given_up=lambda: False)
+    with (
+        closing(Turnstile(path)) as turnstile,
+        closing(sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)) as connection,
+    ):
+        configure_writer(connection, config=config, path=path, turnstile=turnstile, given_up=lambda: False)
         with closing(FileIdentity(path)) as identity:
             yield Session(
                 connection,
                 identity,
+                turnstile,
                 full=config.durability == "full",
                 lock_timeout=config.lock_timeout,
                 max_value_bytes=config.max_value_bytes,

@@ -20,6 +20,11 @@ def plain(path: str | Path, sql: str, params: Sequence[object] | Mapping[str, ob
         return conn.execute(sql, params).fetchall()
 
 
+def names_in(folder: Path) -> list[str]:
+    """The files of a folder, sorted, without lock files: those are never deleted."""
+    return sorted(file.name for file in folder.iterdir() if not file.name.endswith(("-lock", "-next")))
+
+
 def assert_healthy(path: str | Path) -> None:
     """The file is whole, and nobody holds a transaction on it."""
     with closing(_open(path)) as conn:

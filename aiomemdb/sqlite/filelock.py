@@ -1,0 +1,276 @@
+"""The turnstile: which process may write next, by two lock files beside the database.
+
+SQLite's own lock is polled by whoever waits for it: of 50 processes some starve for seconds, and it can't keep a
+checkpoint apart from another process's commit, which corrupts the log on SQLite 3.7.0 to 3.51.2
+(https://www.sqlite.org/wal.html, "The WAL-reset bug"). So each batch and each checkpoint of ours is run in a *turn*.
+
+How it works
+============
+
+``-lock`` is held by whoever has the turn, ``-next`` by the one who gets it next. Who wants a turn takes ``-next``,
+then ``-lock``, then gives ``-next`` back. Who has ended a turn has to pass ``-next`` again, so it can't barge. Only one
+process at a time polls ``-lock``, quickly; the crowd polls ``-next``, slowly and at random, quicker the longer it has
+waited.
+
+Both are tried and never waited for inside the kernel: a thread blocked in ``flock`` can't be woken, would outlive
+``close()`` and keep the interpreter from exiting. The kernel gives them back when their holder dies. Measured with 50
+processes, batches of 20, rows/s | Jain's index | worst wait: this 235 k | .985 | .11 s; SQLite's polling 418 k | .73 |
+2.5 s; one blocking ``flock`` 238 k | .92 | .61 s; tickets by byte ranges 3.4 k at one row a commit.
+
+``flock``, not POSIX's ``fcntl`` locks: those belong to the process, so that two databases of one process would not
+exclude each other, and closing any descriptor of the file would drop them
+(https://www.sqlite.org/howtocorrupt.html, 2.2).
+
+The files are never deleted: two processes could then hold locks on two files of one name. Who finds that somebody else
+deleted them makes them anew. Between containers they serve where the *folder* is shared, on a local file system.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import DatabaseClosed, LockTimeout
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Turnstile"]
+
+# The one that is next looks every so many seconds for the end of the turn that runs (with what the kernel adds, about
+# a batch of 20 rows); the crowd behind it for the one that is next.
+_LOOK_FOR_LOCK = (0.00003, 0.0002)
+_LOOK_FOR_NEXT = (0.001, 0.011)
+# Who has waited so long is one of many, or waits for a stopped process or a long transaction: 49 waiting processes that
+# went on as above would burn 0.4 of a core.
+_LONG_WAIT = 2.0
+_LOOK_AFTER_LONG_WAIT = (0.01, 0.03)
+
+_WOULD_BLOCK = frozenset([errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES])
+_WAIT_TO_CLOSE = 0.5
+# A note is read whole, whatever stands there.
+_NOTE_BYTES = 64
+
+
+class Turnstile:
+    """One database's place at the lock files; used by the writer's thread alone.
+
+    Attributes:
+        held: it has the turn.
+        waited: seconds that it waited for the latest turn, or gave up after.
+        waited_max: the largest ``waited`` so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = self._next = -1
+        self.held: bool = False
+        self.waited: float = 0.0
+        self.waited_max: float = 0.0
+        self._path = path
+
+    def open(self) -> None:
+        """Opens the lock files of the database (which exists), or makes them, with its mode and owner.
+
+        Raises:
+            OSError: this system or file system has no ``flock``, or the files can't be opened.
+        """
+        if fcntl is None:
+            raise OSError(
+                errno.ENOTSUP, "this system has no flock, by which aiomemdb keeps processes apart", str(self._path)
+            )
+        self.close()
+        _opened.add(self)
+        status = os.stat(self._path)
+        try:
+            self._lock = _open_lock_file(f"{self._path}-lock", status)
+            self._next = _open_lock_file(f"{self._path}-next", status)
+            if _try(self._lock):
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+        except OSError as error:
+            self.close()
+            if error.filename is not None:
+                raise
+            raise OSError(
+                error.errno,
+                f"the file system of this database has no flock, by which processes are kept apart ({error.strerror}): "
+                "use a local disk",
+                str(self._path),
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<Turnstile {self._path} {'held' if self.held else 'free'}>"
+
+    def acquire(self, timeout: float, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Waits for a turn.
+
+        Raises:
+            LockTimeout: for longer than ``timeout`` seconds; names who has it, where the system tells.
+            DatabaseClosed: it was ``given_up`` meanwhile.
+        """
+        self._take(timeout, given_up)
+        if not os.fstat(self._lock).st_nlink:  # 0.5 us
+            self.open()
+            self.acquire(timeout, given_up)
+
+    def _take(self, timeout: float, given_up: Callable[[], bool] = lambda: False) -> None:
+        waited = 0.0 if _try(self._next) and _try(self._lock) else self._wait(timeout, given_up)
+        fcntl.flock(self._next, fcntl.LOCK_UN)
+        self.held = True
+        self.waited = waited
+        if waited > self.waited_max:
+            self.waited_max = waited
+
+    def _wait(self, timeout: float, given_up: Callable[[], bool]) -> float:
+        """Passes ``-next``, then ``-lock``; gives how long that took."""
+        began = time.monotonic()
+        waited = 0.0
+        is_next = False
+        while True:
+            if not is_next:
+                is_next = _try(self._next)  # where this process has it already, it gets it again
+            if is_next and _try(self._lock):
+                return waited
+            waited = time.monotonic() - began
+            if given_up() or waited >= timeout:
+                break
+            time.sleep(min(self._pause(waited, is_next), timeout - waited))
+        fcntl.flock(self._next, fcntl.LOCK_UN)
+        self.waited = waited
+        self.waited_max = max(self.waited_max, waited)
+        if given_up():
+            raise DatabaseClosed("closed while it waited for another process's turn to write")
+        holder = _holder_of(self._lock)
+        raise LockTimeout(
+            f"{holder or 'another process'} has kept the turn to write {self._path} for {timeout} s; wait for it, end "
+            "it, or raise connect(lock_timeout=...)"
+        )
+
+    def _pause(self, waited: float, is_next: bool) -> float:
+        if waited > _LONG_WAIT:
+            return random.uniform(*_LOOK_AFTER_LONG_WAIT)
+        if is_next:
+            return random.uniform(*_LOOK_FOR_LOCK)
+        shortest, longest = _LOOK_FOR_NEXT
+        return max(shortest, random.uniform(shortest, longest) / (1 + 10 * waited))
+
+    def release(self) -> None:
+        """Ends the turn; nothing where there is none."""
+        if self.held:
+            self.held = False
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def end(self, close: Callable[[], None]) -> None:
+        """Has the writer's connection closed in a turn: where it is the last one of the file, that is a checkpoint.
+
+        Whoever keeps the turn for long has the file open, so that then it is not the last.
+        """
+        try:
+            if self._lock >= 0:
+                self._take(_WAIT_TO_CLOSE)
+        except (LockTimeout, OSError):
+            pass
+        try:
+            close()
+        finally:
+            self.close()
+
+    # What who has the turn leaves for the next
+
+    def read_note(self) -> bytes:
+        return os.pread(self._lock, _NOTE_BYTES, 0).rstrip(b"\0")
+
+    def write_note(self, note: bytes) -> None:
+        """At most 64 bytes."""
+        os.pwrite(self._lock, note.ljust(_NOTE_BYTES, b"\0"), 0)
+
+    # Files
+
+    def close(self) -> None:
+        """Gives back what it has. The files stay."""
+        self.release()
+        for descriptor in (self._lock, self._next):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._lock = self._next = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: closes its copies. To unlock here would end the parent's turn, as both share the lock; and
+        while a copy is open, the lock of a parent that was killed goes on.
+        """
+        self.held = False
+        self.close()
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _WOULD_BLOCK:
+            return False
+        raise
+    return True
+
+
+def _open_lock_file(name: str, database: os.stat_result) -> int:
+    """Opens a lock file; a missing one gets the database's mode and, made by root, its owner, as SQLite's own files do.
+
+    Raises:
+        OSError: it is not a regular file, or not accessible.
+    """
+    mode = stat.S_IMODE(database.st_mode) & 0o666
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO of that name must not hang us
+    try:
+        descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        descriptor = os.open(name, flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "this is not a regular file; aiomemdb locks by it", name) from None
+        return descriptor
+    try:
+        os.fchmod(descriptor, mode)  # whatever the umask
+        if os.geteuid() == 0:
+            os.fchown(descriptor, database.st_uid, database.st_gid)
+    except OSError:
+        pass  # a file system without modes or owners
+    return descriptor
+
+
+def _holder_of(descriptor: int) -> str | None:
+    """Who has this lock, for a message; None where the system does not tell (macOS, a process of another container)."""
+    status = os.fstat(descriptor)
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        with open("/proc/locks") as locks:
+            pids = [fields[4] for line in locks if (fields := line.split())[1] == "FLOCK" and fields[5] == file]
+        pid = int(pids[0])
+        with open(f"/proc/{pid}/cmdline") as command:
+            words = command.read().replace("\0", " ").strip()[:80]
+        with open(f"/proc/{pid}/stat") as state:
+            is_stopped = state.read().rpartition(")")[2].split()[0] == "T"
+    except (OSError, IndexError, ValueError):
+        return None
+    return f"process {pid} ({words}){', which is stopped,' if is_stopped else ''}"
+
+
+_opened: weakref.WeakSet[Turnstile] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for turnstile in list(_opened):
+        turnstile.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
