@@ -16,10 +16,14 @@ from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 _ROOT = Path(__file__).parents[2]
-_NURSERY = "import sys; from tests.support.nursery import run_nursery; run_nursery(int(sys.argv[1]), sys.argv[2])"
+_NURSERY = """
+import sys
+from tests.support.nursery import run_nursery
+run_nursery(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+"""
 _GRACE = 5.0  # for a process that was killed to be gone
 _MOST_SHOWN = 3  # of the workers that hang: they mostly hang for one reason
 
@@ -41,6 +45,8 @@ class Fleet:
         self.records: list[list[dict[str, Any]]] = []  #: what each worker has reported, by its number
         self._limit = limit
         self._pids: dict[int, int] = {}  # of those that live, once they have said so
+        self._ready: set[int] = set()
+        self._met: set[int] = set()
         self._ended: set[int] = set()
         self._killed: set[int] = set()
         self._lines: deque[bytes] = deque()  # not handled yet
@@ -49,19 +55,19 @@ class Fleet:
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="aiomemdb-fleet-")
         self._deadline = time.monotonic() + self._limit
-        barrier, begin = os.pipe()
-        self._barrier = open(begin, "wb")
+        (begin, self._begin), (meet, self._meet) = _barrier(), _barrier()
         with open(self._errors_of("nursery"), "w") as errors:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-W", "default", "-c", _NURSERY, str(barrier), self._folder.name],
+                [sys.executable, "-W", "default", "-c", _NURSERY, str(begin), str(meet), self._folder.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 bufsize=0,
-                pass_fds=[barrier],
+                pass_fds=[begin, meet],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])},
             )
-        os.close(barrier)
+        os.close(begin)
+        os.close(meet)
         assert self._nursery.stdin is not None and self._nursery.stdout is not None
         self._orders, self._reports = self._nursery.stdin, self._nursery.stdout
         return self
@@ -69,7 +75,8 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._barrier.close()
+        self._begin.close()
+        self._meet.close()
         self._orders.close()
         try:
             for number in list(self._pids):
@@ -101,8 +108,10 @@ class Fleet:
     def messages(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Lets all go when all are ready; then (number, record) as they come, until all have ended."""
         while len(self._ended) < len(self.records):
-            if not self._barrier.closed and len(self._pids) + len(self._ended) == len(self.records):
-                self._barrier.close()  # each of them reads the end of the file
+            if len(self._ready | self._ended) == len(self.records):
+                self._begin.close()
+            if len(self._met | self._ended) == len(self.records):
+                self._meet.close()
             try:
                 message = self._receive()
             except TimeoutError:
@@ -145,6 +154,9 @@ class Fleet:
         number, kind, what = json.loads(self._lines.popleft())
         if kind == "ready":
             self._pids[number] = what
+            self._ready.add(number)
+        elif kind == "met":
+            self._met.add(number)
         elif kind == "ended":
             self._pids.pop(number, None)
             self._ended.add(number)
@@ -157,7 +169,7 @@ class Fleet:
 
     def _late(self) -> str:
         """Who has not ended in time, and where each stands: on SIGABRT it tells (``faulthandler``)."""
-        late, self._deadline = list(self._pids), time.monotonic() + _GRACE
+        late, self._deadline = sorted(self._pids), time.monotonic() + _GRACE
         for number in late:
             self._signal(number, signal.SIGABRT)
         with suppress(TimeoutError):
@@ -172,3 +184,9 @@ class Fleet:
 
     def _errors_of(self, who: int | str) -> Path:
         return Path(self._folder.name, f"{who}.stderr")
+
+
+def _barrier() -> tuple[int, IO[bytes]]:
+    """Whoever reads from the first waits until the second is closed."""
+    waits, opens = os.pipe()
+    return waits, open(opens, "wb")

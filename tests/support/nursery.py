@@ -24,10 +24,16 @@ import aiomemdb
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a function that runs as a worker gets: its number in the fleet, and a way to report."""
+    """What a function that runs as a worker gets: its number in the fleet, and a way to report and to wait for all."""
 
     number: int
     reports: int
+    barrier: int
+
+    def meet(self) -> None:
+        """Returns when all workers of the fleet have come here, or have ended. Once only; it blocks the loop."""
+        self.tell("met", None)
+        _wait_at(self.barrier)
 
     def report(self, **record: Any) -> None:
         """Tells the test; what has been reported is not lost when this process is killed."""
@@ -40,7 +46,7 @@ class Worker:
         os.write(self.reports, line)
 
 
-def run_nursery(barrier: int, folder: str) -> None:
+def run_nursery(begin: int, meet: int, folder: str) -> None:
     """Forks a worker for each line of standard input; ends when that is closed and all of them have ended."""
     faulthandler.enable()  # SIGABRT shows where a worker stands, on its own standard error
     reports = os.dup(1)
@@ -64,17 +70,17 @@ def run_nursery(barrier: int, folder: str) -> None:
             *lines, orders = (orders + got).split(b"\n")
             for order in map(json.loads, lines):
                 importlib.import_module(order["module"])
-                worker = Worker(order["number"], reports)
+                worker = Worker(order["number"], reports, meet)
                 if (pid := os.fork()) == 0:
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     os.close(ended)
                     os.close(told_of_end)
-                    _work(worker, order, barrier, Path(folder))
+                    _work(worker, order, begin, Path(folder))
                 alive[pid] = worker
 
 
-def _work(worker: Worker, order: dict[str, Any], barrier: int, folder: Path) -> None:
+def _work(worker: Worker, order: dict[str, Any], begin: int, folder: Path) -> None:
     """In the forked process, which never returns from here."""
     try:
         signal.alarm(order["limit"])  # it ends even if the test is gone
@@ -84,7 +90,7 @@ def _work(worker: Worker, order: dict[str, Any], barrier: int, folder: Path) -> 
             os.dup2(errors.fileno(), 2)
         work = getattr(sys.modules[order["module"]], order["name"])
         worker.tell("ready", os.getpid())
-        os.read(barrier, 1)  # the end of the file, when the test has closed the other side
+        _wait_at(begin)
         aiomemdb.run(work(worker, **order["arguments"]))
         left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         assert not left, f"threads left: {left}"
@@ -94,3 +100,7 @@ def _work(worker: Worker, order: dict[str, Any], barrier: int, folder: Path) -> 
         os._exit(1)
     sys.stderr.flush()
     os._exit(0)
+
+
+def _wait_at(barrier: int) -> None:
+    os.read(barrier, 1)  # the end of the file, for all at once, when the test has closed the other side

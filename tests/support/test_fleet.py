@@ -24,6 +24,12 @@ async def fail(worker: Worker) -> None:
     raise LookupError("of this worker")
 
 
+async def meet(worker: Worker) -> None:
+    worker.report(came=time.monotonic_ns())
+    worker.meet()
+    worker.report(went=time.monotonic_ns())
+
+
 async def complain(worker: Worker) -> None:
     print("something is odd", file=sys.stderr)
 
@@ -73,6 +79,15 @@ def test_nobody_begins_before_all_are_started() -> None:
     assert min(record["at"] for [record] in records) > started
 
 
+def test_workers_that_meet_wait_for_each_other_but_not_for_one_that_has_ended() -> None:
+    with Fleet(limit=10) as fleet:
+        for _ in range(4):
+            fleet.start(meet)
+        fleet.start(greet, words="")
+        records = fleet.finish()[:4]
+    assert max(came["came"] for came, _ in records) < min(went["went"] for _, went in records)
+
+
 def test_one_that_is_started_later_begins_at_once() -> None:
     with Fleet(limit=10) as fleet:
         fleet.start(hang)
@@ -107,13 +122,16 @@ def test_a_worker_that_fails_fails_the_test_with_what_it_wrote(
 
 def test_workers_that_hang_are_ended_and_where_they_stood_is_told() -> None:
     with (
-        Fleet(limit=1) as fleet,
-        pytest.raises(AssertionError, match=r"(?s)within 1 s: 2 workers.*worker 1:.*runner\.py.*worker 2:.*runner\.py"),
+        Fleet(limit=10) as fleet,
+        pytest.raises(
+            AssertionError, match=r"(?s)within 10 s: 2 workers.*worker 0:.*runner\.py.*worker 1:.*runner\.py"
+        ),
     ):
-        fleet.start(greet, words="")
         fleet.start(hang)
         fleet.start(hang)
-        fleet.finish()
+        for _ in fleet.messages():
+            if all(fleet.records):
+                fleet._deadline = time.monotonic()  # its time is up
 
 
 def test_what_is_left_at_the_end_of_the_block_is_killed_even_if_it_is_stopped() -> None:

@@ -143,7 +143,11 @@ async def append(
     look_every: int = 10,
     at_once: bool = False,
 ) -> None:
-    """``callers`` on each of ``handles``; each does ``writes`` jobs (None: until it is killed), in turn by each way."""
+    """``callers`` on each of ``handles``; each does ``writes`` jobs (None: until it is killed), in turn by each way.
+
+    All open at the same instant, and begin to write at the same instant: who opened first would be done otherwise
+    before the last has come.
+    """
 
     async def call(recorder: Recorder, caller: int) -> None:
         for turn in range(writes) if writes is not None else count():
@@ -157,6 +161,7 @@ async def append(
             db = await stack.enter_async_context(aiomemdb.connect(path, readers=1))
             await db.write_script(SCHEMA)
             recorders.append(Recorder(worker, db, handle=handle, at_once=at_once))
+        worker.meet()
         async with asyncio.TaskGroup() as group:
             for recorder in recorders:
                 for caller in range(callers):
@@ -170,6 +175,7 @@ async def look(worker: Worker, *, path: str, reads: int) -> None:
     async with aiomemdb.connect(path, readers=1) as db:
         await db.write_script(SCHEMA)
         recorder = Recorder(worker, db)
+        worker.meet()
         for _ in range(reads):
             await recorder.look()
         recorder.tell()
