@@ -15,7 +15,14 @@
     ├── ForkedError            used, or opened, in a forked child of a process that had it open
     ├── WrongLoop              used on another event loop or from another thread
     ├── ReentrancyError        would wait for itself: a write inside its own transaction()
-    └── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job
+    ├── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job
+    ├── NotFound               the memory has no such entity, fact or episode here         (LookupError)
+    ├── AmbiguousEntity        several entities of one name, and strict=True               (LookupError)
+    ├── EpisodeExists          another text under this key
+    ├── EmbedderError          the embedder gave vectors that can't be used
+    ├── ModelChanged           the file's vectors are of another model: reembed()
+    ├── NormaliserChanged      the file's names were normalised in another way
+    └── SchemaTooNew           a later version of aiomemdb wrote the file's memory
 
 Each carries ``applied``: ``False`` (not applied, safe to try again), ``True``, or ``None`` (unknown).
 Errors of SQL stay ``sqlite3.*``, unchanged, and always mean *not applied*.
@@ -25,15 +32,22 @@ from __future__ import annotations
 
 __all__ = [
     "AiomemdbError",
+    "AmbiguousEntity",
     "CommitOutcomeUnknown",
     "DatabaseClosed",
     "DatabaseReplaced",
+    "EmbedderError",
+    "EpisodeExists",
     "ForbiddenStatement",
     "ForkedError",
     "LockTimeout",
+    "ModelChanged",
+    "NormaliserChanged",
+    "NotFound",
     "QueueFull",
     "ReadTimeout",
     "ReentrancyError",
+    "SchemaTooNew",
     "TransactionTimeout",
     "WriteTimeout",
     "WriterCrashed",
@@ -157,4 +171,54 @@ class ForbiddenStatement(AiomemdbError):
     """Transaction control, ATTACH, VACUUM or a PRAGMA outside a short allow-list. Never applied.
 
     What to do: the message names the verb or option that serves instead.
+    """
+
+
+class NotFound(AiomemdbError, LookupError):
+    """The memory has no such entity, fact or episode in this namespace: never was, forgotten, or of another one.
+
+    Not applied. What to do: look it up by name again, or use ``memory.scoped(namespace=...)``.
+    """
+
+
+class AmbiguousEntity(AiomemdbError, LookupError):
+    """Several entities have this name, no type was given, and ``strict=True`` wants exactly one. Not applied.
+
+    What to do: give ``type=``, or leave ``strict`` out: then the oldest is taken.
+    """
+
+
+class EpisodeExists(AiomemdbError):
+    """There is an episode with this key and another content. Not applied.
+
+    What to do: ``replace=True`` makes this text its next version.
+    """
+
+
+class EmbedderError(AiomemdbError):
+    """The embedder gave the wrong number of vectors, or one of the wrong length or with NaN. Not applied.
+
+    What to do: mend the embedder; its ``dim`` must be the length of its vectors. What it raises passes unchanged.
+    """
+
+
+class ModelChanged(AiomemdbError):
+    """The file's vectors were made by another model, or have another length; cosines between the two say nothing.
+
+    Not applied. What to do: open it with the model that the message names, or let this one make all vectors anew:
+    ``await memory.reembed()``.
+    """
+
+
+class NormaliserChanged(AiomemdbError):
+    """The names in this file were normalised in another way; both at once would make two entities of one name.
+
+    Not applied. What to do: open it with the normaliser that the message names.
+    """
+
+
+class SchemaTooNew(AiomemdbError):
+    """A later version of aiomemdb wrote the memory in this file. Not applied.
+
+    What to do: update aiomemdb.
     """

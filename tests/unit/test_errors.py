@@ -28,6 +28,13 @@ EXPECTED_PARENTS = {
     "WrongLoop": {errors.AiomemdbError},
     "ReentrancyError": {errors.AiomemdbError},
     "ForbiddenStatement": {errors.AiomemdbError},
+    "NotFound": {errors.AiomemdbError, LookupError},
+    "AmbiguousEntity": {errors.AiomemdbError, LookupError},
+    "EpisodeExists": {errors.AiomemdbError},
+    "EmbedderError": {errors.AiomemdbError},
+    "ModelChanged": {errors.AiomemdbError},
+    "NormaliserChanged": {errors.AiomemdbError},
+    "SchemaTooNew": {errors.AiomemdbError},
 }
 
 

@@ -1,0 +1,171 @@
+"""The verbs that read. Each sees one committed snapshot, and never waits for a writer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ..errors import NotFound
+from .core import Core
+from .drafts import canonical
+from .names import checked_key
+from .store import FactQuery, Kind, Scope
+from .times import now_micros, optional_micros, to_micros
+from .values import Counts, Entity, Episode, Event, Evidence, Fact, Name, Scalar, Subgraph
+
+__all__ = ["Asking", "kind_of"]
+
+
+def kind_of(target: Entity | Fact | Episode) -> tuple[Kind, int]:
+    """Raises: TypeError: none of the three; a bare number is never an id."""
+    for kind, of in (("entity", Entity), ("fact", Fact), ("episode", Episode)):
+        if isinstance(target, of):
+            return kind, target.id
+    raise TypeError(f"{target!r}: an Entity, a Fact or an Episode")
+
+
+class Asking:
+    """What a view of the memory can be asked. Reads its own namespace, and those in ``also_read``."""
+
+    _core: Core
+    _scope: Scope
+
+    async def entity(self, name_or_id: str | int, type: str | None = None) -> Entity | None:
+        """The entity of a name, its own namespace first, or of an id, those of merged ones included; None: none.
+
+        Without a type: the oldest of that name. Cancellation: nothing happens.
+        """
+        if isinstance(name_or_id, int) and not isinstance(name_or_id, bool):
+            found = await self._entities([name_or_id])
+            return found[0] if found else None
+        if not isinstance(name_or_id, str):
+            raise TypeError(f"{name_or_id!r}: a name or an id")
+        wanted = self._core.drafter().name("name", Name(name_or_id, type))
+        for namespace in self._scope.readable:
+            entity = await self._core.identity.find(Scope(namespace), wanted)
+            if entity is not None:
+                return entity
+        return None
+
+    async def entities(self, *, type: str | None = None, after: int = 0, limit: int = 100) -> list[Entity]:
+        """Entities by id, of one type or of any; ``after`` (an id) and ``limit`` turn the pages."""
+        type_key = None if type is None else self._core.drafter().key("type", type)
+        return await self._core.store.entities(
+            self._scope.readable, ids=None, type_key=type_key, after=after, limit=limit
+        )
+
+    async def _entities(self, ids: Sequence[int]) -> list[Entity]:
+        return await self._core.store.entities(self._scope.readable, ids=ids, type_key=None, after=0, limit=-1)
+
+    async def fact(self, id: int) -> Fact | None:
+        """A fact by its id, believed or expired, whenever it holds; None: none."""
+        found = await self._core.store.facts(
+            self._scope.readable, FactQuery(0, any_time=True, any_knowledge=True, ids=[id])
+        )
+        return found[0] if found else None
+
+    async def facts(
+        self,
+        subject: str | Entity | None = None,
+        predicate: str | None = None,
+        object: str | Entity | None = None,
+        *,
+        value: Scalar | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Fact]:
+        """The facts that fit all that is given, by id: those that hold at ``as_of`` (default: now) and were believed
+        at ``known_at`` (default: now). A name that nobody has gives none.
+
+        Raises: ValueError: a naive time. Cancellation: nothing happens.
+        """
+        query = FactQuery(
+            _as_of(as_of),
+            optional_micros("known_at", known_at),
+            subjects=None if subject is None else await self._ids(subject),
+            objects=None if object is None else await self._ids(object),
+            predicates=None if predicate is None else [self._core.drafter().predicate(predicate)],
+            value=None if value is None else canonical(value),
+            limit=limit,
+        )
+        return await self._core.store.facts(self._scope.readable, query)
+
+    async def evidence(self, fact: Fact) -> list[Evidence]:
+        """Why a fact is, or was, believed, in the order in which it was said."""
+        return await self._core.store.evidence(self._scope.readable, [fact.id])
+
+    async def episode(self, id: int | None = None, *, key: str | None = None) -> Episode | None:
+        """A text by its id (any version) or by its key (the latest one); None: none."""
+        if (id is None) == (key is None):
+            raise ValueError("an episode has an id or a key: give exactly one of the two")
+        found = await self._core.store.episodes(
+            self._scope.readable, ref=id, key=None if key is None else checked_key("key", key), limit=1
+        )
+        return found[0] if found else None
+
+    async def episodes(self, *, session: str | None = None, after: int = 0, limit: int = 100) -> list[Episode]:
+        """The latest versions of texts: of a session, in its order, or all by id, those above ``after``."""
+        return await self._core.store.episodes(self._scope.readable, session=session, after=after, limit=limit)
+
+    async def neighbors(
+        self,
+        entity: str | Entity,
+        *,
+        hops: int = 1,
+        predicates: Sequence[str] | None = None,
+        as_of: datetime | None = None,
+        limit: int = 200,
+    ) -> Subgraph:
+        """What is believed around an entity: all within ``hops`` facts of it, at most ``limit`` facts.
+
+        Raises: NotFound: no such entity. ValueError: ``hops`` or ``limit`` below 1.
+        """
+        if hops < 1 or limit < 1:
+            raise ValueError(f"hops={hops}, limit={limit}: both at least 1")
+        start = await self._ids(entity)
+        if not start:
+            raise NotFound(f"no entity {entity!r}")
+        drafter = self._core.drafter()
+        chosen = None if predicates is None else [drafter.predicate(predicate) for predicate in predicates]
+        query = FactQuery(_as_of(as_of), predicates=chosen, limit=limit + 1)
+        reached, facts, frontier = dict.fromkeys(start), dict[int, Fact](), start
+        for _ in range(hops):
+            if not frontier or len(facts) > limit:
+                break
+            next_frontier: dict[int, None] = {}
+            for fact in await self._core.store.links(self._scope.readable, frontier, query):
+                facts.setdefault(fact.id, fact)
+                if len(facts) > limit:
+                    break
+                for end in (fact.subject, fact.object):
+                    if end is not None and end not in reached:
+                        reached[end] = next_frontier[end] = None
+            frontier = list(next_frontier)
+        found = {entity.id: entity for entity in await self._entities(list(reached))}
+        return Subgraph(
+            tuple(found[id] for id in reached if id in found), tuple(facts.values())[:limit], len(facts) > limit
+        )
+
+    async def history(self, target: Entity | Fact | Episode) -> list[Event]:
+        """What was done to it, by whom and when, oldest first; what is forgotten keeps these lines alone."""
+        kind, ref = kind_of(target)
+        return await self._core.store.history(self._scope.readable, kind, ref)
+
+    async def counts(self) -> Counts:
+        """How many rows of each kind this view's own namespace has."""
+        return await self._core.store.counts(self._scope.namespace)
+
+    async def _ids(self, who: str | Entity) -> list[int]:
+        """The ids that a name or a handle stands for now, of all namespaces that are read."""
+        if isinstance(who, Entity):
+            return [entity.id for entity in await self._entities([who.id])]
+        if not isinstance(who, str):
+            raise TypeError(f"{who!r}: a name or an Entity (a bare number is never an id)")
+        wanted = self._core.drafter().name("name", who)
+        found = [await self._core.identity.find(Scope(namespace), wanted) for namespace in self._scope.readable]
+        return [entity.id for entity in found if entity is not None]
+
+
+def _as_of(when: datetime | None) -> int:
+    return now_micros() if when is None else to_micros("as_of", when)

@@ -1,0 +1,155 @@
+"""What all views of one memory share: the database, the store, who creates names, the vectors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from ..database import Database
+from ..embedders import Embedder
+from ..errors import AiomemdbError, DatabaseClosed
+from .drafts import Drafter
+from .identity import Identity, find_near
+from .matrix import Vectors
+from .names import Normaliser
+from .sqlite_store.store import SQLiteStore
+from .store import Draft, Kind, NameRequest, Scope, Store
+
+__all__ = ["Core"]
+
+# Texts embedded at once by reembed(): little is lost where it is cut short.
+_EMBEDDED_AT_ONCE = 64
+_KINDS: tuple[Kind, ...] = ("entity", "fact", "episode")
+
+
+class Core:
+    """Opened once, by the ``Memory`` that was made first; views borrow it."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        owns_db: bool,
+        embedder: Embedder | None,
+        normaliser: Normaliser,
+        predicate_normaliser: Normaliser,
+        near: float,
+        vector_cache_bytes: int,
+    ) -> None:
+        self.db = db
+        self.owns_db = owns_db
+        self.normaliser = normaliser
+        self.predicate_normaliser = predicate_normaliser
+        self.near = near
+        self.store: Store = SQLiteStore(db)
+        self.vectors: Vectors | None = None if embedder is None else Vectors(self.store, embedder, vector_cache_bytes)
+        self._identity: Identity | None = None
+        self._closed = False
+        self._last_in_session: dict[tuple[str, str], asyncio.Future[None]] = {}
+
+    @property
+    def identity(self) -> Identity:
+        if self._identity is None:
+            raise DatabaseClosed(
+                "the memory is closed" if self._closed else "the memory is not open: async with Memory.open(...)"
+            )
+        return self._identity
+
+    def drafter(self) -> Drafter:
+        return Drafter(self.normaliser, self.predicate_normaliser, self.near)
+
+    async def open(self) -> None:
+        if self._identity is not None or self._closed:
+            raise AiomemdbError("this memory was opened before; make a new one with Memory.open(...)")
+        if self.owns_db:
+            await self.db.__aenter__()
+        try:
+            await self.store.open(
+                {"normaliser": self.normaliser.name, "predicate normaliser": self.predicate_normaliser.name}
+            )
+        except BaseException:
+            if self.owns_db:
+                with anyio.CancelScope(shield=True):
+                    await self.db.close()
+            raise
+        self._identity = Identity(self.store, self.vectors, self.near)
+
+    async def close(self) -> None:
+        identity, self._identity, self._closed = self._identity, None, True
+        with anyio.CancelScope(shield=True):
+            if identity is not None:
+                await identity.close()
+            if self.owns_db:
+                await self.db.close()
+
+    async def embed(self, scope: Scope, draft: Draft) -> None:
+        """Fills in a draft's vectors: its new names', its facts' and its text's, in one call of the embedder.
+
+        A name that is known needs none; if it is forgotten meanwhile, it is made anew without, until ``reembed()``.
+        """
+        if self.vectors is None:
+            return
+        draft.model = self.vectors.model
+        wanted = [name for name in draft.who if isinstance(name, NameRequest)]
+        known = await asyncio.gather(*(self.identity.find(scope, name) for name in wanted))
+        names = [name for name, entity in zip(wanted, known, strict=True) if entity is None]
+        texts = [name.name for name in names] + [fact.text for fact in draft.facts]
+        if draft.episode is not None:
+            texts.append(draft.episode.content)
+        vectors = iter(await self.vectors.embed(texts))
+        for name in names:
+            name.vector = next(vectors)
+        for fact in draft.facts:
+            fact.vector = next(vectors)
+        if draft.episode is not None:
+            draft.episode.vector = next(vectors)
+        if names:
+            await find_near(self.vectors, [(scope, name) for name in names], self.near)
+
+    @asynccontextmanager
+    async def in_order(self, session: tuple[str, str] | None) -> AsyncIterator[asyncio.Future[None] | None]:
+        """Calls of one session write in the order in which they were made, however long each one's embedding takes:
+        ``async with in_order(...) as before``, embed, await ``before``, write.
+        """
+        if session is None or self.vectors is None:  # without an embedder nothing is awaited before the writer's queue
+            yield None
+            return
+        before = self._last_in_session.get(session)
+        done = self._last_in_session[session] = asyncio.get_running_loop().create_future()
+        try:
+            yield before
+        finally:
+            if before is None or before.done():
+                done.set_result(None)
+            else:  # it failed or was cancelled before its turn: the next one still waits for those before
+                before.add_done_callback(lambda _: done.set_result(None))
+            if self._last_in_session.get(session) is done:
+                done.add_done_callback(lambda _: self._leave(session, done))
+
+    def _leave(self, session: tuple[str, str], done: asyncio.Future[None]) -> None:
+        if self._last_in_session.get(session) is done:
+            del self._last_in_session[session]
+
+    async def reembed(self) -> int:
+        """Gives all that lacks one a vector of this memory's model, then makes it the file's; gives how many.
+
+        What others wrote meanwhile, by the old model, is met in a further round.
+        """
+        if self.vectors is None:
+            raise ValueError("reembed() needs an embedder: Memory.open(..., embedder=...)")
+        model, count = self.vectors.model, 0
+        while True:
+            for kind in _KINDS:
+                after = 0
+                while rows := await self.store.without_vector(model, kind, after, _EMBEDDED_AT_ONCE):
+                    vectors = await self.vectors.embed([text for _, text in rows])
+                    await self.store.put_vectors(
+                        model, kind, [(ref, vector) for (ref, _), vector in zip(rows, vectors, strict=True)]
+                    )
+                    after = rows[-1][0]
+                    count += len(rows)
+            if await self.store.switch_model(model):
+                return count

@@ -1,0 +1,403 @@
+"""Memory: the memory graph, and the verbs that write."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Generator, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from ..connect import connect
+from ..database import Database
+from ..embedders import Embedder
+from .asking import Asking, kind_of
+from .core import Core
+from .drafts import checked_json, checked_similarity
+from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key, checked_name, checked_text
+from .store import Scope
+from .values import Entity, Episode, Fact, Forgotten, Name, NameLike, Remembered, Scalar, Statement
+
+__all__ = ["Memory"]
+
+
+class Memory(Asking):
+    """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
+
+    ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and
+    ``await memory.close()``. Any number of tasks and processes may use one file at once.
+
+    Each verb that writes is one job: applied whole or not at all, acknowledged after its COMMIT. Raises, beside what
+    is named at each: what ``aiomemdb.Database.write_fn`` raises, and what the embedder does: then nothing was written.
+    Cancellation: a job not yet begun never runs; one that is running runs to its end. Never half, never twice.
+    """
+
+    def __init__(self, core: Core, scope: Scope) -> None:
+        self._core = core
+        self._scope = scope
+
+    def __repr__(self) -> str:
+        return f"<Memory {self._scope.namespace!r} of {self._core.db!r}>"
+
+    # Opening
+
+    @classmethod
+    def open(
+        cls,
+        target: str | os.PathLike[str] | Database,
+        *,
+        namespace: str = "default",
+        agent: str | None = None,
+        embedder: Embedder | None = None,
+        normaliser: Normaliser = FOLDED,
+        predicate_normaliser: Normaliser = FOLDED_PREDICATE,
+        near: float = 0.8,
+        vector_cache_bytes: int = 256 * 1024 * 1024,
+    ) -> Memory:
+        """A memory, not open yet: ``async with`` it, or ``await`` it. Constructing does no I/O.
+
+        Args:
+            target: a path, opened and closed with the memory; or a database that is open, and stays so.
+            namespace: what is written and identified is of this one alone.
+            agent: who writes; kept with each row.
+            embedder: turns texts into vectors; without one everything works by words, names and graph.
+            normaliser: which ways to write a name are one. The file keeps to the one that it was made with.
+            near: from which cosine on two names are noted as near (never merged by that).
+            vector_cache_bytes: what vectors may take in memory; namespaces that need more are read in slices.
+
+        Raises:
+            ImportError: an embedder, but no numpy (``aiomemdb[embeddings]``).
+            SchemaTooNew, NormaliserChanged: when opened.
+        """
+        owns_db = isinstance(target, str | os.PathLike)
+        if not 0 < near <= 1:
+            raise ValueError(f"near={near!r}: a cosine above 0, at most 1")
+        core = Core(
+            connect(target) if isinstance(target, str | os.PathLike) else target,
+            owns_db=owns_db,
+            embedder=embedder,
+            normaliser=normaliser,
+            predicate_normaliser=predicate_normaliser,
+            near=near,
+            vector_cache_bytes=vector_cache_bytes,
+        )
+        return cls(core, _scope(namespace, agent, ()))
+
+    def __await__(self) -> Generator[Any, None, Memory]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Memory:
+        return await self._open()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def _open(self) -> Memory:
+        await self._core.open()
+        return self
+
+    async def close(self) -> None:
+        """Ends what is under way in the background, and closes the database if the memory opened it. Idempotent.
+
+        Closes it for all views. Callers that still wait for a name get ``DatabaseClosed``.
+        """
+        await self._core.close()
+
+    def scoped(
+        self, *, namespace: str | None = None, agent: str | None = None, also_read: Iterable[str] = ()
+    ) -> Memory:
+        """A view of the same memory: same writer, readers and caches. It writes in ``namespace`` (default: this
+        one's), as ``agent``, and its reading verbs see the namespaces in ``also_read`` too.
+        """
+        return Memory(
+            self._core,
+            _scope(
+                self._scope.namespace if namespace is None else namespace,
+                self._scope.agent if agent is None else agent,
+                also_read,
+            ),
+        )
+
+    # Who is who
+
+    async def find_or_create_entity(
+        self,
+        name: str,
+        type: str | None = None,
+        description: str = "",
+        *,
+        similarity: float | None = None,
+        strict: bool = False,
+    ) -> Entity:
+        """The entity of a name; made where there is none. All callers, of all tasks and processes, get the same one.
+
+        Names are one if they are equal once normalised. No ``type``: the one entity of that name, whatever its type
+        (several: the oldest). A type: the same type; else one without a type adopts it; else it is a new homonym
+        ("Apple" the company, "Apple" the fruit).
+
+        With an embedder a new name is embedded once, outside the writer, and names near it are noted. ``similarity``
+        merges it with the nearest one instead, from this cosine on, but never a single short word or names with
+        different numbers in them. A threshold belongs to an embedder, so there is no default.
+
+        Raises:
+            AmbiguousEntity: several entities of that name, no type, and ``strict=True``.
+            ValueError, TypeError: the name is empty, longer than 1,000 characters, or no text; no embedder for
+                ``similarity``.
+            EmbedderError, ModelChanged: the embedder's vectors can't be used; nothing was written.
+        Cancellation: harms no other caller; the entity may be made all the same.
+        """
+        wanted = self._core.drafter().name("name", Name(name, type, description))
+        if similarity is not None:
+            checked_similarity(similarity)
+            if self._core.vectors is None:
+                raise ValueError("similarity= compares vectors: open the memory with an embedder")
+        wanted.similarity, wanted.strict = similarity, strict
+        return await self._core.identity.find_or_create(self._scope, wanted)
+
+    async def update_entity(
+        self,
+        entity: Entity,
+        *,
+        name: str | None = None,
+        type: str | None = None,
+        description: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Entity:
+        """Changes what is given; None leaves it. The old name stays an alias, and facts keep their words.
+
+        Raises: NotFound; ValueError: the new name or type makes it another entity's namesake (see ``merge``).
+        """
+        drafter, changes, vector = self._core.drafter(), dict[str, Any](), None
+        if type is not None:
+            changes["type"] = checked_name("type", type)
+            changes["type_key"] = drafter.key("type", changes["type"])
+        if name is not None:
+            changes["name"] = checked_name("name", name)
+            changes["key"] = drafter.key("name", changes["name"])
+        if description is not None:
+            changes["description"] = checked_text("description", description)
+        if attributes is not None:
+            changes["attributes"] = checked_json("attributes", attributes)
+        if not changes:
+            raise ValueError("nothing to change: give name=, type=, description= or attributes=")
+        vectors = self._core.vectors
+        if name is not None and vectors is not None:
+            [vector] = await vectors.embed([changes["name"]])
+        model = None if vectors is None else vectors.model
+        return await self._core.store.update_entity(self._scope, _id(entity), changes, vector, model)
+
+    async def add_alias(self, entity: Entity, alias: str) -> Entity:
+        """From now on ``alias`` means this entity too.
+
+        Raises: NotFound; ValueError: it is the name of another one of the same type (see ``merge``).
+        """
+        key = self._core.drafter().key("alias", checked_name("alias", alias))
+        return await self._core.store.add_alias(self._scope, _id(entity), key)
+
+    async def merge(self, keep: Entity, duplicate: Entity) -> Entity:
+        """Two are one: aliases, facts and mentions of ``duplicate`` move to ``keep``, and its id goes on resolving.
+
+        Facts that become the same unite their evidence and one is closed; so is a fact about itself that arises.
+        Merging the same two again changes nothing.
+
+        Raises: NotFound, also for one of another namespace; ValueError: one with itself, or in a circle.
+        """
+        return await self._core.store.merge(self._scope, _id(keep), _id(duplicate))
+
+    # What is known
+
+    async def remember(
+        self,
+        content: str,
+        facts: Iterable[Statement | tuple[NameLike, str, NameLike]] = (),
+        *,
+        mentions: Iterable[NameLike] = (),
+        key: str | None = None,
+        session: str | None = None,
+        seq: int | None = None,
+        source: str | None = None,
+        occurred_at: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        replace: bool = False,
+    ) -> Remembered:
+        """Stores a text, whom it mentions, and the facts drawn from it, in ONE job: all of it or nothing.
+
+        Names are found or created as by ``find_or_create_entity``; whom the facts are about is mentioned too.
+
+        Args:
+            key: names the text, so that it is stored once. The same text again: nothing happens. Another one:
+                ``EpisodeExists``, or with ``replace=True`` its next version: facts that only the old one
+                evidenced, and this one does not state, are expired.
+            session: a conversation or a stream of notes; ``seq`` is its place there, None: next.
+            occurred_at: when it was said; an aware datetime.
+
+        Raises:
+            EpisodeExists; NotFound: an ``Entity`` that is not of this namespace, or was forgotten;
+            ValueError, TypeError: see ``add_fact``; EmbedderError, ModelChanged. Nothing was written.
+        Cancellation: as above; calls of one session keep their order.
+        """
+        drafter = self._core.drafter()
+        episode = drafter.episode(
+            content,
+            key=key,
+            session=session,
+            seq=seq,
+            source=source,
+            occurred_at=occurred_at,
+            metadata=metadata,
+            replace=replace,
+        )
+        for fact in facts:
+            drafter.fact(fact)
+        drafter.mentions(mentions)
+        draft, core = drafter.draft, self._core
+        in_session = None if episode.session is None else (self._scope.namespace, episode.session)
+        async with core.in_order(in_session) as before:
+            await core.embed(self._scope, draft)
+            if before is not None:
+                await asyncio.wait([before])  # which a cancellation leaves alone
+            written = await core.store.write(self._scope, draft)
+        assert isinstance(written, Remembered)
+        return written
+
+    async def add_episode(
+        self,
+        content: str,
+        *,
+        key: str | None = None,
+        session: str | None = None,
+        seq: int | None = None,
+        source: str | None = None,
+        occurred_at: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        mentions: Iterable[NameLike] = (),
+        replace: bool = False,
+    ) -> Episode:
+        """Stores a text without facts; see ``remember``."""
+        remembered = await self.remember(
+            content,
+            mentions=mentions,
+            key=key,
+            session=session,
+            seq=seq,
+            source=source,
+            occurred_at=occurred_at,
+            metadata=metadata,
+            replace=replace,
+        )
+        return remembered.episode
+
+    async def add_fact(
+        self,
+        subject: NameLike,
+        predicate: str,
+        object: NameLike | None = None,
+        *,
+        value: Scalar | None = None,
+        text: str | None = None,
+        evidence: Episode | None = None,
+        quote: str | None = None,
+        valid_at: datetime | None = None,
+        invalid_at: datetime | None = None,
+        confidence: float = 1.0,
+        replace: bool = False,
+    ) -> Fact:
+        """States ``subject predicate object``, or ``subject predicate value`` (a JSON scalar).
+
+        It holds from ``valid_at`` until before ``invalid_at``; None is unbounded. A fact that is believed already,
+        with the same ``valid_at``, gets this evidence too and is given back; if ``invalid_at`` says otherwise, a
+        corrected one takes its place.
+
+        ``replace=True``: at each time there is one such fact of this subject and predicate. What held before ends
+        where this one begins; this one ends where a later one, known already, begins.
+
+        Args:
+            text: the fact as a sentence, for word search; default: its three parts.
+            evidence: the text that says so; None: the agent itself does.
+            confidence: from 0 to 1, kept with the evidence.
+
+        Raises:
+            ValueError: object and value, or neither; ``confidence`` out of range; a naive time; ``invalid_at`` not
+                after ``valid_at``; a name, as ``find_or_create_entity``.
+            TypeError: a bare number where an entity belongs.
+            NotFound: an ``Entity`` or ``Episode`` that is not of this namespace, or was forgotten.
+        """
+        drafter = self._core.drafter()
+        drafter.fact(
+            Statement(
+                subject=subject,
+                predicate=predicate,
+                object=object,
+                value=value,
+                text=text,
+                quote=quote,
+                valid_at=valid_at,
+                invalid_at=invalid_at,
+                confidence=confidence,
+                replace=replace,
+            )
+        )
+        draft = drafter.draft
+        if evidence is not None:
+            if not isinstance(evidence, Episode):
+                raise TypeError(f"evidence={evidence!r}: an Episode (a bare number is never an id)")
+            draft.evidence = evidence.id
+        await self._core.embed(self._scope, draft)
+        written = await self._core.store.write(self._scope, draft)
+        assert isinstance(written, list)
+        [fact] = written
+        return fact
+
+    async def retract(self, fact: Fact, reason: str = "") -> Fact:
+        """It is believed no longer, from now on; asked ``known_at`` an earlier time, it is still there.
+
+        ``reason`` is kept in its history. Retracting it again changes nothing. Raises: NotFound.
+        """
+        if not isinstance(fact, Fact):
+            raise TypeError(f"{fact!r}: a Fact")
+        return await self._core.store.retract(self._scope, fact.id, checked_text("reason", reason))
+
+    # Forgetting
+
+    async def forget(self, target: Entity | Fact | Episode) -> Forgotten:
+        """Deletes it for good; gives how many rows of each kind went.
+
+        An episode takes its mentions and evidence along, all versions of its key, and facts left without evidence;
+        an entity its facts, aliases and mentions. The audit keeps operation, kind and id, never content.
+
+        Raises: NotFound.
+        """
+        kind, ref = kind_of(target)
+        return await self._core.store.forget(self._scope, kind, ref)
+
+    async def forget_namespace(self) -> Forgotten:
+        """Forgets all of this view's own namespace: at once nobody finds it, then its rows are deleted in slices.
+
+        Cancellation: it stays hidden; what is left is deleted when the file is opened next.
+        """
+        return await self._core.store.forget_namespace(self._scope)
+
+    async def reembed(self) -> int:
+        """Makes this memory's embedder the file's: gives a vector to all that lacks one of it, then switches over in
+        one job and drops the others; gives how many were embedded. All namespaces; others work on meanwhile.
+
+        Cancellation, or a crash: what was embedded stays, and the next call goes on from there.
+        """
+        return await self._core.reembed()
+
+
+def _id(entity: Entity) -> int:
+    if not isinstance(entity, Entity):
+        raise TypeError(f"{entity!r}: an Entity (a bare number is never an id)")
+    return entity.id
+
+
+def _scope(namespace: str, agent: str | None, also_read: Iterable[str]) -> Scope:
+    if isinstance(also_read, str):
+        raise TypeError("also_read must be several: also_read=[...]")
+    others = tuple(checked_key("also_read", other) for other in also_read)
+    return Scope(
+        checked_key("namespace", namespace),
+        None if agent is None else checked_key("agent", agent),
+        tuple(dict.fromkeys(other for other in others if other != namespace)),
+    )

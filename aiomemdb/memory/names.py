@@ -1,0 +1,108 @@
+"""Names: what makes two of them one, what makes two of them near, and which of them can be stored. Pure functions."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = [
+    "FOLDED",
+    "FOLDED_PREDICATE",
+    "MAX_NAME",
+    "Normaliser",
+    "checked_key",
+    "checked_name",
+    "checked_text",
+    "fold",
+    "may_be_one",
+]
+
+#: The longest name, type, predicate, key or session, in characters: longer ones are texts that went astray.
+MAX_NAME = 1000
+
+# A single word shorter than this is never merged by likeness: one letter makes another word of it. Embedders that
+# cut words in pieces put "Queue" and "LifoQueue" at a cosine of 0.89.
+_SHORT_WORD = 6
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Normaliser:
+    """Maps all ways to write a name to one key.
+
+    The file remembers ``name``: opening it with another one is an error, since its keys were made by the first.
+    So give a changed function a new name.
+    """
+
+    name: str
+    function: Callable[[str], str]
+
+    def __call__(self, text: str) -> str:
+        return self.function(text)
+
+
+def fold(text: str) -> str:
+    """NFKC, case folded, spaces collapsed: "ＡＣＭＥ  Corp" and "acme corp" are one.
+
+    Folding can undo the normal form and the form bring back what folds (https://www.unicode.org/reports/tr15/,
+    R5 of chapter 3.13), hence twice.
+    """
+    if text.isascii():
+        return " ".join(text.lower().split())
+    normal = unicodedata.normalize
+    return " ".join(normal("NFKC", normal("NFKC", text).casefold()).casefold().split())
+
+
+FOLDED = Normaliser("nfkc-casefold-1", fold)
+FOLDED_PREDICATE = Normaliser("casefold-1", lambda text: " ".join(text.casefold().split()))
+
+
+def checked_text(what: str, text: str) -> str:
+    """The text, if a file can hold it and every word search finds it.
+
+    Raises: TypeError: no str; ValueError: a NUL character, at which SQLite's functions stop, or a lone surrogate.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    if "\0" in text:
+        raise ValueError(f"{what} holds a NUL character")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{what} holds a lone surrogate, {text[error.start]!r}: it is no text") from None
+    return text
+
+
+def checked_name(what: str, name: str) -> str:
+    """The name with its spaces collapsed.
+
+    Raises: as ``checked_text``; ValueError also where it is empty or longer than ``MAX_NAME``.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{what} must be a str, not {type(name).__name__}")
+    if len(name) > MAX_NAME:
+        raise ValueError(f"{what} has {len(name):,} characters; at most {MAX_NAME:,} make a name")
+    name = " ".join(checked_text(what, name).split())
+    if not name:
+        raise ValueError(f"{what} is empty")
+    return name
+
+
+def checked_key(what: str, key: str) -> str:
+    """The key of a text, a session or a namespace, exactly as it is. Raises: as ``checked_name``."""
+    if checked_text(what, key) and len(key) <= MAX_NAME:
+        return key
+    raise ValueError(f"{what} has {len(key):,} characters: from 1 to {MAX_NAME:,}")
+
+
+def may_be_one(key: str, other: str) -> bool:
+    """Whether likeness alone may make two normalised names one: no short single word, and the same numbers in both
+    ("Apollo 11" and "Apollo 13" are near for every embedder).
+    """
+    for one in (key, other):
+        if len(one) < _SHORT_WORD and " " not in one:
+            return False
+    return _DIGITS.findall(key) == _DIGITS.findall(other)

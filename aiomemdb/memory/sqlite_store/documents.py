@@ -1,0 +1,146 @@
+"""Texts and the facts drawn from them, written together in one job."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ...errors import EpisodeExists, NotFound
+from ..store import Draft, DraftEpisode, NameRequest, Scope
+from ..values import Fact, Remembered
+from .facts import add_evidence, expire_unfounded, state
+from .identity import resolve_in_job
+from .rows import EPISODE, entities_by_id, episode_of, facts_by_id
+from .work import Work
+
+__all__ = ["write"]
+
+
+def write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
+    """Writes a draft: a text with its facts, or facts alone."""
+    work = Work(conn, scope)
+    replaced = None
+    if draft.episode is not None and draft.episode.key is not None:
+        replaced = _latest_version(work, draft.episode.key)
+        if replaced is not None and replaced["content"] == draft.episode.content:
+            return _as_it_was(conn, replaced["id"])
+        if replaced is not None and not draft.episode.replace:
+            raise EpisodeExists(
+                f"there is an episode with key {draft.episode.key!r} and another content: replace=True makes this its "
+                f"version {replaced['version'] + 1}"
+            )
+    model = None if draft.model is None else work.model(draft.model)
+    who = _resolve(work, draft, model)
+    episode = draft.evidence
+    if draft.episode is not None:
+        episode = _insert_episode(work, draft.episode, model, replaced)
+    elif episode is not None:
+        _check_episode(work, episode)
+    facts: list[int] = []
+    if draft.facts:
+        facts = state(work, draft.facts, who, model)
+        add_evidence(work, facts, draft.facts, episode)
+    if episode is not None:
+        _mention(work, draft, who, episode)
+    if replaced is not None:
+        outdated = conn.execute("SELECT fact FROM fact_evidence WHERE episode = ?", (replaced["id"],)).fetchall()
+        expire_unfounded(work, [row[0] for row in outdated])
+    work.finish()
+    stated = facts_by_id(conn, facts)
+    if draft.episode is None or episode is None:
+        return stated
+    entities = entities_by_id(conn, list(dict.fromkeys(who)))
+    row = conn.execute(_EPISODE_BY_ID, (episode,)).fetchone()
+    return Remembered(episode_of(row), tuple(stated), tuple(entities.values()), True)
+
+
+_EPISODE_BY_ID = f"SELECT {EPISODE} FROM episode p JOIN memory_namespace n ON n.id = p.namespace WHERE p.id = ?"
+
+
+def _latest_version(work: Work, key: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = work.conn.execute(
+        "SELECT id, version, content FROM episode WHERE namespace = ? AND key = ? AND expired_at IS NULL",
+        (work.namespace, key),
+    ).fetchone()
+    return row
+
+
+def _as_it_was(conn: sqlite3.Connection, episode: int) -> Remembered:
+    """The very text was there: nothing happens, and its facts and mentions are handed out as they are."""
+    row = conn.execute(_EPISODE_BY_ID, (episode,)).fetchone()
+    facts = conn.execute(
+        "SELECT v.fact FROM fact_evidence v JOIN fact f ON f.id = v.fact "
+        "WHERE v.episode = ? AND f.expired_at IS NULL ORDER BY v.fact",
+        (episode,),
+    ).fetchall()
+    mentioned = conn.execute("SELECT entity FROM mention WHERE episode = ? ORDER BY entity", (episode,)).fetchall()
+    return Remembered(
+        episode_of(row),
+        tuple(facts_by_id(conn, [fact[0] for fact in facts])),
+        tuple(entities_by_id(conn, [entity[0] for entity in mentioned]).values()),
+        False,
+    )
+
+
+def _resolve(work: Work, draft: Draft, model: int | None) -> list[int]:
+    names = [wanted for wanted in draft.who if isinstance(wanted, NameRequest)]
+    ids = iter(resolve_in_job(work, names, model, draft.model, draft.near))
+    who = []
+    for wanted in draft.who:
+        id = next(ids) if isinstance(wanted, NameRequest) else work.root(wanted)
+        if isinstance(id, Exception):
+            raise id
+        who.append(id)
+    return who
+
+
+def _check_episode(work: Work, episode: int) -> None:
+    row = work.conn.execute("SELECT namespace FROM episode WHERE id = ?", (episode,)).fetchone()
+    if row is None or row[0] != work.namespace:
+        raise NotFound(f"no episode {episode} in namespace {work.name!r}")
+
+
+def _insert_episode(work: Work, episode: DraftEpisode, model: int | None, replaced: sqlite3.Row | None) -> int:
+    conn, version = work.conn, 1
+    if replaced is not None:
+        version = replaced["version"] + 1
+        conn.execute("UPDATE episode SET expired_at = ? WHERE id = ?", (work.at, replaced["id"]))
+    seq = episode.seq
+    if episode.session is not None and seq is None:
+        seq = conn.execute(
+            "SELECT ifnull(max(seq), 0) + 1 FROM episode WHERE namespace = ? AND session = ?",
+            (work.namespace, episode.session),
+        ).fetchone()[0]
+    id = conn.execute(
+        "INSERT INTO episode (namespace, key, version, session, seq, agent, source, content, metadata, occurred_at, "
+        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            work.namespace,
+            episode.key,
+            version,
+            episode.session,
+            seq,
+            work.agent,
+            episode.source,
+            episode.content,
+            episode.metadata,
+            episode.occurred_at,
+            work.at,
+        ),
+    ).lastrowid
+    assert id is not None
+    work.note("create", "episode", id)
+    if replaced is not None:
+        work.note("supersede", "episode", replaced["id"], id)
+    if model is not None:
+        work.add_vectors(model, "episode", [(id, episode.vector)])
+    return id
+
+
+def _mention(work: Work, draft: Draft, who: list[int], episode: int) -> None:
+    """A text mentions whom its facts are about, beside whom it was said to mention."""
+    places = [*draft.mentions, *(fact.subject for fact in draft.facts)]
+    places += [fact.object for fact in draft.facts if fact.object is not None]
+    work.conn.executemany(
+        "INSERT INTO mention VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [(entity, episode) for entity in dict.fromkeys(who[place] for place in places)],
+    )

@@ -1,0 +1,251 @@
+"""Facts: stated, said again, superseded, retracted. No row changes but in ``expired_at`` and ``superseded_by``.
+
+A believed fact is identified by subject, predicate, object or value, and ``valid_at``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...errors import NotFound
+from ..store import DraftFact, Scope
+from ..values import Fact
+from .rows import facts_by_id, json_list
+from .schema import UNBOUNDED
+from .work import Work
+
+__all__ = ["add_evidence", "expire", "expire_unfounded", "find_believed", "retract", "state", "unite_evidence"]
+
+_INSERT = (
+    "INSERT INTO fact "
+    "(id, namespace, subject, predicate, object, value, text, valid_at, invalid_at, created_at, agent) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+# The words of the unique index, so that it serves.
+_IDENTITY = (
+    f"subject = ? AND predicate = ? AND coalesce(object, value) = ? AND ifnull(valid_at, {UNBOUNDED}) = ? "
+    "AND expired_at IS NULL"
+)
+
+
+@dataclass(slots=True)
+class _Planned:
+    """A fact with its entities known."""
+
+    subject: int
+    object: int | None
+    draft: DraftFact
+
+    @property
+    def identity(self) -> tuple[int, str, int | str | None, int]:
+        draft = self.draft
+        return (
+            self.subject,
+            draft.predicate,
+            draft.value if self.object is None else self.object,
+            _begin(draft.valid_at),
+        )
+
+
+def _begin(valid_at: int | None) -> int:
+    return UNBOUNDED if valid_at is None else valid_at
+
+
+def state(work: Work, drafts: Sequence[DraftFact], who: Sequence[int], model: int | None) -> list[int]:
+    """States facts in order; gives the id of each, which is an older one's where it was believed already."""
+    planned = [
+        _Planned(who[draft.subject], None if draft.object is None else who[draft.object], draft) for draft in drafts
+    ]
+    if any(draft.replace for draft in drafts):
+        ids = [_state_one(work, fact, model) for fact in planned]
+    else:
+        ids = _state_together(work, planned, model)
+    return ids
+
+
+def _state_together(work: Work, planned: Sequence[_Planned], model: int | None) -> list[int]:
+    """Where nothing is replaced, new facts are one statement; those that were believed are looked at one by one."""
+    first = work.next_id("fact")
+    rows = [_row(work, first + place, fact) for place, fact in enumerate(planned)]
+    inserted = work.conn.executemany(f"{_INSERT} ON CONFLICT DO NOTHING", rows).rowcount
+    ids = [first + place for place in range(len(rows))]
+    new = set(ids)
+    if inserted < len(ids):
+        new = {
+            row[0]
+            for row in work.conn.execute("SELECT id FROM fact WHERE id BETWEEN ? AND ?", (first, ids[-1])).fetchall()
+        }
+        for place, fact in enumerate(planned):
+            if ids[place] not in new:
+                ids[place] = _state_one(work, fact, model)
+    for id in sorted(new):
+        work.note("create", "fact", id)
+    if model is not None:
+        work.add_vectors(
+            model, "fact", [(id, fact.draft.vector) for id, fact in zip(ids, planned, strict=True) if id in new]
+        )
+    return ids
+
+
+def _row(work: Work, id: int | None, fact: _Planned) -> tuple[object, ...]:
+    draft = fact.draft
+    return (
+        id,
+        work.namespace,
+        fact.subject,
+        draft.predicate,
+        fact.object,
+        draft.value,
+        draft.text,
+        draft.valid_at,
+        draft.invalid_at,
+        work.at,
+        work.agent,
+    )
+
+
+def _state_one(work: Work, fact: _Planned, model: int | None) -> int:
+    older: list[sqlite3.Row] = []
+    if fact.draft.replace:
+        older, closes_at = _overlapped(work, fact)
+        if closes_at is not None:
+            fact = _Planned(fact.subject, fact.object, replace(fact.draft, invalid_at=closes_at))
+    believed = find_believed(work.conn, fact.identity)
+    if believed is None:
+        id = _insert(work, fact, model)
+    elif fact.draft.invalid_at is None or believed["invalid_at"] == fact.draft.invalid_at:
+        id = believed["id"]
+    else:
+        # The same fact, known now to end at another time: a correction.
+        expire(work, believed["id"])
+        id = _insert(work, fact, model)
+        _succeed(work, believed["id"], id)
+    for row in older:
+        _close(work, row, fact, id)
+    return id
+
+
+def _insert(work: Work, fact: _Planned, model: int | None) -> int:
+    id = work.conn.execute(_INSERT, _row(work, None, fact)).lastrowid
+    assert id is not None
+    work.note("create", "fact", id)
+    if model is not None:
+        work.add_vectors(model, "fact", [(id, fact.draft.vector)])
+    return id
+
+
+def find_believed(conn: sqlite3.Connection, identity: tuple[int, str, int | str | None, int]) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = conn.execute(f"SELECT id, invalid_at FROM fact WHERE {_IDENTITY}", identity).fetchone()
+    return row
+
+
+def _overlapped(work: Work, fact: _Planned) -> tuple[list[sqlite3.Row], int | None]:
+    """The believed facts of the same subject and predicate that begin no later and still hold where this one begins,
+    and when this one must end: a late arrival is closed where the next one begins.
+    """
+    begin, end = _begin(fact.draft.valid_at), fact.draft.invalid_at
+    identity = fact.identity
+    older, next_begin = [], None
+    for row in work.conn.execute(
+        "SELECT id, object, value, valid_at, invalid_at FROM fact "
+        "WHERE subject = ? AND predicate = ? AND expired_at IS NULL ORDER BY id",
+        (fact.subject, fact.draft.predicate),
+    ).fetchall():
+        other = _begin(row["valid_at"])
+        if other > begin:
+            next_begin = other if next_begin is None else min(next_begin, other)
+        elif (other < begin or (row["value"] if row["object"] is None else row["object"]) != identity[2]) and (
+            row["invalid_at"] is None or row["invalid_at"] > begin
+        ):
+            older.append(row)
+    if next_begin is not None and (end is None or next_begin < end):
+        end = next_begin
+    return older, end
+
+
+def _close(work: Work, row: sqlite3.Row, fact: _Planned, successor: int) -> None:
+    """Expires a superseded fact; what is left of its interval goes on as a copy with the same evidence."""
+    old, begin = row["id"], _begin(fact.draft.valid_at)
+    expire(work, old, successor)
+    if _begin(row["valid_at"]) < begin:
+        copy = work.conn.execute(
+            "INSERT INTO fact "
+            "(namespace, subject, predicate, object, value, text, valid_at, invalid_at, created_at, agent) "
+            "SELECT namespace, subject, predicate, object, value, text, valid_at, ?, ?, agent FROM fact WHERE id = ?",
+            (begin, work.at, old),
+        ).lastrowid
+        assert copy is not None
+        work.note("create", "fact", copy, old)
+        _inherit(work, old, copy)
+
+
+def _succeed(work: Work, old: int, new: int) -> None:
+    work.conn.execute("UPDATE fact SET superseded_by = ? WHERE id = ?", (new, old))
+    _inherit(work, old, new)
+
+
+def _inherit(work: Work, old: int, new: int) -> None:
+    """A copy has its original's evidence and vector."""
+    unite_evidence(work.conn, old, new)
+    work.conn.execute(
+        "INSERT INTO vector (model, namespace, kind, ref, data) SELECT model, namespace, kind, ?, data FROM vector "
+        "WHERE model IN (SELECT id FROM vector_model) AND namespace = ? AND kind = 'fact' AND ref = ? "
+        "ON CONFLICT DO NOTHING",
+        (new, work.namespace, old),
+    )
+
+
+_UNITE = (
+    "ON CONFLICT (fact, ifnull(episode, 0), ifnull(agent, '')) DO UPDATE SET "
+    "quote = ifnull(quote, excluded.quote), confidence = max(confidence, excluded.confidence)"
+)
+
+
+def unite_evidence(conn: sqlite3.Connection, source: int, target: int) -> None:
+    conn.execute(
+        "INSERT INTO fact_evidence SELECT ?, episode, quote, confidence, agent, created_at FROM fact_evidence "
+        f"WHERE fact = ? {_UNITE}",
+        (target, source),
+    )
+
+
+def add_evidence(work: Work, ids: Sequence[int], drafts: Sequence[DraftFact], episode: int | None) -> None:
+    """Said again by the same text or agent: the first quote stays, and the greater confidence."""
+    work.conn.executemany(
+        f"INSERT INTO fact_evidence VALUES (?, ?, ?, ?, ?, ?) {_UNITE}",
+        [
+            (id, episode, draft.quote, draft.confidence, work.agent, work.at)
+            for id, draft in zip(ids, drafts, strict=True)
+        ],
+    )
+
+
+def expire(work: Work, fact: int, successor: int | None = None, *, reason: str | None = None) -> None:
+    work.conn.execute("UPDATE fact SET expired_at = ?, superseded_by = ? WHERE id = ?", (work.at, successor, fact))
+    work.note("expire" if successor is None else "supersede", "fact", fact, successor, reason)
+
+
+def retract(conn: sqlite3.Connection, scope: Scope, fact: int, reason: str) -> Fact:
+    """Believed no longer, from now on; one that is expired already stays as it is."""
+    work = Work(conn, scope)
+    row = conn.execute("SELECT namespace, expired_at FROM fact WHERE id = ?", (fact,)).fetchone()
+    if row is None or row["namespace"] != work.namespace:
+        raise NotFound(f"no fact {fact} in namespace {work.name!r}")
+    if row["expired_at"] is None:
+        conn.execute("UPDATE fact SET expired_at = ? WHERE id = ?", (work.at, fact))
+        work.note("retract", "fact", fact, reason=reason or None)
+    work.finish()
+    return facts_by_id(conn, [fact])[0]
+
+
+def expire_unfounded(work: Work, facts: Sequence[int]) -> None:
+    """Expires those of the facts that only superseded texts still evidence."""
+    for row in work.conn.execute(
+        "SELECT f.id FROM json_each(?) j CROSS JOIN fact f ON f.id = j.value WHERE f.expired_at IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM fact_evidence v LEFT JOIN episode p ON p.id = v.episode "
+        "WHERE v.fact = f.id AND p.expired_at IS NULL)",
+        (json_list(facts),),
+    ).fetchall():
+        expire(work, row[0])

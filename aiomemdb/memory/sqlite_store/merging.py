@@ -1,0 +1,157 @@
+"""Entities changed: renamed, given an alias, merged."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from ..store import Model, Scope
+from ..values import Entity
+from .facts import expire, find_believed, unite_evidence
+from .rows import entities_by_id
+from .schema import UNBOUNDED
+from .work import Work
+
+__all__ = ["add_alias", "merge", "update_entity"]
+
+
+def update_entity(
+    conn: sqlite3.Connection,
+    scope: Scope,
+    entity: int,
+    changes: Mapping[str, Any],
+    vector: bytes | None,
+    model: Model | None,
+) -> Entity:
+    """Changes columns; aliases follow a new type, and a new name becomes one."""
+    work = Work(conn, scope)
+    id = work.root(entity)
+    columns = ", ".join(f"{column} = ?" for column in changes)
+    conn.execute(f"UPDATE entity SET {columns} WHERE id = ?", (*changes.values(), id))
+    if "type_key" in changes:
+        for row in conn.execute("SELECT key, type FROM entity_alias WHERE entity = ?", (id,)).fetchall():
+            _set_alias(work, row["key"], changes["type_key"], id, instead_of=row["type"])
+    if "key" in changes:
+        [[type_key]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
+        _set_alias(work, changes["key"], type_key, id)
+        if vector is not None and model is not None:
+            work.add_vectors(work.model(model), "entity", [(id, vector)])
+    work.note("update", "entity", id)
+    work.finish()
+    return entities_by_id(conn, [id])[id]
+
+
+def add_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) -> Entity:
+    work = Work(conn, scope)
+    id = work.root(entity)
+    [[type_key]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
+    if _set_alias(work, key, type_key, id):
+        work.note("alias", "entity", id)
+        work.finish()
+    return entities_by_id(conn, [id])[id]
+
+
+def _set_alias(work: Work, key: str, type_key: str, entity: int, *, instead_of: str | None = None) -> bool:
+    """Whether a new alias was made.
+
+    Raises: ValueError: the alias is another entity's.
+    """
+    conn, space = work.conn, work.namespace
+    row = conn.execute(
+        "SELECT entity FROM entity_alias WHERE namespace = ? AND key = ? AND type = ?", (space, key, type_key)
+    ).fetchone()
+    if row is not None and row[0] != entity:
+        kind = f" of type {type_key!r}" if type_key else ""
+        raise ValueError(f"{key!r}{kind} is the name of entity {row[0]}: if they are one, use memory.merge()")
+    if instead_of is not None and instead_of != type_key:
+        conn.execute("DELETE FROM entity_alias WHERE namespace = ? AND key = ? AND type = ?", (space, key, instead_of))
+    if row is None:
+        conn.execute("INSERT INTO entity_alias VALUES (?, ?, ?, ?)", (space, key, type_key, entity))
+    return row is None
+
+
+def merge(conn: sqlite3.Connection, scope: Scope, keep: int, duplicate: int) -> Entity:
+    """Moves all that a duplicate has to the entity that stays; its id goes on resolving."""
+    work = Work(conn, scope)
+    into, other = work.root(keep), work.root(duplicate)
+    if into == other:
+        if duplicate == other:
+            raise ValueError(
+                f"entity {keep} was merged into {duplicate} before: the other way round they would be a circle"
+                if keep != duplicate
+                else f"entity {keep} can't be merged with itself"
+            )
+        return entities_by_id(conn, [into])[into]
+    _move_facts(work, into, other)
+    _move_names(work, into, other)
+    conn.execute(
+        "INSERT INTO mention SELECT ?, episode FROM mention WHERE entity = ? ON CONFLICT DO NOTHING", (into, other)
+    )
+    conn.execute("DELETE FROM mention WHERE entity = ?", (other,))
+    _move_similar(work, into, other)
+    work.drop_vectors("entity", other)
+    conn.execute("UPDATE entity SET merged_into = ? WHERE id = ? OR merged_into = ?", (into, other, other))
+    work.note("merge", "entity", other, into)
+    work.note("update", "entity", into, other)
+    work.finish()
+    return entities_by_id(conn, [into])[into]
+
+
+def _move_facts(work: Work, into: int, other: int) -> None:
+    """Facts that become the same unite their evidence and one is closed, and so is one about itself that arises."""
+    conn = work.conn
+    for row in conn.execute(
+        "SELECT id, subject, predicate, object, value, valid_at FROM fact WHERE expired_at IS NULL AND id IN "
+        "(SELECT id FROM fact WHERE subject = ? UNION SELECT id FROM fact WHERE object = ?) ORDER BY id",
+        (other, other),
+    ).fetchall():
+        subject = into if row["subject"] == other else row["subject"]
+        object = into if row["object"] == other else row["object"]
+        begin = UNBOUNDED if row["valid_at"] is None else row["valid_at"]
+        same = find_believed(conn, (subject, row["predicate"], row["value"] if object is None else object, begin))
+        if subject == object and row["subject"] != row["object"]:
+            expire(work, row["id"])
+        elif same is not None:
+            unite_evidence(conn, row["id"], same["id"])
+            expire(work, row["id"], same["id"])
+        conn.execute("UPDATE fact SET subject = ?, object = ? WHERE id = ?", (subject, object, row["id"]))
+    conn.execute("UPDATE fact SET subject = ? WHERE subject = ?", (into, other))
+    conn.execute("UPDATE fact SET object = ? WHERE object = ?", (into, other))
+
+
+def _move_names(work: Work, into: int, other: int) -> None:
+    """The one that stays takes over what it lacks: a type, a description, attributes."""
+    conn = work.conn
+    stays, goes = (
+        conn.execute("SELECT type, type_key, description, attributes FROM entity WHERE id = ?", (id,)).fetchone()
+        for id in (into, other)
+    )
+    typed = stays if stays["type_key"] else goes
+    attributes = {**json.loads(goes["attributes"]), **json.loads(stays["attributes"])}
+    conn.execute(
+        "UPDATE entity SET type = ?, type_key = ?, description = ?, attributes = ? WHERE id = ?",
+        (
+            typed["type"],
+            typed["type_key"],
+            stays["description"] or goes["description"],
+            json.dumps(attributes, ensure_ascii=False) if attributes else "{}",
+            into,
+        ),
+    )
+    conn.execute("UPDATE entity_alias SET entity = ? WHERE entity = ?", (into, other))
+    # A name of another type stays an alias of that type: whoever asks for it so finds the one that stays.
+    conn.execute("UPDATE OR IGNORE entity_alias SET type = ? WHERE entity = ? AND type = ''", (typed["type_key"], into))
+
+
+def _move_similar(work: Work, into: int, other: int) -> None:
+    conn = work.conn
+    conn.execute(
+        "INSERT INTO entity_similar SELECT min(?, x), max(?, x), cosine FROM ("
+        "SELECT b AS x, cosine FROM entity_similar WHERE a = ? "
+        "UNION ALL SELECT a, cosine FROM entity_similar WHERE b = ?"
+        ") WHERE x <> ? ON CONFLICT DO UPDATE SET cosine = max(cosine, excluded.cosine)",
+        (into, into, other, other, into),
+    )
+    conn.execute("DELETE FROM entity_similar WHERE a = ? OR b = ?", (other, other))

@@ -1,0 +1,126 @@
+"""What every job of the memory needs: its namespace, its knowledge time, fresh ids, and the audit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from ...errors import ModelChanged, NotFound
+from ..store import Model, Scope
+from ..times import now_micros
+
+__all__ = ["Work", "active_model", "check_model", "model_id", "namespace_id"]
+
+_EVENT = (
+    "INSERT INTO memory_event (at, namespace, agent, operation, kind, ref, other, reason) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def namespace_id(conn: sqlite3.Connection, name: str) -> int | None:
+    row = conn.execute("SELECT id FROM memory_namespace WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def active_model(conn: sqlite3.Connection) -> tuple[int, Model] | None:
+    """The model whose vectors the file's are."""
+    row = conn.execute(
+        "SELECT m.id, m.name, m.dim FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER) "
+        "WHERE key = 'model'"
+    ).fetchone()
+    return None if row is None else (row[0], Model(row[1], row[2]))
+
+
+def check_model(active: Model, model: Model) -> None:
+    """Raises: ModelChanged."""
+    if active != model:
+        raise ModelChanged(
+            f"the file's vectors are of {active.name!r} ({active.dim} numbers), the embedder is {model.name!r} "
+            f"({model.dim}): open it with that one, or await memory.reembed()"
+        )
+
+
+def model_id(conn: sqlite3.Connection, model: Model) -> int:
+    """The id of a model."""
+    conn.execute("INSERT INTO vector_model (name, dim) VALUES (?, ?) ON CONFLICT DO NOTHING", (model.name, model.dim))
+    found: int = conn.execute(
+        "SELECT id FROM vector_model WHERE name = ? AND dim = ?", (model.name, model.dim)
+    ).fetchone()[0]
+    return found
+
+
+class Work:
+    """One job under way. Made on the writer's thread, so that nobody else writes while it lives.
+
+    Attributes:
+        namespace: the id of the scope's namespace, which is made if it is missing.
+        at: the job's knowledge time: now, but later than that of every job before it, whatever the clock does.
+            The last event tells, as every job that takes a time leaves one and none is ever deleted.
+    """
+
+    __slots__ = ("_events", "agent", "at", "conn", "name", "namespace")
+
+    def __init__(self, conn: sqlite3.Connection, scope: Scope) -> None:
+        self.conn = conn
+        self.name = scope.namespace
+        self.agent = scope.agent
+        found = namespace_id(conn, scope.namespace)
+        if found is None:
+            found = conn.execute("INSERT INTO memory_namespace (name) VALUES (?)", (scope.namespace,)).lastrowid
+            assert found is not None
+        self.namespace: int = found
+        last = conn.execute("SELECT at FROM memory_event ORDER BY id DESC LIMIT 1").fetchone()
+        self.at = now_micros() if last is None else max(now_micros(), last[0] + 1)
+        self._events: list[tuple[object, ...]] = []
+
+    def note(self, operation: str, kind: str, ref: int, other: int | None = None, reason: str | None = None) -> None:
+        """A line for the audit; written by ``finish``."""
+        self._events.append((self.at, self.namespace, self.agent, operation, kind, ref, other, reason))
+
+    def finish(self) -> None:
+        if self._events:
+            self.conn.executemany(_EVENT, self._events)
+
+    def next_id(self, table: str) -> int:
+        """The first id that was never used. What is inserted with it and those after it counts as AUTOINCREMENT does
+        (https://www.sqlite.org/autoinc.html), so that one executemany serves where ids must be known.
+        """
+        row = self.conn.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        return 1 if row is None else row[0] + 1
+
+    def root(self, entity: int) -> int:
+        """The entity of an id, old ones of merged entities included.
+
+        Raises: NotFound: none, or one of another namespace.
+        """
+        row = self.conn.execute("SELECT namespace, merged_into FROM entity WHERE id = ?", (entity,)).fetchone()
+        if row is None or row[0] != self.namespace:
+            raise NotFound(f"no entity {entity} in namespace {self.name!r}")
+        return entity if row[1] is None else row[1]
+
+    def model(self, model: Model) -> int:
+        """The id of the embedder's model, which becomes the file's if it has none yet.
+
+        Raises: ModelChanged.
+        """
+        active = active_model(self.conn)
+        if active is not None:
+            check_model(active[1], model)
+            return active[0]
+        id = model_id(self.conn, model)
+        self.conn.execute("INSERT INTO memory_meta VALUES ('model', ?)", (str(id),))
+        return id
+
+    def add_vectors(self, model: int, kind: str, vectors: Iterable[tuple[int, bytes | None]]) -> None:
+        self.conn.executemany(
+            "INSERT INTO vector (model, namespace, kind, ref, data) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data",
+            [(model, self.namespace, kind, ref, data) for ref, data in vectors if data is not None],
+        )
+
+    def drop_vectors(self, kind: str, ref: int) -> None:
+        self.conn.execute(
+            "DELETE FROM vector WHERE model IN (SELECT id FROM vector_model) "
+            "AND namespace = ? AND kind = ? AND ref = ?",
+            (self.namespace, kind, ref),
+        )

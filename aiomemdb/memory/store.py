@@ -1,0 +1,297 @@
+"""The seam between the memory graph and an engine: what it asks of a store, set-wise, and in which words.
+
+Above it nobody knows SQL; below it nobody knows tasks, embedders or what a caller's arguments look like: all of it
+arrives checked and normalised. A verb that writes is ONE job, whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered
+
+__all__ = [
+    "Draft",
+    "DraftEpisode",
+    "DraftFact",
+    "FactQuery",
+    "Kind",
+    "Model",
+    "NameRequest",
+    "Near",
+    "Scope",
+    "Store",
+    "VectorChanges",
+]
+
+#: "entity", "fact" or "episode".
+Kind = str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a call reads and writes, and who makes it."""
+
+    namespace: str
+    agent: str | None = None
+    also_read: tuple[str, ...] = ()
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Its own namespace first."""
+        return (self.namespace, *self.also_read)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Whose vectors they are; two models' vectors are never compared."""
+
+    name: str
+    dim: int
+
+
+#: Entities near a name, (id, cosine), best first.
+Near = tuple[tuple[int, float], ...]
+
+
+@dataclass(slots=True)
+class NameRequest:
+    """One name to be found or created.
+
+    Attributes:
+        key, type_key: normalised; ``type_key`` is "" where there is no type.
+        similarity: merge it with a near name of at least this cosine, or None.
+        strict: several entities of this name are an error.
+        vector: of the name, packed; None without an embedder.
+        near: what was near in a snapshot ...
+        seen: ... and the highest entity id there: the store compares with newer ones itself.
+    """
+
+    name: str
+    key: str
+    type: str | None = None
+    type_key: str = ""
+    description: str = ""
+    similarity: float | None = None
+    strict: bool = False
+    vector: bytes | None = None
+    near: Near = ()
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class DraftEpisode:
+    """A text to be stored. ``metadata`` is JSON, ``occurred_at`` microseconds."""
+
+    content: str
+    key: str | None = None
+    session: str | None = None
+    seq: int | None = None
+    source: str | None = None
+    metadata: str = "{}"
+    occurred_at: int | None = None
+    replace: bool = False
+    vector: bytes | None = None
+
+
+@dataclass(slots=True)
+class DraftFact:
+    """A fact to be stated. ``subject`` and ``object`` are places in ``Draft.who``, ``value`` is canonical JSON."""
+
+    subject: int
+    predicate: str
+    object: int | None
+    value: str | None
+    text: str
+    quote: str | None = None
+    valid_at: int | None = None
+    invalid_at: int | None = None
+    confidence: float = 1.0
+    replace: bool = False
+    vector: bytes | None = None
+
+
+@dataclass(slots=True)
+class Draft:
+    """All that one job writes.
+
+    Attributes:
+        who: names to be found or created, and ids of entities, each once; the rest speaks of places in it.
+        episode: the text that evidences the facts, or None: then they are stated directly, or by ``evidence``.
+        evidence: the id of an episode that is there already.
+        model: whose the vectors are; None where there are none.
+        near: from which cosine on names are noted as near.
+    """
+
+    who: list[NameRequest | int]
+    facts: list[DraftFact] = field(default_factory=list)
+    mentions: list[int] = field(default_factory=list)
+    episode: DraftEpisode | None = None
+    evidence: int | None = None
+    model: Model | None = None
+    near: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FactQuery:
+    """Which facts, each None for any; ids and predicates are sets. Times in microseconds; ``known_at`` None is now."""
+
+    as_of: int
+    known_at: int | None = None
+    ids: Sequence[int] | None = None
+    subjects: Sequence[int] | None = None
+    predicates: Sequence[str] | None = None
+    objects: Sequence[int] | None = None
+    value: str | None = None
+    any_time: bool = False
+    any_knowledge: bool = False
+    limit: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class VectorChanges:
+    """What has become of one namespace's vectors of one kind since an event, seen in one snapshot.
+
+    Attributes:
+        namespace: the id of the namespace; another one than before: all vectors are listed. None: there is none.
+        model: the id of the model; None: the file has no vectors.
+        event: the last event of the snapshot.
+        highest: the highest id of an entity there.
+        complete: whether ``refs`` are all that there are, not only what changed.
+        too_many: there are more than were asked for; none is listed.
+        refs, data: the vectors.
+        gone: refs that have none any more.
+    """
+
+    namespace: int | None
+    model: int | None
+    event: int
+    highest: int
+    complete: bool
+    too_many: bool = False
+    refs: Sequence[int] = ()
+    data: Sequence[bytes] = ()
+    gone: Sequence[int] = ()
+
+
+class Store(Protocol):
+    """What an engine does for the memory graph.
+
+    Raises, from each verb, beside the errors named there: what the engine's ``Database`` raises.
+    Cancellation: as ``aiomemdb.Database``: a job runs whole or never.
+    """
+
+    async def open(self, normalisers: Mapping[str, str]) -> None:
+        """Makes the tables or brings them up to date. Raises: SchemaTooNew, NormaliserChanged."""
+        ...
+
+    async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
+        """The entity of each name, in one snapshot; None where one is to be created or changed; or AmbiguousEntity."""
+        ...
+
+    async def find_or_create(
+        self, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
+    ) -> list[Entity | Exception]:
+        """The entity of each name, made where there is none, in one job. Raises: ModelChanged."""
+        ...
+
+    async def write(self, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
+        """A text with its facts (Remembered), or facts alone. Raises: EpisodeExists, NotFound, ModelChanged."""
+        ...
+
+    async def update_entity(
+        self, scope: Scope, entity: int, changes: Mapping[str, Any], vector: bytes | None, model: Model | None
+    ) -> Entity:
+        """Changes columns of an entity; a new name is an alias too.
+
+        Raises: NotFound; ValueError: the name is another's.
+        """
+        ...
+
+    async def add_alias(self, scope: Scope, entity: int, key: str) -> Entity:
+        """Raises: NotFound; ValueError: it is another's of the same type."""
+        ...
+
+    async def merge(self, scope: Scope, keep: int, duplicate: int) -> Entity:
+        """Raises: NotFound; ValueError: of an entity with itself."""
+        ...
+
+    async def retract(self, scope: Scope, fact: int, reason: str) -> Fact:
+        """Raises: NotFound."""
+        ...
+
+    async def forget(self, scope: Scope, kind: Kind, ref: int) -> Forgotten:
+        """Raises: NotFound."""
+        ...
+
+    async def forget_namespace(self, scope: Scope) -> Forgotten:
+        """Hides the namespace in one job, then deletes its rows in slices."""
+        ...
+
+    async def entities(
+        self, namespaces: Sequence[str], *, ids: Iterable[int] | None, type_key: str | None, after: int, limit: int
+    ) -> list[Entity]:
+        """By id; ``ids`` may be those of merged ones. ``limit`` -1 is all."""
+        ...
+
+    async def facts(self, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
+        """By id."""
+        ...
+
+    async def links(self, namespaces: Sequence[str], frontier: Sequence[int], query: FactQuery) -> list[Fact]:
+        """The facts whose subject or object is in the frontier."""
+        ...
+
+    async def evidence(self, namespaces: Sequence[str], facts: Sequence[int]) -> list[Evidence]: ...
+
+    async def episodes(
+        self,
+        namespaces: Sequence[str],
+        *,
+        ref: int | None = None,
+        key: str | None = None,
+        session: str | None = None,
+        after: int = 0,
+        limit: int = -1,
+    ) -> list[Episode]:
+        """By place in their session, then by id; without ``ref`` only the latest versions."""
+        ...
+
+    async def history(self, namespaces: Sequence[str], kind: Kind, ref: int) -> list[Event]: ...
+
+    async def counts(self, namespace: str) -> Counts: ...
+
+    async def model(self) -> Model | None:
+        """Whose vectors the file's are; None where it has none yet."""
+        ...
+
+    async def vector_changes(
+        self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
+    ) -> VectorChanges:
+        """Vectors that changed since an event; ``known`` is the namespace and model that it was of.
+
+        None are listed where the namespace has more than ``most`` vectors of the kind: see ``vectors_after``.
+
+        Raises: ModelChanged.
+        """
+        ...
+
+    async def vectors_after(
+        self, namespace: str, kind: Kind, model: Model, after: int, limit: int
+    ) -> list[tuple[int, bytes]]:
+        """The next vectors whose ref is above ``after``, in order."""
+        ...
+
+    async def without_vector(self, model: Model, kind: Kind, after: int, limit: int) -> list[tuple[int, str]]:
+        """The next refs above ``after`` that have no vector of this model, and their texts; of all namespaces."""
+        ...
+
+    async def put_vectors(self, model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) -> None:
+        """Stores vectors of a model, which need not be the file's; those of rows that are gone are dropped."""
+        ...
+
+    async def switch_model(self, model: Model) -> bool:
+        """Makes it the file's model and drops others' vectors, if every row has one of it; whether it did."""
+        ...

@@ -1,0 +1,35 @@
+"""Times: aware ``datetime`` in the API, integer microseconds UTC since 1970 in the file."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+__all__ = ["from_micros", "now_micros", "optional_micros", "to_micros"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(name: str, when: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime.
+
+    Raises: TypeError: no datetime; ValueError: a naive one, which means another moment on every machine.
+    """
+    if not isinstance(when, datetime):
+        raise TypeError(f"{name}={when!r}: an aware datetime")
+    if when.utcoffset() is None:
+        raise ValueError(f"{name}={when!r} has no time zone: use datetime.now(timezone.utc), or give it a tzinfo")
+    return (when - _EPOCH) // _MICROSECOND
+
+
+def optional_micros(name: str, when: datetime | None) -> int | None:
+    return None if when is None else to_micros(name, when)
+
+
+def from_micros(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def now_micros() -> int:
+    return time.time_ns() // 1000

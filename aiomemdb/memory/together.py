@@ -1,0 +1,82 @@
+"""Calls that wait together are answered together. Knows nothing of memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from ..errors import DatabaseClosed, WrongLoop
+
+__all__ = ["Together"]
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Together(Generic[Item, Answer]):
+    """Collects items while a batch is under way; what has come by its end is the next batch.
+
+    Args:
+        answer: gets a batch and gives one answer an item, in order; an exception may be one. What it raises is the
+            answer of the whole batch.
+        most: items in a batch.
+
+    A future that is handed out resolves to the answer, exceptions too: nobody need be there to take one. Cancelling
+    it harms nobody else: batches run in a task of their own.
+    """
+
+    def __init__(
+        self, answer: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int, name: str
+    ) -> None:
+        self._answer = answer
+        self._most = most
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer | BaseException]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def add(self, item: Item) -> asyncio.Future[Answer | BaseException]:
+        """Raises: WrongLoop; DatabaseClosed."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongLoop("the memory belongs to another event loop: use asyncio.run_coroutine_threadsafe(..., loop)")
+        if self._closed:
+            raise DatabaseClosed("the memory is closed")
+        future: asyncio.Future[Answer | BaseException] = self._loop.create_future()
+        self._waiting.append((item, future))
+        if self._task is None:
+            # It starts in the loop's next turn: all that this turn adds is in its first batch.
+            self._task = self._loop.create_task(self._run(), name=self._name)
+            self._task.add_done_callback(self._ended)
+        return future
+
+    async def _run(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            batch = [waiting.popleft() for _ in range(min(self._most, len(waiting)))]
+            try:
+                answers: Sequence[Answer | BaseException] = await self._answer([item for item, _ in batch])
+            except asyncio.CancelledError:
+                waiting.extendleft(reversed(batch))
+                raise
+            except Exception as error:
+                answers = [error] * len(batch)
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        self._task = None
+        while self._waiting:  # only where it was cancelled
+            future = self._waiting.popleft()[1]
+            if not future.done():
+                future.set_result(DatabaseClosed("the memory was closed meanwhile", applied=None))
+
+    async def close(self) -> None:
+        """Answers all that waits with DatabaseClosed; nothing is left running."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])

@@ -1,0 +1,74 @@
+"""Vectors: checked, made of length 1, packed, compared. numpy is an extra (``aiomemdb[embeddings]``), needed where
+there is an embedder; so it is imported by the functions that use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..errors import EmbedderError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: float32, a vector a row.
+Matrix: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
+
+__all__ = ["Matrix", "nearest", "pack", "require_numpy", "unpack"]
+
+
+def require_numpy() -> None:
+    """Raises: ImportError, which names the extra."""
+    try:
+        import numpy  # noqa: F401
+    except ImportError as error:
+        raise ImportError("an embedder needs numpy: pip install 'aiomemdb[embeddings]'") from error
+
+
+def pack(vectors: Sequence[Sequence[float]], *, count: int, dim: int) -> list[bytes]:
+    """What an embedder gave, as it is stored: float32, little endian, of length 1; one of zeros is near to nothing.
+
+    Raises: EmbedderError: not ``count`` of them, or one that has not ``dim`` finite numbers.
+    """
+    import numpy as np
+
+    try:
+        matrix = np.asarray(vectors, dtype=np.float64)
+    except (TypeError, ValueError) as error:  # of different lengths, or no numbers
+        raise EmbedderError(f"the embedder gave no {count} vectors of {dim} numbers: {error}") from error
+    if matrix.shape != (count, dim):
+        raise EmbedderError(f"the embedder gave vectors of shape {matrix.shape}, not ({count}, {dim})")
+    if not np.isfinite(matrix).all():
+        raise EmbedderError("the embedder gave a vector with NaN or infinity")
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    return [row.tobytes() for row in (matrix / lengths).astype("<f4")]
+
+
+def unpack(data: Sequence[bytes], dim: int) -> Matrix:
+    """Rows of a matrix, float32, of shape (len(data), dim)."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(data), dtype="<f4").reshape(len(data), dim)
+
+
+def nearest(
+    matrix: Matrix, refs: Sequence[int], queries: Matrix, *, top: int, at_least: float
+) -> list[list[tuple[int, float]]]:
+    """For each query the ``top`` rows of the greatest cosine, not below ``at_least``: (ref, cosine), best first.
+
+    All vectors are of length 1. Shapes: matrix (n, dim), refs n, queries (q, dim).
+    """
+    import numpy as np
+
+    if not len(refs):
+        return [[] for _ in range(len(queries))]
+    found: list[list[tuple[int, float]]] = []
+    for cosines in queries @ matrix.T:
+        best = np.flatnonzero(cosines >= at_least)
+        if len(best) > top:
+            best = best[np.argpartition(-cosines[best], top)[:top]]
+        best = best[np.argsort(-cosines[best], kind="stable")]
+        found.append([(refs[int(place)], float(cosines[place])) for place in best])
+    return found
