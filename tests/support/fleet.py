@@ -79,12 +79,11 @@ class Fleet:
         self._meet.close()
         self._orders.close()
         try:
-            for number in list(self._pids):
+            for number in range(len(self.records)):
                 self.kill(number)
             self._deadline = time.monotonic() + _GRACE
-            while (message := self._receive()) is not None:
-                if message[1] == "ready":  # forked, but we had not heard of it yet
-                    self.kill(message[0])
+            while self._receive() is not None:
+                pass
         finally:
             self._nursery.kill()
             self._nursery.wait()
@@ -137,16 +136,16 @@ class Fleet:
         return [number for number in self._pids if number not in self._killed]
 
     def kill(self, number: int) -> None:
-        """``kill -9``, if it still lives. What it has reported is not lost."""
+        """``kill -9``, as soon as it has begun, if it still lives. What it has reported is not lost."""
         self._killed.add(number)
         self._signal(number, signal.SIGKILL)
 
     def _receive(self) -> tuple[int, str, Any] | None:
         """The next message; None when there will be no more. Raises ``TimeoutError`` when time is up."""
         while not self._lines:
-            ready, _, _ = select.select([self._reports], [], [], max(0.0, self._deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError(f"silent for {self._limit:g} s: {sorted(self._pids)}")
+            left = self._deadline - time.monotonic()
+            if left <= 0 or not select.select([self._reports], [], [], left)[0]:
+                raise TimeoutError(f"workers that have not ended: {sorted(self._pids)}")
             if not (got := os.read(self._reports.fileno(), 1 << 16)):
                 return None
             *lines, self._cut = (self._cut + got).split(b"\n")
@@ -155,6 +154,8 @@ class Fleet:
         if kind == "ready":
             self._pids[number] = what
             self._ready.add(number)
+            if number in self._killed:  # before we had heard of it
+                self.kill(number)
         elif kind == "met":
             self._met.add(number)
         elif kind == "ended":

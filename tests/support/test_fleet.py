@@ -134,6 +134,14 @@ def test_workers_that_hang_are_ended_and_where_they_stood_is_told() -> None:
                 fleet._deadline = time.monotonic()  # its time is up
 
 
+def test_a_worker_that_never_stops_reporting_is_ended_too() -> None:
+    with Fleet(limit=10) as fleet, pytest.raises(AssertionError, match="within 10 s: 1 workers"):
+        fleet.start(chatter, lines=10**9, length=10)
+        for _, record in fleet.messages():
+            if record["line"] == 1000:
+                fleet._deadline = time.monotonic()
+
+
 def test_what_is_left_at_the_end_of_the_block_is_killed_even_if_it_is_stopped() -> None:
     pids = []
     with Fleet(limit=10) as fleet:
@@ -153,6 +161,14 @@ def test_a_fleet_that_is_left_at_once_leaves_nobody() -> None:
             fleet.start(hang)
     assert fleet._nursery.returncode == 0
     assert len(fleet._ended) == 10
+
+
+def test_a_worker_that_is_killed_before_it_has_begun_ends() -> None:
+    with Fleet(limit=10) as fleet:
+        number = fleet.start(hang)
+        fleet.kill(number)
+        fleet.finish()
+    assert fleet.records == [[]]
 
 
 def test_what_a_killed_worker_had_reported_is_heard() -> None:
