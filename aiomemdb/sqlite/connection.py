@@ -25,7 +25,7 @@ from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
 from ..errors import AiomemdbError, DatabaseClosed, ForkedError, LockTimeout, WriterCrashed
 from .guard import GuardedConnection, primary_code
-from .hazards import has_second_library
+from .hazards import has_second_library, hold, let_go
 from .job import Failure, settle_one
 
 __all__ = ["BUSY_SLICE", "Connection", "end_connections", "forked_error", "retry_while_busy", "wait_out"]
@@ -68,6 +68,8 @@ class Connection:
         self._submitted: set[asyncio.Future[Any]] = set()
         self._lost: BaseException | None = None
         self._switching = threading.Lock()
+        self._path = ""
+        self._held: tuple[int, int] | None = None
         _made.add(self)
 
     def __repr__(self) -> str:
@@ -112,7 +114,11 @@ class Connection:
 
     def _connect(self, _: GuardedConnection, configure: Callable[[GuardedConnection], None]) -> None:
         self.raw = cast(GuardedConnection, self._driver._connector())
+        self.raw.text_factory = os.fsdecode  # a path may be no UTF-8
+        _, _, self._path = self.raw.execute("PRAGMA database_list").fetchone()
+        self.raw.text_factory = str
         configure(self.raw)
+        self._held = hold(self._path)
 
     def _serve(self) -> object:
         """The thread's one function: runs what comes in, until it is told to stop or its loop is closed."""
@@ -148,13 +154,13 @@ class Connection:
             try:
                 if self.raw.in_transaction:
                     self.raw.rollback()
-                self.raw.text_factory = os.fsdecode  # a path may be no UTF-8
-                _, _, path = self.raw.execute("PRAGMA database_list").fetchone()
-                if has_second_library(path):
+                if has_second_library(self._path):
                     # Closed, it would drop that library's locks, and remove the log that its commits still go to.
                     _keep_for_good(self.raw)
-                    log.warning("%s: not closed, for a second SQLite library has %s open", self.name, path)
+                    log.warning("%s: not closed, for a second SQLite library has %s open", self.name, self._path)
                 else:
+                    if self._held is not None:
+                        let_go(self._held)
                     self.raw.close()
             except sqlite3.Error as error:
                 log.warning("%s: closing failed: %s", self.name, error)

@@ -9,15 +9,23 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import struct
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ForkedError
 
+if sys.platform == "linux":
+    import fcntl
+
 __all__ = [
     "has_second_library",
     "has_wal_reset_bug",
+    "hold",
+    "let_go",
     "network_file_system",
     "refuse_inherited",
     "second_library",
@@ -71,6 +79,68 @@ def _identity(status: os.stat_result) -> _Identity:
     return status.st_dev, status.st_ino
 
 
+# -- a descriptor closed by hand ---------------------------------------------------------------------------------
+
+# What all connections to a database with a log share all their life: a range of the file, whose exclusive lock is the
+# licence to remove the log, and a byte of the -shm, whose exclusive lock is the licence to cut that to nothing
+# (os_unix.c: SHARED_FIRST, UNIX_SHM_DMS).
+_SHARED_RANGE = (0x40000002, 510)
+_DEAD_MANS_SWITCH = (128, 1)
+
+_held: dict[_Identity, int] = {}  # by how many connections of this process
+_holding = threading.Lock()
+
+
+def hold(path: str) -> _Identity | None:
+    """Keeps the log in place though this process lose SQLite's locks; the result is for ``let_go``.
+
+    POSIX drops all of a process's locks on a file when it closes any descriptor of it (copying the folder does), and
+    the next program that closes the database then removes the log under us, with all that is in it and was not there
+    when it began to (https://www.sqlite.org/howtocorrupt.html, 2.2). Locks of open file descriptions, fcntl_locking(2),
+    outlast that: what SQLite shares as a process is shared once more, through its own descriptors. They are shut only
+    after its last connection in this process.
+
+    Nothing is held without a log (None), and outside Linux.
+    """
+    try:
+        database, shm = _identity(os.stat(path)), _identity(os.stat(f"{path}-shm"))
+    except OSError:
+        return None
+    files = list(_open_files())
+    if shm not in (identity for _, identity in files):
+        return None  # a -shm that somebody has left there
+    with _holding:
+        _held[database] = _held.get(database, 0) + 1
+        if _held[database] == 1:
+            for descriptor, identity in files:
+                if identity == database:
+                    _share(descriptor, *_SHARED_RANGE)
+                elif identity == shm:
+                    _share(descriptor, *_DEAD_MANS_SWITCH)
+    return database
+
+
+def let_go(database: _Identity) -> None:
+    """Before its connection is closed: the last one of all programs must be able to remove the log."""
+    with _holding:
+        _held[database] -= 1
+        if _held[database] == 0:
+            del _held[database]
+            for descriptor, identity in _open_files():
+                if identity == database:
+                    _share(descriptor, *_SHARED_RANGE, unlock=True)
+
+
+def _share(descriptor: int, start: int, length: int, *, unlock: bool = False) -> None:
+    if sys.platform == "linux":
+        kind = fcntl.F_UNLCK if unlock else fcntl.F_RDLCK
+        try:
+            # struct flock: l_type, l_whence, l_start, l_len, l_pid (0), padding
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", kind, os.SEEK_SET, start, length, 0))
+        except OSError:  # a file system without such locks; or a descriptor that is not SQLite's
+            pass
+
+
 # -- forks -------------------------------------------------------------------------------------------------------
 
 _inherited: dict[int, _Identity] = {}
@@ -79,6 +149,9 @@ _inherited: dict[int, _Identity] = {}
 def _note_inherited() -> None:
     _inherited.clear()
     _inherited.update(_open_files())
+    global _holding
+    _held.clear()  # let go here, they would be let go in the parent
+    _holding = threading.Lock()  # a thread of the parent may have held it
 
 
 if hasattr(os, "register_at_fork"):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -374,6 +378,137 @@ asyncio.run(main())
         db_path,
     )
     assert lines == ["CommitOutcomeUnknown None"]
+
+
+# -- a descriptor closed by hand ---------------------------------------------------------------------------------
+
+
+def beside(path: Path, code: str) -> str:
+    """What a program of sqlite3 alone prints, which has the database open as ``conn`` and closes it at the end."""
+    opened = "import sqlite3, sys\nconn = sqlite3.connect(sys.argv[1], timeout=0.1, isolation_level=None)"
+    code = f"{opened}\n{code}\nconn.close()"
+    ended = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def trap(path: Path, suffix: str) -> None:
+    """Drops all locks that this process has on the file: POSIX's rule."""
+    with open(f"{path}{suffix}", "rb"):
+        pass
+
+
+def copy_folder(path: Path, _: str) -> None:
+    shutil.copytree(path.parent, path.parent.with_name("copy"))
+
+
+WRITE_AND_CLOSE = "conn.execute(\"INSERT INTO t VALUES ('of the other')\")"
+LOOK = "print([x for x, in conn.execute('SELECT x FROM t')])"
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="locks of open file descriptions")
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("drop_locks", "suffix"), [(trap, ""), (trap, "-wal"), (trap, "-shm"), (copy_folder, "")], ids=str
+)
+async def test_nothing_is_lost_when_a_descriptor_of_the_files_is_closed_by_hand(
+    db_path: Path, drop_locks: Callable[[Path, str], None], suffix: str
+) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        await db.write(INSERT, ("before",))
+        drop_locks(db_path, suffix)
+        beside(db_path, WRITE_AND_CLOSE)
+        await db.write(INSERT, ("after",))
+        expected = ["before", "of the other", "after"]
+        assert beside(db_path, LOOK) == str(expected)
+        assert [row["x"] for row in await db.read("SELECT x FROM t")] == expected
+    assert os.listdir(db_path.parent).count("test.db-wal") == 0  # the last one could remove it
+    assert_healthy(db_path)
+
+
+@on_linux
+async def test_a_transaction_is_whole_though_its_locks_on_the_file_are_dropped_meanwhile(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        async with db.transaction() as tx:
+            await tx.write(INSERT, (1,))
+            trap(db_path, "")
+            beside(db_path, LOOK)
+            await tx.write(INSERT, (2,))
+        assert beside(db_path, LOOK) == "[1, 2]"
+
+
+@on_linux
+async def test_a_reader_alone_keeps_its_log_too(db_path: Path) -> None:
+    beside(db_path, "conn.execute('PRAGMA journal_mode=WAL'); conn.execute('CREATE TABLE t (x)')")
+    async with aiomemdb.connect(db_path, read_only=True) as db:
+        assert await db.read_value("SELECT count(*) FROM t") == 0
+        trap(db_path, "")
+        beside(db_path, WRITE_AND_CLOSE)
+        beside(db_path, WRITE_AND_CLOSE)
+        assert await db.read_value("SELECT count(*) FROM t") == 2
+
+
+@on_linux
+async def test_one_of_two_handles_that_is_closed_leaves_the_other_its_log(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        async with aiomemdb.connect(db_path) as two:
+            await two.write(INSERT, ("two",))
+        trap(db_path, "")
+        beside(db_path, WRITE_AND_CLOSE)
+        await db.write(INSERT, ("one",))
+        assert beside(db_path, LOOK) == "['two', 'of the other', 'one']"
+
+
+@on_linux
+async def test_a_live_index_of_the_log_is_not_cut_by_the_next_program_that_opens_it(db_path: Path) -> None:
+    # Who takes itself for the first one cuts it to nothing and makes it anew, with its counter of changes at 0
+    # (https://www.sqlite.org/walformat.html, 2.1). A read of pages that are cut off ends this process (SIGBUS).
+    count = (
+        "shm = open(sys.argv[1] + '-shm', 'rb')\n"
+        "def count(): shm.seek(8); return int.from_bytes(shm.read(4), sys.byteorder)\n"
+    )
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        await db.write(INSERT, (1,))
+        trap(db_path, "-shm")
+        before, after = beside(db_path, f"{count}print(count())\n{LOOK}\nprint(count())").splitlines()[::2]
+        assert before == after != "0"
+
+
+@on_linux
+async def test_a_file_without_a_log_is_not_kept_from_those_who_write_it(db_path: Path) -> None:
+    beside(db_path, "conn.execute('CREATE TABLE t (x)')")
+    Path(f"{db_path}-shm").touch()  # somebody has left it there
+    async with aiomemdb.connect(db_path, read_only=True) as db:
+        assert await db.read_value("SELECT count(*) FROM t") == 0
+        beside(db_path, WRITE_AND_CLOSE)
+        assert await db.read_value("SELECT count(*) FROM t") == 1
+
+
+@on_linux
+async def test_a_child_that_outlives_its_parent_does_not_keep_others_from_removing_the_log(db_path: Path) -> None:
+    lines = await lines_of(
+        """
+create()
+ask, answer = os.pipe()
+
+async def main():
+    async with aiomemdb.connect(path) as db:
+        await db.write("INSERT INTO t VALUES (1)")
+        return fork(lambda: os.read(ask, 1))
+
+child = asyncio.run(main())
+say(os.path.exists(path + "-wal"))
+os.write(answer, b"x")
+os.waitpid(child, 0)
+""",
+        db_path,
+    )
+    assert lines == ["False"]
 
 
 # -- network file systems ----------------------------------------------------------------------------------------
