@@ -36,9 +36,10 @@ test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 soak: $(READY)  ## run the tests that take minutes to hours
 	$(BIN)/python -m pytest -m soak --timeout=14400 $(ARGS)
 
-bench: $(READY)  ## measure against plain sqlite3 and aiosqlite, then many processes
+bench: $(READY)  ## measure against plain sqlite3 and aiosqlite, then many processes, then the memory
 	$(BIN)/python bench/writes.py $(ARGS)
 	$(BIN)/python bench/processes.py $(ARGS)
+	$(BIN)/python bench/memory.py $(ARGS)
 
 format: $(READY)  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .

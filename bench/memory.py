@@ -1,0 +1,393 @@
+"""The memory graph: known names, new names, whole documents; beside plain sqlite3, and beside membox's algorithm.
+
+    python bench/memory.py [--rounds 5] [--quick] [--json FOLDER] [--data DIR] [--entities 100000]
+
+Names are asked for by 100 tasks at once. membox (see _membox.py) is synchronous: the same tasks ask it through 16
+threads; or 16 threads alone do, without an event loop, which is the best that it can have. With an embedder both have
+the packaged one, and a file of so many entities.
+
+A document is remembered with its facts, by 100 tasks at once. Its measure are the statements of just those jobs, in the
+same order and with the same parameters, by plain sqlite3 at 100 documents a commit. The documents, real ones with the
+triples that a language model drew from them, are in DIR (default: $AIOMEMDB_EVAL_DATA), as
+openie_musique_train_gpt-3.5-turbo-1106_1890.json of the HippoRAG project; without them that part is skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import os
+import random
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from _harness import alternate, fresh_folder, option_parser, plain, print_context, write_json
+from _membox import Membox
+
+import aiomemdb
+from aiomemdb import embedders
+
+DOCUMENTS = "openie_musique_train_gpt-3.5-turbo-1106_1890.json"
+TASKS = 100
+THREADS = 16
+DOCUMENTS_A_COMMIT = 100
+
+Triple: TypeAlias = tuple[str, str, str]
+Statement: TypeAlias = tuple[bool, str, Any]
+
+
+@dataclass(frozen=True)
+class Document:
+    text: str
+    triples: list[Triple]
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much of each is done in one round."""
+
+    known: int
+    new: int
+    embedded: int
+    embedded_membox: int
+    documents: int
+
+
+FULL = Work(known=40_000, new=20_000, embedded=1_000, embedded_membox=2, documents=1_000)
+QUICK = Work(known=4_000, new=2_000, embedded=100, embedded_membox=2, documents=100)
+
+
+# The input
+
+
+def new_names(seed: str) -> Iterator[str]:
+    """Names of two made-up words, without end: no two are the same, and few are near."""
+    chance, seen = random.Random(seed), set[str]()
+    while True:
+        name = " ".join("".join(chance.choices(SYLLABLES, k=chance.randint(2, 4))).capitalize() for _ in range(2))
+        if name not in seen:
+            seen.add(name)
+            yield name
+
+
+SYLLABLES = [f"{first}{vowel}{last}" for first in "bdfgklmnprstvz" for vowel in "aeiou" for last in ("", "l", "n", "r")]
+
+
+def documents_in(folder: Path | None) -> list[Document]:
+    if folder is None or not (folder / DOCUMENTS).exists():
+        return []
+    found = json.loads((folder / DOCUMENTS).read_text())["docs"]
+    return [
+        Document(
+            document["passage"],
+            # Now and then a triple lacks a part: the model's slips are not what is measured.
+            [
+                tuple(triple)
+                for triple in document["extracted_triples"]
+                if len(triple) == 3 and all(map(str.strip, triple))
+            ],
+        )
+        for document in found
+    ]
+
+
+# Names; each measure gives names a second
+
+
+def on_loop(main: Callable[[], Awaitable[float]]) -> float:
+    async def run() -> float:
+        return await main()
+
+    return aiomemdb.run(run())
+
+
+async def by_tasks(names: Sequence[str], memory: aiomemdb.Memory) -> float:
+    async def agent(own: Sequence[str]) -> None:
+        for name in own:
+            await memory.find_or_create_entity(name)
+
+    began = time.perf_counter()
+    await asyncio.gather(*[asyncio.create_task(agent(names[number::TASKS])) for number in range(TASKS)])
+    return len(names) / (time.perf_counter() - began)
+
+
+def by_threads(names: Sequence[str], membox: Membox) -> float:
+    threads = min(THREADS, len(names))
+
+    def agent(own: Sequence[str]) -> None:
+        for name in own:
+            membox.find_or_create(name)
+        membox.close()
+
+    with ThreadPoolExecutor(threads) as pool:
+        began = time.perf_counter()
+        for done in [pool.submit(agent, names[number::threads]) for number in range(threads)]:
+            done.result()
+        return len(names) / (time.perf_counter() - began)
+
+
+def by_tasks_in_threads(names: Sequence[str], membox: Membox) -> float:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+
+        async def agent(own: Sequence[str]) -> None:
+            for name in own:
+                await loop.run_in_executor(pool, membox.find_or_create, name)
+
+        began = time.perf_counter()
+        await asyncio.gather(*[asyncio.create_task(agent(names[number::TASKS])) for number in range(TASKS)])
+        return len(names) / (time.perf_counter() - began)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return on_loop(main)
+
+
+def in_file(path: str, names: Sequence[str], embedder: embedders.Embedder | None = None) -> float:
+    """Names in a file that is there already; its vectors have been read before the clock starts."""
+
+    async def main() -> float:
+        async with aiomemdb.Memory.open(path, embedder=embedder) as memory:
+            if embedder is not None:
+                await memory.find_or_create_entity(f"warm {names[0]}")
+            return await by_tasks(names, memory)
+
+    return on_loop(main)
+
+
+def in_new_file(names: Sequence[str]) -> float:
+    with fresh_folder() as path:
+        rate = in_file(path, names)
+        check(path, "entity", len(names))
+    return rate
+
+
+def in_new_membox(ask: Callable[[Sequence[str], Membox], float], names: Sequence[str]) -> float:
+    with fresh_folder() as path:
+        membox = Membox(path)
+        membox.create()
+        rate = ask(names, membox)
+        membox.close()
+        check(path, "entity", len(names))
+    return rate
+
+
+def check(path: str, table: str, expected: int) -> None:
+    connection = sqlite3.connect(path)
+    [found] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    connection.close()
+    if found != expected:
+        raise SystemExit(f"{expected} of {table} were made, {found} are there")
+
+
+# Documents; each measure gives documents a second
+
+
+def remembered(documents: Sequence[Document]) -> float:
+    with fresh_folder() as path:
+
+        async def main() -> float:
+            async with aiomemdb.Memory.open(path) as memory:
+
+                async def agent(own: Sequence[Document]) -> None:
+                    for document in own:
+                        await memory.remember(document.text, document.triples)
+
+                began = time.perf_counter()
+                await asyncio.gather(*[asyncio.create_task(agent(documents[number::TASKS])) for number in range(TASKS)])
+                return len(documents) / (time.perf_counter() - began)
+
+        rate = on_loop(main)
+        check(path, "episode", len(documents))
+    return rate
+
+
+class Overheard:
+    """A database that notes the jobs of the memory which is opened over it."""
+
+    def __init__(self, db: aiomemdb.Database) -> None:
+        self._db = db
+        self.jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    async def write_fn(self, fn: Callable[..., Any], *args: Any) -> Any:
+        self.jobs.append((fn, copy.deepcopy(args)))
+        return await self._db.write_fn(fn, *args)
+
+
+class Recorder(sqlite3.Connection):
+    """Notes the statements that run on it: (many?, SQL, parameters)."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.statements: list[Statement] = []
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        self.statements.append((False, sql, parameters))
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        rows = list(parameters)
+        self.statements.append((True, sql, rows))
+        return super().executemany(sql, rows)
+
+
+def statements_of(documents: Sequence[Document]) -> tuple[list[Statement], list[list[Statement]]]:
+    """What remembering them runs: the statements of opening the memory, and those of each document."""
+
+    async def overhear() -> list[list[Statement]]:
+        async with aiomemdb.connect(":memory:") as db:
+            overheard = Overheard(db)
+            async with aiomemdb.Memory.open(overheard) as memory:
+                opening = len(overheard.jobs)
+                for document in documents:
+                    await memory.remember(document.text, document.triples)
+        recorder = sqlite3.connect(":memory:", isolation_level=None, factory=Recorder)
+        recorder.row_factory = sqlite3.Row
+        each: list[list[Statement]] = [[]]
+        for number, (fn, args) in enumerate(overheard.jobs):
+            if number >= opening:
+                each.append([])
+            recorder.statements = each[-1]
+            fn(recorder, *args)
+        recorder.close()
+        return each
+
+    opening, *each = aiomemdb.run(overhear())
+    return opening, each
+
+
+def replayed(opening: Sequence[Statement], documents: Sequence[Sequence[Statement]]) -> float:
+    with fresh_folder() as path:
+        connection = plain(path)
+        connection.execute("PRAGMA foreign_keys=ON")
+        run(connection, opening)
+        waiting = iter(documents)
+        began = time.perf_counter()
+        while batch := list(islice(waiting, DOCUMENTS_A_COMMIT)):
+            connection.execute("BEGIN IMMEDIATE")
+            for statements in batch:
+                run(connection, statements)
+            connection.execute("COMMIT")
+        rate = len(documents) / (time.perf_counter() - began)
+        connection.close()
+        check(path, "episode", len(documents))
+    return rate
+
+
+def run(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    for many, sql, parameters in statements:
+        if many:
+            connection.executemany(sql, parameters)
+        else:
+            connection.execute(sql, parameters).fetchall()
+
+
+# All of it
+
+
+def prepare(folder: Path, names: Sequence[str], embedder: embedders.Embedder) -> tuple[str, str]:
+    """The two files of so many entities with vectors: ours, and membox's."""
+    ours, theirs = str(folder / "ours.db"), str(folder / "membox.db")
+
+    async def fill() -> Sequence[Sequence[float]]:
+        async with aiomemdb.Memory.open(ours) as memory:
+            await by_tasks(names, memory)
+        async with aiomemdb.Memory.open(ours, embedder=embedder) as memory:
+            await memory.reembed()
+        return await embedder.embed(names)
+
+    membox = Membox(theirs)
+    membox.create()
+    membox.fill(names, aiomemdb.run(fill()))
+    membox.close()
+    return ours, theirs
+
+
+def main() -> None:
+    parser = option_parser(__doc__, quick="little work, one round: does it run?")
+    parser.set_defaults(rounds=5)
+    parser.add_argument("--data", type=Path, metavar="DIR", default=os.environ.get("AIOMEMDB_EVAL_DATA"))
+    parser.add_argument("--entities", type=int, default=100_000, help="in the file of known names, and of vectors")
+    options = parser.parse_args()
+    work = FULL
+    if options.quick:
+        options.rounds, options.entities, work = 1, min(options.entities, 1_000), QUICK
+
+    documents = documents_in(options.data)[: work.documents]
+    embedder = embedders.packaged()
+
+    def embed(name: str) -> Sequence[float]:
+        return asyncio.run(embedder.embed([name]))[0]
+
+    with tempfile.TemporaryDirectory(prefix="aiomemdb-bench-") as folder:
+        known = list(islice(new_names("known"), options.entities))
+        ours, theirs = prepare(Path(folder), known, embedder)
+        asked = random.Random(0).choices(known, k=work.known)
+        fresh = list(islice(new_names("fresh"), work.new))
+        unknown = new_names("unknown")  # each round others, as the files are kept
+
+        def take(count: int) -> list[str]:
+            return list(islice(unknown, count))
+
+        contestants: dict[str, Callable[[], float]] = {
+            "known": partial(in_file, ours, asked),
+            "known_membox": lambda: by_tasks_in_threads(asked, Membox(theirs)),
+            "known_membox_alone": lambda: by_threads(asked, Membox(theirs)),
+            "new": partial(in_new_file, fresh),
+            "new_membox": partial(in_new_membox, by_tasks_in_threads, fresh),
+            "new_membox_alone": partial(in_new_membox, by_threads, fresh),
+            "embedded": lambda: in_file(ours, take(work.embedded), embedder),
+            "embedded_membox": lambda: by_tasks_in_threads(take(work.embedded_membox), Membox(theirs, embed)),
+        }
+        if documents:
+            opening, each = statements_of(documents)
+            contestants["remember"] = partial(remembered, documents)
+            contestants["remember_plain"] = partial(replayed, opening, each)
+        rates = {name: statistics.median(rates) for name, rates in alternate(contestants, options.rounds).items()}
+
+    print_context(f"{options.rounds}, medians")
+    report(rates, options.entities, documents)
+    if options.json:
+        write_json(options.json, rates)
+
+
+def report(rates: dict[str, float], entities: int, documents: Sequence[Document]) -> None:
+    print(f"{TASKS} tasks ask for names; membox's algorithm in {THREADS} threads")
+    for what, name, bar in (
+        (f"known names, {entities:,} in the file", "known", "40,000"),
+        ("new names, without an embedder", "new", "10,000"),
+        (f"new names, packaged embedder, {entities:,} there", "embedded", "400"),
+    ):
+        print(f"  {what:48} {rates[name]:10,.0f}/s (the bar: {bar} or more)")
+        for suffix, how in (("_membox", "asked by the same tasks"), ("_membox_alone", "asked by its threads alone")):
+            if theirs := rates.get(name + suffix):
+                print(f"    membox, {how:38} {theirs:12,.4g}/s   aiomemdb: {rates[name] / theirs:.2f} x its rate")
+    if not documents:
+        print(f"documents: skipped, no {DOCUMENTS} in --data")
+        return
+    words = statistics.mean(len(document.text.split()) for document in documents)
+    triples = statistics.mean(len(document.triples) for document in documents)
+    print(
+        f"{TASKS} tasks remember {len(documents):,} documents of {words:.0f} words and {triples:.1f} facts, on average"
+    )
+    ratio = rates["remember"] / rates["remember_plain"]
+    print(
+        f"  documents {rates['remember']:24,.0f}/s  {ratio:5.2f} x plain sqlite3 with the same statements, "
+        f"{DOCUMENTS_A_COMMIT} a commit: {rates['remember_plain']:,.0f}/s (the bar: 0.6 or more)"
+    )
+
+
+if __name__ == "__main__":
+    main()
