@@ -252,6 +252,7 @@ async def test_a_cancelled_call_hangs_up(endpoint: Endpoint) -> None:
         (Answer({"data": [{"index": 1, "embedding": [1.0, 2.0]}]}), "1 vectors for 1 texts"),
         (vectors([[1.0, 2.0, 3.0]]), "dim=3"),
         (Answer({"data": [{"index": 0, "embedding": "A" * 5}]}), "base64"),
+        (Answer({"data": [{"index": 0, "embedding": "AAAA*AAAAAAA="}]}), "base64"),
         (Answer({"data": [{"index": 0, "embedding": "AAAA"}]}), "unpack"),
         (Answer({"data": [{"index": 0, "embedding": None}]}), "NoneType"),
     ],
