@@ -150,7 +150,6 @@ def _note_inherited() -> None:
     _inherited.clear()
     _inherited.update(_open_files())
     global _holding
-    _held.clear()  # let go here, they would be let go in the parent
     _holding = threading.Lock()  # a thread of the parent may have held it
 
 

@@ -206,6 +206,18 @@ say("rows:", rows())
     assert lines == ["wrote of the child", "rows: of the child"]
 
 
+async def test_a_child_that_was_forked_while_a_thread_opened_a_database_may_open_one(db_path: Path) -> None:
+    lines = await lines_of(
+        """
+create()
+aiomemdb.sqlite.hazards._holding.acquire()
+os.waitpid(fork(lambda: asyncio.run(attempt("of the child"))), 0)
+""",
+        db_path,
+    )
+    assert lines == ["wrote of the child"]
+
+
 async def test_a_child_may_open_a_file_twice(db_path: Path) -> None:
     lines = await lines_of(
         """
@@ -468,7 +480,7 @@ async def test_a_live_index_of_the_log_is_not_cut_by_the_next_program_that_opens
     # Who takes itself for the first one cuts it to nothing and makes it anew, with its counter of changes at 0
     # (https://www.sqlite.org/walformat.html, 2.1). A read of pages that are cut off ends this process (SIGBUS).
     count = (
-        "shm = open(sys.argv[1] + '-shm', 'rb')\n"
+        "shm = open(sys.argv[1] + '-shm', 'rb', buffering=0)\n"
         "def count(): shm.seek(8); return int.from_bytes(shm.read(4), sys.byteorder)\n"
     )
     async with aiomemdb.connect(db_path) as db:
