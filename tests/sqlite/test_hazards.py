@@ -523,6 +523,91 @@ os.waitpid(child, 0)
     assert lines == ["False"]
 
 
+# -- changed under several processes -----------------------------------------------------------------------------
+
+# Three processes have it open and have each written a row. Then it is changed, and they go on one after another: each
+# says how many more writes were applied, and what its first failed one and the one after that answered.
+THREE_PROCESSES = """
+import shutil
+
+create()
+folder = os.path.dirname(path)
+backup = folder + ".backup"
+shutil.copyfile(path, backup)
+
+async def outcome(db):
+    try:
+        await db.write("INSERT INTO t VALUES (1)")
+    except aiomemdb.AiomemdbError as error:
+        return f"{type(error).__name__} {error.applied}"
+
+async def of_child(ready, go):
+    async with aiomemdb.connect(path) as db:
+        assert await outcome(db) is None
+        os.write(ready, b"x")
+        os.read(go, 1)
+        applied = 0
+        while (failed := await outcome(db)) is None:
+            applied += 1
+        say(applied, failed, await outcome(db), await db.read_value("SELECT count(*) > 0 FROM t"))
+
+def start():
+    (told, ready), (go, let_go) = os.pipe(), os.pipe()
+    pid = fork(lambda: asyncio.run(of_child(ready, go)))
+    assert os.read(told, 1) == b"x"
+    return pid, let_go
+
+children = [start() for _ in range(3)]
+{change}
+for pid, let_go in children:
+    os.write(let_go, b"x")
+    os.waitpid(pid, 0)
+{restore}
+"""
+BY_RENAME = "shutil.copyfile(backup, path + '.new'); os.replace(path + '.new', path)"
+REMOVED_FIRST = "[os.unlink(path + suffix) for suffix in ('', '-wal', '-shm')]; shutil.copyfile(backup, path)"
+
+
+@pytest.mark.parametrize(
+    ("change", "restore"),
+    [
+        ("os.unlink(path)", BY_RENAME),
+        ("os.unlink(path + '-wal')", ""),
+        ("os.unlink(path + '-shm')", ""),
+        (BY_RENAME, ""),
+        (REMOVED_FIRST, ""),
+        ("os.rename(path, path + '.away')", "os.rename(path + '.away', path)"),
+    ],
+    ids=["removed", "log removed", "index removed", "restored by rename", "removed and restored", "moved away"],
+)
+async def test_each_process_stops_at_its_next_write_when_the_file_is_changed_under_all(
+    db_path: Path, change: str, restore: str
+) -> None:
+    script = THREE_PROCESSES.replace("{change}", change).replace("{restore}", restore)
+    assert await lines_of(script, db_path) == ["0 CommitOutcomeUnknown None DatabaseReplaced False 1"] * 3
+
+
+async def test_each_process_stops_soon_when_the_whole_folder_is_moved_away_and_its_rows_moved_along(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "test.db"
+    away, back = "os.rename(folder, folder + '.away')", "os.rename(folder + '.away', folder)"
+    lines = await lines_of(THREE_PROCESSES.replace("{change}", away).replace("{restore}", back), path)
+    assert [line.partition(" ")[2] for line in lines] == ["CommitOutcomeUnknown None DatabaseReplaced False 1"] * 3
+    applied = sum(int(line.partition(" ")[0]) for line in lines)
+    [(count,)] = plain(path, "SELECT count(*) FROM t")
+    assert 3 + applied <= count <= 3 + applied + 3  # of each process one is unknown
+
+
+async def test_who_closes_the_old_file_leaves_the_new_one_its_log(db_path: Path) -> None:
+    # A log is removed by its name, which by now is that of the new file's.
+    opened = "opened = sqlite3.connect(path, isolation_level=None); opened.execute('INSERT INTO t VALUES (2)')"
+    script = THREE_PROCESSES.replace("{change}", f"{REMOVED_FIRST}; {opened}")
+    lines = await lines_of(script.replace("{restore}", "say(os.path.exists(path + '-wal'), rows())"), db_path)
+    assert lines[3:] == ["True 2"]
+
+
 # -- network file systems ----------------------------------------------------------------------------------------
 
 MOUNTS = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
