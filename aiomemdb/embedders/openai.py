@@ -150,8 +150,8 @@ class _OpenAICompatible:
     async def _post(self, client: httpx2.AsyncClient, texts: list[str]) -> list[Sequence[float]] | _Refusal:
         import httpx2
 
-        # Base 64 is what OpenAI's own client asks for: it parses twenty times faster than a list of numbers. An
-        # endpoint that does not know it answers with the list.
+        # Base 64 is what OpenAI's own client asks for: 128 vectors of 1,536 numbers are read in 5 ms of the event loop,
+        # as lists in 35. An endpoint that does not know it answers with the list.
         body: dict[str, object] = {"model": self.model, "input": texts, "encoding_format": "base64"}
         if self.shorten:
             body["dimensions"] = self.dim

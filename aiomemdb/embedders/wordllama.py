@@ -17,7 +17,7 @@ __all__ = ["packaged"]
 
 
 def packaged() -> Embedder:
-    """WordLlama's 256-number vectors: about 40,000 short texts a second on one core, and nothing is downloaded.
+    """WordLlama's 256-number vectors: some 30,000 short texts a second, and nothing is downloaded.
 
     The mean of a text's token vectors, so the order of words says nothing: good for names and for which texts are about
     the same things. English. The weights (16 MB) come with the package ``wordllama`` and are read at the first
