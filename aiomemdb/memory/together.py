@@ -66,10 +66,13 @@ class Together(Generic[Item, Answer]):
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+        self._task = None  # at once: what is added from now on needs another one
 
-    def _ended(self, _: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            return
         self._task = None
-        while self._waiting:  # only where it was cancelled
+        while self._waiting:
             future = self._waiting.popleft()[1]
             if not future.done():
                 future.set_result(DatabaseClosed("the memory was closed meanwhile", applied=None))

@@ -7,7 +7,7 @@ import sqlite3
 from ...errors import EpisodeExists, NotFound
 from ..store import Draft, DraftEpisode, NameRequest, Scope
 from ..values import Fact, Remembered
-from .facts import add_evidence, expire_unfounded, state
+from .facts import expire_unfounded, state
 from .identity import resolve_in_job
 from .rows import EPISODE, entities_by_id, episode_of, facts_by_id
 from .work import Work
@@ -35,10 +35,7 @@ def write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Remembered | 
         episode = _insert_episode(work, draft.episode, model, replaced)
     elif episode is not None:
         _check_episode(work, episode)
-    facts: list[int] = []
-    if draft.facts:
-        facts = state(work, draft.facts, who, model)
-        add_evidence(work, facts, draft.facts, episode)
+    facts = state(work, draft.facts, who, episode, model) if draft.facts else []
     if episode is not None:
         _mention(work, draft, who, episode)
     if replaced is not None:

@@ -16,7 +16,7 @@ from .rows import facts_by_id, json_list
 from .schema import UNBOUNDED
 from .work import Work
 
-__all__ = ["add_evidence", "expire", "expire_unfounded", "find_believed", "retract", "state", "unite_evidence"]
+__all__ = ["expire", "expire_unfounded", "find_believed", "retract", "state", "unite_evidence"]
 
 _INSERT = (
     "INSERT INTO fact "
@@ -53,40 +53,39 @@ def _begin(valid_at: int | None) -> int:
     return UNBOUNDED if valid_at is None else valid_at
 
 
-def state(work: Work, drafts: Sequence[DraftFact], who: Sequence[int], model: int | None) -> list[int]:
-    """States facts in order; gives the id of each, which is an older one's where it was believed already."""
+def state(
+    work: Work, drafts: Sequence[DraftFact], who: Sequence[int], episode: int | None, model: int | None
+) -> list[int]:
+    """States facts in order, each with its evidence; gives their ids, older ones' where they were believed already.
+
+    Evidence goes with each fact at once: a later one may supersede it, and what is left of it inherits that.
+    """
     planned = [
         _Planned(who[draft.subject], None if draft.object is None else who[draft.object], draft) for draft in drafts
     ]
     if any(draft.replace for draft in drafts):
-        ids = [_state_one(work, fact, model) for fact in planned]
-    else:
-        ids = _state_together(work, planned, model)
-    return ids
+        return [_state_one(work, fact, episode, model) for fact in planned]
+    return _state_together(work, planned, episode, model)
 
 
-def _state_together(work: Work, planned: Sequence[_Planned], model: int | None) -> list[int]:
+def _state_together(work: Work, planned: Sequence[_Planned], episode: int | None, model: int | None) -> list[int]:
     """Where nothing is replaced, new facts are one statement; those that were believed are looked at one by one."""
     first = work.next_id("fact")
     rows = [_row(work, first + place, fact) for place, fact in enumerate(planned)]
     inserted = work.conn.executemany(f"{_INSERT} ON CONFLICT DO NOTHING", rows).rowcount
     ids = [first + place for place in range(len(rows))]
-    new = set(ids)
     if inserted < len(ids):
-        new = {
-            row[0]
-            for row in work.conn.execute("SELECT id FROM fact WHERE id BETWEEN ? AND ?", (first, ids[-1])).fetchall()
-        }
-        for place, fact in enumerate(planned):
-            if ids[place] not in new:
-                ids[place] = _state_one(work, fact, model)
-    for id in sorted(new):
+        found = work.conn.execute("SELECT id FROM fact WHERE id BETWEEN ? AND ?", (first, ids[-1])).fetchall()
+        new = {row[0] for row in found}
+    else:
+        new = set(ids)
+    fresh = [(id, fact) for id, fact in zip(ids, planned, strict=True) if id in new]
+    for id, _ in fresh:
         work.note("create", "fact", id)
     if model is not None:
-        work.add_vectors(
-            model, "fact", [(id, fact.draft.vector) for id, fact in zip(ids, planned, strict=True) if id in new]
-        )
-    return ids
+        work.add_vectors(model, "fact", [(id, fact.draft.vector) for id, fact in fresh])
+    _add_evidence(work, [(id, fact.draft) for id, fact in fresh], episode)
+    return [id if id in new else _state_one(work, fact, episode, model) for id, fact in zip(ids, planned, strict=True)]
 
 
 def _row(work: Work, id: int | None, fact: _Planned) -> tuple[object, ...]:
@@ -106,7 +105,7 @@ def _row(work: Work, id: int | None, fact: _Planned) -> tuple[object, ...]:
     )
 
 
-def _state_one(work: Work, fact: _Planned, model: int | None) -> int:
+def _state_one(work: Work, fact: _Planned, episode: int | None, model: int | None) -> int:
     older: list[sqlite3.Row] = []
     if fact.draft.replace:
         older, closes_at = _overlapped(work, fact)
@@ -122,6 +121,7 @@ def _state_one(work: Work, fact: _Planned, model: int | None) -> int:
         expire(work, believed["id"])
         id = _insert(work, fact, model)
         _succeed(work, believed["id"], id)
+    _add_evidence(work, [(id, fact.draft)], episode)
     for row in older:
         _close(work, row, fact, id)
     return id
@@ -211,14 +211,11 @@ def unite_evidence(conn: sqlite3.Connection, source: int, target: int) -> None:
     )
 
 
-def add_evidence(work: Work, ids: Sequence[int], drafts: Sequence[DraftFact], episode: int | None) -> None:
+def _add_evidence(work: Work, stated: Sequence[tuple[int, DraftFact]], episode: int | None) -> None:
     """Said again by the same text or agent: the first quote stays, and the greater confidence."""
     work.conn.executemany(
         f"INSERT INTO fact_evidence VALUES (?, ?, ?, ?, ?, ?) {_UNITE}",
-        [
-            (id, episode, draft.quote, draft.confidence, work.agent, work.at)
-            for id, draft in zip(ids, drafts, strict=True)
-        ],
+        [(id, episode, draft.quote, draft.confidence, work.agent, work.at) for id, draft in stated],
     )
 
 

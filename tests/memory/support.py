@@ -1,0 +1,90 @@
+"""Embedders for tests: their vectors are known, and a test sees and decides when they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from aiomemdb.memory.names import fold
+
+_VOWELS = str.maketrans("", "", "aeiou ")
+
+
+def day(number: int) -> datetime:
+    """The first days of 2020, counted from 0."""
+    return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=number)
+
+
+class SpellingEmbedder:
+    """Names that differ in case, width, spaces or vowels have one direction; all others are far apart.
+
+    Attributes:
+        texts: how often each text, folded, was embedded.
+        calls: how many texts each call had.
+    """
+
+    def __init__(self, *, model: str = "spelling", dim: int = 32, delay: float = 0.0) -> None:
+        self.model = model
+        self.dim = dim
+        self.texts: Counter[str] = Counter()
+        self.calls: list[int] = []
+        self._delay = delay
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        self.calls.append(len(texts))
+        self.texts.update(map(fold, texts))
+        if self._delay:
+            await asyncio.sleep(self._delay)  # a model at work; nothing waits for it by the clock
+        return [self.vector(text) for text in texts]
+
+    def vector(self, text: str) -> list[float]:
+        seed = hashlib.sha256(f"{self.model} {fold(text).translate(_VOWELS)}".encode()).digest()
+        chance = random.Random(seed)
+        return [chance.gauss(0, 1) for _ in range(self.dim)]
+
+
+class AngleEmbedder:
+    """Gives each text the direction of an angle, in degrees, that the test names."""
+
+    model = "angles"
+    dim = 2
+
+    def __init__(self, **angles: float) -> None:
+        self.angles = angles
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> list[float]:
+        angle = math.radians(self.angles.get(fold(text).replace(" ", "_"), 180))
+        return [math.cos(angle), math.sin(angle)]
+
+
+class GatedEmbedder(SpellingEmbedder):
+    """Answers when the test lets it: ``entered`` is set while a call waits for ``let_go``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        self.entered.set()
+        await self.let_go.wait()
+        return await super().embed(texts)
+
+
+class AnsweringEmbedder(SpellingEmbedder):
+    """Gives what the test's function makes of the right answer, or raises what it raises."""
+
+    def __init__(self, answer: Callable[[list[list[float]]], Sequence[Sequence[float]]]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        return self.answer([self.vector(text) for text in texts])
