@@ -10,27 +10,22 @@ import pytest
 
 from tests.support.fairness import jain, span_of, worst_wait
 from tests.support.fleet import Fleet
-from tests.support.history import Write, violations
+from tests.support.history import Write
 from tests.support.plain import assert_healthy, plain
-from tests.support.workers import WAYS, append, count_up, heard, look, table_of
+from tests.support.workers import WAYS, append, assert_promises_kept, count_up, look
 
 PROCESSES = 50
 
 
-def run_fleet(path: Path, start: Callable[[Fleet], None], *, limit: float = 40) -> list[list[dict[str, Any]]]:
+def run_fleet(start: Callable[[Fleet], None], *, limit: float = 40) -> list[list[dict[str, Any]]]:
     with Fleet(limit=limit) as fleet:
         start(fleet)
-        records = fleet.finish()
-    assert_healthy(path)
-    return records
+        return fleet.finish()
 
 
-def checked_writes(path: Path, records: Sequence[Sequence[dict[str, Any]]]) -> list[Write]:
-    writes, reads = heard(records)
-    table = table_of(path)
-    assert violations(writes, reads, table) == []
+def all_acknowledged(path: Path, start: Callable[[Fleet], None], *, limit: float = 40) -> list[Write]:
+    writes = assert_promises_kept(path, run_fleet(start, limit=limit))
     assert all(write.applied for write in writes)
-    assert len(table) == sum(len(write.tokens) for write in writes)
     return writes
 
 
@@ -43,7 +38,7 @@ def race(path: Path, *, callers: int, writes: int, readers: int, limit: float) -
         for _ in range(readers):
             fleet.start(look, path=str(path), reads=100)
 
-    done = checked_writes(path, run_fleet(path, start, limit=limit))
+    done = all_acknowledged(path, start, limit=limit)
     assert len(done) == PROCESSES * callers * writes
     return done
 
@@ -75,7 +70,7 @@ def test_every_way_of_writing_keeps_the_promises_beside_other_processes(db_path:
             fleet.start(append, path=str(db_path), callers=4, writes=4 * len(WAYS), ways=list(WAYS), look_every=3)
         fleet.start(look, path=str(db_path), reads=100)
 
-    checked_writes(db_path, run_fleet(db_path, start))
+    all_acknowledged(db_path, start)
 
 
 def test_two_handles_of_one_process_share_the_file_with_other_processes(db_path: Path) -> None:
@@ -83,7 +78,7 @@ def test_two_handles_of_one_process_share_the_file_with_other_processes(db_path:
         for _ in range(3):
             fleet.start(append, path=str(db_path), handles=2, callers=3, writes=2 * len(WAYS), ways=list(WAYS))
 
-    checked_writes(db_path, run_fleet(db_path, start))
+    all_acknowledged(db_path, start)
 
 
 def test_no_update_is_lost_where_processes_read_a_counter_and_write_it_back(db_path: Path) -> None:
@@ -91,7 +86,8 @@ def test_no_update_is_lost_where_processes_read_a_counter_and_write_it_back(db_p
         for _ in range(8):
             fleet.start(count_up, path=str(db_path), times=50)
 
-    records = run_fleet(db_path, start)
+    records = run_fleet(start)
+    assert_healthy(db_path)
     counted = [value for of_one in records for record in of_one for value in record["counted"]]
     assert sorted(counted) == list(range(1, 8 * 50 + 1))
     assert plain(db_path, "SELECT value FROM counter") == [(8 * 50,)]

@@ -18,9 +18,9 @@ from typing import Any
 
 import aiomemdb
 from aiomemdb.sqlite.database import SQLiteDatabase
-from tests.support.history import Read, Write
+from tests.support.history import Read, Write, violations
 from tests.support.nursery import Worker
-from tests.support.plain import plain
+from tests.support.plain import assert_healthy, plain
 
 # All create it: on a brand-new file nobody knows who comes first. Nothing is UNIQUE, so that what is there twice
 # is seen; without AUTOINCREMENT and deletes the ids are 1, 2, 3, ... in commit order.
@@ -212,6 +212,19 @@ async def count_up(worker: Worker, *, path: str, times: int) -> None:
 # -- what they reported --------------------------------------------------------------------------------------
 
 
+def assert_promises_kept(path: Path, records: Iterable[Iterable[dict[str, Any]]]) -> list[Write]:
+    """The file is healthy and the history of all that was reported is right; gives the writes.
+
+    To be called when no other process has the file open any more.
+    """
+    assert_healthy(path)
+    writes, reads = heard(records)
+    table = [(id, token) for id, token in plain(path, "SELECT id, token FROM history ORDER BY id")]
+    found = violations(writes, reads, table)
+    assert not found, "\n".join(found)
+    return writes
+
+
 def heard(records: Iterable[Iterable[dict[str, Any]]]) -> tuple[list[Write], list[Read]]:
     """The calls that were reported; of one whose process was killed, that it had been called."""
     writes: dict[tuple[int, ...], Write] = {}
@@ -224,8 +237,3 @@ def heard(records: Iterable[Iterable[dict[str, Any]]]) -> tuple[list[Write], lis
             case {"Read": call}:
                 reads.append(Read(**call))
     return list(writes.values()), reads
-
-
-def table_of(path: Path) -> list[tuple[int, int]]:
-    """(id, token) in commit order, when no other process has the file open."""
-    return [(id, token) for id, token in plain(path, "SELECT id, token FROM history ORDER BY id")]
