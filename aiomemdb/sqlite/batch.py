@@ -48,7 +48,7 @@ from .guard import primary_code
 from .job import Failure, WriteJob, annotate, copy_error
 from .session import WRITE, Session, TransactionSpoilt
 
-__all__ = ["BATCH_SECONDS", "Batch", "commit_alone", "run_batch"]
+__all__ = ["BATCH_SECONDS", "Batch", "commit_alone", "run_batch", "take_turn"]
 
 BATCH_SECONDS = 0.005
 
@@ -70,10 +70,11 @@ class Batch:
         splits: how often a transaction was rolled back to find a culprit.
         committing: a COMMIT is under way; if the thread dies now, the outcome is unknown.
         fatal: why the writer must stop, or None.
+        has_left: a caller may have left before it had its turn.
         lock_timeout: it waited for another program's lock in vain, or None.
     """
 
-    __slots__ = ("committing", "durable", "failed", "fatal", "jobs", "lock_timeout", "outcomes", "splits")
+    __slots__ = ("committing", "durable", "failed", "fatal", "has_left", "jobs", "lock_timeout", "outcomes", "splits")
 
     def __init__(self, jobs: Sequence[WriteJob], *, durable: bool = False) -> None:
         self.jobs: Sequence[WriteJob] = jobs
@@ -83,7 +84,12 @@ class Batch:
         self.splits: int = 0
         self.committing: bool = False
         self.fatal: AiomemdbError | None = None
+        self.has_left: bool = False
         self.lock_timeout: LockTimeout | None = None
+
+    def leave_out_left(self) -> None:
+        """Jobs whose callers have left while it waited for its turn never run."""
+        self.jobs = [job for job in self.jobs if not job[0].done()]
 
     def let_go(self) -> None:
         """Once it has settled: an idle writer, its task and its thread, keep nothing of what it ran last."""
@@ -116,19 +122,21 @@ class _Broken(Exception):
     """Rule 5: (the error,)."""
 
 
-def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) -> None:
-    """Runs the jobs of a batch; see the theory of operation above. Raises nothing that a job could cause.
-
-    All of it is one turn among the processes, which the caller ends.
-    """
+def take_turn(session: Session, batch: Batch) -> bool:
+    """Waits for the batch's turn among the processes; tells whether it came. If not, all its jobs have failed."""
     try:
         session.take_turn()
     except AiomemdbError as error:
         batch._fail(len(batch.jobs), _not_begun(batch, error), session.max_value_bytes)
-        return
+        return False
+    return True
+
+
+def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) -> None:
+    """In a turn: runs the jobs of a batch; see the theory of operation above. Raises nothing that a job could cause."""
     deadline = monotonic() + budget
     # Ranges of jobs that share a transaction, the next one last; (start, stop).
-    ranges = [(0, len(batch.jobs))]
+    ranges = [(0, len(batch.jobs))] if batch.jobs else []
     while ranges:
         start, stop = ranges.pop()
         size = stop - start

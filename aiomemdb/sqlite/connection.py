@@ -49,6 +49,7 @@ class Connection:
     Attributes:
         raw: for the connection's thread alone.
         working_on: what the thread works on now; ``interrupt`` stops that and nothing else.
+        switching: guards it.
         on_lost: called on the loop's thread when the thread died of an error, and on the connection's thread when
             the loop was closed under it (then with ``None``).
         at_end: called on the connection's thread to close the connection, by the function that it gets, whatever the
@@ -67,7 +68,7 @@ class Connection:
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._submitted: set[asyncio.Future[Any]] = set()
         self._lost: BaseException | None = None
-        self._switching = threading.Lock()
+        self.switching: threading.Lock = threading.Lock()
         self._path = ""
         self._held: tuple[int, int] | None = None
         _made.add(self)
@@ -224,7 +225,7 @@ class Connection:
         An interrupt that comes late would stop the connection's next query: so the lock makes "is it still that work?"
         and the interrupt one step. Between two statements it stops nothing (https://www.sqlite.org/c3ref/interrupt.html).
         """
-        with self._switching:
+        with self.switching:
             self.working_on = work
 
     def interrupt(self, work: object) -> bool:
@@ -233,7 +234,7 @@ class Connection:
         Again and again, until the thread has left it: between two statements an interrupt stops nothing, and a
         function may run several, or swallow the error.
         """
-        with self._switching:
+        with self.switching:
             if self.working_on is not work or not self.thread.is_alive():
                 return False
             sqlite3.Connection.interrupt(self.raw)  # the guarded one refuses it while a job runs
@@ -288,7 +289,7 @@ def _leave_to_parent() -> None:
     here, and closing one would end the parent's transaction in the log's shared memory."""
     for connection in list(_made):
         connection._lost = forked_error()
-        connection._switching = threading.Lock()  # the thread may have held it
+        connection.switching = threading.Lock()  # the thread may have held it
         if connection.raw is not None:
             _keep_for_good(connection.raw)
 

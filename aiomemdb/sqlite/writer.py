@@ -26,7 +26,7 @@ from ..errors import (
     WriterCrashed,
     WriteTimeout,
 )
-from .batch import Batch, run_batch
+from .batch import Batch, run_batch, take_turn
 from .connection import Connection, forked_error, wait_out
 from .job import Failure, JobFuture, Maintenance, Operation, WriteJob, copy_error, fail, settle, settle_one
 from .lease import LEASE, Lease, held_leases
@@ -141,7 +141,7 @@ class Writer:
             future.durable = durable
             self.queue.unusual = True
             if timeout is not None:
-                timer = self.loop.call_later(timeout, _expire, future, operation, timeout)
+                timer = self.loop.call_later(timeout, self._expire, future, operation, timeout)
                 future.add_done_callback(lambda _: timer.cancel())
         else:
             future = self.create_future()
@@ -226,8 +226,11 @@ class Writer:
 
     def _run_batch(self, batch: Batch) -> None:
         """On the connection's thread."""
-        self.connection.switch(batch)
-        run_batch(self.session, batch)
+        if take_turn(self.session, batch):
+            self.connection.switch(batch)
+            if batch.has_left or self.session.turnstile.waited:
+                batch.leave_out_left()
+            run_batch(self.session, batch)
         # Before anybody is woken: the kernel may run whom it wakes at once, and all other processes would wait.
         self.checkpointer.end_turn()
         if not self.connection.deliver(self._settle, batch):
@@ -308,6 +311,23 @@ class Writer:
         self._resume()
 
     # Ends
+
+    def _expire(self, future: JobFuture, operation: Operation, timeout: float) -> None:
+        if future.done():
+            return
+        # One step: a batch begins by switch(), which takes the same lock, and leaves out who has left until then.
+        with self.connection.switching:
+            started = future.started
+            if self._batch is not None and self.connection.working_on is not self._batch:
+                started, self._batch.has_left = False, True
+            state = "was running, and runs to its end" if started else "was still waiting, and never runs"
+            future.set_exception(
+                WriteTimeout(
+                    f"{operation.name} took longer than timeout={timeout} s: it {state}",
+                    started=started,
+                    applied=None if started else False,
+                )
+            )
 
     def _fail_queued(self, error: BaseException, count: int | None = None) -> None:
         self.write_errors += self.queue.fail(error, count)
@@ -420,18 +440,6 @@ class Writer:
             self.fail_rest("close() ran out of time")
             self._gave_up = True
             self._resume()
-
-
-def _expire(future: JobFuture, operation: Operation, timeout: float) -> None:
-    if not future.done():
-        state = "was running, and runs to its end" if future.started else "was still waiting, and never runs"
-        future.set_exception(
-            WriteTimeout(
-                f"{operation.name} took longer than timeout={timeout} s: it {state}",
-                started=future.started,
-                applied=None if future.started else False,
-            )
-        )
 
 
 def _held_too_long(lease: Lease, max_hold: float) -> TransactionTimeout:

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 import aiomemdb
 from aiomemdb import LockTimeout, ReadTimeout, WriteTimeout
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.filelock import Turnstile
 from tests.support.gates import Gate
 from tests.support.whole import assert_whole, eventually
 
@@ -334,6 +335,53 @@ async def test_a_write_whose_timeout_runs_out_before_the_lock_s_has_its_own_erro
         with pytest.raises(LockTimeout):
             await db.write(INSERT, (2,), timeout=30)
     await assert_whole(db)
+
+
+@pytest.fixture
+def turn_elsewhere(db_path: Path, db: SQLiteDatabase) -> Iterator[Turnstile]:
+    """Another process has the turn; a turnstile of its own is as good as a process of its own."""
+    with closing(Turnstile(db_path)) as turnstile:
+        turnstile.open()
+        turnstile.acquire(1)
+        yield turnstile
+
+
+async def test_a_write_that_times_out_while_it_waits_for_its_turn_never_runs(
+    db: SQLiteDatabase, turn_elsewhere: Turnstile
+) -> None:
+    neighbour = asyncio.create_task(db.write(INSERT, (2,)))
+    with pytest.raises(WriteTimeout, match="never runs") as timeout:
+        await db.write(INSERT, (1,), timeout=0.01)
+    assert (timeout.value.started, timeout.value.applied) == (False, False)
+    assert db.statistics().running == 2  # it had been taken into a batch
+    turn_elsewhere.release()
+    await neighbour
+    assert [tuple(row) for row in await db.read("SELECT job FROM log")] == [(2,)]
+
+
+async def test_a_write_that_is_cancelled_while_it_waits_for_its_turn_never_runs(
+    db: SQLiteDatabase, turn_elsewhere: Turnstile
+) -> None:
+    tasks = [asyncio.create_task(db.write(INSERT, (n,))) for n in range(3)]
+    await eventually(lambda: db.statistics().running == 3)
+    await asyncio.sleep(0.01)  # well into the wait; where not, it is left out all the same
+    tasks[0].cancel()
+    tasks[2].cancel()
+    await asyncio.wait([tasks[0], tasks[2]])
+    turn_elsewhere.release()
+    await tasks[1]
+    assert [tuple(row) for row in await db.read("SELECT job FROM log")] == [(1,)]
+
+
+async def test_where_all_have_left_the_turn_is_given_back_at_once(
+    db: SQLiteDatabase, turn_elsewhere: Turnstile
+) -> None:
+    with pytest.raises(WriteTimeout):
+        await db.write(INSERT, (1,), timeout=0.01)
+    turn_elsewhere.release()
+    await assert_whole(db)
+    turn_elsewhere.acquire(1)
+    assert await db.read_value("SELECT count(*) FROM log") == 0
 
 
 async def test_reads_go_on_while_another_program_holds_the_write_lock(db: SQLiteDatabase, db_path: Path) -> None:
