@@ -1,0 +1,107 @@
+"""Vectors in memory: whatever happened to the rows since, a search finds what the file holds."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from aiomemdb import Memory
+from aiomemdb.memory import matrix
+from aiomemdb.memory.vectors import nearest, pack, unpack
+from tests.memory.conftest import assert_sound
+from tests.memory.support import SpellingEmbedder
+
+NAMES = [f"Somebody {letter}{other}" for letter in "bcdfg" for other in "hjklm"]
+
+
+async def nearest_to(memory: Memory, name: str) -> list[int]:
+    vectors = memory._core.vectors
+    assert vectors is not None
+    [near], _ = await vectors.nearest("default", "entity", await vectors.embed([name]), top=3, at_least=0.99)
+    return [ref for ref, _ in near]
+
+
+async def everything_agrees(memory: Memory, ids: dict[str, int]) -> None:
+    for name in NAMES:
+        assert await nearest_to(memory, name) == ([ids[name]] if name in ids else []), name
+
+
+@pytest.mark.parametrize("cache_bytes", [2**20, 0, 4 * 32 * 10], ids=["cached", "sliced", "outgrown"])
+async def test_a_search_sees_what_was_added_changed_merged_and_forgotten(
+    db_path: Path, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "_SLICE", 4)
+    async with (
+        Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=cache_bytes) as memory,
+        Memory.open(db_path, embedder=SpellingEmbedder()) as elsewhere,
+    ):
+        ids: dict[str, int] = {}
+        await everything_agrees(memory, ids)
+        for place, name in enumerate(NAMES):
+            who = (memory, elsewhere)[place % 2]
+            ids[name] = (await who.find_or_create_entity(name)).id
+        await everything_agrees(memory, ids)
+        for name in (NAMES[0], NAMES[-1], NAMES[7]):
+            entity = await elsewhere.entity(name)
+            assert entity is not None
+            await elsewhere.forget(entity)
+            del ids[name]
+        keep, gone = await elsewhere.entity(NAMES[1]), await elsewhere.entity(NAMES[2])
+        assert keep is not None and gone is not None
+        await elsewhere.merge(keep, gone)
+        del ids[NAMES[2]]
+        renamed = await elsewhere.entity(NAMES[3])
+        assert renamed is not None
+        ids[NAMES[0]] = (await elsewhere.update_entity(renamed, name=NAMES[0])).id
+        del ids[NAMES[3]]
+        await everything_agrees(memory, ids)
+        await elsewhere.forget_namespace()
+        await everything_agrees(memory, {})
+    assert_sound(db_path)
+
+
+async def test_matrices_together_stay_within_their_bound(db_path: Path) -> None:
+    room = 4 * 32 * len(NAMES)
+    async with Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=2 * room) as memory:
+        for namespace in "abcd":
+            view = memory.scoped(namespace=namespace)
+            await asyncio.gather(*(view.find_or_create_entity(name) for name in NAMES))
+            vectors = memory._core.vectors
+            assert vectors is not None
+            await vectors.nearest(namespace, "entity", await vectors.embed(["x"]), top=1, at_least=0.5)
+            assert sum(cached.nbytes for cached in vectors._matrices.values()) <= 2 * room
+        assert ("d", "entity") in vectors._matrices and ("a", "entity") not in vectors._matrices
+
+
+async def test_reembed_goes_on_where_it_was_cut_short(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiomemdb.memory.core._EMBEDDED_AT_ONCE", 4)
+    async with Memory.open(db_path) as memory:
+        await memory.remember("text", [(name, "is near", name[::-1]) for name in NAMES])
+    failing = SpellingEmbedder()
+    original = failing.embed
+
+    async def fail_at_last(texts: list[str]) -> object:
+        if len(failing.calls) == 3:
+            raise RuntimeError("no model")
+        return await original(texts)
+
+    failing.embed = fail_at_last  # type: ignore
+    async with Memory.open(db_path, embedder=failing) as memory:
+        with pytest.raises(RuntimeError, match="no model"):
+            await memory.reembed()
+        assert (await memory.counts()).vectors == 12
+        failing.embed = original  # type: ignore[method-assign]
+        assert await memory.reembed() == 50 + 25 + 1 - 12
+        assert await memory.reembed() == 0
+        assert sum(failing.texts.values()) == 76
+    assert_sound(db_path)
+
+
+def test_the_nearest_come_best_first_and_none_below_the_bound() -> None:
+    vectors = unpack(pack([[1, 0], [1, 1], [0, 1], [-1, 0]], count=4, dim=2), 2)
+    found = nearest(vectors, [10, 20, 30, 40], unpack(pack([[2, 0.1]], count=1, dim=2), 2), top=9, at_least=0.0)
+    assert [ref for ref, _ in found[0]] == [10, 20, 30]
+    found = nearest(vectors, [10, 20, 30, 40], vectors[:1], top=1, at_least=0.0)
+    assert found == [[(10, 1.0)]]

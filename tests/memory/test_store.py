@@ -1,0 +1,218 @@
+"""What every store must do for the memory graph; a new engine adds itself to the fixture."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import aiomemdb
+from aiomemdb import AmbiguousEntity, Entity, EpisodeExists, Fact, ModelChanged, NotFound, Remembered
+from aiomemdb.memory.sqlite_store.store import SQLiteStore
+from aiomemdb.memory.store import Draft, DraftEpisode, DraftFact, FactQuery, Model, NameRequest, Scope, Store
+from aiomemdb.memory.vectors import pack
+
+NORMALISERS = {"normaliser": "n-1", "predicate normaliser": "p-1"}
+HERE, THERE = Scope("here", "agent"), Scope("there")
+MODEL = Model("model", 2)
+ALWAYS = FactQuery(0, any_time=True)
+
+
+@pytest.fixture(params=["sqlite"])
+async def store(db_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    async with aiomemdb.connect(db_path) as db:
+        store = SQLiteStore(db)
+        await store.open(NORMALISERS)
+        yield store
+
+
+def name(key: str, type_key: str = "", **more: object) -> NameRequest:
+    return NameRequest(key.title(), key, type_key.title() or None, type_key, **more)  # type: ignore[arg-type]
+
+
+def vector(x: float, y: float) -> bytes:
+    return pack([[x, y]], count=1, dim=2)[0]
+
+
+async def make(store: Store, *keys: str, scope: Scope = HERE) -> list[Entity]:
+    made = await store.find_or_create(scope, [name(key) for key in keys], None, 1.0)
+    assert all(isinstance(entity, Entity) for entity in made)
+    return made  # type: ignore[return-value]
+
+
+async def write_facts(store: Store, *facts: tuple[str, str, str]) -> list[Fact]:
+    keys = list(dict.fromkeys(key for subject, _, object in facts for key in (subject, object)))
+    drafts = [DraftFact(keys.index(s), p, keys.index(o), None, f"{s} {p} {o}") for s, p, o in facts]
+    written = await store.write(HERE, Draft([name(key) for key in keys], drafts))
+    assert isinstance(written, list)
+    return written
+
+
+async def test_opening_again_changes_nothing(store: Store) -> None:
+    [entity] = await make(store, "a")
+    await store.open(NORMALISERS)
+    assert await store.resolve("here", [name("a")]) == [entity]
+
+
+async def test_names_are_resolved_set_wise_and_in_order(store: Store) -> None:
+    a, b = await make(store, "a", "b")
+    assert await store.resolve("here", [name("b"), name("x"), name("a"), name("b")]) == [b, None, a, b]
+    assert await store.resolve("there", [name("a")]) == [None]
+    assert await store.resolve("here", []) == []
+
+
+async def test_a_name_that_is_to_adopt_a_type_is_not_resolved(store: Store) -> None:
+    [a] = await make(store, "a")
+    assert await store.resolve("here", [name("a", "t")]) == [None]
+    [typed] = await store.find_or_create(HERE, [name("a", "t")], None, 1.0)
+    assert isinstance(typed, Entity) and typed.id == a.id and typed.type == "T"
+
+
+async def test_one_job_may_name_a_thing_twice_and_in_two_types(store: Store) -> None:
+    wanted = [name("a"), name("a", "t"), name("a", "u"), name("a"), name("a", strict=True)]
+    first, typed, homonym, again, strict = await store.find_or_create(HERE, wanted, None, 1.0)
+    assert isinstance(first, Entity) and isinstance(homonym, Entity)
+    assert first == typed == again != homonym
+    assert isinstance(strict, AmbiguousEntity)
+    assert isinstance((await store.resolve("here", [name("a", strict=True)]))[0], AmbiguousEntity)
+
+
+async def test_vectors_of_one_job_are_compared(store: Store) -> None:
+    wanted = [name(f"long name {n}"[:-2] + letter, vector=vector(1, n / 100)) for n, letter in enumerate("abc")]
+    for request in wanted:
+        request.similarity = 0.99
+    made = await store.find_or_create(HERE, wanted, MODEL, 0.9)
+    assert len({entity.id for entity in made if isinstance(entity, Entity)}) == 1
+    assert (await store.counts("here")).aliases == 3
+
+
+async def test_a_draft_is_written_whole(store: Store) -> None:
+    draft = Draft(
+        [name("a"), name("b", "t"), name("c")],
+        [DraftFact(0, "p", 1, None, "a p b", quote="q"), DraftFact(0, "p", None, "7", "a p 7")],
+        mentions=[2],
+        episode=DraftEpisode("text", key="k", session="s"),
+    )
+    written = await store.write(HERE, draft)
+    assert isinstance(written, Remembered)
+    assert [fact.value for fact in written.facts] == [None, 7]
+    assert [entity.name for entity in written.entities] == ["A", "B", "C"]
+    assert {fact.agent for fact in written.facts} == {written.episode.agent} == {"agent"}
+    assert await store.facts(["here"], ALWAYS) == list(written.facts)
+    assert await store.episodes(["here"], key="k") == [written.episode]
+    assert [e.quote for e in await store.evidence(["here"], [fact.id for fact in written.facts])] == ["q", None]
+    again = await store.write(HERE, draft)
+    assert isinstance(again, Remembered) and not again.created
+
+
+@pytest.mark.parametrize("who", [[99], ["there"]], ids=["nobody", "of another namespace"])
+async def test_a_draft_that_fails_leaves_nothing(store: Store, who: list[int | str]) -> None:
+    [other] = await make(store, "x", scope=THERE)
+    missing = other.id if who == ["there"] else 99
+    draft = Draft([name("a"), missing], [DraftFact(0, "p", 1, None, "text")], episode=DraftEpisode("text"))
+    with pytest.raises(NotFound):
+        await store.write(HERE, draft)
+    counts = await store.counts("here")
+    assert (counts.entities, counts.episodes, counts.facts) == (0, 0, 0)
+
+
+async def test_another_text_of_one_key_is_refused_or_its_next_version(store: Store) -> None:
+    for content in ("one", "two"):
+        draft = Draft([], episode=DraftEpisode(content, key="k"))
+        if content == "two":
+            with pytest.raises(EpisodeExists):
+                await store.write(HERE, draft)
+            draft.episode.replace = True  # type: ignore[union-attr]
+        written = await store.write(HERE, draft)
+    assert isinstance(written, Remembered) and written.episode.version == 2
+
+
+async def test_facts_are_chosen_by_all_that_is_given(store: Store) -> None:
+    facts = await write_facts(store, ("a", "p", "b"), ("a", "q", "b"), ("b", "p", "c"))
+    a, b = facts[0].subject, facts[0].object
+    assert b is not None
+    for query, chosen in (
+        (FactQuery(0, subjects=[a]), [0, 1]),
+        (FactQuery(0, subjects=[a, b], predicates=["p"]), [0, 2]),
+        (FactQuery(0, objects=[b], predicates=["q", "x"]), [1]),
+        (FactQuery(0, subjects=[]), []),
+        (FactQuery(0, limit=1), [0]),
+        (FactQuery(0, ids=[facts[2].id, facts[1].id]), [1, 2]),
+    ):
+        assert await store.facts(["here", "nowhere"], query) == [facts[place] for place in chosen]
+        assert await store.facts(["there"], query) == []
+
+
+async def test_links_of_a_frontier_go_both_ways(store: Store) -> None:
+    facts = await write_facts(store, ("a", "p", "b"), ("b", "p", "c"), ("c", "p", "d"))
+    b = facts[1].subject
+    assert await store.links(["here"], [b], ALWAYS) == facts[:2]
+    assert await store.links(["here"], [b], FactQuery(0, limit=1)) == facts[:1]
+
+
+async def test_merged_ids_resolve_to_the_one_that_stays(store: Store) -> None:
+    a, b = await make(store, "a", "b")
+    await store.merge(HERE, a.id, b.id)
+    assert await store.entities(["here"], ids=[b.id], type_key=None, after=0, limit=-1) == [a]
+    assert await store.resolve("here", [name("b")]) == [a]
+
+
+async def test_the_audit_tells_what_was_done(store: Store) -> None:
+    [fact] = await write_facts(store, ("a", "p", "b"))
+    await store.retract(HERE, fact.id, "why")
+    await store.forget(HERE, "fact", fact.id)
+    events = await store.history(["here"], "fact", fact.id)
+    assert [(event.operation, event.agent) for event in events] == [
+        (operation, "agent") for operation in ("create", "retract", "forget")
+    ]
+    assert events[0].at < events[1].at < events[2].at
+
+
+# -- vectors -----------------------------------------------------------------------------------------------------------
+
+
+async def test_vectors_are_told_once_and_then_what_changed(store: Store) -> None:
+    made = await store.find_or_create(HERE, [name("a", vector=vector(1, 0)), name("b", vector=vector(0, 1))], MODEL, 1)
+    a, b = (entity.id for entity in made if isinstance(entity, Entity))
+    everything = await store.vector_changes("here", "entity", MODEL, known=None, since=0, most=9)
+    assert (everything.complete, everything.refs, everything.highest) == (True, [a, b], b)
+    assert everything.namespace is not None and everything.model is not None
+    known = (everything.namespace, everything.model)
+    nothing = await store.vector_changes("here", "entity", MODEL, known=known, since=everything.event, most=9)
+    assert (nothing.complete, nothing.refs, nothing.gone) == (False, [], [])
+    await store.forget(HERE, "entity", a)
+    await store.update_entity(HERE, b, {"name": "C", "key": "c"}, vector(1, 1), MODEL)
+    changed = await store.vector_changes("here", "entity", MODEL, known=known, since=everything.event, most=9)
+    assert (changed.complete, changed.refs, changed.gone) == (False, [b], [a])
+    assert changed.data == [vector(1, 1)]
+
+
+async def test_too_many_vectors_are_read_in_slices(store: Store) -> None:
+    wanted = [name(f"n {n}", vector=vector(1, n)) for n in range(5)]
+    made = await store.find_or_create(HERE, wanted, MODEL, 1)
+    ids = [entity.id for entity in made if isinstance(entity, Entity)]
+    for most, too_many in ((4, True), (5, False)):
+        changes = await store.vector_changes("here", "entity", MODEL, known=None, since=0, most=most)
+        assert (changes.too_many, len(changes.refs)) == (too_many, 0 if too_many else 5)
+    found, after = [], 0
+    while rows := await store.vectors_after("here", "entity", MODEL, after, 2):
+        found += [ref for ref, _ in rows]
+        after = found[-1]
+    assert found == ids
+
+
+async def test_another_model_is_prepared_and_switched_to_when_it_is_complete(store: Store) -> None:
+    other = Model("other", 2)
+    [a] = await store.find_or_create(HERE, [name("a", vector=vector(1, 0))], MODEL, 1)
+    assert isinstance(a, Entity)
+    assert not await store.switch_model(other)
+    with pytest.raises(ModelChanged, match="'model'"):
+        await store.find_or_create(HERE, [name("b", vector=vector(1, 0))], other, 1)
+    assert await store.without_vector(other, "entity", 0, 9) == [(a.id, "A")]
+    await store.put_vectors(other, "entity", [(a.id, vector(0, 1)), (99, vector(0, 1))])
+    assert await store.model() == MODEL
+    assert await store.without_vector(other, "entity", 0, 9) == []
+    assert await store.switch_model(other)
+    assert await store.model() == other
+    assert (await store.counts("here")).vectors == 1
