@@ -46,6 +46,11 @@ def test_a_write_of_unknown_outcome_may_be_there_or_not() -> None:
         assert violations(writes, [], table(*there)) == []
 
 
+def test_a_write_whose_caller_heard_that_its_outcome_is_unknown_may_still_come() -> None:
+    writes = [write(7, 0, 10, applied=None), write(8, 20, 30)]
+    assert violations(writes, [read(40, 50, [8])], table(8, 7)) == []
+
+
 def test_ids_may_have_gaps() -> None:
     seen = Read("reader", 20, 30, 2, 9, 15)
     assert violations([write(7, 0, 10), write(8, 0, 10)], [seen], [(3, 7), (9, 8)]) == []
