@@ -130,9 +130,10 @@ class FileIdentity:
         self._look_at_process_at = 0.0
         self.look()
 
-    def check(self, changes: int = 0) -> None:
+    def check(self, changes: int = 0) -> bool:
         """Before each acknowledgement; ``changes`` is the connection's ``total_changes``.
 
+        Returns: whether it looked at the files.
         Raises:
             DatabaseReplaced: one of the files is gone or another: what is written now, nobody else can see. Or a second
                 SQLite library has opened the database in this process: what is written now, it may overwrite.
@@ -142,9 +143,10 @@ class FileIdentity:
             self._look_at_process()
         if self._batches >= _BATCHES_BETWEEN_LOOKS or changes - self._changes >= _CHANGES_BETWEEN_LOOKS:
             self._changes = changes
-            self.look()
-        elif os.stat(self._folder).st_ctime_ns != self._folder_changed:
-            self.look()
+        elif os.stat(self._folder).st_ctime_ns == self._folder_changed:
+            return False
+        self.look()
+        return True
 
     @property
     def wal_inode(self) -> int:

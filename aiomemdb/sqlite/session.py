@@ -185,7 +185,8 @@ class Session:
         self._control.execute(self._commit_sql)
         if connection.noted:
             connection.close_noted()
-        self.identity.check(connection.total_changes)
+        if self.identity.check(connection.total_changes):
+            self.turnstile.look()
 
     def _touch(self) -> None:
         [version] = self.connection.execute("PRAGMA user_version").fetchone()

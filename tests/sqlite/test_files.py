@@ -393,6 +393,11 @@ def remove_all_but_locks(path: Path) -> None:
         path.with_name(path.name + name).unlink()
 
 
+def remove_all(path: Path) -> None:
+    for file in path.parent.glob(path.name + "*"):
+        file.unlink()
+
+
 def remove_index(path: Path) -> None:
     path.with_name(path.name + "-shm").unlink()
 
@@ -431,6 +436,7 @@ CHANGES = [
     remove_log,
     remove_index,
     remove_all_but_locks,
+    remove_all,
     restore_a_copy,
     put_an_empty_file_in_its_place,
     replace_log,
@@ -474,16 +480,6 @@ async def test_afterwards_reads_go_on_and_closing_works(db: Any, db_path: Path, 
     async with db.snapshot() as snapshot:
         assert await snapshot.read_value("SELECT min(x) FROM t") == 1
     await db.close()
-
-
-async def test_where_the_lock_files_went_too_it_is_known_that_nothing_was_applied(db: Any, db_path: Path) -> None:
-    for file in db_path.parent.glob(db_path.name + "*"):
-        file.unlink()
-    for _ in range(2):
-        with pytest.raises(aiomemdb.DatabaseReplaced, match="removed under a running program") as stopped:
-            await db.write(INSERT, (2,))
-        assert stopped.value.applied is False
-    assert await db.read_value("SELECT min(x) FROM t") == 1
 
 
 async def test_all_who_wait_behind_it_hear_that_they_were_not_applied(db: Any, db_path: Path) -> None:
