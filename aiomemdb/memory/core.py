@@ -17,11 +17,15 @@ from .matrix import Vectors
 from .names import Normaliser
 from .sqlite_store.store import SQLiteStore
 from .store import Draft, Kind, NameRequest, Scope, Store
+from .together import Together
+from .values import Fact, Remembered
 
 __all__ = ["Core"]
 
 # Texts embedded at once by reembed(): little is lost where it is cut short.
 _EMBEDDED_AT_ONCE = 64
+# Facts and texts that one job writes: some 8 documents of 9 facts, 7 ms of the writer's time.
+_WRITTEN_AT_ONCE = 80
 _KINDS: tuple[Kind, ...] = ("entity", "fact", "episode")
 
 
@@ -47,16 +51,20 @@ class Core:
         self.store: Store = SQLiteStore(db)
         self.vectors: Vectors | None = None if embedder is None else Vectors(self.store, embedder, vector_cache_bytes)
         self._identity: Identity | None = None
+        self._writes: Together[tuple[Scope, Draft], Remembered | list[Fact]] | None = None
         self._closed = False
         self._last_in_session: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     @property
     def identity(self) -> Identity:
         if self._identity is None:
-            raise DatabaseClosed(
-                "the memory is closed" if self._closed else "the memory is not open: async with Memory.open(...)"
-            )
+            raise self._not_open()
         return self._identity
+
+    def _not_open(self) -> DatabaseClosed:
+        return DatabaseClosed(
+            "the memory is closed" if self._closed else "the memory is not open: async with Memory.open(...)"
+        )
 
     def drafter(self) -> Drafter:
         return Drafter(self.normaliser, self.predicate_normaliser, self.near)
@@ -76,14 +84,26 @@ class Core:
                     await self.db.close()
             raise
         self._identity = Identity(self.store, self.vectors, self.near)
+        self._writes = Together(self.store.write, most=_WRITTEN_AT_ONCE, name="aiomemdb:memory:write", weigh=_weight)
 
     async def close(self) -> None:
         identity, self._identity, self._closed = self._identity, None, True
         with anyio.CancelScope(shield=True):
             if identity is not None:
                 await identity.close()
+            if self._writes is not None:
+                await self._writes.close()
             if self.owns_db:
                 await self.db.close()
+
+    async def write(self, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
+        """Writes a draft; those that wait together are one job."""
+        if self._writes is None:
+            raise self._not_open()
+        written = await self._writes.add((scope, draft))
+        if isinstance(written, BaseException):
+            raise written
+        return written
 
     async def embed(self, scope: Scope, draft: Draft) -> None:
         """Fills in a draft's vectors: its new names', its facts' and its text's, in one call of the embedder.
@@ -153,3 +173,7 @@ class Core:
                     count += len(rows)
             if await self.store.switch_model(model):
                 return count
+
+
+def _weight(item: tuple[Scope, Draft]) -> int:
+    return 1 + len(item[1].facts)

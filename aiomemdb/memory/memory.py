@@ -256,7 +256,7 @@ class Memory(Asking):
             await core.embed(self._scope, draft)
             if before is not None:
                 await asyncio.wait([before])  # which a cancellation leaves alone
-            written = await core.store.write(self._scope, draft)
+            written = await core.write(self._scope, draft)
         assert isinstance(written, Remembered)
         return written
 
@@ -343,7 +343,7 @@ class Memory(Asking):
                 raise TypeError(f"evidence={evidence!r}: an Episode (a bare number is never an id)")
             draft.evidence = evidence.id
         await self._core.embed(self._scope, draft)
-        written = await self._core.store.write(self._scope, draft)
+        written = await self._core.write(self._scope, draft)
         assert isinstance(written, list)
         [fact] = written
         return fact

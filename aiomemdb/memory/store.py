@@ -197,8 +197,10 @@ class Store(Protocol):
         """The entity of each name, made where there is none, in one job. Raises: ModelChanged."""
         ...
 
-    async def write(self, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
-        """A text with its facts (Remembered), or facts alone. Raises: EpisodeExists, NotFound, ModelChanged."""
+    async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> Sequence[Remembered | list[Fact] | BaseException]:
+        """Texts with their facts (Remembered), or facts alone, in order; each whole or not at all, in one job if none
+        fails. Gives an exception for one that did: EpisodeExists, NotFound, ModelChanged.
+        """
         ...
 
     async def update_entity(

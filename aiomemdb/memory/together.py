@@ -21,17 +21,24 @@ class Together(Generic[Item, Answer]):
     Args:
         answer: gets a batch and gives one answer an item, in order; an exception may be one. What it raises is the
             answer of the whole batch.
-        most: items in a batch.
+        most: how much a batch may weigh.
+        weigh: an item's weight; default: each weighs 1.
 
-    A future that is handed out resolves to the answer, exceptions too: nobody need be there to take one. Cancelling
-    it harms nobody else: batches run in a task of their own.
+    A future that is handed out resolves to the answer, exceptions too: nobody need be there to take one. Cancelled
+    before its batch begins, its item is left out; later, it harms nobody else: batches run in a task of their own.
     """
 
     def __init__(
-        self, answer: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], *, most: int, name: str
+        self,
+        answer: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]],
+        *,
+        most: int,
+        name: str,
+        weigh: Callable[[Item], int] = lambda _: 1,
     ) -> None:
         self._answer = answer
         self._most = most
+        self._weigh = weigh
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Item, asyncio.Future[Answer | BaseException]]] = deque()
@@ -55,7 +62,9 @@ class Together(Generic[Item, Answer]):
     async def _run(self) -> None:
         waiting = self._waiting
         while waiting:
-            batch = [waiting.popleft() for _ in range(min(self._most, len(waiting)))]
+            batch = self._take()
+            if not batch:
+                break
             try:
                 answers: Sequence[Answer | BaseException] = await self._answer([item for item, _ in batch])
             except asyncio.CancelledError:
@@ -67,6 +76,19 @@ class Together(Generic[Item, Answer]):
                 if not future.done():
                     future.set_result(answer)
         self._task = None  # at once: what is added from now on needs another one
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Answer | BaseException]]]:
+        batch: list[tuple[Item, asyncio.Future[Answer | BaseException]]] = []
+        weight, waiting = 0, self._waiting
+        while waiting:
+            item, future = waiting[0]
+            if not future.done():  # else its caller has left
+                weight += self._weigh(item)
+                if batch and weight > self._most:
+                    break
+                batch.append((item, future))
+            waiting.popleft()
+        return batch
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():

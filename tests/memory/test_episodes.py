@@ -48,6 +48,30 @@ async def test_a_document_is_one_job(memory: Memory) -> None:
     assert memory._core.db.statistics().writes == writes + 1
 
 
+async def test_documents_that_wait_together_are_few_jobs(memory: Memory) -> None:
+    writes = memory._core.db.statistics().writes
+    await asyncio.gather(*(memory.remember(f"text {n}", FACTS, session="s") for n in range(50)))
+    assert memory._core.db.statistics().writes <= writes + 3
+    assert [episode.content for episode in await memory.episodes(session="s")] == [f"text {n}" for n in range(50)]
+
+
+async def test_a_document_that_fails_among_others_fails_alone(memory: Memory) -> None:
+    await memory.remember("text", key="k 3")
+    outcomes = await asyncio.gather(
+        *(memory.remember(f"text {n}", FACTS, key=f"k {n}") for n in range(6)), return_exceptions=True
+    )
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, EpisodeExists)] == [3]
+    assert (await memory.counts()).episodes == 6
+
+
+async def test_a_call_cancelled_before_its_job_never_runs(memory: Memory) -> None:
+    calls = [asyncio.create_task(memory.add_episode(f"text {n}")) for n in range(3)]
+    await asyncio.sleep(0)
+    calls[1].cancel()
+    await asyncio.wait(calls)
+    assert [episode.content for episode in await memory.episodes()] == ["text 0", "text 2"]
+
+
 async def test_a_fact_twice_in_one_document_is_one(memory: Memory) -> None:
     stored = await memory.remember(TEXT, [("Ann", "met", "Bob"), ("ANN", "met", "bob"), ("Ann", "met", "Rome")])
     assert stored.facts[0] == stored.facts[1] != stored.facts[2]

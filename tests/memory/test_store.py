@@ -41,10 +41,17 @@ async def make(store: Store, *keys: str, scope: Scope = HERE) -> list[Entity]:
     return made  # type: ignore[return-value]
 
 
+async def write(store: Store, draft: Draft) -> Remembered | list[Fact]:
+    [written] = await store.write([(HERE, draft)])
+    if isinstance(written, BaseException):
+        raise written
+    return written
+
+
 async def write_facts(store: Store, *facts: tuple[str, str, str]) -> list[Fact]:
     keys = list(dict.fromkeys(key for subject, _, object in facts for key in (subject, object)))
     drafts = [DraftFact(keys.index(s), p, keys.index(o), None, f"{s} {p} {o}") for s, p, o in facts]
-    written = await store.write(HERE, Draft([name(key) for key in keys], drafts))
+    written = await write(store, Draft([name(key) for key in keys], drafts))
     assert isinstance(written, list)
     return written
 
@@ -94,7 +101,7 @@ async def test_a_draft_is_written_whole(store: Store) -> None:
         mentions=[2],
         episode=DraftEpisode("text", key="k", session="s"),
     )
-    written = await store.write(HERE, draft)
+    written = await write(store, draft)
     assert isinstance(written, Remembered)
     assert [fact.value for fact in written.facts] == [None, 7]
     assert [entity.name for entity in written.entities] == ["A", "B", "C"]
@@ -102,7 +109,7 @@ async def test_a_draft_is_written_whole(store: Store) -> None:
     assert await store.facts(["here"], ALWAYS) == list(written.facts)
     assert await store.episodes(["here"], key="k") == [written.episode]
     assert [e.quote for e in await store.evidence(["here"], [fact.id for fact in written.facts])] == ["q", None]
-    again = await store.write(HERE, draft)
+    again = await write(store, draft)
     assert isinstance(again, Remembered) and not again.created
 
 
@@ -112,9 +119,23 @@ async def test_a_draft_that_fails_leaves_nothing(store: Store, who: list[int | s
     missing = other.id if who == ["there"] else 99
     draft = Draft([name("a"), missing], [DraftFact(0, "p", 1, None, "text")], episode=DraftEpisode("text"))
     with pytest.raises(NotFound):
-        await store.write(HERE, draft)
+        await write(store, draft)
     counts = await store.counts("here")
     assert (counts.entities, counts.episodes, counts.facts) == (0, 0, 0)
+
+
+async def test_drafts_are_written_together_and_fail_alone(store: Store) -> None:
+    def document(number: int, who: int | NameRequest) -> tuple[Scope, Draft]:
+        facts = [DraftFact(0, "p", 1, None, "t")]
+        return (HERE, Draft([who, name("a")], facts, episode=DraftEpisode(f"text {number}")))
+
+    drafts = [document(1, name("b")), document(2, 99), document(3, name("c"))]
+    first, second, third = await store.write(drafts)
+    assert isinstance(first, Remembered) and isinstance(third, Remembered)
+    assert isinstance(second, NotFound)
+    assert await store.episodes(["here"]) == [first.episode, third.episode]
+    assert first.episode.created_at < third.episode.created_at
+    assert len(await store.facts(["here"], ALWAYS)) == 2
 
 
 async def test_another_text_of_one_key_is_refused_or_its_next_version(store: Store) -> None:
@@ -122,9 +143,9 @@ async def test_another_text_of_one_key_is_refused_or_its_next_version(store: Sto
         draft = Draft([], episode=DraftEpisode(content, key="k"))
         if content == "two":
             with pytest.raises(EpisodeExists):
-                await store.write(HERE, draft)
+                await write(store, draft)
             draft.episode.replace = True  # type: ignore[union-attr]
-        written = await store.write(HERE, draft)
+        written = await write(store, draft)
     assert isinstance(written, Remembered) and written.episode.version == 2
 
 

@@ -45,6 +45,24 @@ async def test_an_error_is_the_answer_of_its_batch_alone() -> None:
     assert [str(answer) for answer in found] == ["thirteen", "thirteen", "4"]
 
 
+async def test_a_batch_weighs_no_more_than_it_may_but_holds_one_item_at_least() -> None:
+    answers = Answers()
+    answers.let_go.set()
+    together = Together(answers, most=10, name="test", weigh=lambda item: item)
+    await asyncio.gather(*(together.add(n) for n in (4, 5, 2, 99, 1)))
+    assert answers.batches == [[4, 5], [2], [99], [1]]
+
+
+async def test_who_leaves_before_his_batch_is_left_out() -> None:
+    answers = Answers()
+    together = Together(answers, most=9, name="test")
+    stays, leaves = together.add(1), together.add(2)
+    leaves.cancel()
+    answers.let_go.set()
+    await stays
+    assert answers.batches == [[1]]
+
+
 async def test_who_leaves_harms_nobody() -> None:
     answers = Answers()
     together = Together(answers, most=9, name="test")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from ...errors import EpisodeExists, NotFound
 from ..store import Draft, DraftEpisode, NameRequest, Scope
@@ -12,7 +13,19 @@ from .identity import resolve_in_job
 from .rows import EPISODE, entities_by_id, episode_of, facts_by_id
 from .work import Work
 
-__all__ = ["write"]
+__all__ = ["OneFailed", "write", "write_all"]
+
+
+class OneFailed(Exception):
+    """One of several drafts failed, so none was written."""
+
+
+def write_all(conn: sqlite3.Connection, drafts: Sequence[tuple[Scope, Draft]]) -> list[Remembered | list[Fact]]:
+    """Writes several drafts. Raises: OneFailed."""
+    try:
+        return [write(conn, scope, draft) for scope, draft in drafts]
+    except Exception as error:
+        raise OneFailed from error
 
 
 def write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
