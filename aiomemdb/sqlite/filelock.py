@@ -49,13 +49,13 @@ __all__ = ["Turnstile"]
 # it has waited for long, behind a transaction() or a stopped process, it looks after a further twentieth of its wait.
 _LOOK_FOR_LOCK = (0.00001, 0.00005)
 _PART_OF_WAIT = 1 / 20
-# The crowd behind it looks for the end of its wait. The longer somebody has waited the more often, so that nobody
-# starves; but 49 processes that each look 1,000 times a second burn 0.3 of a core.
-_LOOK_FOR_NEXT = (0.002, 0.022)
-_QUICKER = 5  # after a fifth of a second twice as often, after two fifths three times
-_AT_MOST_EVERY = 0.004
-# Then it must be a stopped process that keeps the turn, or a transaction().
-_LONG_WAIT = 2.0
+# The crowd behind it looks for the end of its wait: the longer somebody has waited the more often (after a tenth of a
+# second twice as often), so that nobody starves. But 49 that each look 1,000 times a second burn 0.3 of a core.
+_LOOK_FOR_NEXT = (0.001, 0.011)
+_QUICKER = 10
+_AT_MOST_EVERY = 0.002
+# Then a stopped process must have the turn, or a transaction().
+_LONG_WAIT = 1.0
 _LOOK_AFTER_LONG_WAIT = (0.01, 0.03)
 
 _WAIT_TO_CLOSE = 0.5
