@@ -91,7 +91,6 @@ class Turnstile:
                 errno.ENOTSUP, "this system has no flock, by which aiomemdb keeps processes apart", str(self._path)
             )
         self.close()
-        self._is_deleted = False
         _opened.add(self)
         status = os.stat(self._path)
         try:
@@ -99,6 +98,7 @@ class Turnstile:
             self._next = _open_lock_file(f"{self._path}-next", status)
             if _try(self._lock):
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self._is_deleted = False
         except OSError as error:
             self.close()
             if error.filename is not None:
@@ -125,8 +125,10 @@ class Turnstile:
         self._take(timeout, given_up)
 
     def _take(self, timeout: float, given_up: Callable[[], bool] = lambda: False) -> None:
-        waited = 0.0 if _try(self._next) and _try(self._lock) else self._wait(timeout, given_up)
-        fcntl.flock(self._next, fcntl.LOCK_UN)
+        try:
+            waited = 0.0 if _try(self._next) and _try(self._lock) else self._wait(timeout, given_up)
+        finally:
+            fcntl.flock(self._next, fcntl.LOCK_UN)
         self.held = True
         self.waited = waited
         if waited > self.waited_max:
@@ -147,7 +149,6 @@ class Turnstile:
                 break
             pause = _pause_in_crowd(waited) if next_since is None else _pause_of_next(waited - next_since)
             time.sleep(min(pause, timeout - waited))
-        fcntl.flock(self._next, fcntl.LOCK_UN)
         self.waited = waited
         self.waited_max = max(self.waited_max, waited)
         if given_up():
@@ -265,7 +266,7 @@ def _holder_of(descriptor: int) -> str | None:
             pids = [fields[4] for line in locks if (fields := line.split())[1] == "FLOCK" and fields[5] == file]
         pid = int(pids[0])
         with open(f"/proc/{pid}/cmdline") as command:
-            words = command.read().replace("\0", " ").strip()[:80]
+            words = " ".join(command.read().replace("\0", " ").split())[:80]
         with open(f"/proc/{pid}/stat") as state:
             is_stopped = state.read().rpartition(")")[2].split()[0] == "T"
     except (OSError, IndexError, ValueError):
