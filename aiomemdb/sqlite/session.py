@@ -87,12 +87,15 @@ class Session:
         """
         try:
             self.turnstile.acquire(self._lock_timeout, self._is_abandoned)
+        except LockTimeout:  # an OSError too, as every TimeoutError is
+            raise
         except OSError as error:
             self.identity.look()
             raise AiomemdbError(f"the lock files of {self.identity.path} can't be used: {error}") from error
 
     @contextmanager
     def turn(self) -> Iterator[None]:
+        self.turnstile.look()  # a commit is not sure to come, which does
         self.take_turn()
         try:
             yield
