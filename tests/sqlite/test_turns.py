@@ -195,9 +195,12 @@ async def test_a_new_file_is_made_in_a_turn_that_is_waited_for_no_longer_than_lo
 
 
 async def test_an_opening_that_waits_for_its_turn_can_be_cancelled(db_path: Path) -> None:
+    async def open_it() -> None:
+        await aiomemdb.connect(db_path, lock_timeout=100)
+
     db_path.touch()
     with turn_taken(db_path):
-        opening = asyncio.create_task(aiomemdb.connect(db_path, lock_timeout=100)._open())  # type: ignore[attr-defined]
+        opening = asyncio.create_task(open_it())
         await eventually(lambda: os.path.exists(f"{db_path}-next"))
         opening.cancel()
         async with asyncio.timeout(LONG):
@@ -302,6 +305,19 @@ async def test_a_program_that_takes_no_turns_and_keeps_its_lock_is_a_timeout(
     await assert_whole(db)
 
 
+async def test_close_does_not_wait_for_a_program_that_takes_no_turns_past_its_timeout(
+    patient: SQLiteDatabase, other: OtherProcess
+) -> None:
+    await other.does(FOREIGN_LOCK)
+    waiting = patient.submit(INSERT, (1,))
+    await eventually(lambda: patient.statistics().foreign_writers == 1)
+    async with asyncio.timeout(LONG):
+        await patient.close(timeout=2)
+    with pytest.raises(DatabaseClosed) as caught:
+        await waiting
+    assert caught.value.applied is False
+
+
 @pytest.mark.parametrize("has_bug", [True, False])
 async def test_a_program_that_takes_no_turns_is_warned_of_once_and_counted_each_time(
     db: SQLiteDatabase,
@@ -332,11 +348,10 @@ for job in range(100):
         await db.write({MANY_PAGES!r}, (5_000_000,))
         await db.checkpoint()
 """
-    here = {"db": patient}
 
     async def write_here() -> None:
         for job in range(100):
-            await here["db"].write(INSERT, (job,))
+            await patient.write(INSERT, (job,))
 
     with OtherProcess(db_path) as third:
         await third.does("db = await aiomemdb.connect(path)")
@@ -349,15 +364,20 @@ for job in range(100):
 # -- the log, which all share ----------------------------------------------------------------------------------------
 
 
+async def look_at_the_log(db: SQLiteDatabase) -> None:
+    """Its size is looked at in each 16th batch at the latest, and what follows from it is done before the next."""
+    for _ in range(20):
+        await db.write_fn(lambda conn: None)
+
+
 async def test_a_log_that_one_has_checkpointed_is_not_checkpointed_at_once_by_the_others(
     db: SQLiteDatabase, patient: SQLiteDatabase
 ) -> None:
     await db.write(MANY_PAGES, (5_000_000,))
-    await db.flush()
+    await look_at_the_log(db)
     assert db.statistics().checkpoints == 1
-    for job in range(40):  # it looks at the log's size now and then
-        await patient.write(INSERT, (job,))
-    await patient.flush()
+    await patient.write(INSERT, (1,))
+    await look_at_the_log(patient)
     assert patient.statistics().wal_bytes > 5_000_000
     assert (db.statistics().checkpoints, patient.statistics().checkpoints) == (1, 0)
 
@@ -367,24 +387,34 @@ async def test_a_note_that_says_nothing_costs_one_checkpoint_more(
     db: SQLiteDatabase, patient: SQLiteDatabase, db_path: Path, note: bytes
 ) -> None:
     await db.write(MANY_PAGES, (5_000_000,))
-    await db.flush()
+    await look_at_the_log(db)
     Path(f"{db_path}-lock").write_bytes(note)
-    for job in range(40):
-        await patient.write(INSERT, (job,))
-    await patient.flush()
+    await patient.write(INSERT, (1,))
+    await look_at_the_log(patient)
+    await look_at_the_log(patient)
     assert patient.statistics().checkpoints == 1
-    assert await jobs(db) == [*range(40)]
+    assert await jobs(db) == [1]
+
+
+async def test_a_note_on_another_log_says_nothing(db: SQLiteDatabase, patient: SQLiteDatabase, db_path: Path) -> None:
+    await db.write(MANY_PAGES, (5_000_000,))
+    await look_at_the_log(db)
+    Path(f"{db_path}-lock").write_bytes(b"1 999999999")
+    await patient.write(INSERT, (1,))
+    await look_at_the_log(patient)
+    assert patient.statistics().checkpoints == 1
 
 
 async def test_a_log_that_was_cut_is_kept_small_by_all(db: SQLiteDatabase, patient: SQLiteDatabase) -> None:
     await db.write_many(MANY_PAGES, [(10_000_000,)] * 2)
-    await db.flush()
-    for number in range(3):  # each grows it past its usual size again
-        await patient.write(MANY_PAGES, (5_000_000,))
-        await patient.flush()
-        assert patient.statistics().checkpoints == number + 1
+    await look_at_the_log(db)
+    assert db.statistics().wal_bytes == 0
+    for checkpoints in (1, 3, 5):  # each time it has grown past its usual size again
+        await patient.write(MANY_PAGES, (5_000_000 + 100_000 * checkpoints,))
+        await look_at_the_log(patient)
+        assert patient.statistics().checkpoints == checkpoints
         assert await patient.checkpoint()
-        await db.write(INSERT, (number,))
+        await look_at_the_log(db)
     assert db.statistics().checkpoints == 1
 
 
@@ -491,15 +521,7 @@ async def test_a_writer_whose_thread_died_ends_its_turn(db: SQLiteDatabase, db_p
             async with doomed.transaction() as tx:
                 await tx.write(INSERT, (1,))
                 kill_behind(writer_of(doomed))
-                await asyncio.wait(
-                    [
-                        asyncio.wrap_future(
-                            asyncio.run_coroutine_threadsafe(
-                                asyncio.to_thread(writer_of(doomed).join, LONG), asyncio.get_running_loop()
-                            )
-                        )
-                    ]
-                )
+                await asyncio.to_thread(writer_of(doomed).join, LONG)
                 await tx.write(INSERT, (2,))
     await db.write(INSERT, (3,))
     assert await jobs(db) == [3]
