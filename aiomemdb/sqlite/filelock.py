@@ -137,14 +137,13 @@ class Turnstile:
     def _wait(self, timeout: float, given_up: Callable[[], bool]) -> float:
         """Passes ``-next``, then ``-lock``; gives how long that took."""
         began = time.monotonic()
-        waited = 0.0
         next_since: float | None = None
         while True:
+            waited = time.monotonic() - began
             if next_since is None and _try(self._next):  # where this process has it already, it gets it again
                 next_since = waited
             if next_since is not None and _try(self._lock):
                 return waited
-            waited = time.monotonic() - began
             if given_up() or waited >= timeout:
                 break
             pause = _pause_in_crowd(waited) if next_since is None else _pause_of_next(waited - next_since)

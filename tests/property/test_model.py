@@ -368,7 +368,10 @@ class Model(RuleBasedStateMachine):
     def _assert_file(self) -> None:
         assert dict(plain(self.path, ALL)) == self.rows
         assert_healthy(self.path)
-        assert {name for name in os.listdir(self.folder) if name.startswith("model.db-")} <= {"model.db-lock", "model.db-next"}
+        assert {name for name in os.listdir(self.folder) if name.startswith("model.db-")} <= {
+            "model.db-lock",
+            "model.db-next",
+        }
 
     def teardown(self) -> None:
         try:
