@@ -125,29 +125,33 @@ class Connection:
         """The thread's one function: runs what comes in, until it is told to stop or its loop is closed."""
         error: BaseException | None = None
         try:
-            while True:
-                try:
-                    call = self._inbox.get(timeout=_LOOK_FOR_CLOSED_LOOP)
-                except Empty:
-                    if self.loop.is_closed():
-                        break
-                    continue
-                if call is None:
-                    break
-                call()
-                del call  # keep nothing alive while waiting
+            try:
+                self._run_calls()
+            finally:
+                self.at_end(self._close_raw)
         except BaseException as caught:
             error = caught
             log.error("%s died of %r", self.name, caught)
-        finally:
-            self.at_end(self._close_raw)
-            if error is not None:
-                self.deliver(self._fail_submitted, error)
-                self.deliver(self.on_lost, error)
-            if not self.deliver(settle_one, self.stopped, None):
-                self._fail_submitted(None)
-                self.on_lost(None)
+        if error is not None:
+            self.deliver(self._fail_submitted, error)
+            self.deliver(self.on_lost, error)
+        if not self.deliver(settle_one, self.stopped, None):
+            self._fail_submitted(None)
+            self.on_lost(None)
         return _STOP_RUNNING_SENTINEL
+
+    def _run_calls(self) -> None:
+        while True:
+            try:
+                call = self._inbox.get(timeout=_LOOK_FOR_CLOSED_LOOP)
+            except Empty:
+                if self.loop.is_closed():
+                    return
+                continue
+            if call is None:
+                return
+            call()
+            del call  # keep nothing alive while waiting
 
     def _close_raw(self) -> None:
         if cast(object, self.raw) is not None:  # else it could not be opened

@@ -79,6 +79,27 @@ async def test_each_of_them_has_an_error_of_its_own(db_path: Path) -> None:
         assert len({id(error) for error in errors}) == 3
 
 
+@pytest.mark.parametrize("in_order", [True, False], ids=["told to stop", "killed"])
+async def test_a_writers_thread_whose_end_fails_leaves_nobody_waiting(db_path: Path, in_order: bool) -> None:
+    db = await open_database(db_path)
+    writer = writer_of(db)
+    end = writer.at_end
+
+    def end_badly(close: Callable[[], None]) -> None:
+        end(close)
+        raise OSError("the end fails")
+
+    writer.at_end = end_badly
+    if not in_order:
+        kill_behind(writer)
+    job = db.submit(INSERT, (1,))
+    async with asyncio.timeout(5):
+        await asyncio.wait([job, asyncio.create_task(db.close(timeout=60))])
+        await asyncio.shield(writer.stopped)
+    assert in_order or isinstance(job.exception(), aiomemdb.WriterCrashed)
+    assert_told_the_truth(db_path, {1: job.exception() or job.result()})
+
+
 async def test_after_the_writers_death_reads_go_on_and_writes_are_refused_at_once(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
