@@ -40,6 +40,7 @@ class Write:
         called, returned: nanoseconds of ``time.monotonic_ns()``, one clock for all processes of a machine;
             ``returned`` is None where nobody was there to hear it.
         applied: True, acknowledged; False, failed and not applied; None, unknown.
+        durable: acknowledged, it is on stable storage.
     """
 
     caller: str
@@ -47,6 +48,7 @@ class Write:
     called: int
     returned: int | None = None
     applied: bool | None = None
+    durable: bool = False
 
     def __str__(self) -> str:
         rows = ", ".join(map(str, self.tokens))

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from time import monotonic_ns
@@ -45,8 +46,8 @@ async def _submit(db: SQLiteDatabase, tokens: Sequence[int]) -> None:
     await db.submit(INSERT, (token,))
 
 
-async def _transaction(db: SQLiteDatabase, tokens: Sequence[int]) -> None:
-    async with db.transaction() as tx:
+async def _transaction(db: SQLiteDatabase, tokens: Sequence[int], *, durable: bool = False) -> None:
+    async with db.transaction(durable=durable) as tx:
         for token in tokens:
             await tx.write(INSERT, (token,))
 
@@ -70,6 +71,23 @@ WAYS: dict[str, tuple[int, Way]] = {
 }
 
 
+async def _write_and_flush(db: SQLiteDatabase, tokens: Sequence[int]) -> None:
+    await _write_each(db, tokens)
+    try:
+        await db.flush()
+    except (sqlite3.Error, aiomemdb.AiomemdbError) as error:
+        raise aiomemdb.CommitOutcomeUnknown("written, but perhaps not on stable storage") from error
+
+
+# The same with a promise more.
+DURABLE_WAYS: dict[str, tuple[int, Way]] = {
+    "durable write": (1, lambda db, tokens: db.write(INSERT, tokens, durable=True)),
+    "durable write_fn": (3, lambda db, tokens: db.write_fn(_insert_each, tokens, durable=True)),
+    "durable transaction": (3, partial(_transaction, durable=True)),
+    "flush": (1, _write_and_flush),
+}
+
+
 class Recorder:
     """One database handle whose calls are recorded, as those of one caller: a handle's jobs have an order of their own.
 
@@ -90,12 +108,13 @@ class Recorder:
 
     async def append(self, way: str) -> None:
         """One job; its outcome is recorded whatever it is, and an error raised."""
-        rows, do = WAYS[way]
+        durable = way in DURABLE_WAYS
+        rows, do = DURABLE_WAYS[way] if durable else WAYS[way]
         tokens = tuple(islice(self._tokens, rows))
         # Nothing awaits between this moment and the job's place in the queue.
         called = monotonic_ns()
         if self._at_once:
-            self._record(Write(self._caller, tokens, called))
+            self._record(Write(self._caller, tokens, called, durable=durable))
         applied: bool | None = None
         try:
             await do(self._db, tokens)
@@ -107,7 +126,7 @@ class Recorder:
             applied = error.applied
             raise
         finally:
-            self._record(Write(self._caller, tokens, called, monotonic_ns(), applied))
+            self._record(Write(self._caller, tokens, called, monotonic_ns(), applied, durable))
 
     async def look(self) -> None:
         called = monotonic_ns()

@@ -1,0 +1,47 @@
+"""Safeties taken out of the library, in the process that calls one of these: the campaigns must then fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiomemdb.sqlite.guard import GuardedConnection
+from aiomemdb.sqlite.session import Session
+
+
+def never_sync() -> None:
+    """What asks for a sync is not heard."""
+    execute = GuardedConnection.execute
+
+    def deaf(connection: GuardedConnection, sql: str, *params: Any) -> Any:
+        return execute(connection, sql.replace("synchronous=FULL", "synchronous=OFF"), *params)
+
+    GuardedConnection.execute = deaf  # type: ignore[method-assign, assignment]
+
+
+def acknowledge_before_commit() -> None:
+    """A batch is acknowledged when it has run; its COMMIT comes with the next one."""
+    begin, commit = Session.begin, Session.commit
+
+    def commit_the_last(session: Session, *, durable: bool) -> None:
+        if session.connection.in_transaction:
+            commit(session)
+        begin(session, durable=durable)
+
+    Session.begin = commit_the_last  # type: ignore[method-assign]
+    Session.commit = lambda session: None  # type: ignore[method-assign]
+
+
+def no_fence() -> None:
+    """A COMMIT that failed is taken for one that has left nothing."""
+
+    def settle_nothing(session: Session) -> bool:
+        session.rollback()
+        return True
+
+    Session.settle_failed_commit = settle_nothing  # type: ignore[method-assign]
+
+
+SABOTAGES: dict[str, Callable[[], None]] = {
+    sabotage.__name__: sabotage for sabotage in (never_sync, acknowledge_before_commit, no_fence)
+}
