@@ -67,7 +67,9 @@ class Config:
     """The largest string, blob or row, in bytes, that a write may store: far above what agents write, and small
     enough that one caller can't fill memory."""
     lock_timeout: float = 30.0
-    """Seconds that a batch waits for another program's write lock before its jobs fail with ``LockTimeout``."""
+    """Seconds that a batch waits for its turn among the processes that write the file, and for the lock of a program
+    that takes no turns, together, before its jobs fail with ``LockTimeout``. Turns take well under a second even among
+    50 busy processes; 30 s are for another's long ``transaction()`` or a stopped process."""
     max_hold: float = 10.0
     """Seconds that one ``transaction()`` may keep the writer; then it is rolled back and its holder named."""
     prepare: Callable[[sqlite3.Connection], object] | None = None

@@ -85,9 +85,10 @@ class QueueFull(AiomemdbError):
 
 
 class LockTimeout(AiomemdbError, TimeoutError):
-    """Another program held the file's write lock for longer than ``lock_timeout``. Never applied.
+    """Another process kept the turn to write, or the write lock, for longer than ``lock_timeout``. Never applied.
 
-    What to do: try again, find the program that holds the file, or raise ``lock_timeout``.
+    The message names that process where the system tells it, and says whether it is stopped.
+    What to do: try again, wake or end that process, or raise ``lock_timeout``.
     """
 
 

@@ -145,3 +145,17 @@ def test_a_block_of_the_readme_runs_as_a_program(block: str, tmp_path: Path) -> 
     program.write_text(block)
     folder.mkdir()
     run_program(program, folder)
+
+
+def test_worker_processes_do_each_task_once(db_path: Path) -> None:
+    lines = run_example("worker_processes", db_path)
+    done = [re.fullmatch(r"worker \d: (\d+) tasks", line) for line in lines]
+    assert sum(int(match[1]) for match in done if match) == 100
+    assert plain(db_path, "SELECT count(*) FROM task WHERE owner IS NULL OR result IS NOT id * id") == [(0,)]
+
+
+def test_a_script_beside_an_app_loses_no_event_and_counts_none_twice(db_path: Path) -> None:
+    script, app = run_example("script_beside_app", db_path)
+    written, left = map(int, re.findall(r"\d+", app))
+    assert len(summaries := [int(number) for number in re.findall(r"\d+", script)]) == 3
+    assert sum(summaries) + left == written > left
