@@ -43,6 +43,7 @@ class Disk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _run("umount", str(self.folder))
+        self.folder.rmdir()
         self._image.unlink()
 
     def cut(self) -> None:

@@ -23,20 +23,20 @@ def acknowledge_before_commit() -> None:
     """A batch is acknowledged when it has run; its COMMIT comes with the next one."""
     begin, commit = Session.begin, Session.commit
 
-    def commit_the_last(session: Session, *, durable: bool) -> None:
-        if session.connection.in_transaction:
-            commit(session)
-        begin(session, durable=durable)
+    def commit_the_last(self: Session, *, durable: bool) -> None:
+        if self.connection.in_transaction:
+            commit(self)
+        begin(self, durable=durable)
 
     Session.begin = commit_the_last  # type: ignore[method-assign]
-    Session.commit = lambda session: None  # type: ignore[method-assign]
+    Session.commit = lambda self: None  # type: ignore[method-assign]
 
 
 def no_fence() -> None:
     """A COMMIT that failed is taken for one that has left nothing."""
 
-    def settle_nothing(session: Session) -> bool:
-        session.rollback()
+    def settle_nothing(self: Session) -> bool:
+        self.rollback()
         return True
 
     Session.settle_failed_commit = settle_nothing  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import aiomemdb
+from aiomemdb.config import Durability
 from tests.faults.disk import Disk, why_not
 from tests.faults.survival import broken_promises
 from tests.faults.writing import DURABLE, PLAIN, write_until_stopped
@@ -58,7 +58,7 @@ def cut_again_and_again(
     place: Path,
     *,
     cuts: int,
-    durability: aiomemdb.Durability,
+    durability: Durability,
     ways: Sequence[str],
     seed: int,
     sabotage: str | None = None,
@@ -137,7 +137,7 @@ def test_with_normal_durability_a_power_cut_takes_back_a_suffix_and_nothing_dura
     [("never_sync", "full"), ("never_sync", "normal"), ("acknowledge_before_commit", "full")],
 )
 def test_without_a_sync_or_a_commit_the_same_cuts_break_promises(
-    tmp_path: Path, sabotage: str, durability: aiomemdb.Durability
+    tmp_path: Path, sabotage: str, durability: Durability
 ) -> None:
     ways = DURABLE if durability == "normal" else PLAIN
     campaign = cut_again_and_again(tmp_path, cuts=3, durability=durability, ways=ways, seed=1, sabotage=sabotage)

@@ -10,8 +10,18 @@ from tests.faults.survival import broken_promises
 from tests.support.history import Write
 
 
-def write(token: int, *, applied: bool | None = True, durable: bool = False, more: Sequence[int] = ()) -> Write:
-    return Write("one", (token, *more), called=token * 10, returned=token * 10 + 5, applied=applied, durable=durable)
+def write(
+    token: int,
+    *,
+    caller: str = "one",
+    returned: int | None = None,
+    applied: bool | None = True,
+    durable: bool = False,
+    more: Sequence[int] = (),
+) -> Write:
+    """Called at ten times its token."""
+    called = token * 10
+    return Write(caller, (token, *more), called, called + 5 if returned is None else returned, applied, durable)
 
 
 def table_of(*tokens: int) -> list[tuple[int, int]]:
@@ -38,6 +48,15 @@ def test_with_full_durability_every_lost_write_is_found() -> None:
 def test_a_hole_is_found_whatever_the_durability() -> None:
     [found] = broken_promises(WRITES, table_of(1, 2, 4), full=False)
     assert found.startswith("lost, though one's write of 4 ")
+
+
+def test_a_write_that_is_lost_though_a_later_one_of_another_process_is_there_is_found() -> None:
+    [found] = broken_promises([write(1), write(2, caller="another")], table_of(2), full=False)
+    assert found.startswith("lost, though it had returned before another's write of 2 ")
+
+
+def test_writes_of_two_processes_that_overlapped_may_be_in_any_order() -> None:
+    assert broken_promises([write(1, returned=21), write(2, caller="another")], table_of(2), full=False) == []
 
 
 def test_half_a_write_is_found() -> None:
