@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.faults.disk import Disk, why_not
 from tests.faults.survival import broken_promises
 from tests.faults.writing import DURABLE, PLAIN, write_until_stopped
 from tests.support.fleet import Fleet
+from tests.support.history import Write
 from tests.support.plain import assert_healthy, plain
 from tests.support.workers import heard
 
@@ -78,17 +79,17 @@ def cut_again_and_again(
                     seed=choice.randrange(1 << 30),
                     sabotage=sabotage,
                 )
-                acknowledged, enough = 0, int(2 ** choice.uniform(2, 9))
+                acknowledged, enough, cut_at = 0, int(2 ** choice.uniform(2, 9)), 0
                 for _, record in fleet.messages():
                     acknowledged += "Write" in record and record["Write"]["applied"] is True
-                    if acknowledged == enough:
-                        disk.cut()
+                    if acknowledged == enough and number in fleet.alive:
+                        cut_at = disk.cut()
                         fleet.kill(number)
                 disk.restart()
                 shutil.copytree(disk.folder, copy, ignore=shutil.ignore_patterns("lost+found"))
                 table = _table(copy / path.name)
                 shutil.rmtree(copy)
-                writes, _ = heard([fleet.records[number]])
+                writes = [_as_heard_before(cut_at, write) for write in heard([fleet.records[number]])[0]]
                 campaign.cuts += 1
                 campaign.acknowledged += sum(write.applied is True for write in writes)
                 campaign.durable += sum(write.applied is True and write.durable for write in writes)
@@ -99,6 +100,12 @@ def cut_again_and_again(
                 campaign.broken += broken_promises(writes, table[len(survivors) :], full=durability == "full")
                 survivors = table
     return campaign
+
+
+def _as_heard_before(moment: int, write: Write) -> Write:
+    if write.returned is None or write.returned < moment:
+        return write
+    return replace(write, returned=None, applied=None)
 
 
 def _table(path: Path) -> list[tuple[int, int]]:

@@ -7,10 +7,13 @@ import json
 import logging
 import os
 import random
+import resource
 import signal
 import sqlite3
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
 from itertools import count
 
 import aiomemdb
@@ -21,6 +24,7 @@ from tests.support.nursery import Worker
 from tests.support.workers import DURABLE_WAYS, SCHEMA, WAYS, Recorder
 
 PLAIN, DURABLE = tuple(WAYS), tuple(DURABLE_WAYS)
+ONE_JOB = tuple(way for way in PLAIN + DURABLE if way != "flush")  # whose outcome is known as a whole
 FAILED = (sqlite3.Error, aiomemdb.AiomemdbError, OSError)
 
 
@@ -88,6 +92,117 @@ async def write_jobs(
         await asyncio.gather(*[call(number) for number in range(callers)])
         if die:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Ends(Enum):
+    """How a program that has met faults ends."""
+
+    CLOSED = "it closes the database"
+    KILLED = "it dies of kill -9 when all is done"
+    KILLED_AT_ONCE = "it dies of kill -9 when the first call has failed"
+
+
+async def write_through_faults(
+    worker: Worker,
+    *,
+    path: str,
+    ends: str,
+    jobs: int = 4,
+    callers: int = 3,
+    durability: Durability = "normal",
+    seed: int = 0,
+    before: str | None = None,
+    after: str | None = None,
+    sabotage: str | None = None,
+) -> None:
+    """Writes while calls of the system fail, opening the database anew where its writer has stopped.
+
+    Reports each error and, once a last write was acknowledged at the first or second try, the statistics then.
+
+    Args:
+        before, after: faults that it brings on itself, by name of ``FAULTS``, when the database is open; and how it
+            ends them before the last write.
+    """
+    logging.disable()
+    if sabotage is not None:
+        SABOTAGES[sabotage]()
+    maintenance._PAGES = 10
+
+    def failed(error: BaseException) -> None:
+        worker.report(error=type(error).__name__, applied=getattr(error, "applied", False), text=str(error)[:300])
+        if Ends(ends) is Ends.KILLED_AT_ONCE:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def call(recorder: Recorder, number: int) -> None:
+        choice = random.Random(f"{seed}.{number}")
+        for _ in range(jobs):
+            try:
+                await recorder.append(choice.choice(ONE_JOB))
+            except FAILED as error:
+                failed(error)
+
+    async def session(handle: int) -> None:
+        async with aiomemdb.connect(path, durability=durability, readers=1) as db:
+            await at_second_try(lambda: db.write_script(SCHEMA))
+            recorder = Recorder(worker, db, handle=handle, at_once=True)
+            if before is not None and handle == 0:
+                FAULTS[before](path)
+            await asyncio.gather(*[call(recorder, number) for number in range(callers)])
+            for maintain in (db.checkpoint, db.flush):
+                try:
+                    await maintain()
+                except FAILED as error:
+                    failed(error)
+            if after is not None:
+                FAULTS[after](path)
+            if Ends(ends) is Ends.KILLED:
+                os.kill(os.getpid(), signal.SIGKILL)
+            await at_second_try(lambda: recorder.append("durable write"))
+            statistics = db.statistics()
+            worker.report(
+                statistics=[statistics.checkpoint_failures, statistics.pending, statistics.running], handle=handle
+            )
+
+    async def at_second_try(do: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await do()
+        except FAILED as error:
+            failed(error)
+            await do()
+
+    for handle in range(3):
+        try:
+            await session(handle)
+            return
+        except FAILED as error:
+            failed(error)
+
+
+def _limit_file_sizes(path: str) -> None:
+    """The log can grow by a frame and a half: what crosses the limit is written in part, what comes behind, not."""
+    size = os.stat(f"{path}-wal").st_size + 4096 + 24 + 2048
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def _lift_limit(path: str) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def _fill_disk(path: str) -> None:
+    """All but some pages of the file system."""
+    folder = os.path.dirname(path)
+    free = os.statvfs(folder).f_bavail
+    with open(f"{folder}/filling", "wb") as file:
+        file.write(bytes(os.statvfs(folder).f_bsize * (free - 6)))
+
+
+def _enlarge_disk(path: str) -> None:
+    subprocess.run(["mount", "-o", "remount,size=64m", os.path.dirname(path)], check=True)
+
+
+FAULTS: dict[str, Callable[[str], None]] = {
+    fault.__name__: fault for fault in (_limit_file_sizes, _lift_limit, _fill_disk, _enlarge_disk)
+}
 
 
 def main() -> None:

@@ -1,0 +1,276 @@
+"""G5, G10, G14 and G16 where the disk fails: every k-th write, sync or cut of the log or the file, once or for good."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiomemdb.config import Durability
+from tests.faults.traced import Ended, run_program, strace
+from tests.faults.writing import Ends, write_through_faults
+from tests.support.workers import assert_promises_kept
+
+Figures = Callable[[str], None]
+
+WRITES, SYNCS, CUTS = ("pwrite64",), ("fdatasync", "fsync"), ("ftruncate",)
+FILES: dict[str, tuple[str, ...]] = {"log": ("-wal",), "file": ("",), "both": ("", "-wal")}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The ``at``-th of these calls on these files fails, and with ``for_good`` all later ones."""
+
+    calls: tuple[str, ...]
+    files: str
+    error: str
+    for_good: bool
+    at: int
+    ends: Ends
+    durability: Durability
+
+    def options(self, path: Path) -> list[str]:
+        files = [option for suffix in FILES[self.files] for option in ("-P", f"{path}{suffix}")]
+        when = f"{self.at}{'+' if self.for_good else ''}"
+        return [*files, "-e", f"inject={','.join(self.calls)}:error={self.error}:when={when}"]
+
+
+@dataclass
+class Run:
+    """What came of one program; ``struck`` tells whether any call has failed."""
+
+    ended: Ended
+    struck: bool
+    broken: list[str] = field(default_factory=list)
+
+    def said(self, key: str) -> list[Any]:
+        return [record[key] for record in self.ended.records if key in record]
+
+
+def run_into(fault: Fault, place: Path, *, sabotage: str | None = None) -> Run:
+    """Runs the program into it, and looks what is there afterwards."""
+    place.mkdir()
+    path, trace = place / "fault.db", place / "trace"
+    try:
+        ended = run_program(
+            write_through_faults,
+            under=strace(trace, fault.calls, *fault.options(path)),
+            limit=20,
+            path=str(path),
+            ends=fault.ends.value,
+            durability=fault.durability,
+            seed=fault.at,
+            sabotage=sabotage,
+        )
+        run = Run(ended, "(INJECTED)" in trace.read_text())
+        run.broken = list(_broken(fault, run, path))
+    except subprocess.TimeoutExpired:
+        run = Run(Ended(1, [], ""), struck=True, broken=["it hangs"])
+    run.broken = [f"{fault}: {each}" for each in run.broken]
+    shutil.rmtree(place)
+    return run
+
+
+def _broken(fault: Fault, run: Run, path: Path) -> Iterator[str]:
+    died = run.ended.code == -9 and fault.ends is not Ends.CLOSED
+    if run.ended.errors or not (died or run.ended.code == 0):
+        yield f"it ended with {run.ended.code}: {run.ended.errors}"
+    try:
+        if run.said("Write"):
+            assert_promises_kept(path, [run.ended.records])
+    except AssertionError as error:
+        yield str(error)
+    unknown = [text for text, applied in zip(run.said("text"), run.said("applied"), strict=True) if applied is None]
+    if fault.for_good:
+        return
+    if unknown:  # the fence can't have failed
+        yield f"unknown after one failure: {unknown[0]}"
+    statistics = run.said("statistics")
+    if run.said("Write") and not died and not (statistics and run.said("handle") == [0]):
+        yield f"it does not work again: {run.said('text')}"
+    if any(pending or running for _, pending, running in statistics):
+        yield "jobs are left"
+
+
+# -- every k-th call --------------------------------------------------------------------------------------------------
+
+KINDS = [
+    *product([WRITES], FILES, ["EIO", "ENOSPC"]),
+    *product([SYNCS], FILES, ["EIO", "ENOSPC"]),
+    *product([CUTS], ["log", "both"], ["EIO"]),
+]
+
+
+def every_fault(calls: tuple[str, ...], files: str, error: str) -> Iterator[Callable[[int], list[Fault]]]:
+    """For each way to fail and to end: the faults at the k-th call."""
+    for for_good, ends, durability in product([False, True], Ends, ["normal", "full"]):
+        yield lambda at, g=for_good, e=ends, d=durability: Fault(calls, files, error, g, at, e, d)  # type: ignore[misc]
+
+
+def until_none_strikes(place: Path, make: Callable[[int], Fault], name: str) -> Counter[str]:
+    """The first call fails, the second, ..., until the program ends before it comes to it."""
+    found: Counter[str] = Counter()
+    for at in count(1):
+        run = run_into(make(at), place / f"{name}.{at}")
+        found.update(_counted(run))
+        if not run.struck:
+            return found
+    raise AssertionError
+
+
+def _counted(run: Run) -> Counter[str]:
+    counted = Counter(runs=1, struck=run.struck, broken=len(run.broken), failed=len(run.said("error")))
+    counted["unknown"] = sum(applied is None for applied in run.said("applied"))
+    counted.update(run.broken)
+    return counted
+
+
+def report(found: Counter[str]) -> str:
+    return (
+        f"{found['struck']:,} faults struck in {found['runs']:,} runs: {found['failed']:,} calls failed, "
+        f"{found['unknown']:,} of them unknown; {found['broken']} promises broken"
+    )
+
+
+def _texts(found: Counter[str]) -> list[str]:
+    return [each for each in found if each.startswith("Fault(")][:5]
+
+
+def in_parallel(tasks: Iterable[Callable[[], Counter[str]]]) -> Counter[str]:
+    with ThreadPoolExecutor(2) as executor:
+        return sum(executor.map(lambda task: task(), tasks), Counter())
+
+
+def test_calls_that_fail_now_and_then_leave_every_outcome_known(tmp_path: Path, figures: Figures) -> None:
+    choice = random.Random(4)
+    faults = [make(choice.randint(1, 25)) for kind in KINDS for make in choice.sample(list(every_fault(*kind)), 2)]
+    found = in_parallel(
+        lambda fault=fault, n=n: _counted(run_into(fault, tmp_path / str(n)))  # type: ignore[misc]
+        for n, fault in enumerate(faults)
+    )
+    figures(report(found))
+    assert not found["broken"], _texts(found)
+    assert found["struck"] > len(faults) / 3
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0][0]} {kind[1]} {kind[2]}")
+def test_every_call_that_can_fail_leaves_every_outcome_known(
+    tmp_path: Path, kind: tuple[tuple[str, ...], str, str], figures: Figures
+) -> None:
+    found = in_parallel(
+        lambda make=make, n=n: until_none_strikes(tmp_path, make, str(n))  # type: ignore[misc]
+        for n, make in enumerate(every_fault(*kind))
+    )
+    figures(f"{kind[0][0]} {kind[1]} {kind[2]}: {report(found)}")
+    assert not found["broken"], _texts(found)
+
+
+def test_without_the_fence_an_error_comes_back_as_a_success(tmp_path: Path) -> None:
+    def broken(sabotage: str | None) -> list[str]:
+        faults = [Fault(SYNCS, "log", "EIO", False, at, Ends.KILLED_AT_ONCE, "full") for at in range(3, 9)]
+        return [
+            each
+            for fault in faults
+            for each in run_into(fault, tmp_path / f"{sabotage}.{fault.at}", sabotage=sabotage).broken
+        ]
+
+    assert any("is there" in each for each in broken("no_fence"))
+    assert broken(None) == []
+
+
+@pytest.mark.parametrize("calls", [WRITES, SYNCS], ids=["writes", "syncs"])
+@pytest.mark.parametrize("durability", ["normal", "full"])
+def test_a_checkpoint_that_can_not_write_the_file_shows_in_the_statistics_and_commits_go_on(
+    tmp_path: Path, calls: tuple[str, ...], durability: Durability
+) -> None:
+    # The third: once the file has been made, only checkpoints write and sync it.
+    run = run_into(Fault(calls, "file", "EIO", True, 3, Ends.CLOSED, durability), tmp_path / "run")
+    assert run.struck
+    assert not run.broken
+    assert run.said("error") == []
+    [[failures, _, _]] = run.said("statistics")
+    assert failures > 0
+
+
+# -- a slow disk, a short write, a full disk --------------------------------------------------------------------------
+
+
+def test_on_a_slow_disk_all_is_slow_and_nothing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "slow.db"
+    delays = [f"inject={call}:delay_exit=5000" for call in (*WRITES, *SYNCS)]
+    ended = run_program(
+        write_through_faults,
+        under=strace(
+            tmp_path / "trace", (*WRITES, *SYNCS), "-P", f"{path}-wal", *[o for d in delays for o in ("-e", d)]
+        ),
+        path=str(path),
+        ends=Ends.CLOSED.value,
+    )
+    assert (ended.code, ended.errors) == (0, "")
+    writes = assert_promises_kept(path, [ended.records])
+    assert all(write.applied for write in writes)
+
+
+def own_fault(place: Path, before: str, after: str, *, seed: int, ends: Ends) -> Run:
+    path = place / "fault.db"
+    ended = run_program(
+        write_through_faults,
+        limit=30,
+        path=str(path),
+        ends=ends.value,
+        jobs=30,
+        seed=seed,
+        before=before,
+        after=after,
+    )
+    run = Run(ended, struck=True)
+    assert not ended.errors
+    assert ended.code == (0 if ends is Ends.CLOSED else -9)
+    assert_promises_kept(path, [ended.records])
+    return run
+
+
+@pytest.mark.parametrize("ends", Ends)
+def test_a_write_that_is_cut_short_fails_and_the_writer_works_again_when_there_is_room(
+    tmp_path: Path, ends: Ends
+) -> None:
+    run = own_fault(tmp_path, "_limit_file_sizes", "_lift_limit", seed=1, ends=ends)
+    assert run.said("error")
+    # Where not even the fence has room, the outcome is unknown and the database is opened anew.
+    assert len(run.said("handle")) == (1 if ends is Ends.CLOSED else 0)
+
+
+@contextmanager
+def small_tmpfs(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("ends", Ends)
+@pytest.mark.parametrize("seed", [1, *[pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 40)]])
+def test_on_a_full_disk_writes_fail_as_not_applied_and_succeed_again_on_a_larger_one(
+    tmp_path: Path, ends: Ends, seed: int
+) -> None:
+    with small_tmpfs(tmp_path / "small") as place:
+        run = own_fault(place, "_fill_disk", "_enlarge_disk", seed=seed, ends=ends)
+    assert run.said("error")
+    assert None not in run.said("applied")
+    assert run.said("handle") == ([0] if ends is Ends.CLOSED else []), "it had to be opened anew"
