@@ -13,7 +13,7 @@ from .store import FactQuery, Kind, Scope
 from .times import now_micros, optional_micros, to_micros
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Name, Scalar, Subgraph
 
-__all__ = ["Asking", "kind_of"]
+__all__ = ["Asking", "checked_count", "kind_of"]
 
 
 def kind_of(target: Entity | Fact | Episode) -> tuple[Kind, int]:
@@ -48,10 +48,17 @@ class Asking:
         return None
 
     async def entities(self, *, type: str | None = None, after: int = 0, limit: int = 100) -> list[Entity]:
-        """Entities by id, of one type or of any; ``after`` (an id) and ``limit`` turn the pages."""
+        """Entities by id, of one type or of any; ``after`` (an id) and ``limit`` turn the pages.
+
+        Raises: ValueError, TypeError: either is no count.
+        """
         type_key = None if type is None else self._core.drafter().key("type", type)
         return await self._core.store.entities(
-            self._scope.readable, ids=None, type_key=type_key, after=after, limit=limit
+            self._scope.readable,
+            ids=None,
+            type_key=type_key,
+            after=checked_count("after", after),
+            limit=checked_count("limit", limit),
         )
 
     async def _entities(self, ids: Sequence[int]) -> list[Entity]:
@@ -87,12 +94,14 @@ class Asking:
             objects=None if object is None else await self._ids(object),
             predicates=None if predicate is None else [self._core.drafter().predicate(predicate)],
             value=None if value is None else canonical(value),
-            limit=limit,
+            limit=checked_count("limit", limit),
         )
         return await self._core.store.facts(self._scope.readable, query)
 
     async def evidence(self, fact: Fact) -> list[Evidence]:
         """Why a fact is, or was, believed, in the order in which it was said."""
+        if not isinstance(fact, Fact):
+            raise TypeError(f"{fact!r}: a Fact (a bare number is never an id)")
         return await self._core.store.evidence(self._scope.readable, [fact.id])
 
     async def episode(self, id: int | None = None, *, key: str | None = None) -> Episode | None:
@@ -100,13 +109,21 @@ class Asking:
         if (id is None) == (key is None):
             raise ValueError("an episode has an id or a key: give exactly one of the two")
         found = await self._core.store.episodes(
-            self._scope.readable, ref=id, key=None if key is None else checked_key("key", key), limit=1
+            self._scope.readable,
+            ref=None if id is None else checked_count("id", id),
+            key=None if key is None else checked_key("key", key),
+            limit=1,
         )
         return found[0] if found else None
 
     async def episodes(self, *, session: str | None = None, after: int = 0, limit: int = 100) -> list[Episode]:
         """The latest versions of texts: of a session, in its order, or all by id, those above ``after``."""
-        return await self._core.store.episodes(self._scope.readable, session=session, after=after, limit=limit)
+        return await self._core.store.episodes(
+            self._scope.readable,
+            session=session,
+            after=checked_count("after", after),
+            limit=checked_count("limit", limit),
+        )
 
     async def neighbors(
         self,
@@ -121,7 +138,7 @@ class Asking:
 
         Raises: NotFound: no such entity. ValueError: ``hops`` or ``limit`` below 1.
         """
-        if hops < 1 or limit < 1:
+        if checked_count("hops", hops) < 1 or checked_count("limit", limit) < 1:
             raise ValueError(f"hops={hops}, limit={limit}: both at least 1")
         start = await self._ids(entity)
         if not start:
@@ -165,6 +182,15 @@ class Asking:
         wanted = self._core.drafter().name("name", who)
         found = [await self._core.identity.find(Scope(namespace), wanted) for namespace in self._scope.readable]
         return [entity.id for entity in found if entity is not None]
+
+
+def checked_count(what: str, limit: int) -> int:
+    """Raises: TypeError, ValueError: no count."""
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"{what}={limit!r}: a whole number")
+    if not 0 <= limit < 2**62:
+        raise ValueError(f"{what}={limit}: from 0 to 2**62 - 1")
+    return limit
 
 
 def _as_of(when: datetime | None) -> int:

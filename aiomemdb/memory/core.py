@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ import anyio
 
 from ..database import Database
 from ..embedders import Embedder
-from ..errors import AiomemdbError, DatabaseClosed
+from ..errors import AiomemdbError, DatabaseClosed, QueueFull
 from .drafts import Drafter
 from .identity import Identity, find_near
 from .matrix import Vectors
@@ -48,15 +49,24 @@ class Core:
         self.normaliser = normaliser
         self.predicate_normaliser = predicate_normaliser
         self.near = near
-        self.store: Store = SQLiteStore(db)
-        self.vectors: Vectors | None = None if embedder is None else Vectors(self.store, embedder, vector_cache_bytes)
+        self._store: Store = SQLiteStore(db)
+        self.vectors: Vectors | None = None if embedder is None else Vectors(self._store, embedder, vector_cache_bytes)
         self._identity: Identity | None = None
         self._writes: Together[tuple[Scope, Draft], Remembered | list[Fact]] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._closed = False
         self._last_in_session: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     @property
+    def store(self) -> Store:
+        """Raises: DatabaseClosed."""
+        if self._identity is None:
+            raise self._not_open()
+        return self._store
+
+    @property
     def identity(self) -> Identity:
+        """Raises: DatabaseClosed."""
         if self._identity is None:
             raise self._not_open()
         return self._identity
@@ -65,6 +75,15 @@ class Core:
         return DatabaseClosed(
             "the memory is closed" if self._closed else "the memory is not open: async with Memory.open(...)"
         )
+
+    def check_caller(self) -> None:
+        """Raises ReentrancyError inside the caller's own ``transaction()``: the task that writes what waits together
+        can't tell, and each would wait for the other.
+        """
+        try:
+            self.db.submit("SELECT 1").cancel()  # taken back before it runs
+        except QueueFull:
+            pass
 
     def drafter(self) -> Drafter:
         return Drafter(self.normaliser, self.predicate_normaliser, self.near)
@@ -75,7 +94,7 @@ class Core:
         if self.owns_db:
             await self.db.__aenter__()
         try:
-            await self.store.open(
+            await self._store.open(
                 {"normaliser": self.normaliser.name, "predicate normaliser": self.predicate_normaliser.name}
             )
         except BaseException:
@@ -83,24 +102,39 @@ class Core:
                 with anyio.CancelScope(shield=True):
                     await self.db.close()
             raise
-        self._identity = Identity(self.store, self.vectors, self.near)
-        self._writes = Together(self.store.write, most=_WRITTEN_AT_ONCE, name="aiomemdb:memory:write", weigh=_weight)
+        self._identity = Identity(self._store, self.vectors, self.near, self.check_caller)
+        self._writes = Together(self._store.write, most=_WRITTEN_AT_ONCE, name="aiomemdb:memory:write", weigh=_weight)
+        self._sweeping = asyncio.create_task(self._sweep(), name="aiomemdb:memory:sweep")
 
-    async def close(self) -> None:
+    async def _sweep(self) -> None:
+        """Deletes what is left of forgotten namespaces: nobody sees it any more, so nobody waits for that."""
+        try:
+            await self._store.sweep()
+        except Exception:
+            pass  # the file is read-only, say, or held by somebody: whoever opens it next goes on
+
+    async def close(self, timeout: float) -> None:
+        began = time.monotonic()
         identity, self._identity, self._closed = self._identity, None, True
         with anyio.CancelScope(shield=True):
-            if identity is not None:
+            if identity is not None and self._writes is not None and self._sweeping is not None:
+                self._sweeping.cancel()
+                await asyncio.wait([self._sweeping])
                 await identity.close()
-            if self._writes is not None:
-                await self._writes.close()
+                await self._writes.close(timeout)
             if self.owns_db:
-                await self.db.close()
+                await self.db.close(max(0.1, timeout - (time.monotonic() - began)))
 
     async def write(self, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
         """Writes a draft; those that wait together are one job."""
         if self._writes is None:
             raise self._not_open()
-        written = await self._writes.add((scope, draft))
+        self.check_caller()
+        try:
+            written = await self._writes.add((scope, draft))
+        except asyncio.CancelledError:
+            draft.unwanted = True
+            raise
         if isinstance(written, BaseException):
             raise written
         return written

@@ -12,7 +12,7 @@ A lookup is never shared with one that began before: its caller may just have fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from .matrix import Vectors
@@ -32,12 +32,17 @@ _TOP = 16
 
 
 class Identity:
-    """Finds and creates entities for all views of one memory."""
+    """Finds and creates entities for all views of one memory.
 
-    def __init__(self, store: Store, vectors: Vectors | None, near: float) -> None:
+    Args:
+        check_caller: raises where the calling task must not wait for a write.
+    """
+
+    def __init__(self, store: Store, vectors: Vectors | None, near: float, check_caller: Callable[[], None]) -> None:
         self._store = store
         self._vectors = vectors
         self._near = near
+        self._check_caller = check_caller
         self._lookups: Together[_Asked, Entity | Exception | None] = Together(
             self._look_up, most=_MOST, name="aiomemdb:memory:lookup"
         )
@@ -51,13 +56,18 @@ class Identity:
         return _raised(await self._lookups.add((scope, wanted)))
 
     async def find_or_create(self, scope: Scope, wanted: NameRequest) -> Entity:
-        found = _raised(await self._lookups.add((scope, wanted)))
-        if found is not None:
-            return found
         key = _flight(scope, wanted)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = self._creations.add((scope, wanted))
+        flight = None
+        while flight is None:
+            before = self._flights.get(key)
+            found = _raised(await self._lookups.add((scope, wanted)))
+            if found is not None:
+                return found
+            self._check_caller()
+            flight = self._flights.get(key)
+            if flight is None and before is None:
+                flight = self._flights[key] = self._creations.add((scope, wanted))
+            # Else it has landed while we looked, perhaps just too early to see that: once more.
         made = _raised(await asyncio.shield(flight))
         assert made is not None
         return made
@@ -82,12 +92,12 @@ class Identity:
             answers: dict[int, Entity | Exception] = {}
             for owner in dict.fromkeys(scope for scope, _ in asked):
                 places = [place for place, (scope, _) in enumerate(asked) if scope == owner]
-                made = await self._store.find_or_create(
-                    owner,
-                    [asked[place][1] for place in places],
-                    None if self._vectors is None else self._vectors.model,
-                    self._near,
-                )
+                names = [asked[place][1] for place in places]
+                model = None if self._vectors is None else self._vectors.model
+                try:
+                    made = await self._store.find_or_create(owner, names, model, self._near)
+                except Exception as error:  # the other owners' jobs are their own
+                    made = [error] * len(names)
                 answers.update(zip(places, made, strict=True))
             return [answers[place] for place in range(len(asked))]
         finally:

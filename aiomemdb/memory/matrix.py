@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from ..embedders import Embedder
+from ..errors import EmbedderError
+from .names import checked_key
 from .store import Kind, Model, Near, Store, VectorChanges
 from .vectors import Matrix, nearest, pack, require_numpy, unpack
 
@@ -29,14 +31,23 @@ class Vectors:
         self._store = store
         self._embedder = embedder
         self._cache_bytes = cache_bytes
-        self.model: Model = Model(embedder.model, embedder.dim)
+        if isinstance(embedder.dim, bool) or not isinstance(embedder.dim, int) or embedder.dim < 1:
+            raise ValueError(f"the embedder's dim={embedder.dim!r}: how many numbers its vectors have")
+        self.model: Model = Model(checked_key("the embedder's model", embedder.model), embedder.dim)
         self._matrices: dict[tuple[str, Kind], _CachedMatrix] = {}  # the one used last is the last
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         """Raises: EmbedderError; what the embedder raises."""
         if not texts:
             return []
-        return pack(await self._embedder.embed(list(texts)), count=len(texts), dim=self.model.dim)
+        try:
+            vectors = await self._embedder.embed(list(texts))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # nobody cancelled us: it is an error like another
+                raise EmbedderError("the embedder was cancelled from within") from None
+            raise
+        return pack(vectors, count=len(texts), dim=self.model.dim)
 
     async def nearest(
         self, namespace: str, kind: Kind, vectors: Sequence[bytes], *, top: int, at_least: float
@@ -56,7 +67,7 @@ class Vectors:
             if changes.too_many:
                 self._matrices.pop((namespace, kind), None)
                 return await self._scan(namespace, kind, queries, top, at_least), changes.highest
-            cached.apply(changes, self.model.dim)
+            cached.apply(changes, self.model.dim, most)
             if len(cached.refs) > most:
                 cached.known = None  # it has grown out of its room: the next search looks again
             self._make_room(cached)
@@ -106,7 +117,8 @@ class _CachedMatrix:
     def nbytes(self) -> int:
         return 0 if self._room is None else self._room.nbytes
 
-    def apply(self, changes: VectorChanges, dim: int) -> None:
+    def apply(self, changes: VectorChanges, dim: int, most: int) -> None:
+        """Brings it up to date; it makes room for no more than ``most`` vectors, unless that many have come."""
         import numpy as np
 
         self.event = changes.event
@@ -134,7 +146,8 @@ class _CachedMatrix:
                 place = self._places[ref] = len(self.refs)
                 self.refs.append(ref)
                 if place == len(self._room):
-                    larger = np.empty((max(64, 2 * place), dim), dtype=np.float32)
+                    rows = max(place + 1, min(max(64, 2 * place), most))
+                    larger = np.empty((rows, dim), dtype=np.float32)
                     larger[:place] = self._room
                     self._room = larger
             self._room[place] = vector

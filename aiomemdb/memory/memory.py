@@ -11,17 +11,18 @@ from typing import Any
 from ..connect import connect
 from ..database import Database
 from ..embedders import Embedder
-from .asking import Asking, kind_of
+from .asking import kind_of
 from .core import Core
 from .drafts import checked_json, checked_similarity
 from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key, checked_name, checked_text
+from .recall import Recalling
 from .store import Scope
 from .values import Entity, Episode, Fact, Forgotten, Name, NameLike, Remembered, Scalar, Statement
 
 __all__ = ["Memory"]
 
 
-class Memory(Asking):
+class Memory(Recalling):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and
@@ -96,12 +97,15 @@ class Memory(Asking):
         await self._core.open()
         return self
 
-    async def close(self) -> None:
-        """Ends what is under way in the background, and closes the database if the memory opened it. Idempotent.
+    async def close(self, timeout: float = 10.0) -> None:
+        """Takes no new call, for all views; writes what waits to be written; closes the database if the memory opened
+        it. Idempotent.
 
-        Closes it for all views. Callers that still wait for a name get ``DatabaseClosed``.
+        Within about ``timeout`` seconds. Callers that still wait for a name get ``DatabaseClosed`` at once, and so
+        does, at the end, whatever could not be written; its ``applied`` says whether that may have been.
+        Cancellation: the closing goes on.
         """
-        await self._core.close()
+        await self._core.close(timeout)
 
     def scoped(
         self, *, namespace: str | None = None, agent: str | None = None, also_read: Iterable[str] = ()

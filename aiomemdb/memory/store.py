@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .searching import Search
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered
 
 __all__ = [
@@ -123,6 +124,7 @@ class Draft:
         evidence: the id of an episode that is there already.
         model: whose the vectors are; None where there are none.
         near: from which cosine on names are noted as near.
+        unwanted: its caller has left; not written, unless its job has begun. Set while the job may be running.
     """
 
     who: list[NameRequest | int]
@@ -132,6 +134,7 @@ class Draft:
     evidence: int | None = None
     model: Model | None = None
     near: float = 1.0
+    unwanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ class VectorChanges:
     gone: Sequence[int] = ()
 
 
-class Store(Protocol):
+class Store(Search, Protocol):
     """What an engine does for the memory graph.
 
     Raises, from each verb, beside the errors named there: what the engine's ``Database`` raises.
@@ -194,12 +197,15 @@ class Store(Protocol):
     async def find_or_create(
         self, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
     ) -> list[Entity | Exception]:
-        """The entity of each name, made where there is none, in one job. Raises: ModelChanged."""
+        """The entity of each name, made where there is none, in one job if none fails; an exception for one that did.
+
+        Raises: ModelChanged.
+        """
         ...
 
     async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> Sequence[Remembered | list[Fact] | BaseException]:
         """Texts with their facts (Remembered), or facts alone, in order; each whole or not at all, in one job if none
-        fails. Gives an exception for one that did: EpisodeExists, NotFound, ModelChanged.
+        fails. Gives an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
         """
         ...
 
@@ -230,6 +236,10 @@ class Store(Protocol):
 
     async def forget_namespace(self, scope: Scope) -> Forgotten:
         """Hides the namespace in one job, then deletes its rows in slices."""
+        ...
+
+    async def sweep(self) -> None:
+        """Deletes what is left of forgotten namespaces, in slices."""
         ...
 
     async def entities(

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 __all__ = ["from_micros", "now_micros", "optional_micros", "to_micros"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = ((when.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND for when in (datetime.min, datetime.max))
 
 
 def to_micros(name: str, when: datetime) -> int:
     """Microseconds since 1970 of an aware datetime.
 
-    Raises: TypeError: no datetime; ValueError: a naive one, which means another moment on every machine.
+    Raises: TypeError: no datetime; ValueError: a naive one, which means another moment on every machine; or one that
+        is outside the years 1 to 9999 in UTC.
     """
     if not isinstance(when, datetime):
         raise TypeError(f"{name}={when!r}: an aware datetime")
     if when.utcoffset() is None:
         raise ValueError(f"{name}={when!r} has no time zone: use datetime.now(timezone.utc), or give it a tzinfo")
-    return (when - _EPOCH) // _MICROSECOND
+    micros = (when - _EPOCH) // _MICROSECOND
+    if not _FIRST <= micros <= _LAST:
+        raise ValueError(f"{name}={when!r} is outside the years 1 to 9999 in UTC")
+    return micros
 
 
 def optional_micros(name: str, when: datetime | None) -> int | None:
     return None if when is None else to_micros(name, when)
 
 
+@lru_cache(maxsize=64)  # one job's rows share their knowledge time
 def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 

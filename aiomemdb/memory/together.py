@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from ..errors import DatabaseClosed, WrongLoop
 
 __all__ = ["Together"]
+
+# Seconds in which a batch that was cancelled ends, unless it shields itself from that.
+_UNWINDING = 1.0
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -25,7 +29,8 @@ class Together(Generic[Item, Answer]):
         weigh: an item's weight; default: each weighs 1.
 
     A future that is handed out resolves to the answer, exceptions too: nobody need be there to take one. Cancelled
-    before its batch begins, its item is left out; later, it harms nobody else: batches run in a task of their own.
+    before its batch begins, its item is left out; later, it harms nobody else: batches run in a task of their own,
+    with a context of its own, as what one caller holds (a transaction, say) is not the others' business.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Together(Generic[Item, Answer]):
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Item, asyncio.Future[Answer | BaseException]]] = deque()
+        self._batch: list[tuple[Item, asyncio.Future[Answer | BaseException]]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -55,21 +61,15 @@ class Together(Generic[Item, Answer]):
         self._waiting.append((item, future))
         if self._task is None:
             # It starts in the loop's next turn: all that this turn adds is in its first batch.
-            self._task = self._loop.create_task(self._run(), name=self._name)
+            self._task = self._loop.create_task(self._run(), name=self._name, context=Context())
             self._task.add_done_callback(self._ended)
         return future
 
     async def _run(self) -> None:
-        waiting = self._waiting
-        while waiting:
-            batch = self._take()
-            if not batch:
-                break
+        while self._take():
+            batch = self._batch
             try:
                 answers: Sequence[Answer | BaseException] = await self._answer([item for item, _ in batch])
-            except asyncio.CancelledError:
-                waiting.extendleft(reversed(batch))
-                raise
             except Exception as error:
                 answers = [error] * len(batch)
             for (_, future), answer in zip(batch, answers, strict=True):
@@ -77,8 +77,8 @@ class Together(Generic[Item, Answer]):
                     future.set_result(answer)
         self._task = None  # at once: what is added from now on needs another one
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Answer | BaseException]]]:
-        batch: list[tuple[Item, asyncio.Future[Answer | BaseException]]] = []
+    def _take(self) -> bool:
+        batch = self._batch = []
         weight, waiting = 0, self._waiting
         while waiting:
             item, future = waiting[0]
@@ -88,20 +88,32 @@ class Together(Generic[Item, Answer]):
                     break
                 batch.append((item, future))
             waiting.popleft()
-        return batch
+        return bool(batch)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            return
-        self._task = None
-        while self._waiting:
-            future = self._waiting.popleft()[1]
-            if not future.done():
-                future.set_result(DatabaseClosed("the memory was closed meanwhile", applied=None))
+        if self._task is task:  # before all was answered
+            self._task = None
+            self._leave_unanswered()
 
-    async def close(self) -> None:
-        """Answers all that waits with DatabaseClosed; nothing is left running."""
+    def _leave_unanswered(self) -> None:
+        for unanswered, applied in ((self._batch, None), (self._waiting, False)):
+            for _, future in unanswered:
+                if not future.done():
+                    future.set_result(DatabaseClosed("the memory was closed meanwhile", applied=applied))
+        self._batch = []
+        self._waiting.clear()
+
+    async def close(self, timeout: float = 0.0) -> None:
+        """Takes no more, goes on answering for ``timeout`` seconds, then answers what is left with DatabaseClosed.
+
+        Nothing is left running, but for a batch that does not let itself be cancelled: nobody waits for it.
+        """
         self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        if self._task is None:
+            return
+        if timeout > 0:
+            await asyncio.wait([self._task], timeout=timeout)
+        if (task := self._task) is not None:
+            self._leave_unanswered()
+            task.cancel()
+            await asyncio.wait([task], timeout=_UNWINDING)

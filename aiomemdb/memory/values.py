@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
+
+from .prompt import estimate_tokens, excerpt, one_line, pack
 
 __all__ = [
     "Counts",
@@ -15,8 +17,10 @@ __all__ = [
     "Evidence",
     "Fact",
     "Forgotten",
+    "Hit",
     "Name",
     "NameLike",
+    "Recall",
     "Remembered",
     "Scalar",
     "Statement",
@@ -207,3 +211,102 @@ class Subgraph:
     facts: tuple[Fact, ...]
     truncated: bool
     """Whether ``limit`` cut it short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What recall found, and why."""
+
+    kind: str
+    """"fact", "episode" or "entity"."""
+    item: Fact | Episode | Entity
+    score: float
+    """The greater the better; says nothing outside this recall."""
+    bm25: float | None
+    """How well the question's words fit it; None: by words it was not found."""
+    similarity: float | None
+    """The cosine of its vector and the question's; None: by vectors it was not found, or there are none."""
+    hops: int
+    """0: what was asked for is in it. More: it is so many links away from what was found."""
+    via: tuple[tuple[str, int], ...]
+    """(kind, id) of what led to it, from where that began; empty: the question itself."""
+    evidence: tuple[Evidence, ...]
+    """Of a fact: why it is believed."""
+
+    def lines(self) -> tuple[str, ...]:
+        """It as a line for a model, shorter ones after longer ones: with and without what evidences it, a long text
+        whole and cut short.
+        """
+        item, name = self.item, f"[{self.kind} {self.item.id}]"
+        if isinstance(item, Fact):
+            line = f"- {one_line(item.text)}{_period(item)} {name}"
+            quotes = [one_line(each.quote) for each in self.evidence if each.quote]
+            return (f'{line} "{quotes[0]}"', line) if quotes else (line,)
+        if isinstance(item, Entity):
+            parts = [
+                item.name,
+                f" ({item.type})" if item.type else "",
+                f": {item.description}" if item.description else "",
+            ]
+            return (f"- {one_line(''.join(parts))} {name}",)
+        when = "" if item.occurred_at is None else f"{item.occurred_at:%Y-%m-%d}: "
+        content = one_line(item.content)
+        return tuple(dict.fromkeys(f"- {when}{text} {name}" for text in (content, excerpt(content))))
+
+
+def _period(fact: Fact) -> str:
+    """When it holds, where that is bounded."""
+    begin = f"from {fact.valid_at:%Y-%m-%d}" if fact.valid_at else ""
+    end = f"until {fact.invalid_at:%Y-%m-%d}" if fact.invalid_at else ""
+    return f" ({' '.join(filter(None, (begin, end)))})" if begin or end else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What a question brought back, best first."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    found: int
+    """How many were found in all; ``limit`` and ``budget`` left out the rest."""
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def to_prompt(self, budget: int | None = None, *, count: Callable[[str], int] = estimate_tokens) -> str:
+        """The hits as lines for a model, best first, and a last one that says how much was left out.
+
+        Args:
+            budget: how many tokens it may have; what is too long is shortened or left out, and what is shorter and
+                comes later still gets in. None: all. If not even the last line has room, it is "".
+            count: how many tokens a text has; the default is an estimate.
+
+        Raises: ValueError: a negative budget.
+        """
+        return "\n".join(line for _, line in self._packed(budget, count))
+
+    def within(self, budget: int, *, count: Callable[[str], int] = estimate_tokens) -> Recall:
+        """The same with only the hits that ``to_prompt(budget)`` shows. Raises: ValueError: a negative budget."""
+        places = [place for place, _ in self._packed(budget, count)[:-1]]
+        return replace(self, hits=tuple(self.hits[place] for place in places))
+
+    def _packed(self, budget: int | None, count: Callable[[str], int]) -> list[tuple[int, str]]:
+        """(place of the hit, its line), and the last line."""
+        entries = [hit.lines() for hit in self.hits]
+        if budget is None:
+            chosen = [(place, versions[0]) for place, versions in enumerate(entries)]
+        elif budget < 0:
+            raise ValueError(f"budget={budget}: how many tokens, from 0 on")
+        else:
+            room = budget - count(_coverage(self.found, self.found))  # its longest form
+            if room < 0:
+                return []
+            chosen = pack(entries, room, count)
+        return [*chosen, (-1, _coverage(len(chosen), self.found))]
+
+
+def _coverage(shown: int, found: int) -> str:
+    return f"({shown} of {found} found are shown, {found - shown} left out)"

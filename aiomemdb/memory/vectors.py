@@ -41,9 +41,11 @@ def pack(vectors: Sequence[Sequence[float]], *, count: int, dim: int) -> list[by
         raise EmbedderError(f"the embedder gave vectors of shape {matrix.shape}, not ({count}, {dim})")
     if not np.isfinite(matrix).all():
         raise EmbedderError("the embedder gave a vector with NaN or infinity")
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    lengths[lengths == 0] = 1
-    return [row.tobytes() for row in (matrix / lengths).astype("<f4")]
+    for norm in (np.inf, 2):  # by the greatest number first, since squares of numbers overflow
+        lengths = np.linalg.norm(matrix, norm, axis=1, keepdims=True)
+        lengths[lengths == 0] = 1
+        matrix = matrix / lengths
+    return [row.tobytes() for row in matrix.astype("<f4")]
 
 
 def unpack(data: Sequence[bytes], dim: int) -> Matrix:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,16 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "confidence no number": ({"value": 1, "confidence": "high"}, ValueError, "0 to 1"),
     "naive": ({"value": 1, "valid_at": datetime(2020, 1, 1)}, ValueError, "time zone"),
     "naive end": ({"value": 1, "invalid_at": datetime(2020, 1, 1)}, ValueError, "time zone"),
+    "before the year 1 in UTC": (
+        {"value": 1, "valid_at": datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))},
+        ValueError,
+        "outside the years",
+    ),
+    "after the year 9999 in UTC": (
+        {"value": 1, "invalid_at": datetime.max.replace(tzinfo=timezone(timedelta(hours=-14)))},
+        ValueError,
+        "outside the years",
+    ),
     "a date as text": ({"value": 1, "valid_at": "2020-01-01"}, TypeError, "datetime"),
     "end before begin": ({"value": 1, "valid_at": day(1), "invalid_at": day(0)}, ValueError, "must be later"),
     "end at begin": ({"value": 1, "valid_at": day(1), "invalid_at": day(1)}, ValueError, "must be later"),
@@ -173,6 +184,30 @@ async def test_thresholds_out_of_range_are_refused(memory: Memory, db_path: Path
             Memory.open(db_path, near=bad)
 
 
+COUNTS: dict[str, Callable[[Memory, Any], Awaitable[Any]]] = {
+    "facts": lambda memory, bad: memory.facts(limit=bad),
+    "entities": lambda memory, bad: memory.entities(limit=bad),
+    "after": lambda memory, bad: memory.entities(after=bad),
+    "episodes": lambda memory, bad: memory.episodes(limit=bad),
+    "episode": lambda memory, bad: memory.episode(bad),
+    "neighbors": lambda memory, bad: memory.neighbors("Ann", limit=bad),
+    "hops": lambda memory, bad: memory.neighbors("Ann", hops=bad),
+}
+
+
+@pytest.mark.parametrize("bad", [-1, 2**70, "7", 1.5, True])
+@pytest.mark.parametrize("where", COUNTS)
+async def test_a_count_that_is_none_is_refused(memory: Memory, where: str, bad: Any) -> None:
+    with pytest.raises(TypeError if type(bad) is not int else ValueError):
+        await COUNTS[where](memory, bad)
+
+
+async def test_a_handle_is_not_an_id(memory: Memory) -> None:
+    for call in (memory.evidence, memory.history, memory.retract, memory.forget):
+        with pytest.raises(TypeError):
+            await call(1)  # type: ignore[operator]
+
+
 # -- embedders ---------------------------------------------------------------------------------------------------------
 
 BAD_VECTORS: dict[str, Callable[[list[list[float]]], Any]] = {
@@ -198,6 +233,24 @@ async def test_vectors_that_can_not_be_are_refused(db_path: Path, case: str) -> 
         embedder.answer = lambda right: right
         assert (await memory.find_or_create_entity("Acme")).name == "Acme"
     assert_sound(db_path)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "bad"),
+    [("dim", 0), ("dim", -1), ("dim", 2.0), ("dim", True), ("model", ""), ("model", None), ("model", "a\0")],
+)
+async def test_an_embedder_that_can_not_be_is_refused(db_path: Path, attribute: str, bad: Any) -> None:
+    embedder = SpellingEmbedder()
+    setattr(embedder, attribute, bad)
+    with pytest.raises((ValueError, TypeError), match="the embedder's"):
+        Memory.open(db_path, embedder=embedder)
+
+
+@pytest.mark.parametrize("numbers", [1e300, 1e-300, 5e-324])
+async def test_vectors_of_huge_and_tiny_numbers_have_a_direction(db_path: Path, numbers: float) -> None:
+    async with Memory.open(db_path, embedder=AnsweringEmbedder(lambda right: [[numbers] * 32] * len(right))) as memory:
+        first = await memory.find_or_create_entity("Jonathan Miller")
+        assert await memory.find_or_create_entity("Jonathon Miller", similarity=0.999) == first
 
 
 async def test_a_vector_of_zeros_is_near_to_nothing(db_path: Path) -> None:
@@ -239,6 +292,41 @@ async def test_a_later_schema_is_refused(db_path: Path) -> None:
         await db.write("INSERT INTO memory_migration VALUES (1000, 'from the future', 0)")
     with pytest.raises(SchemaTooNew, match="update aiomemdb"):
         await Memory.open(db_path)
+
+
+async def test_a_file_that_can_only_be_read_is_refused_for_what_is_wrong_with_it(db_path: Path) -> None:
+    async with Memory.open(db_path) as memory:
+        fact = await memory.add_fact("Ann", "met", "Bob")
+    async with aiomemdb.connect(db_path, read_only=True) as db:
+        async with Memory.open(db) as memory:
+            assert await memory.facts("ann") == [fact]
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                await memory.remember("text")
+        with pytest.raises(NormaliserChanged):
+            await Memory.open(db, normaliser=Normaliser("exact-1", lambda name: name))
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("INSERT INTO memory_migration VALUES (1000, 'from the future', 0)")
+    async with aiomemdb.connect(db_path, read_only=True) as db:
+        with pytest.raises(SchemaTooNew, match="update aiomemdb"):
+            await Memory.open(db)
+
+
+@pytest.mark.parametrize("taken", ["TABLE Entity (x)", "TABLE fact_words (x)", "VIEW vector AS SELECT 1"])
+async def test_a_file_with_tables_of_our_names_is_refused_and_left_as_it_is(db_path: Path, taken: str) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(f"CREATE {taken}; CREATE TABLE mine (x)")
+        before = await db.read("SELECT * FROM sqlite_schema")
+        with pytest.raises(ValueError, match="a file of its own"):
+            await Memory.open(db)
+        assert await db.read("SELECT * FROM sqlite_schema") == before
+
+
+async def test_a_file_may_hold_other_tables_too(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script("CREATE TABLE note (x)")
+        async with Memory.open(db) as memory:
+            await memory.find_or_create_entity("Acme")
+        assert await db.read_value("SELECT count(*) FROM note") == 0
 
 
 async def test_another_normaliser_is_refused_and_its_own_goes_on(db_path: Path) -> None:

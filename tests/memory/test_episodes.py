@@ -186,6 +186,16 @@ async def test_a_session_counts_its_texts(memory: Memory) -> None:
     ]
 
 
+async def test_a_corrected_text_stays_in_its_place(memory: Memory) -> None:
+    for n in range(1, 4):
+        await memory.add_episode(f"text {n}", key=f"k {n}", session="s")
+    corrected = await memory.add_episode("text two", key="k 2", session="s", replace=True)
+    assert corrected.seq == 2
+    assert [episode.content for episode in await memory.episodes(session="s")] == ["text 1", "text two", "text 3"]
+    moved = await memory.add_episode("text three", key="k 3", session="t", replace=True)
+    assert (moved.session, moved.seq) == ("t", 1)
+
+
 class HeldEmbedder(SpellingEmbedder):
     """Each call is held until the test sets its event."""
 

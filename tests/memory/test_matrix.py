@@ -105,3 +105,16 @@ def test_the_nearest_come_best_first_and_none_below_the_bound() -> None:
     assert [ref for ref, _ in found[0]] == [10, 20, 30]
     found = nearest(vectors, [10, 20, 30, 40], vectors[:1], top=1, at_least=0.0)
     assert found == [[(10, 1.0)]]
+
+
+async def test_a_matrix_that_grows_makes_no_more_room_than_it_may_have(db_path: Path) -> None:
+    most = 100
+    embedder = SpellingEmbedder()
+    async with Memory.open(db_path, embedder=embedder, vector_cache_bytes=most * 4 * embedder.dim) as memory:
+        vectors = memory._core.vectors
+        assert vectors is not None
+        for start in range(0, most, 10):
+            await asyncio.gather(*(memory.find_or_create_entity(f"name {n}") for n in range(start, start + 10)))
+            [[_, cached]] = vectors._matrices.items()
+            assert cached.nbytes <= most * 4 * embedder.dim
+        assert len(await nearest_to(memory, "name 3")) > 0

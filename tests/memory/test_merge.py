@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import aiomemdb
 from aiomemdb import Entity, Forgotten, Memory, NotFound, Statement
 from aiomemdb.memory.sqlite_store import forgetting
 from tests.memory.conftest import assert_sound
@@ -328,12 +332,40 @@ async def test_a_forgotten_namespace_is_hidden_at_once_and_a_process_that_dies_m
     async with Memory.open(db_path, namespace="team") as memory:
         await fill(memory)
         old = await memory.entity("n 0")
-        monkeypatch.setattr(memory._core.store, "_sweep", lambda namespace: entities(memory))  # dies here
+        monkeypatch.setattr(memory._core.store, "_delete", lambda namespace: entities(memory))  # dies here
         await memory.forget_namespace()
         assert (await memory.counts()).entities == 0 and await memory.entity("n 0") is None
         assert (await memory.find_or_create_entity("n 0")) != old
     assert len(plain(db_path, "SELECT id FROM fact")) == 30
+    async with aiomemdb.connect(db_path, read_only=True) as db, Memory.open(db, namespace="team") as memory:
+        assert (await memory.counts()).entities == 1  # and what is left stays hidden
     async with Memory.open(db_path, namespace="team") as memory:
+        assert memory._core._sweeping is not None
+        await memory._core._sweeping
         assert plain(db_path, "SELECT id FROM fact") == []
         assert (await memory.counts()).entities == 1
     assert_sound(db_path)
+
+
+async def test_a_slice_of_a_forgotten_namespace_costs_the_same_however_much_is_gone(
+    memory: Memory, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "_SLICE", 50)
+    everybody = [f"n {number}" for number in range(1500)]
+    await asyncio.gather(*(memory.remember(name, [(name, "is", "one")] * 2, mentions=[name]) for name in everybody))
+    with closing(sqlite3.connect(db_path)) as conn:
+        conn.row_factory = sqlite3.Row
+        [[namespace]] = conn.execute("SELECT id FROM memory_namespace").fetchall()
+        steps, costs, done = [0], list[int](), False
+
+        def count() -> None:
+            steps[0] += 100
+
+        conn.set_progress_handler(count, 100)
+        while not done:
+            steps[0] = 0
+            _, done = forgetting.delete_slice(conn, namespace)
+            costs.append(steps[0])
+        conn.rollback()
+    assert len(costs) == 92  # 30 slices of each of three tables, one for what they all name, one that finds nothing
+    assert max(costs) < 3 * sorted(costs)[len(costs) // 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 
@@ -83,6 +84,43 @@ async def test_what_is_added_in_the_turn_in_which_a_batch_ends_is_answered() -> 
     await first
     async with asyncio.timeout(5):
         assert await again[0] == 4
+
+
+async def test_a_batch_has_nothing_of_its_callers_context() -> None:
+    held: ContextVar[str] = ContextVar("held", default="nothing")
+
+    async def answer(items: Sequence[int]) -> Sequence[str]:
+        return [held.get()] * len(items)
+
+    held.set("something")
+    assert await Together(answer, most=9, name="test").add(1) == "nothing"
+
+
+async def test_closing_goes_on_answering_for_a_while() -> None:
+    answers = Answers()
+    together = Together(answers, most=1, name="test")
+    waiting = [together.add(n) for n in range(3)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(together.close(timeout=30))
+    await asyncio.sleep(0)
+    with pytest.raises(DatabaseClosed):
+        together.add(1)
+    answers.let_go.set()
+    await closing
+    assert await asyncio.gather(*waiting) == [0, 2, 4]
+
+
+async def test_a_batch_whose_task_is_cancelled_by_others_is_answered_and_the_next_one_works() -> None:
+    answers = Answers()
+    together = Together(answers, most=1, name="test")
+    waiting = [together.add(n) for n in range(2)]
+    await asyncio.sleep(0)
+    assert together._task is not None
+    together._task.cancel()
+    found = await asyncio.gather(*waiting)
+    assert [getattr(answer, "applied", 0) for answer in found] == [None, False]
+    answers.let_go.set()
+    assert await together.add(4) == 8
 
 
 async def test_closing_answers_all_that_waits_and_refuses_more() -> None:

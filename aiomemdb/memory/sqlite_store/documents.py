@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from ...errors import EpisodeExists, NotFound
 from ..store import Draft, DraftEpisode, NameRequest, Scope
@@ -11,43 +12,36 @@ from ..values import Fact, Remembered
 from .facts import expire_unfounded, state
 from .identity import resolve_in_job
 from .rows import EPISODE, entities_by_id, episode_of, facts_by_id
-from .work import Work
+from .work import Work, namespace_id, root
 
-__all__ = ["OneFailed", "write", "write_all"]
+__all__ = ["write"]
 
-
-class OneFailed(Exception):
-    """One of several drafts failed, so none was written."""
+Answer: TypeAlias = Remembered | list[Fact] | Exception
 
 
-def write_all(conn: sqlite3.Connection, drafts: Sequence[tuple[Scope, Draft]]) -> list[Remembered | list[Fact]]:
-    """Writes several drafts. Raises: OneFailed."""
+def write(conn: sqlite3.Connection, drafts: Sequence[tuple[Scope, Draft]]) -> list[Answer]:
+    """Writes drafts in order: texts with their facts, or facts alone."""
+    return [_write(conn, scope, draft) for scope, draft in drafts]
+
+
+def _write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Answer:
+    if draft.unwanted:
+        return []
+    # All that is expected to fail does so before anything is written, so that it does not fail the others.
+    space = namespace_id(conn, scope.namespace)
     try:
-        return [write(conn, scope, draft) for scope, draft in drafts]
-    except Exception as error:
-        raise OneFailed from error
-
-
-def write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
-    """Writes a draft: a text with its facts, or facts alone."""
-    work = Work(conn, scope)
-    replaced = None
-    if draft.episode is not None and draft.episode.key is not None:
-        replaced = _latest_version(work, draft.episode.key)
-        if replaced is not None and replaced["content"] == draft.episode.content:
-            return _as_it_was(conn, replaced["id"])
-        if replaced is not None and not draft.episode.replace:
-            raise EpisodeExists(
-                f"there is an episode with key {draft.episode.key!r} and another content: replace=True makes this its "
-                f"version {replaced['version'] + 1}"
-            )
+        replaced = _replaced(conn, space, draft.episode)
+        roots = _roots(conn, scope, space, draft)
+    except (EpisodeExists, NotFound) as error:
+        return error
+    if replaced is not None and draft.episode is not None and replaced["content"] == draft.episode.content:
+        return _as_it_was(conn, replaced["id"])
+    work = Work(conn, scope, space)
     model = None if draft.model is None else work.model(draft.model)
-    who = _resolve(work, draft, model)
+    who = _resolve(work, draft, roots, model)
     episode = draft.evidence
     if draft.episode is not None:
         episode = _insert_episode(work, draft.episode, model, replaced)
-    elif episode is not None:
-        _check_episode(work, episode)
     facts = state(work, draft.facts, who, episode, model) if draft.facts else []
     if episode is not None:
         _mention(work, draft, who, episode)
@@ -66,12 +60,32 @@ def write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Remembered | 
 _EPISODE_BY_ID = f"SELECT {EPISODE} FROM episode p JOIN memory_namespace n ON n.id = p.namespace WHERE p.id = ?"
 
 
-def _latest_version(work: Work, key: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = work.conn.execute(
-        "SELECT id, version, content FROM episode WHERE namespace = ? AND key = ? AND expired_at IS NULL",
-        (work.namespace, key),
+def _replaced(conn: sqlite3.Connection, space: int | None, episode: DraftEpisode | None) -> sqlite3.Row | None:
+    """The version of a text that is there already, if there is one: the very text, or what it is to replace.
+
+    Raises: EpisodeExists.
+    """
+    if episode is None or episode.key is None:
+        return None
+    row: sqlite3.Row | None = conn.execute(
+        "SELECT id, version, session, seq, content FROM episode WHERE namespace = ? AND key = ? AND expired_at IS NULL",
+        (space, episode.key),
     ).fetchone()
+    if row is not None and row["content"] != episode.content and not episode.replace:
+        raise EpisodeExists(
+            f"there is an episode with key {episode.key!r} and another content: replace=True makes this its "
+            f"version {row['version'] + 1}"
+        )
     return row
+
+
+def _roots(conn: sqlite3.Connection, scope: Scope, space: int | None, draft: Draft) -> dict[int, int]:
+    """What the draft's ids of entities stand for now. Raises: NotFound, also for the text that is to evidence it."""
+    if draft.evidence is not None:
+        row = conn.execute("SELECT namespace FROM episode WHERE id = ?", (draft.evidence,)).fetchone()
+        if row is None or row[0] != space:
+            raise NotFound(f"no episode {draft.evidence} in namespace {scope.namespace!r}")
+    return {id: root(conn, scope, space, id) for id in draft.who if isinstance(id, int)}
 
 
 def _as_it_was(conn: sqlite3.Connection, episode: int) -> Remembered:
@@ -91,22 +105,15 @@ def _as_it_was(conn: sqlite3.Connection, episode: int) -> Remembered:
     )
 
 
-def _resolve(work: Work, draft: Draft, model: int | None) -> list[int]:
+def _resolve(work: Work, draft: Draft, roots: Mapping[int, int], model: int | None) -> list[int]:
     names = [wanted for wanted in draft.who if isinstance(wanted, NameRequest)]
-    ids = iter(resolve_in_job(work, names, model, draft.model, draft.near))
+    found = iter(resolve_in_job(work, names, model, draft.model, draft.near))
     who = []
     for wanted in draft.who:
-        id = next(ids) if isinstance(wanted, NameRequest) else work.root(wanted)
-        if isinstance(id, Exception):
-            raise id
+        id = roots[wanted] if isinstance(wanted, int) else next(found)
+        assert isinstance(id, int)  # nothing is ambiguous, as no draft is strict
         who.append(id)
     return who
-
-
-def _check_episode(work: Work, episode: int) -> None:
-    row = work.conn.execute("SELECT namespace FROM episode WHERE id = ?", (episode,)).fetchone()
-    if row is None or row[0] != work.namespace:
-        raise NotFound(f"no episode {episode} in namespace {work.name!r}")
 
 
 def _insert_episode(work: Work, episode: DraftEpisode, model: int | None, replaced: sqlite3.Row | None) -> int:
@@ -115,7 +122,9 @@ def _insert_episode(work: Work, episode: DraftEpisode, model: int | None, replac
         version = replaced["version"] + 1
         conn.execute("UPDATE episode SET expired_at = ? WHERE id = ?", (work.at, replaced["id"]))
     seq = episode.seq
-    if episode.session is not None and seq is None:
+    if replaced is not None and seq is None and replaced["session"] == episode.session:
+        seq = replaced["seq"]  # corrected, it stays in its place
+    elif episode.session is not None and seq is None:
         seq = conn.execute(
             "SELECT ifnull(max(seq), 0) + 1 FROM episode WHERE namespace = ? AND session = ?",
             (work.namespace, episode.session),

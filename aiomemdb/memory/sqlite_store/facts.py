@@ -229,7 +229,7 @@ def retract(conn: sqlite3.Connection, scope: Scope, fact: int, reason: str) -> F
     work = Work(conn, scope)
     row = conn.execute("SELECT namespace, expired_at FROM fact WHERE id = ?", (fact,)).fetchone()
     if row is None or row["namespace"] != work.namespace:
-        raise NotFound(f"no fact {fact} in namespace {work.name!r}")
+        raise NotFound(f"no fact {fact} in namespace {work.scope.namespace!r}")
     if row["expired_at"] is None:
         conn.execute("UPDATE fact SET expired_at = ? WHERE id = ?", (work.at, fact))
         work.note("retract", "fact", fact, reason=reason or None)

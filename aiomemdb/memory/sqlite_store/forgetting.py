@@ -11,10 +11,11 @@ from ..values import Forgotten
 from .rows import json_list
 from .work import Work, namespace_id
 
-__all__ = ["forget", "forgotten_namespaces", "hide_namespace", "sweep"]
+__all__ = ["delete_slice", "forget", "forgotten_namespaces", "hide_namespace"]
 
-# Rows that one job deletes of a forgotten namespace: some milliseconds, so that other writers get their turns.
-_SLICE = 500
+# Rows that one job deletes of a forgotten namespace, and what belongs to them: some milliseconds, so that other
+# writers get their turns.
+_SLICE = 200
 
 
 class _Forgetting:
@@ -87,7 +88,7 @@ def forget(conn: sqlite3.Connection, scope: Scope, kind: Kind, ref: int) -> Forg
     else:
         row = conn.execute("SELECT namespace FROM fact WHERE id = ?", (ref,)).fetchone()
         if row is None or row[0] != work.namespace:
-            raise NotFound(f"no fact {ref} in namespace {work.name!r}")
+            raise NotFound(f"no fact {ref} in namespace {work.scope.namespace!r}")
         forgetting.facts([ref])
     work.finish()
     return Forgotten(**forgetting.counts)
@@ -97,7 +98,7 @@ def _versions(work: Work, episode: int) -> list[int]:
     """An episode and all other versions of it, which say much the same."""
     row = work.conn.execute("SELECT namespace, key FROM episode WHERE id = ?", (episode,)).fetchone()
     if row is None or row["namespace"] != work.namespace:
-        raise NotFound(f"no episode {episode} in namespace {work.name!r}")
+        raise NotFound(f"no episode {episode} in namespace {work.scope.namespace!r}")
     if row["key"] is None:
         return [episode]
     rows = work.conn.execute(
@@ -124,34 +125,43 @@ def forgotten_namespaces(conn: sqlite3.Connection) -> list[int]:
     return [row[0] for row in conn.execute("SELECT id FROM memory_namespace WHERE name IS NULL").fetchall()]
 
 
-# In the order in which foreign keys allow: (what is counted, table, which rows).
-_OF_NAMESPACE = (
-    (None, "vector", "namespace = ?"),
-    ("evidence", "fact_evidence", "fact IN (SELECT id FROM fact WHERE namespace = ?)"),
-    ("facts", "fact", "namespace = ?"),
-    ("mentions", "mention", "episode IN (SELECT id FROM episode WHERE namespace = ?)"),
-    ("episodes", "episode", "namespace = ?"),
-    (None, "entity_similar", "a IN (SELECT id FROM entity WHERE namespace = ?)"),
-    ("aliases", "entity_alias", "namespace = ?"),
-    ("entities", "entity", "namespace = ? AND merged_into IS NOT NULL"),
-    ("entities", "entity", "namespace = ?"),
+_LISTED = "(SELECT value FROM json_each(?))"
+# In the order in which foreign keys allow: whose rows, and first what belongs to each, by an index: (counted, what).
+_OF_NAMESPACE: tuple[tuple[str, str, tuple[tuple[str | None, str], ...]], ...] = (
+    ("vector", "TRUE", ()),
+    ("fact", "TRUE", (("evidence", f"fact_evidence WHERE fact IN {_LISTED}"),)),
+    ("episode", "TRUE", (("mentions", f"mention WHERE episode IN {_LISTED}"),)),
+    ("entity", "merged_into IS NOT NULL", ()),
+    (
+        "entity",
+        "TRUE",
+        (
+            ("aliases", f"entity_alias WHERE entity IN {_LISTED}"),
+            (None, f"entity_similar WHERE a IN {_LISTED}"),
+            (None, f"entity_similar WHERE b IN {_LISTED}"),
+        ),
+    ),
 )
-_KEYS = {"mention": "entity, episode", "entity_similar": "a, b", "entity_alias": "namespace, key, type"}
+_COUNTED = {"fact": "facts", "episode": "episodes", "entity": "entities"}
 
 
-def sweep(conn: sqlite3.Connection, namespace: int) -> tuple[Forgotten, bool]:
+def delete_slice(conn: sqlite3.Connection, namespace: int) -> tuple[Forgotten, bool]:
     """Deletes a slice of a forgotten namespace; whether nothing of it is left."""
     counts: Counter[str] = Counter()
-    left = _SLICE
-    for what, table, where in _OF_NAMESPACE:
-        key = _KEYS.get(table, "rowid")
-        deleted = conn.execute(
-            f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {where} LIMIT ?)", (namespace, left)
-        ).rowcount
-        left -= deleted
-        if what is not None:
-            counts[what] += deleted
-        if left == 0:
-            return Forgotten(**counts), False
+    for table, where, belongings in _OF_NAMESPACE:
+        rows = conn.execute(
+            f"SELECT id FROM {table} WHERE namespace = ? AND {where} LIMIT ?", (namespace, _SLICE)
+        ).fetchall()
+        if not rows:
+            continue
+        ids = json_list(row[0] for row in rows)
+        for counted, what in belongings:
+            deleted = conn.execute(f"DELETE FROM {what}", (ids,)).rowcount
+            if counted is not None:
+                counts[counted] += deleted
+        deleted = conn.execute(f"DELETE FROM {table} WHERE id IN {_LISTED}", (ids,)).rowcount
+        if table in _COUNTED:
+            counts[_COUNTED[table]] += deleted
+        return Forgotten(**counts), False
     conn.execute("DELETE FROM memory_namespace WHERE id = ?", (namespace,))
     return Forgotten(**counts), True

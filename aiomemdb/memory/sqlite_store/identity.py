@@ -93,7 +93,7 @@ def resolve(conn: sqlite3.Connection, namespace: str, names: Sequence[NameReques
 
 
 def find_or_create(
-    conn: sqlite3.Connection, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
+    conn: sqlite3.Connection, names: Sequence[NameRequest], scope: Scope, model: Model | None, near: float
 ) -> list[Entity | Exception]:
     """The entity of each name, made where there is none."""
     work = Work(conn, scope)

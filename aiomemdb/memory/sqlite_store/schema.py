@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ...errors import NormaliserChanged, SchemaTooNew
 from ..times import now_micros
@@ -12,6 +14,9 @@ __all__ = ["MIGRATIONS", "UNBOUNDED", "is_current", "migrate"]
 
 #: Stands for "since ever" where NULL can't: in a unique index NULLs differ from each other.
 UNBOUNDED = -(2**63)
+
+# What a statement of a migration makes.
+_MADE = re.compile(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX|TRIGGER) (\w+)")
 
 _FIRST = (
     # A forgotten namespace has no name: nothing finds its rows any more, while they are deleted slice by slice.
@@ -135,6 +140,7 @@ _FIRST = (
         reason TEXT
     )""",
     "CREATE INDEX event_of ON memory_event (ref, kind)",
+    "CREATE INDEX event_with_reason ON memory_event (namespace) WHERE reason IS NOT NULL",
 )
 
 
@@ -171,14 +177,15 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def is_current(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
-    """Whether there is nothing for ``migrate`` to do or to refuse; asked first, as a reader waits for nobody."""
+    """Whether there is nothing for ``migrate`` to do; asked first, as a reader waits for nobody.
+
+    Raises: SchemaTooNew, NormaliserChanged: see ``migrate``.
+    """
     if conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'").fetchone() is None:
         return False
-    version = conn.execute("SELECT max(version) FROM memory_migration").fetchone()[0]
-    if version != len(MIGRATIONS):
+    if _version(conn) != len(MIGRATIONS):
         return False
-    stored = dict(tuple(row) for row in conn.execute("SELECT key, value FROM memory_meta").fetchall())
-    return all(stored.get(use) == name for use, name in normalisers.items())
+    return _check_normalisers(conn, normalisers)
 
 
 def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
@@ -190,24 +197,53 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
     Raises:
         SchemaTooNew: a later version of the library wrote the file.
         NormaliserChanged: the file's keys were made by another normaliser.
+        ValueError: the file has tables of somebody else's by our names.
     """
     conn.execute(
         "CREATE TABLE IF NOT EXISTS memory_migration "
         "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)"
     )
-    version = conn.execute("SELECT ifnull(max(version), 0) FROM memory_migration").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise SchemaTooNew(
-            f"the file's memory has schema {version}, this version of aiomemdb knows {len(MIGRATIONS)}: update aiomemdb"
-        )
+    version = _version(conn)
     for number, (name, statements) in enumerate(MIGRATIONS[version:], start=version + 1):
+        _check_names(conn, statements)
         for statement in statements:
             conn.execute(statement)
         conn.execute("INSERT INTO memory_migration VALUES (?, ?, ?)", (number, name, now_micros()))
     for use, name in normalisers.items():
         conn.execute("INSERT INTO memory_meta VALUES (?, ?) ON CONFLICT DO NOTHING", (use, name))
-        [[stored]] = conn.execute("SELECT value FROM memory_meta WHERE key = ?", (use,)).fetchall()
-        if stored != name:
+    _check_normalisers(conn, normalisers)
+
+
+def _version(conn: sqlite3.Connection) -> int:
+    """The file's version. Raises: SchemaTooNew."""
+    version: int = conn.execute("SELECT ifnull(max(version), 0) FROM memory_migration").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise SchemaTooNew(
+            f"the file's memory has schema {version}, this version of aiomemdb knows {len(MIGRATIONS)}: update aiomemdb"
+        )
+    return version
+
+
+def _check_names(conn: sqlite3.Connection, statements: Iterable[str]) -> None:
+    """Raises: ValueError: what is to be made is there, so it is not ours."""
+    wanted = [made[1] for statement in statements if (made := _MADE.match(statement))]
+    rows = conn.execute(
+        "SELECT name FROM sqlite_schema WHERE name COLLATE NOCASE IN (SELECT value FROM json_each(?))",
+        (json.dumps(wanted),),
+    ).fetchall()
+    if rows:
+        raise ValueError(
+            f"the database has {', '.join(repr(row[0]) for row in rows)} already, which is not the memory's: "
+            "give the memory a file of its own"
+        )
+
+
+def _check_normalisers(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
+    """Whether all are recorded. Raises: NormaliserChanged."""
+    stored = dict(tuple(row) for row in conn.execute("SELECT key, value FROM memory_meta").fetchall())
+    for use, name in normalisers.items():
+        if stored.get(use, name) != name:
             raise NormaliserChanged(
-                f"the file's {use} is {stored!r}, not {name!r}: open it with the one that made its keys"
+                f"the file's {use} is {stored[use]!r}, not {name!r}: open it with the one that made its keys"
             )
+    return all(use in stored for use in normalisers)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...database import Database
+from ...errors import AiomemdbError
 from ..store import Draft, FactQuery, Kind, Model, NameRequest, Scope, Store, VectorChanges
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered
 from . import documents, embeddings, facts, forgetting, identity, merging, reading
 from .schema import is_current, migrate
+from .search import SQLiteSearch
 from .work import active_model
 
 __all__ = ["SQLiteStore"]
 
 
-class SQLiteStore(Store):
+class SQLiteStore(SQLiteSearch, Store):
     """The memory graph's tables in an ``aiomemdb.Database``."""
 
     def __init__(self, db: Database) -> None:
@@ -25,8 +27,6 @@ class SQLiteStore(Store):
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):
             await self._db.write_fn(migrate, normalisers)
-        for namespace in await self._db.read_fn(forgetting.forgotten_namespaces):
-            await self._sweep(namespace)
 
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
         found: list[Entity | Exception | None] = await self._db.read_fn(identity.resolve, namespace, names)
@@ -35,24 +35,31 @@ class SQLiteStore(Store):
     async def find_or_create(
         self, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
     ) -> list[Entity | Exception]:
-        found: list[Entity | Exception] = await self._db.write_fn(identity.find_or_create, scope, names, model, near)
-        return found
+        return await self._write_together(identity.find_or_create, names, scope, model, near)
 
     async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> Sequence[Remembered | list[Fact] | BaseException]:
         # One job, as each has a savepoint, before which FTS5 writes out its new words: 200 us of 1,000 a document.
-        written: list[Remembered | list[Fact] | BaseException] = []
-        if len(drafts) > 1:
+        return await self._write_together(documents.write, drafts)
+
+    async def _write_together(self, function: Callable[..., list[Any]], items: Sequence[Any], *args: Any) -> list[Any]:
+        """Runs ``function(conn, items, *args)``, which gives an answer for each item, as one job. If one of them fails
+        it, all is rolled back and each is a job of its own, so that nobody has another's error.
+        """
+        try:
+            answers: list[Any] = await self._db.write_fn(function, items, *args)
+            return answers
+        except AiomemdbError:
+            raise  # not of one item alone
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+        answers = []
+        for item in items:
             try:
-                written = await self._db.write_fn(documents.write_all, drafts)
-                return written
-            except documents.OneFailed:
-                pass  # all of it was rolled back: each alone, so that nobody has another's error
-        for scope, draft in drafts:
-            try:
-                written.append(await self._db.write_fn(documents.write, scope, draft))
+                answers += await self._write_together(function, [item], *args)
             except Exception as error:
-                written.append(error)
-        return written
+                answers.append(error)
+        return answers
 
     async def update_entity(
         self, scope: Scope, entity: int, changes: Mapping[str, Any], vector: bytes | None, model: Model | None
@@ -78,12 +85,16 @@ class SQLiteStore(Store):
 
     async def forget_namespace(self, scope: Scope) -> Forgotten:
         namespace = await self._db.write_fn(forgetting.hide_namespace, scope)
-        return Forgotten() if namespace is None else await self._sweep(namespace)
+        return Forgotten() if namespace is None else await self._delete(namespace)
 
-    async def _sweep(self, namespace: int) -> Forgotten:
+    async def sweep(self) -> None:
+        for namespace in await self._db.read_fn(forgetting.forgotten_namespaces):
+            await self._delete(namespace)
+
+    async def _delete(self, namespace: int) -> Forgotten:
         deleted, done = Forgotten(), False
         while not done:
-            piece, done = await self._db.write_fn(forgetting.sweep, namespace)
+            piece, done = await self._db.write_fn(forgetting.delete_slice, namespace)
             deleted += piece
         return deleted
 

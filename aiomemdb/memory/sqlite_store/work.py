@@ -9,7 +9,7 @@ from ...errors import ModelChanged, NotFound
 from ..store import Model, Scope
 from ..times import now_micros
 
-__all__ = ["Work", "active_model", "check_model", "model_id", "namespace_id"]
+__all__ = ["Work", "active_model", "check_model", "model_id", "namespace_id", "root"]
 
 _EVENT = (
     "INSERT INTO memory_event (at, namespace, agent, operation, kind, ref, other, reason) "
@@ -49,6 +49,18 @@ def model_id(conn: sqlite3.Connection, model: Model) -> int:
     return found
 
 
+def root(conn: sqlite3.Connection, scope: Scope, namespace: int | None, entity: int) -> int:
+    """The entity of an id, old ones of merged entities included; ``namespace`` is the id of the scope's.
+
+    Raises: NotFound: none, or one of another namespace.
+    """
+    row = conn.execute("SELECT namespace, merged_into FROM entity WHERE id = ?", (entity,)).fetchone()
+    if row is None or row[0] != namespace:
+        raise NotFound(f"no entity {entity} in namespace {scope.namespace!r}")
+    found: int = entity if row[1] is None else row[1]
+    return found
+
+
 class Work:
     """One job under way. Made on the writer's thread, so that nobody else writes while it lives.
 
@@ -58,13 +70,13 @@ class Work:
             The last event tells, as every job that takes a time leaves one and none is ever deleted.
     """
 
-    __slots__ = ("_events", "agent", "at", "conn", "name", "namespace")
+    __slots__ = ("_events", "agent", "at", "conn", "namespace", "scope")
 
-    def __init__(self, conn: sqlite3.Connection, scope: Scope) -> None:
+    def __init__(self, conn: sqlite3.Connection, scope: Scope, namespace: int | None = None) -> None:
         self.conn = conn
-        self.name = scope.namespace
+        self.scope = scope
         self.agent = scope.agent
-        found = namespace_id(conn, scope.namespace)
+        found = namespace_id(conn, scope.namespace) if namespace is None else namespace
         if found is None:
             found = conn.execute("INSERT INTO memory_namespace (name) VALUES (?)", (scope.namespace,)).lastrowid
             assert found is not None
@@ -89,14 +101,8 @@ class Work:
         return 1 if row is None else row[0] + 1
 
     def root(self, entity: int) -> int:
-        """The entity of an id, old ones of merged entities included.
-
-        Raises: NotFound: none, or one of another namespace.
-        """
-        row = self.conn.execute("SELECT namespace, merged_into FROM entity WHERE id = ?", (entity,)).fetchone()
-        if row is None or row[0] != self.namespace:
-            raise NotFound(f"no entity {entity} in namespace {self.name!r}")
-        return entity if row[1] is None else row[1]
+        """Raises: NotFound."""
+        return root(self.conn, self.scope, self.namespace, entity)
 
     def model(self, model: Model) -> int:
         """The id of the embedder's model, which becomes the file's if it has none yet.
