@@ -27,7 +27,20 @@ from .errors import (
 )
 from .memory.memory import Memory
 from .memory.names import Normaliser
-from .memory.values import Entity, Episode, Event, Evidence, Fact, Forgotten, Name, Remembered, Statement, Subgraph
+from .memory.values import (
+    Entity,
+    Episode,
+    Event,
+    Evidence,
+    Fact,
+    Forgotten,
+    Hit,
+    Name,
+    Recall,
+    Remembered,
+    Statement,
+    Subgraph,
+)
 from .runner import run
 from .values import Row, Statistics
 
@@ -50,6 +63,7 @@ __all__ = [
     "ForbiddenStatement",
     "Forgotten",
     "ForkedError",
+    "Hit",
     "LockTimeout",
     "Memory",
     "ModelChanged",
@@ -59,6 +73,7 @@ __all__ = [
     "NotFound",
     "QueueFull",
     "ReadTimeout",
+    "Recall",
     "ReentrancyError",
     "Remembered",
     "Row",

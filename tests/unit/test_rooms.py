@@ -25,13 +25,14 @@ ROOMS = [
     "connect",
     "embedders.protocol", "embedders.common",
     "embedders.wordllama", "embedders.sentence_transformers", "embedders.openai",
-    "memory.values", "memory.times", "memory.names", "memory.vectors", "memory.store",
+    "memory.prompt", "memory.values", "memory.times", "memory.names", "memory.vectors", "memory.searching",
+    "memory.store",
     "memory.sqlite_store.schema", "memory.sqlite_store.rows", "memory.sqlite_store.work",
     "memory.sqlite_store.identity", "memory.sqlite_store.facts", "memory.sqlite_store.documents",
     "memory.sqlite_store.merging", "memory.sqlite_store.forgetting", "memory.sqlite_store.reading",
-    "memory.sqlite_store.embeddings", "memory.sqlite_store.store",
+    "memory.sqlite_store.embeddings", "memory.sqlite_store.search", "memory.sqlite_store.store",
     "memory.together", "memory.matrix", "memory.identity", "memory.rank", "memory.drafts", "memory.core",
-    "memory.asking", "memory.memory",
+    "memory.asking", "memory.recall", "memory.memory",
     "cli",
 ]
 # fmt: on

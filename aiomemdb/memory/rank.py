@@ -1,0 +1,303 @@
+"""Ranking: which words are looked for, how what was found is fused, how scores pass through the graph.
+
+Pure functions of numbers; none of their constants is fitted to questions, each says where it comes from.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .names import Normaliser
+from .searching import Links, Node
+
+__all__ = [
+    "DAMPING",
+    "DECAY",
+    "FUSION",
+    "LEAST_MASS",
+    "STEPS",
+    "WALKED_FACTS",
+    "WALKED_TEXTS",
+    "RandomWalk",
+    "Reached",
+    "Scores",
+    "Step",
+    "best",
+    "fuse",
+    "keys_in",
+    "onward",
+    "restart",
+    "terms",
+    "to_entities",
+    "total",
+    "walk",
+]
+
+Scores: TypeAlias = dict[Node, float]
+
+#: The share of vectors in a fused score; that of words is the rest. About as much, but a little less: a memory is asked
+#: for names, numbers and dates, which an embedder blurs. From 0.3 to 0.6 little changes (bench/recall.py).
+FUSION = 0.4
+#: What a link passes on of a score: less than all, so that what was found stands before what is beside it, and two
+#: links pass on half.
+DECAY = 0.7
+#: What a step of the random walk passes on; the rest begins anew: the value of HippoRAG
+#: (https://arxiv.org/abs/2405.14831).
+DAMPING = 0.5
+#: So many steps: after them 1/16 of the mass is still under way.
+STEPS = 4
+#: Mass that is passed on, at least, of 1. So some 300 nodes are looked at; ten times as many change nothing.
+LEAST_MASS = 3e-4
+#: How many facts a random walk begins at, and what a text found weighs there beside them: the values of HippoRAG 2
+#: (https://arxiv.org/abs/2502.14802).
+WALKED_FACTS = 5
+WALKED_TEXTS = 0.05
+
+# English words that are in most texts. What is common in a file is left out by its count, whatever the language; these
+# are too in a file of some hundred texts, where counts say little.
+_COMMON = (
+    "a about after am an and are as at be been before being between but by can could did do does down during for from "
+    "had has have he her here him his how i if in into is it its may me might must my no not of off on or our out over "
+    "shall she should so such than that the their them then there these they this those to up us was we were what when "
+    "where which who whom whose why will with would you your"
+)
+_STOP = frozenset(_COMMON.split())
+# Words of a question that are looked at: more are a text, not a question, and 64 of them say what it is about.
+_MOST_WORDS = 64
+# Words of the longest name that is looked for in a question.
+_LONGEST_NAME = 6
+
+
+def _words(query: str) -> list[str]:
+    """Runs of letters, digits and what stands on them, as FTS5's unicode61 sees words: none is query syntax."""
+    if query.isascii():
+        return "".join(char if char.isalnum() else " " for char in query).split()
+    return "".join(char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in query).split()
+
+
+def terms(query: str) -> list[str]:
+    """The words to look for, each once, in order: without those that are everywhere, if others are left."""
+    words = list(dict.fromkeys(word.lower() for word in _words(query)))
+    return ([word for word in words if word not in _STOP] or words)[:_MOST_WORDS]
+
+
+def keys_in(query: str, normalise: Normaliser) -> list[str]:
+    """The normalised names that a question may hold: its runs of words, as they stand and bare of punctuation."""
+    words = query.split()[:_MOST_WORDS]
+    found: dict[str, None] = {}
+    for length in range(min(_LONGEST_NAME, len(words)), 0, -1):
+        for start in range(len(words) - length + 1):
+            run = " ".join(words[start : start + length])
+            bare = run.strip("".join(char for char in {run[0], run[-1], *run[-3:]} if not char.isalnum()) or None)
+            for name in (run, bare, bare.removesuffix("'s").removesuffix("’s")):
+                if name and name.lower() not in _STOP:
+                    found[normalise(name)] = None
+    return [key for key in found if key]
+
+
+def fuse(
+    words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], share: float = FUSION
+) -> dict[int, float]:
+    """One score, from 0 to 1, for each id that words or vectors found.
+
+    Each leg is divided by its best, as both have a natural zero: no word in common, a right angle. Then a convex
+    combination, since ranks alone (reciprocal rank fusion) forget by how much one is better, and a weak leg then drowns
+    a strong one (https://arxiv.org/abs/2210.11934, sections 4 and 5). A leg that found nothing has no say.
+
+    Args:
+        words: (id, BM25), the greater the better.
+        near: (id, cosine).
+        share: that of ``near``.
+    """
+    legs = [(leg, weight) for leg, weight in ((words, 1 - share), (near, share)) if leg and max(s for _, s in leg) > 0]
+    scores: dict[int, float] = defaultdict(float)
+    for leg, weight in legs:
+        weight = weight if len(legs) == 2 else 1.0
+        greatest = max(score for _, score in leg)
+        for id, score in leg:
+            scores[id] += weight * max(score, 0.0) / greatest
+    return dict(scores)
+
+
+def best(scores: Mapping[Node, float], count: int, kinds: Iterable[str] | None = None) -> list[Node]:
+    """The nodes of the highest scores, best first; equal ones by id. Of some kinds, or of any."""
+    chosen = None if kinds is None else set(kinds)
+    nodes = [node for node in scores if chosen is None or node[0] in chosen]
+    return sorted(nodes, key=lambda node: (-scores[node], node[1], node[0]))[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What came to a node over links: how much, over how many, and by which nodes, from where it began."""
+
+    score: float
+    hops: int
+    via: tuple[Node, ...] = ()
+
+
+#: (from, to, what share of a score goes over it, how many hops it counts).
+Step: TypeAlias = tuple[Node, Node, float, int]
+
+
+def to_entities(links: Links) -> Iterator[Step]:
+    """A fact is at its entities already: they get all of its score. A near name counts as far as it is near."""
+    for fact, entity in links.ends:
+        yield ("fact", fact), ("entity", entity), 1.0, 0
+    for entity, other, cosine in links.similar:
+        yield ("entity", entity), ("entity", other), cosine, 0
+
+
+def onward(links: Links) -> Iterator[Step]:
+    """All other links are a hop, which passes on ``DECAY``."""
+    for source, target, pairs in (
+        ("fact", "episode", links.evidence),
+        ("episode", "fact", links.stated),
+        ("episode", "entity", links.mentioned),
+        ("episode", "episode", links.beside),
+        ("entity", "episode", links.mentions),
+    ):
+        for one, other in pairs:
+            yield (source, one), (target, other), DECAY, 1
+    for entity, fact, _ in links.facts:
+        yield ("entity", entity), ("fact", fact), DECAY, 1
+
+
+def walk(frontier: Mapping[Node, Reached], steps: Iterable[Step], reached: dict[Node, Reached]) -> dict[Node, Reached]:
+    """Passes the scores of a frontier on. Of several parents the best one counts, not their sum: a text that links to
+    everything is no better for that.
+
+    Args:
+        reached: what came to each node so far; what is better is put in.
+
+    Returns: what was put in.
+    """
+    gained: dict[Node, Reached] = {}
+    for source, target, share, hops in steps:
+        parent = frontier.get(source)
+        if parent is None or target in parent.via:
+            continue
+        score = parent.score * share
+        if score > 0 and (target not in reached or score > reached[target].score):
+            reached[target] = gained[target] = Reached(score, parent.hops + hops, (*parent.via, source))
+    return gained
+
+
+def total(own: Mapping[Node, float], reached: Mapping[Node, Reached]) -> Scores:
+    """What was found by itself counts whole, and what came over links is added: two witnesses are better than one."""
+    scores = dict(own)
+    for node, gain in reached.items():
+        scores[node] = scores.get(node, 0.0) + gain.score
+    return scores
+
+
+# Personalised PageRank
+
+
+def restart(entities: Mapping[int, float], mentions: Mapping[int, int], texts: Mapping[int, float]) -> Scores:
+    """Where a random walk begins anew, in shares of 1: at entities, and a little at texts.
+
+    An entity counts less the more texts mention it, as it says less which of them is meant.
+
+    Args:
+        entities: those of the best facts, each with the best score of its facts.
+        mentions: how many texts mention an entity.
+        texts: the scores of texts.
+    """
+    begin: Scores = {("episode", id): WALKED_TEXTS * score for id, score in texts.items()}
+    for id, score in entities.items():
+        begin["entity", id] = score / max(1, mentions.get(id, 1))
+    whole = sum(begin.values())
+    return {node: score / whole for node, score in begin.items()} if whole else {}
+
+
+class RandomWalk:
+    """Mass that wanders over entities and texts; at each step a share of it begins anew.
+
+    Where less than ``LEAST_MASS`` is, it stays: that bounds how many links must be known, however large the graph is.
+
+    Attributes:
+        total: how much was at each node, over all steps.
+        facts: the facts that were met, with the entities that they are about.
+    """
+
+    def __init__(self, begin: Mapping[Node, float]) -> None:
+        self._begin = begin
+        self._mass: Mapping[Node, float] = begin
+        self._ways: dict[Node, dict[Node, float]] = {}
+        self._came_from: dict[Node, Node] = {}
+        self.total: Scores = dict(begin)
+        self.facts: dict[int, tuple[int, ...]] = {}
+
+    def unknown(self) -> list[Node]:
+        """Nodes whose links the next step needs."""
+        return [node for node, amount in self._mass.items() if amount >= LEAST_MASS and node not in self._ways]
+
+    def learn(self, nodes: Iterable[Node], links: Links) -> None:
+        """Takes up the links of nodes: each fact, mention and near name is one way, and all are as likely."""
+        ways: dict[Node, dict[Node, float]] = {node: {} for node in nodes}
+
+        def add(source: Node, target: Node) -> None:
+            targets = ways.setdefault(source, {})
+            targets[target] = targets.get(target, 0.0) + 1.0
+
+        for entity, fact, other in links.facts:
+            self.facts[fact] = (entity,) if other is None else (entity, other)
+            if other is not None and other != entity:
+                add(("entity", entity), ("entity", other))
+        for entity, other, _ in links.similar:
+            add(("entity", entity), ("entity", other))
+        for entity, episode in links.mentions:
+            add(("entity", entity), ("episode", episode))
+        for episode, entity in links.mentioned:
+            add(("episode", episode), ("entity", entity))
+        for episode, other in links.beside:
+            add(("episode", episode), ("episode", other))
+        for targets in ways.values():
+            whole = sum(targets.values())
+            for target in targets:
+                targets[target] /= whole
+        self._ways |= ways
+
+    def step(self) -> None:
+        moved: dict[Node, float] = defaultdict(float)
+        most: dict[Node, tuple[float, Node]] = {}
+        for source, amount in self._mass.items():
+            if amount < LEAST_MASS:
+                continue
+            for target, share in self._ways.get(source, {}).items():
+                part = DAMPING * amount * share
+                moved[target] += part
+                if target not in self.total and (target not in most or part > most[target][0]):
+                    most[target] = (part, source)
+        self._came_from |= {target: source for target, (_, source) in most.items()}
+        for node, amount in moved.items():
+            self.total[node] = self.total.get(node, 0.0) + amount
+        self._mass = moved
+
+    def reached(self) -> dict[Node, Reached]:
+        """How each node was first reached: by where most of it came from."""
+        ways: dict[Node, tuple[Node, ...]] = {node: () for node in self._begin}
+        for node, source in self._came_from.items():  # in the order of the steps, so the source is there
+            ways[node] = (*ways[source], source)
+        return {node: Reached(self.total[node], len(way), way) for node, way in ways.items()}
+
+    def scores(self, own: Mapping[Node, float]) -> Scores:
+        """Of each kind the best has 1, so that kinds can stand side by side. A fact has its own score, and that of whom
+        it is about.
+        """
+        scores: Scores = {}
+        for kind in ("entity", "episode"):
+            amounts = {node: amount for node, amount in self.total.items() if node[0] == kind}
+            greatest = max(amounts.values(), default=0.0)
+            scores |= {node: amount / greatest for node, amount in amounts.items()} if greatest else {}
+        for node, score in own.items():
+            if node[0] == "fact":
+                scores[node] = score
+        for fact, entities in self.facts.items():
+            met = max(scores.get(("entity", entity), 0.0) for entity in entities)
+            scores["fact", fact] = own.get(("fact", fact), 0.0) + met
+        return scores

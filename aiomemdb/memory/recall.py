@@ -1,0 +1,369 @@
+"""Recall: what the memory knows about a question. Candidates, fusion, links, time, what fits: no model is called but
+the embedder.
+
+1. Candidates, side by side on the readers: words by BM25, near vectors if there is an embedder, names in the question.
+2. Words and vectors are fused into one score a row (``rank.fuse``).
+3. Links pass scores on (``rank.walk``), or mass wanders over them (``rank.step``).
+4. The best ones are read in one snapshot, so that nothing is given that was forgotten meanwhile; a rerank hook has its
+   say; what fits is handed out.
+
+All reads begin after the call did, in any process: what was written, merged or forgotten before it is in the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, get_args
+
+from ..errors import NotFound
+from . import rank
+from .asking import Asking
+from .core import Core
+from .rank import Reached, Scores
+from .searching import Links, Node, When
+from .store import Scope
+from .times import now_micros, optional_micros
+from .values import Entity, Fact, Hit, Recall
+
+__all__ = ["Recalling", "Rerank", "Strategy"]
+
+Strategy: TypeAlias = Literal["expand", "ppr", "hybrid"]
+#: Given the question and the best hits, a new score for each; the greater the better.
+Rerank: TypeAlias = Callable[[str, Sequence[Hit]], Awaitable[Sequence[float]]]
+
+_KINDS = ("fact", "episode", "entity")
+# Candidates of a leg: many more than are asked for, since a row that one leg finds last another may find first.
+_CANDIDATES = 200
+# From how many of each kind links are followed: those after them would pass on less than what is found anyway.
+_FOLLOWED = 50
+# An entity with more links is about everything (a country, a file's only user): nothing is learnt by going through it.
+_HUB = 50
+# What a rerank hook is given at least: it is there to bring up what stands low.
+_RERANKED = 50
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """What was found by itself."""
+
+    own: Scores = field(default_factory=dict)
+    bm25: Scores = field(default_factory=dict)
+    cosine: Scores = field(default_factory=dict)
+    named: Scores = field(default_factory=dict)
+    """Entities that the question names: the share of its words that their name takes."""
+
+
+class Recalling(Asking):
+    """The verbs that search."""
+
+    async def recall(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        hops: int = 1,
+        budget: int | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+        kinds: Iterable[str] = ("fact", "episode"),
+        strategy: Strategy = "expand",
+        rerank: Rerank | None = None,
+    ) -> Recall:
+        """What the memory knows about a question, best first. Words of a query language mean themselves.
+
+        Args:
+            limit: how many hits at most.
+            hops: how many links are followed from what is found (``"expand"``).
+            budget: how many tokens ``to_prompt`` may have; hits that would not fit are left out.
+            as_of: facts that held then (default: now).
+            known_at: what was believed then (default: now): facts, texts, entities.
+            kinds: of "fact", "episode" and "entity", those that are wanted.
+            strategy: ``"expand"``: what is linked to what is found counts too. ``"ppr"``: a random walk from the best
+                facts (personalised PageRank), better where an answer takes several facts, slower. ``"hybrid"``: words
+                and vectors alone.
+            rerank: ``await rerank(query, hits)`` gives a new score for each of the best hits, 50 at least if there are.
+
+        Raises:
+            ValueError: an unknown kind or strategy, ``limit`` below 1, ``hops`` or ``budget`` below 0, a naive time.
+            TypeError: ``query`` is no text.
+            EmbedderError, ModelChanged: the embedder's vectors can't be used; what ``rerank`` raises.
+        Cancellation: nothing happens.
+        """
+        wanted = _checked(query, limit, hops, budget, kinds, strategy)
+        when = When(now_micros() if as_of is None else _micros("as_of", as_of), optional_micros("known_at", known_at))
+        search = _Searching(self._core, self._scope, when)
+        question = query.replace("\0", " ").encode(errors="ignore").decode()  # no text that is stored has these
+        sought = wanted if strategy == "hybrid" else dict.fromkeys((*wanted, "fact", "episode"))
+        found = await search.candidates(question, tuple(sought))
+        if strategy == "ppr":
+            scores, reached = await search.wander(found)
+        elif strategy == "expand":
+            reached = await search.expand(found, hops)
+            scores = rank.total(found.own, reached)
+        else:
+            scores, reached = found.own, {}
+        wide = limit if rerank is None else max(limit, _RERANKED)
+        hits, count = await search.hits(found, scores, reached, wanted, wide)
+        if rerank is not None and hits:
+            hits = await _reranked(rerank, query, hits)
+        recalled = Recall(query, tuple(hits[:limit]), count)
+        return recalled if budget is None else recalled.within(budget)
+
+    async def path(
+        self, source: str | Entity, target: str | Entity, *, max_hops: int = 4, as_of: datetime | None = None
+    ) -> list[Fact] | None:
+        """The shortest chain of facts that leads from one entity to another, whichever way each fact points; [] from
+        one to itself; None: there is none of at most ``max_hops``.
+
+        Raises: NotFound: no such entity in what is read. ValueError: ``max_hops`` below 1, a naive time.
+        """
+        if max_hops < 1:
+            raise ValueError(f"max_hops={max_hops}: at least 1")
+        when = When(now_micros() if as_of is None else _micros("as_of", as_of))
+        ends = []
+        for who in (source, target):
+            ids = await self._ids(who)
+            if not ids:
+                raise NotFound(f"no entity {who!r} in {', '.join(map(repr, self._scope.readable))}")
+            ends.append(ids)
+        chain = await _Searching(self._core, self._scope, when).path(ends[0], ends[1], max_hops)
+        if chain is None:
+            return None
+        found = await self._core.store.read(self._scope.readable, [("fact", id) for id in chain], when)
+        facts = [found.items.get(("fact", id)) for id in chain]
+        # One that was retracted since the walk: there is no such chain any more.
+        return None if None in facts else [fact for fact in facts if isinstance(fact, Fact)]
+
+
+def _micros(name: str, when: datetime) -> int:
+    micros = optional_micros(name, when)
+    assert micros is not None
+    return micros
+
+
+def _checked(
+    query: str, limit: int, hops: int, budget: int | None, kinds: Iterable[str], strategy: str
+) -> tuple[str, ...]:
+    """The kinds, each once."""
+    if not isinstance(query, str):
+        raise TypeError(f"query must be a str, not {type(query).__name__}")
+    if isinstance(kinds, str):
+        raise TypeError(f"kinds must be several: kinds=[{kinds!r}]")
+    wanted = tuple(dict.fromkeys(kinds))
+    unknown = [kind for kind in wanted if kind not in _KINDS]
+    if unknown or not wanted:
+        raise ValueError(f"kinds={wanted!r}: of {', '.join(map(repr, _KINDS))}, at least one")
+    if strategy not in get_args(Strategy):
+        raise ValueError(f"strategy={strategy!r}: one of {', '.join(map(repr, get_args(Strategy)))}")
+    if limit < 1:
+        raise ValueError(f"limit={limit}: at least 1")
+    if hops < 0:
+        raise ValueError(f"hops={hops}: at least 0")
+    if budget is not None and budget < 0:
+        raise ValueError(f"budget={budget}: how many tokens, from 0 on")
+    return wanted
+
+
+class _Searching:
+    """One question's reads, and what is made of them."""
+
+    def __init__(self, core: Core, scope: Scope, when: When) -> None:
+        self._core = core
+        self._namespaces = scope.readable
+        self._when = when
+
+    async def candidates(self, question: str, kinds: Sequence[str]) -> _Candidates:
+        """What words, vectors and names find of each kind, fused."""
+        words = rank.terms(question)
+        keys = rank.keys_in(question, self._core.normaliser)
+        store, spaces = self._core.store, self._namespaces
+        near, named, *by_words = await _all(
+            self._near(question, kinds),
+            store.named(spaces, keys),
+            *(store.words(spaces, kind, words, self._when, _CANDIDATES) for kind in kinds if words),
+        )
+        found = _Candidates()
+        for place, kind in enumerate(kinds):
+            legs = by_words[place] if words else [], near.get(kind, [])
+            found.own.update({(kind, id): score for id, score in rank.fuse(*legs).items()})
+            for leg, scores in zip(legs, (found.bm25, found.cosine), strict=True):
+                scores.update({(kind, id): score for id, score in leg})
+        for key, id in named:
+            share = min(1.0, len(rank.terms(key)) / max(1, len(words))) if words else 1.0
+            found.named["entity", id] = max(share, found.named.get(("entity", id), 0.0))
+        if "entity" in kinds:
+            for node, share in found.named.items():
+                found.own[node] = max(share, found.own.get(node, 0.0))
+        return found
+
+    async def _near(self, question: str, kinds: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+        """For each kind (id, cosine), best first; nothing without an embedder."""
+        vectors = self._core.vectors
+        if vectors is None or not question.strip():
+            return {}
+        embedded = await vectors.embed([question])
+
+        async def of(namespace: str, kind: str) -> list[tuple[int, float]]:
+            top = _CANDIDATES
+            while True:  # vectors know no times: where most of what is near is not believed any more, look further
+                [near], _ = await vectors.nearest(namespace, kind, embedded, top=top, at_least=0.0)
+                there = await self._core.store.there([namespace], kind, [id for id, _ in near], self._when)
+                left = [(id, cosine) for id, cosine in near if id in there]
+                if len(left) >= _CANDIDATES or len(near) < top:
+                    return left[:_CANDIDATES]
+                top *= 4
+
+        pairs = [(namespace, kind) for kind in kinds for namespace in self._namespaces]
+        found: dict[str, list[tuple[int, float]]] = {}
+        for (_, kind), near in zip(pairs, await _all(*(of(*pair) for pair in pairs)), strict=True):
+            found[kind] = sorted([*found.get(kind, []), *near], key=lambda pair: -pair[1])[:_CANDIDATES]
+        return found
+
+    async def _around(self, frontier: Iterable[Node]) -> Links:
+        nodes = list(frontier)
+        return await self._core.store.around(self._namespaces, nodes, self._when, _HUB) if nodes else Links()
+
+    async def expand(self, found: _Candidates, hops: int) -> dict[Node, Reached]:
+        """What came over links to each node."""
+        reached: dict[Node, Reached] = {}
+        frontier = {node: Reached(found.own[node], 0) for kind in ("fact", "episode")
+                    for node in rank.best(found.own, _FOLLOWED, [kind])}  # fmt: skip
+        frontier |= {node: Reached(share, 0) for node, share in found.named.items()}
+        for _ in range(hops):
+            links = await self._around(frontier)
+            entities = rank.walk(frontier, rank.to_entities(links), reached)
+            gained = rank.walk(frontier, rank.onward(links), reached)
+            # A fact's entities and their near names are where the fact is: their links are of the same hop.
+            for _ in range(2):
+                if not entities:
+                    break
+                links = await self._around(entities)
+                near = rank.walk(entities, rank.to_entities(links), reached)
+                gained |= rank.walk(entities, rank.onward(links), reached)
+                entities = near
+            frontier = {node: gain for node, gain in gained.items() if reached[node] is gain}
+            chosen = rank.best({node: gain.score for node, gain in frontier.items()}, _FOLLOWED)
+            frontier = {node: frontier[node] for node in chosen}
+        return reached
+
+    async def wander(self, found: _Candidates) -> tuple[Scores, dict[Node, Reached]]:
+        """Scores by a random walk from the best facts, and how each node was reached."""
+        facts = rank.best(found.own, rank.WALKED_FACTS, ["fact"])
+        entities: dict[int, float] = {}
+        for fact, entity in (await self._around(facts)).ends:
+            entities[entity] = max(found.own["fact", fact], entities.get(entity, 0.0))
+        if not entities:  # no fact speaks of it: those that the question names
+            entities = {id: share for (_, id), share in found.named.items()}
+        nodes: list[Node] = [("entity", id) for id in entities]
+        links = await self._around(nodes)
+        # One without links has too many of them, or none that leads away.
+        linked = {entity for entity, *_ in (*links.facts, *links.mentions)}
+        mentions = Counter(entity for entity, _ in links.mentions)
+        mentions.update({id: _HUB for id in entities if id not in linked})
+        texts = {id: score for (kind, id), score in found.own.items() if kind == "episode"}
+        walk = rank.RandomWalk(rank.restart(entities, mentions, texts))
+        walk.learn(nodes, links)
+        for _ in range(rank.STEPS):
+            unknown = walk.unknown()
+            walk.learn(unknown, await self._around(unknown))
+            walk.step()
+        return walk.scores(found.own), walk.reached()
+
+    async def path(self, sources: Sequence[int], targets: Sequence[int], max_hops: int) -> list[int] | None:
+        """The facts of a shortest chain; of several, the one that is found first from lower ids.
+
+        Both ends grow, the smaller one first: two half circles are smaller than a whole one.
+        """
+        if set(sources) & set(targets):
+            return []
+        ways: tuple[_Ways, _Ways] = (dict.fromkeys(sources), dict.fromkeys(targets))
+        edges = [list(sources), list(targets)]
+        for _ in range(max_hops):
+            side = 0 if len(edges[0]) <= len(edges[1]) else 1
+            links = await self._core.store.around(
+                self._namespaces, [("entity", id) for id in edges[side]], self._when, _NO_HUB
+            )
+            grown: _Ways = {}
+            for entity, fact, other in sorted(links.facts, key=lambda link: link[1]):
+                if other is not None and other not in ways[side] and other not in grown:
+                    grown[other] = (entity, fact)
+            ways[side].update(grown)
+            meeting = next((entity for entity in grown if entity in ways[1 - side]), None)
+            if meeting is not None:
+                return [*reversed(_back(ways[0], meeting)), *_back(ways[1], meeting)]
+            if not grown:
+                return None
+            edges[side] = list(grown)
+        return None
+
+    async def hits(
+        self,
+        found: _Candidates,
+        scores: Mapping[Node, float],
+        reached: Mapping[Node, Reached],
+        kinds: Sequence[str],
+        limit: int,
+    ) -> tuple[list[Hit], int]:
+        """The best ones as they are now, and how many there are in all."""
+        ranked = rank.best(scores, len(scores), kinds)
+        hits: list[Hit] = []
+        for start in range(0, len(ranked), 2 * limit):
+            some = ranked[start : start + 2 * limit]
+            read = await self._core.store.read(self._namespaces, some, self._when)
+            for node in some:
+                item = read.items.get(node)
+                if item is None:
+                    continue
+                gain = reached.get(node)
+                linked = gain is not None and node not in found.own
+                hits.append(
+                    Hit(
+                        node[0],
+                        item,
+                        scores[node],
+                        found.bm25.get(node),
+                        found.cosine.get(node),
+                        gain.hops if linked and gain else 0,
+                        gain.via if gain else (),
+                        tuple(read.evidence.get(node[1], ())) if node[0] == "fact" else (),
+                    )
+                )
+            if len(hits) >= limit:
+                break
+        return hits[:limit], max(len(ranked), len(hits))
+
+
+# How each entity was reached: from which, by which fact; None: it is where the search began.
+_Ways: TypeAlias = dict[int, tuple[int, int] | None]
+# Every entity may be gone through: a chain over a hub is one too.
+_NO_HUB = 2**62
+
+
+def _back(ways: _Ways, entity: int) -> list[int]:
+    """The facts from an entity back to where the search began."""
+    facts = []
+    while (way := ways[entity]) is not None:
+        entity, fact = way
+        facts.append(fact)
+    return facts
+
+
+async def _reranked(rerank: Rerank, query: str, hits: list[Hit]) -> list[Hit]:
+    scores = await rerank(query, tuple(hits))
+    if len(scores) != len(hits):
+        raise ValueError(f"rerank gave {len(scores)} scores for {len(hits)} hits")
+    scored = [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]
+    return sorted(scored, key=lambda hit: -hit.score)
+
+
+async def _all(*reads: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Runs reads side by side; none is left running when one of them fails, whose error is raised."""
+    results = await asyncio.gather(*reads, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

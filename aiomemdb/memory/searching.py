@@ -1,0 +1,94 @@
+"""What recall asks of a store: rows that words find, names, and the links of a frontier, set-wise, as ids.
+
+The other half of the seam is ``store.py``; the rows themselves are read last, in one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from .values import Entity, Episode, Evidence, Fact
+
+__all__ = ["Found", "Links", "Node", "Search", "When"]
+
+#: (kind, id): "entity", "fact" or "episode", and which.
+Node: TypeAlias = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Facts that held at ``as_of`` and were believed at ``known_at`` (None: are), and texts that were known then.
+
+    In microseconds since 1970.
+    """
+
+    as_of: int
+    known_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a frontier is linked to, of what is readable and believed.
+
+    Attributes:
+        ends: (fact of the frontier, an entity it is about).
+        evidence: (fact of the frontier, a text that says so).
+        facts: (entity of the frontier, a fact about it, the other entity or None).
+        mentions: (entity of the frontier, a text that mentions it).
+        similar: (entity of the frontier, one of a near name, cosine).
+        mentioned: (text of the frontier, an entity that it mentions).
+        stated: (text of the frontier, a fact drawn from it).
+        beside: (text of the frontier, the one before or after it in its session).
+    """
+
+    ends: Sequence[tuple[int, int]] = ()
+    evidence: Sequence[tuple[int, int]] = ()
+    facts: Sequence[tuple[int, int, int | None]] = ()
+    mentions: Sequence[tuple[int, int]] = ()
+    similar: Sequence[tuple[int, int, float]] = ()
+    mentioned: Sequence[tuple[int, int]] = ()
+    stated: Sequence[tuple[int, int]] = ()
+    beside: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows by their ids, and the evidence of the facts among them."""
+
+    items: Mapping[Node, Fact | Episode | Entity] = field(default_factory=dict)
+    evidence: Mapping[int, Sequence[Evidence]] = field(default_factory=dict)
+
+
+class Search(Protocol):
+    """Each reads one committed snapshot, of the namespaces named.
+
+    Raises: what the engine's ``Database`` raises. Cancellation: nothing happens.
+    """
+
+    async def words(
+        self, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
+    ) -> list[tuple[int, float]]:
+        """The rows of a kind in which these words are, whatever they are in a query language: (id, BM25), best first;
+        the greater the better. Word statistics are those of the whole file.
+
+        Where the words are in very many rows, only the rarest of them are looked for.
+        """
+        ...
+
+    async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
+        """The entities of normalised names: (key, id)."""
+        ...
+
+    async def around(self, namespaces: Sequence[str], frontier: Sequence[Node], when: When, hub: int) -> Links:
+        """What a frontier is linked to; an entity or a text with more than ``hub`` links is not looked through."""
+        ...
+
+    async def there(self, namespaces: Sequence[str], kind: str, ids: Sequence[int], when: When) -> set[int]:
+        """Those of the ids that are there, believed and readable."""
+        ...
+
+    async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
+        """The rows that are there, believed and readable, and their evidence."""
+        ...

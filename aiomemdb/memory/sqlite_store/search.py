@@ -1,0 +1,249 @@
+"""What recall asks of SQLite: FTS5 for words, indexes for names and links."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...database import Database
+from ..searching import Found, Links, Node, Search, When
+from ..values import Entity, Episode, Fact
+from .rows import ENTITY, EPISODE, EVIDENCE, FACT, entity_of, episode_of, evidence_of, fact_of, json_list
+
+__all__ = ["SQLiteSearch"]
+
+# FTS5 ranks every row in which a word is, and that takes some 2.5 us a row: so many take 25 ms, however large the file
+# is. Counting them takes a hundredth of that.
+_RANKED = 10_000
+
+
+class SQLiteSearch(Search):
+    """The half of the store that recall needs."""
+
+    _db: Database
+
+    async def words(
+        self, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
+    ) -> list[tuple[int, float]]:
+        found: list[tuple[int, float]] = await self._db.read_fn(_words, namespaces, kind, words, when, limit)
+        return found
+
+    async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
+        found: list[tuple[str, int]] = await self._db.read_fn(_named, namespaces, keys)
+        return found
+
+    async def around(self, namespaces: Sequence[str], frontier: Sequence[Node], when: When, hub: int) -> Links:
+        links: Links = await self._db.read_fn(_around, namespaces, frontier, when, hub)
+        return links
+
+    async def there(self, namespaces: Sequence[str], kind: str, ids: Sequence[int], when: When) -> set[int]:
+        found: set[int] = await self._db.read_fn(_there, namespaces, kind, ids, when)
+        return found
+
+    async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
+        found: Found = await self._db.read_fn(_read, namespaces, nodes, when)
+        return found
+
+
+def _words(
+    conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
+) -> list[tuple[int, float]]:
+    """FTS5 gives its rows best first, so the join that tells which of them count ends with the last one wanted."""
+    chosen = _rarest(conn, kind, words)
+    spaces = _spaces(conn, namespaces)
+    if not chosen or not spaces:
+        return []
+    rows = conn.execute(
+        f"SELECT t.id, -w.rank FROM {kind}_words w CROSS JOIN {kind} t ON t.id = w.rowid "
+        f"WHERE {kind}_words MATCH :words AND {_counts('t', kind, spaces, when)} ORDER BY w.rank LIMIT :limit",
+        {"words": " OR ".join(chosen), "limit": limit, "as_of": when.as_of, "known_at": when.known_at},
+    )
+    return [(row[0], row[1]) for row in rows.fetchall()]
+
+
+def _rarest(conn: sqlite3.Connection, kind: str, words: Sequence[str]) -> list[str]:
+    """Words as FTS5 strings, in which nothing is syntax (https://www.sqlite.org/fts5.html, 3.1): the rarest ones, until
+    the rows in which they are would be too many, and at least one.
+    """
+    counted = []
+    for word in words:
+        string = '"' + word.replace('"', '""') + '"'
+        [count] = conn.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM {kind}_words WHERE {kind}_words MATCH ? LIMIT ?)",
+            (string, _RANKED + 1),
+        ).fetchone()
+        if count:
+            counted.append((count, string))
+    counted.sort(key=lambda pair: pair[0])
+    chosen: list[str] = []
+    ranked = 0
+    for count, string in counted:
+        ranked += count
+        if chosen and ranked > _RANKED:
+            break
+        chosen.append(string)
+    return chosen
+
+
+def _named(conn: sqlite3.Connection, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
+    rows = conn.execute(
+        "SELECT a.key, a.entity FROM memory_namespace n CROSS JOIN json_each(?) j "
+        "CROSS JOIN entity_alias a ON a.namespace = n.id AND a.key = j.value "
+        "WHERE n.name IN (SELECT value FROM json_each(?)) ORDER BY j.key, a.entity",
+        (json_list(keys), json_list(namespaces)),
+    )
+    return [(row[0], row[1]) for row in rows.fetchall()]
+
+
+def _around(
+    conn: sqlite3.Connection, namespaces: Sequence[str], frontier: Sequence[Node], when: When, hub: int
+) -> Links:
+    spaces = _spaces(conn, namespaces)
+    if not spaces:
+        return Links()
+    params = {"as_of": when.as_of, "known_at": when.known_at, "hub": hub}
+    counts = {letter: _counts(letter, kind, spaces, when) for letter, kind in _KINDS.items()}
+
+    def rows(ids: str, select: str, source: str, *condition: str) -> list[Any]:
+        """``source`` joins the frontier ``j``; where that is empty, there is nothing to ask."""
+        if ids == "[]":
+            return []
+        where = " AND ".join(counts.get(each, each) for each in condition)
+        sql = f"SELECT {select} FROM json_each(:ids) j CROSS JOIN {source} WHERE {where}"
+        return [tuple(row) for row in conn.execute(sql, {**params, "ids": ids}).fetchall()]
+
+    facts, entities, episodes = (
+        json_list(sorted(_there(conn, namespaces, kind, [id for of, id in frontier if of == kind], when)))
+        for kind in ("fact", "entity", "episode")
+    )
+    entities = json_list(row[0] for row in conn.execute(_FEW_LINKS_OF_ENTITY, {"ids": entities, "hub": hub}).fetchall())
+    talkative = json_list(
+        row[0] for row in conn.execute(_FEW_LINKS_OF_EPISODE, {"ids": episodes, "hub": hub}).fetchall()
+    )
+    ends = rows(facts, "f.id, f.subject, f.object", "fact f ON f.id = j.value", "f")
+    return Links(
+        ends=[(id, end) for id, *both in ends for end in dict.fromkeys(both) if end is not None],
+        evidence=rows(
+            facts, "v.fact, p.id", "fact_evidence v ON v.fact = j.value JOIN episode p ON p.id = v.episode", "p"
+        ),
+        facts=[
+            *rows(entities, "f.subject, f.id, f.object", "fact f ON f.subject = j.value", "f"),
+            *rows(entities, "f.object, f.id, f.subject", "fact f ON f.object = j.value", "f", "f.subject <> f.object"),
+        ],
+        mentions=rows(
+            entities, "m.entity, p.id", "mention m ON m.entity = j.value JOIN episode p ON p.id = m.episode", "p"
+        ),
+        similar=[
+            *rows(
+                entities, "s.a, e.id, s.cosine", "entity_similar s ON s.a = j.value JOIN entity e ON e.id = s.b", "e"
+            ),
+            *rows(
+                entities, "s.b, e.id, s.cosine", "entity_similar s ON s.b = j.value JOIN entity e ON e.id = s.a", "e"
+            ),
+        ],
+        mentioned=rows(
+            talkative, "m.episode, e.id", "mention m ON m.episode = j.value JOIN entity e ON e.id = m.entity", "e"
+        ),
+        stated=rows(
+            talkative, "v.episode, f.id", "fact_evidence v ON v.episode = j.value JOIN fact f ON f.id = v.fact", "f"
+        ),
+        beside=[
+            *rows(episodes, "o.id, p.id", _beside(">", "ASC", spaces, when), "p"),
+            *rows(episodes, "o.id, p.id", _beside("<", "DESC", spaces, when), "p"),
+        ],
+    )
+
+
+# What has more than :hub links is linked to everything, and says nothing.
+_FEW_LINKS_OF_ENTITY = (
+    "SELECT j.value FROM json_each(:ids) j WHERE (SELECT count(*) FROM ("
+    "SELECT 1 FROM mention WHERE entity = j.value UNION ALL SELECT 1 FROM fact WHERE subject = j.value "
+    "UNION ALL SELECT 1 FROM fact WHERE object = j.value LIMIT :hub + 1)) <= :hub"
+)
+_FEW_LINKS_OF_EPISODE = (
+    "SELECT j.value FROM json_each(:ids) j "
+    "WHERE (SELECT count(*) FROM (SELECT 1 FROM mention WHERE episode = j.value LIMIT :hub + 1)) <= :hub"
+)
+
+
+def _beside(way: str, order: str, spaces: str, when: When) -> str:
+    """A join with the next text of a session, or the one before; of those at one place the lower id comes first."""
+    return (
+        "episode o ON o.id = j.value JOIN episode p ON p.id = (SELECT q.id FROM episode q "
+        f"WHERE q.namespace = o.namespace AND q.session = o.session AND (q.seq, q.id) {way} (o.seq, o.id) "
+        f"AND {_counts('q', 'episode', spaces, when)} ORDER BY q.seq {order}, q.id {order} LIMIT 1)"
+    )
+
+
+def _there(conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, ids: Iterable[int], when: When) -> set[int]:
+    spaces = _spaces(conn, namespaces)
+    if not spaces:
+        return set()
+    rows = conn.execute(
+        f"SELECT t.id FROM json_each(:ids) j CROSS JOIN {kind} t ON t.id = j.value "
+        f"WHERE {_counts('t', kind, spaces, when)}",
+        {"ids": json_list(ids), "as_of": when.as_of, "known_at": when.known_at},
+    )
+    return {row[0] for row in rows.fetchall()}
+
+
+def _read(conn: sqlite3.Connection, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
+    spaces = _spaces(conn, namespaces)
+    if not spaces:
+        return Found()
+    items: dict[Node, Fact | Episode | Entity] = {}
+    for kind, letter, columns, value_of in (
+        ("fact", "f", FACT, fact_of),
+        ("episode", "p", EPISODE, episode_of),
+        ("entity", "e", ENTITY, entity_of),
+    ):
+        rows = conn.execute(
+            f"SELECT {columns} FROM json_each(:ids) j CROSS JOIN {kind} {letter} ON {letter}.id = j.value "
+            f"JOIN memory_namespace n ON n.id = {letter}.namespace WHERE {_counts(letter, kind, spaces, when)}",
+            {
+                "ids": json_list(id for of, id in nodes if of == kind),
+                "as_of": when.as_of,
+                "known_at": when.known_at,
+            },
+        )
+        items |= {(kind, row[0]): value_of(row) for row in rows.fetchall()}
+    evidence: dict[int, list[Any]] = {}
+    rows = conn.execute(
+        f"SELECT {EVIDENCE} FROM json_each(?) j CROSS JOIN fact_evidence v ON v.fact = j.value ORDER BY v.rowid",
+        (json_list(id for kind, id in items if kind == "fact"),),
+    )
+    for row in rows.fetchall():
+        evidence.setdefault(row[0], []).append(evidence_of(row))
+    return Found(items, evidence)
+
+
+_KINDS = {"f": "fact", "p": "episode", "e": "entity"}
+
+
+def _spaces(conn: sqlite3.Connection, namespaces: Iterable[str]) -> str:
+    """The ids of namespaces, for ``IN (...)``."""
+    rows = conn.execute(
+        "SELECT id FROM memory_namespace WHERE name IN (SELECT value FROM json_each(?))", (json_list(namespaces),)
+    ).fetchall()
+    return ", ".join(str(row[0]) for row in rows)
+
+
+def _counts(table: str, kind: str, spaces: str, when: When) -> str:
+    """Which rows of a table count: readable, believed and holding. Its parameters are :as_of and :known_at.
+
+    The ``+`` keeps the planner from walking through all of a namespace.
+    """
+    conditions = [f"+{table}.namespace IN ({spaces})"]
+    if kind == "entity":  # a merged one is no more, whenever one asks: what was known of it is the other's
+        conditions.append(f"{table}.merged_into IS NULL")
+    elif when.known_at is None:
+        conditions.append(f"{table}.expired_at IS NULL")
+    else:
+        conditions.append(f"({table}.expired_at IS NULL OR {table}.expired_at > :known_at)")
+    if when.known_at is not None:
+        conditions.append(f"{table}.created_at <= :known_at")
+    if kind == "fact":
+        conditions.append(f"({table}.valid_at IS NULL OR {table}.valid_at <= :as_of)")
+        conditions.append(f"({table}.invalid_at IS NULL OR {table}.invalid_at > :as_of)")
+    return " AND ".join(conditions)
