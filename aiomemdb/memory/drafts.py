@@ -59,6 +59,7 @@ class Drafter:
         self._normalise_predicate = normalise_predicate
         self.draft: Draft = Draft([], near=near)
         self._places: dict[object, int] = {}
+        self._said: dict[str, tuple[int, str]] = {}  # names as they were written: most come several times
 
     def name(self, what: str, named: str | Name) -> NameRequest:
         """Raises: TypeError, ValueError: see ``checked_name``."""
@@ -68,7 +69,9 @@ class Drafter:
 
     def _request(self, what: str, name: str, type: str | None, description: str) -> NameRequest:
         name = checked_name(what, name)
-        request = NameRequest(name, self.key(what, name), description=checked_text("description", description))
+        request = NameRequest(name, self.key(what, name))
+        if description != "":
+            request.description = checked_text("description", description)
         if type is not None:
             request.type = checked_name("type", type)
             request.type_key = self.key("type", request.type)
@@ -89,6 +92,14 @@ class Drafter:
 
     def who(self, what: str, who: NameLike) -> tuple[int, str]:
         """The place of an entity or a name in the draft, and how to call it."""
+        if isinstance(who, str):
+            said = self._said.get(who)
+            if said is None:
+                said = self._said[who] = self._place(what, who)
+            return said
+        return self._place(what, who)
+
+    def _place(self, what: str, who: NameLike) -> tuple[int, str]:
         known: object
         wanted: NameRequest | int
         if isinstance(who, Entity):
