@@ -10,10 +10,12 @@ import platform
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import aiosqlite
 
@@ -23,9 +25,14 @@ __all__ = [
     "BODY",
     "INSERT",
     "SCHEMA",
+    "Params",
     "alternate",
     "check_count",
+    "context",
+    "disk_sync",
+    "fresh_database",
     "fresh_folder",
+    "on_loop",
     "option_parser",
     "pinned",
     "plain",
@@ -34,6 +41,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Params: TypeAlias = tuple[Any, ...]
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY, agent INTEGER NOT NULL, body TEXT NOT NULL)"
 INSERT = "INSERT INTO note (agent, body) VALUES (?, ?)"
@@ -83,6 +91,32 @@ def fresh_folder() -> Iterator[str]:
         yield str(Path(folder) / "bench.db")
 
 
+@contextmanager
+def fresh_database(*, rows: int = 0, body: str = BODY) -> Iterator[str]:
+    """The path of a new WAL database with the tables, and with ``rows`` rows; row ``id`` has agent ``-id``."""
+    with fresh_folder() as path:
+        connection = plain(path)
+        connection.execute(SCHEMA)
+        connection.execute("CREATE TABLE entity (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+        connection.execute("CREATE INDEX entity_name ON entity (name)")
+        connection.execute("CREATE TABLE counter (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)")
+        connection.execute("INSERT INTO counter VALUES (1, 0)")
+        connection.execute("BEGIN")
+        connection.executemany(INSERT, ((-n, body) for n in range(1, rows + 1)))
+        connection.execute("COMMIT")
+        connection.close()
+        yield path
+
+
+def on_loop(main: Callable[[], Awaitable[T]]) -> T:
+    """``main`` on the loop that all contestants have: uvloop's, where it is installed."""
+
+    async def run() -> T:
+        return await main()
+
+    return aiomemdb.run(run())
+
+
 def plain(path: str, synchronous: str = "NORMAL") -> sqlite3.Connection:
     """A connection of the standard library's, in autocommit, with a write-ahead log."""
     connection = sqlite3.connect(path, isolation_level=None)
@@ -106,21 +140,46 @@ def write_json(folder: Path, medians: object) -> None:
     (folder / f"{Path(sys.argv[0]).stem}.json").write_text(json.dumps(medians, indent=2) + "\n")
 
 
+def disk_sync(count: int = 50) -> float:
+    """Seconds of the disk's fdatasync of a 4 KiB append."""
+    with tempfile.NamedTemporaryFile(prefix="aiomemdb-bench-") as file:
+        page = b"\0" * 4096
+        began = time.perf_counter()
+        for _ in range(count):
+            os.write(file.fileno(), page)
+            os.fdatasync(file.fileno())
+        return (time.perf_counter() - began) / count
+
+
+def context() -> dict[str, str]:
+    """On what was measured."""
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; load {load}"
+    names = ("SQLAlchemy", "aiosqlitepool", "databases", "datasette", "apsw", "peewee")
+    return {
+        "machine": machine,
+        "versions": f"CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"aiosqlite {aiosqlite.__version__}, aiomemdb {aiomemdb.__version__}, {_loop_name()}",
+        "peers": ", ".join(f"{name} {version}" for name in names if (version := _version(name))),
+    }
+
+
 def print_context(rounds: str) -> None:
     """On what was measured; ``rounds`` says how."""
-    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    print(
-        f"machine   {platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; load {load}"
-    )
-    print(
-        f"versions  CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"aiosqlite {aiosqlite.__version__}, aiomemdb {aiomemdb.__version__}, {_loop_name()}"
-    )
+    for what, value in context().items():
+        print(f"{what:9} {value}")
     print(f"rounds    {rounds}\n")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _loop_name() -> str:
     async def name() -> str:
         return type(asyncio.get_running_loop()).__module__.split(".")[0]
 
-    return aiomemdb.run(name())
+    return on_loop(name)

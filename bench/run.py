@@ -1,0 +1,67 @@
+"""Every workload, every contestant: one run, contestants in turn, medians and ratios; see bench/README.md.
+
+    python bench/run.py [--quick | --full] [--only storm reads …] [--report]
+
+Each part writes bench/results/<part>.json, so that a run may be made in slices; the tables and plots are made from
+all that is there. Ctrl-C ends a run with what it has. The exit code is 1 if aiomemdb erred, or lost or doubled a write;
+what a peer does is a result. No time is judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from _cells import OURS, Options, load_results, measure_all, write_results
+from _harness import context
+from _report import print_bars, print_results, write_table
+from workloads import PARTS
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART")
+    parser.add_argument("--contestants", nargs="+", metavar="NAME", help="only those whose name begins so")
+    parser.add_argument("--quick", action="store_true", help="a little of each, one round: does it run?")
+    parser.add_argument("--full", action="store_true", help="the sizes that take minutes, too")
+    parser.add_argument("--report", action="store_true", help="measure nothing: tables and plots of what is there")
+    parser.add_argument("--rounds", type=int, default=9, help="of the cells that bars compare; others: every third")
+    parser.add_argument("--seconds", type=float, default=0.4, help="of each cell")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
+    chosen = parser.parse_args()
+    options = Options(
+        rounds=1 if chosen.quick else chosen.rounds,
+        seconds=0.1 if chosen.quick else chosen.seconds,
+        quick=chosen.quick,
+        full=chosen.full,
+    )
+    failed = False
+    if not chosen.report:
+        for what, value in context().items():
+            print(f"{what:9} {value}")
+    for part in [] if chosen.report else chosen.only:
+        cells = [
+            cell
+            for cell in PARTS[part](options)
+            if not chosen.contestants or cell.contestant.startswith(tuple(chosen.contestants))
+        ]
+        results, complete = measure_all(cells, options.rounds)
+        print_results(results)
+        failed |= any(result.contestant == OURS and result.is_flawed for result in results)
+        if not chosen.quick and not chosen.contestants:
+            write_results(chosen.results, part, results, options)
+        if not complete:
+            print("ended by Ctrl-C: the parts that were not reached have no figures", file=sys.stderr)
+            break
+    if not chosen.quick:
+        measured_on, results = load_results(chosen.results)
+        print_bars(results)
+        write_table(chosen.results / "table.md", measured_on, results)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The workloads, by the parts that ``run.py --only`` names; each gives the cells that it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from _cells import Cell, Options
+
+from . import reading, storm
+
+__all__ = ["PARTS"]
+
+PARTS: dict[str, Callable[[Options], Iterator[Cell]]] = {
+    "storm": storm.storms,
+    "full": storm.full,
+    "values": storm.values,
+    "reads": reading.points,
+    "ranges": reading.ranges,
+    "streams": reading.streams,
+    "bulk": reading.bulk,
+}
