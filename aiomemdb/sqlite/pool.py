@@ -44,7 +44,7 @@ class Pool(Generic[T]):
     @property
     def wants_item(self) -> bool:
         """Whether a waiter could have a lease if an item came back."""
-        return self._leases < self.max_leases and self.waiting > 0
+        return bool(self._waiters) and self._leases < self.max_leases and self.waiting > 0
 
     def take(self) -> T | None:
         """An idle item for a moment, or None; the caller must ``give_back``."""
