@@ -237,7 +237,7 @@ def _open_lock_file(name: str, database: os.stat_result) -> int:
     """Opens a lock file; a missing one gets the database's mode and, made by root, its owner, as SQLite's own files do.
 
     Raises:
-        OSError: it is not a regular file, or not accessible.
+        OSError: it is not a regular file, one with several names, or not accessible.
     """
     mode = stat.S_IMODE(database.st_mode) & 0o666
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO of that name must not hang us
@@ -245,9 +245,10 @@ def _open_lock_file(name: str, database: os.stat_result) -> int:
         descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
         descriptor = os.open(name, flags)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:  # it is written to: somebody's file is not
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "this is not a regular file; aiomemdb locks by it", name) from None
+            raise OSError(errno.EINVAL, "this is a link or no regular file; aiomemdb locks by it", name) from None
         return descriptor
     try:
         os.fchmod(descriptor, mode)  # whatever the umask

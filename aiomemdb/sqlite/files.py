@@ -26,12 +26,14 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
         FileNotFoundError: its folder is missing; or the file is, with ``read_only``.
         IsADirectoryError, PermissionError: as they say.
         OSError: not a regular file, or one with several names (hard links): SQLite would keep a log for each.
+        OSError, PermissionError: so is its log, or somebody else has put that into a folder that everybody may write.
         ForkedError: this process is a forked child, and its parent had the file open.
 
     Warns:
         RuntimeWarning: it lies on a network file system.
     """
     real = Path(os.path.realpath(path))
+    _refuse_planted(real)
     try:
         status = os.stat(real)
     except FileNotFoundError:
@@ -70,6 +72,28 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
     refuse_inherited(real, status)
     warn_of_network(real, status)
     return real
+
+
+def _refuse_planted(path: Path) -> None:
+    """SQLite moves any log with right checksums into the database, and writes into whatever has these names: in a
+    folder such as /tmp anybody might have put it there.
+    """
+    for name in (f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+        try:
+            status = os.lstat(name)
+        except OSError:
+            continue
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise OSError(errno.EINVAL, "this is a link or no regular file, and SQLite would write there", name)
+        if status.st_uid in (0, os.geteuid()) or not os.stat(path.parent).st_mode & stat.S_IWOTH:
+            continue
+        if not path.exists() or status.st_uid != os.stat(path).st_uid:
+            raise PermissionError(
+                errno.EACCES,
+                "this belongs to somebody else, in a folder that everybody may write: SQLite would take it for a part "
+                "of the database; remove it, or keep the database in a folder of its own",
+                name,
+            )
 
 
 def _create(path: Path) -> None:
