@@ -5,6 +5,7 @@ Pure functions of numbers; none of their constants is fitted to questions, each 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -70,6 +71,9 @@ _STOP = frozenset(_COMMON.split())
 _MOST_WORDS = 64
 # Words of the longest name that is looked for in a question.
 _LONGEST_NAME = 6
+# What stands around a name and is not of it; + and # are of one.
+_PUNCTUATION = ",;:!?\"'`()[]{}<>…“”„‘’«»¿¡"
+_POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
 
 
 def _words(query: str) -> list[str]:
@@ -92,16 +96,14 @@ def keys_in(query: str, normalise: Normaliser) -> list[str]:
     for length in range(min(_LONGEST_NAME, len(words)), 0, -1):
         for start in range(len(words) - length + 1):
             run = " ".join(words[start : start + length])
-            bare = run.strip("".join(char for char in {run[0], run[-1], *run[-3:]} if not char.isalnum()) or None)
-            for name in (run, bare, bare.removesuffix("'s").removesuffix("’s")):
-                if name and name.lower() not in _STOP:
+            bare = run.strip(_PUNCTUATION)
+            for name in (run, bare, bare.strip("."), _POSSESSIVE.sub("", bare)):
+                if name.lower() not in _STOP:
                     found[normalise(name)] = None
     return [key for key in found if key]
 
 
-def fuse(
-    words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], share: float = FUSION
-) -> dict[int, float]:
+def fuse(words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], share: float) -> dict[int, float]:
     """One score, from 0 to 1, for each id that words or vectors found.
 
     Each leg is divided by its best, as both have a natural zero: no word in common, a right angle. Then a convex
@@ -289,15 +291,14 @@ class RandomWalk:
         """Of each kind the best has 1, so that kinds can stand side by side. A fact has its own score, and that of whom
         it is about.
         """
-        scores: Scores = {}
-        for kind in ("entity", "episode"):
-            amounts = {node: amount for node, amount in self.total.items() if node[0] == kind}
-            greatest = max(amounts.values(), default=0.0)
-            scores |= {node: amount / greatest for node, amount in amounts.items()} if greatest else {}
-        for node, score in own.items():
-            if node[0] == "fact":
-                scores[node] = score
+        facts: Scores = {node: score for node, score in own.items() if node[0] == "fact"}
+        greatest = max((amount for (kind, _), amount in self.total.items() if kind == "entity"), default=1.0)
         for fact, entities in self.facts.items():
-            met = max(scores.get(("entity", entity), 0.0) for entity in entities)
-            scores["fact", fact] = own.get(("fact", fact), 0.0) + met
+            met = max(self.total.get(("entity", entity), 0.0) for entity in entities) / greatest
+            facts["fact", fact] = facts.get(("fact", fact), 0.0) + met
+        scores: Scores = {}
+        for kind in ("entity", "episode", "fact"):
+            of_kind = facts if kind == "fact" else {node: m for node, m in self.total.items() if node[0] == kind}
+            greatest = max(of_kind.values(), default=0.0)
+            scores |= {node: score / greatest for node, score in of_kind.items() if greatest}
         return scores

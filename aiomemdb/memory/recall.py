@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ..errors import NotFound
 from . import rank
-from .asking import Asking
+from .asking import Asking, checked_count
 from .core import Core
 from .rank import Reached, Scores
 from .searching import Links, Node, When
@@ -76,7 +76,7 @@ class Recalling(Asking):
         """What the memory knows about a question, best first. Words of a query language mean themselves.
 
         Args:
-            limit: how many hits at most.
+            limit: how many hits at most; 0: none, but how many are ``found``.
             hops: how many links are followed from what is found (``"expand"``).
             budget: how many tokens ``to_prompt`` may have; hits that would not fit are left out.
             as_of: facts that held then (default: now).
@@ -88,8 +88,9 @@ class Recalling(Asking):
             rerank: ``await rerank(query, hits)`` gives a new score for each of the best hits, 50 at least if there are.
 
         Raises:
-            ValueError: an unknown kind or strategy, ``limit`` below 1, ``hops`` or ``budget`` below 0, a naive time.
-            TypeError: ``query`` is no text.
+            ValueError: an unknown kind or strategy, a negative ``limit``, ``hops`` or ``budget``, a naive
+                time.
+            TypeError: ``query`` is no text, ``kinds`` are not several.
             EmbedderError, ModelChanged: the embedder's vectors can't be used; what ``rerank`` raises.
         Cancellation: nothing happens.
         """
@@ -121,7 +122,7 @@ class Recalling(Asking):
 
         Raises: NotFound: no such entity in what is read. ValueError: ``max_hops`` below 1, a naive time.
         """
-        if max_hops < 1:
+        if checked_count("max_hops", max_hops) < 1:
             raise ValueError(f"max_hops={max_hops}: at least 1")
         when = When(now_micros() if as_of is None else _micros("as_of", as_of))
         ends = []
@@ -159,12 +160,9 @@ def _checked(
         raise ValueError(f"kinds={wanted!r}: of {', '.join(map(repr, _KINDS))}, at least one")
     if strategy not in get_args(Strategy):
         raise ValueError(f"strategy={strategy!r}: one of {', '.join(map(repr, get_args(Strategy)))}")
-    if limit < 1:
-        raise ValueError(f"limit={limit}: at least 1")
-    if hops < 0:
-        raise ValueError(f"hops={hops}: at least 0")
-    if budget is not None and budget < 0:
-        raise ValueError(f"budget={budget}: how many tokens, from 0 on")
+    for name, number in (("limit", limit), ("hops", hops), ("budget", budget)):
+        if number is not None:
+            checked_count(name, number)
     return wanted
 
 
@@ -189,7 +187,7 @@ class _Searching:
         found = _Candidates()
         for place, kind in enumerate(kinds):
             legs = by_words[place] if words else [], near.get(kind, [])
-            found.own.update({(kind, id): score for id, score in rank.fuse(*legs).items()})
+            found.own.update({(kind, id): score for id, score in rank.fuse(*legs, rank.FUSION).items()})
             for leg, scores in zip(legs, (found.bm25, found.cosine), strict=True):
                 scores.update({(kind, id): score for id, score in leg})
         for key, id in named:
@@ -311,8 +309,8 @@ class _Searching:
         """The best ones as they are now, and how many there are in all."""
         ranked = rank.best(scores, len(scores), kinds)
         hits: list[Hit] = []
-        for start in range(0, len(ranked), 2 * limit):
-            some = ranked[start : start + 2 * limit]
+        for start in range(0, len(ranked), max(1, limit)):
+            some = ranked[start : start + limit]
             read = await self._core.store.read(self._namespaces, some, self._when)
             for node in some:
                 item = read.items.get(node)
