@@ -162,11 +162,18 @@ def percentiles(waits: list[float]) -> tuple[float, float, float]:
     return p50, p99, p999
 
 
-def check_notes(path: str, crowd: Crowd, sample: Sample, *, before: int = 0) -> None:
-    """Compares the file with what the callers were told; ``before`` rows were there already."""
+def check_notes(
+    path: str, crowd: Crowd, sample: Sample, *, before: int = 0, wrote: Callable[[int], bool] = lambda job: True
+) -> None:
+    """Compares the file with what the callers were told.
+
+    Args:
+        before: so many rows were there already.
+        wrote: whether the job of this number was a write.
+    """
     connection = sqlite3.connect(path)
     found = [number for (number,) in connection.execute("SELECT agent FROM note WHERE id > ?", (before,))]
     connection.close()
     there = set(found)
-    sample.lost = len(crowd.acknowledged() - there)
+    sample.lost = len(set(filter(wrote, crowd.acknowledged())) - there)
     sample.duplicates = len(found) - len(there) + sum(job in there for failed in crowd.failed for job in failed)

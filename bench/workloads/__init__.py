@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from _cells import Cell, Options
 
-from . import reading, storm
+from . import beside, growth, reading, storm
 
 __all__ = ["PARTS"]
 
@@ -18,4 +18,13 @@ PARTS: dict[str, Callable[[Options], Iterator[Cell]]] = {
     "ranges": reading.ranges,
     "streams": reading.streams,
     "bulk": reading.bulk,
+    "hot": beside.hot,
+    "mixed": beside.mixed,
+    "act": beside.acts,
+    "reports": beside.reports,
+    "writers": beside.writers,
+    "busy": beside.busy,
+    "rows": growth.rows,
+    "queue": growth.queues,
+    "processes": growth.processes,
 }
