@@ -10,6 +10,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import TypeAlias
 
 from .names import Normaliser
@@ -97,7 +98,7 @@ def keys_in(query: str, normalise: Normaliser) -> list[str]:
         for start in range(len(words) - length + 1):
             run = " ".join(words[start : start + length])
             bare = run.strip(_PUNCTUATION)
-            for name in (run, bare, bare.strip("."), _POSSESSIVE.sub("", bare)):
+            for name in {run: None, bare: None, bare.strip("."): None, _POSSESSIVE.sub("", bare): None}:
                 if name.lower() not in _STOP:
                     found[normalise(name)] = None
     return [key for key in found if key]
@@ -128,8 +129,8 @@ def fuse(words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], 
 def best(scores: Mapping[Node, float], count: int, kinds: Iterable[str] | None = None) -> list[Node]:
     """The nodes of the highest scores, best first; equal ones by id. Of some kinds, or of any."""
     chosen = None if kinds is None else set(kinds)
-    nodes = [node for node in scores if chosen is None or node[0] in chosen]
-    return sorted(nodes, key=lambda node: (-scores[node], node[1], node[0]))[:count]
+    keyed = [(-score, node[1], node) for node, score in scores.items() if chosen is None or node[0] in chosen]
+    return [node for _, _, node in nsmallest(count, keyed)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +281,16 @@ class RandomWalk:
             self.total[node] = self.total.get(node, 0.0) + amount
         self._mass = moved
 
-    def reached(self) -> dict[Node, Reached]:
-        """How each node was first reached: by where most of it came from."""
-        ways: dict[Node, tuple[Node, ...]] = {node: () for node in self._begin}
-        for node, source in self._came_from.items():  # in the order of the steps, so the source is there
-            ways[node] = (*ways[source], source)
-        return {node: Reached(self.total[node], len(way), way) for node, way in ways.items()}
+    def reached(self, node: Node) -> Reached | None:
+        """How a node was first reached: by where most of it came from. None: it was not."""
+        if node not in self.total:
+            return None
+        way: list[Node] = []
+        source = self._came_from.get(node)
+        while source is not None:  # it was reached a step earlier, so this ends
+            way.append(source)
+            source = self._came_from.get(source)
+        return Reached(self.total[node], len(way), tuple(reversed(way)))
 
     def scores(self, own: Mapping[Node, float]) -> Scores:
         """Of each kind the best has 1, so that kinds can stand side by side. A fact has its own score, and that of whom

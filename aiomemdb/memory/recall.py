@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
@@ -38,10 +38,12 @@ Rerank: TypeAlias = Callable[[str, Sequence[Hit]], Awaitable[Sequence[float]]]
 _KINDS = ("fact", "episode", "entity")
 # Candidates of a leg: many more than are asked for, since a row that one leg finds last another may find first.
 _CANDIDATES = 200
-# From how many of each kind links are followed: those after them would pass on less than what is found anyway.
-_FOLLOWED = 50
+# Of how many entities the links are followed, at a time: those after them pass on little.
+_FOLLOWED = 100
 # An entity with more links is about everything (a country, a file's only user): nothing is learnt by going through it.
 _HUB = 50
+# How a node was reached.
+_How: TypeAlias = Callable[[Node], Reached | None]
 # What a rerank hook is given at least: it is there to bring up what stands low.
 _RERANKED = 50
 
@@ -100,18 +102,19 @@ class Recalling(Asking):
         question = query.replace("\0", " ").encode(errors="ignore").decode()  # no text that is stored has these
         sought = wanted if strategy == "hybrid" else dict.fromkeys((*wanted, "fact", "episode"))
         found = await search.candidates(question, tuple(sought))
+        scores: Scores = found.own
+        how: _How = _by_itself
         if strategy == "ppr":
-            scores, reached = await search.wander(found)
+            walk = await search.wander(found)
+            scores, how = walk.scores(found.own), walk.reached
         elif strategy == "expand":
             reached = await search.expand(found, hops)
-            scores = rank.total(found.own, reached)
-        else:
-            scores, reached = found.own, {}
-        wide = limit if rerank is None else max(limit, _RERANKED)
-        hits, count = await search.hits(found, scores, reached, wanted, wide)
+            scores, how = rank.total(found.own, reached), reached.get
+        scores = {node: score for node, score in scores.items() if node[0] in wanted}
+        hits = await search.hits(found, scores, how, limit if rerank is None else max(limit, _RERANKED))
         if rerank is not None and hits:
             hits = await _reranked(rerank, query, hits)
-        recalled = Recall(query, tuple(hits[:limit]), count)
+        recalled = Recall(query, tuple(hits[:limit]), len(scores))
         return recalled if budget is None else recalled.within(budget)
 
     async def path(
@@ -127,7 +130,7 @@ class Recalling(Asking):
         when = When(now_micros() if as_of is None else _micros("as_of", as_of))
         ends = []
         for who in (source, target):
-            ids = await self._ids(who)
+            ids = [entity.id for entity in await self._entities(await self._ids(who))]
             if not ids:
                 raise NotFound(f"no entity {who!r} in {', '.join(map(repr, self._scope.readable))}")
             ends.append(ids)
@@ -138,6 +141,10 @@ class Recalling(Asking):
         facts = [found.items.get(("fact", id)) for id in chain]
         # One that was retracted since the walk: there is no such chain any more.
         return None if None in facts else [fact for fact in facts if isinstance(fact, Fact)]
+
+
+def _by_itself(node: Node) -> None:
+    """Nothing led to it but the question."""
 
 
 def _micros(name: str, when: datetime) -> int:
@@ -228,8 +235,7 @@ class _Searching:
     async def expand(self, found: _Candidates, hops: int) -> dict[Node, Reached]:
         """What came over links to each node."""
         reached: dict[Node, Reached] = {}
-        frontier = {node: Reached(found.own[node], 0) for kind in ("fact", "episode")
-                    for node in rank.best(found.own, _FOLLOWED, [kind])}  # fmt: skip
+        frontier = {node: Reached(score, 0) for node, score in found.own.items() if node[0] != "entity"}
         frontier |= {node: Reached(share, 0) for node, share in found.named.items()}
         for _ in range(hops):
             links = await self._around(frontier)
@@ -237,19 +243,16 @@ class _Searching:
             gained = rank.walk(frontier, rank.onward(links), reached)
             # A fact's entities and their near names are where the fact is: their links are of the same hop.
             for _ in range(2):
-                if not entities:
-                    break
+                entities = _best(entities)
                 links = await self._around(entities)
                 near = rank.walk(entities, rank.to_entities(links), reached)
                 gained |= rank.walk(entities, rank.onward(links), reached)
                 entities = near
-            frontier = {node: gain for node, gain in gained.items() if reached[node] is gain}
-            chosen = rank.best({node: gain.score for node, gain in frontier.items()}, _FOLLOWED)
-            frontier = {node: frontier[node] for node in chosen}
+            frontier = _best({node: gain for node, gain in gained.items() if reached[node] is gain})
         return reached
 
-    async def wander(self, found: _Candidates) -> tuple[Scores, dict[Node, Reached]]:
-        """Scores by a random walk from the best facts, and how each node was reached."""
+    async def wander(self, found: _Candidates) -> rank.RandomWalk:
+        """A random walk from the best facts."""
         facts = rank.best(found.own, rank.WALKED_FACTS, ["fact"])
         entities: dict[int, float] = {}
         for fact, entity in (await self._around(facts)).ends:
@@ -269,7 +272,7 @@ class _Searching:
             unknown = walk.unknown()
             walk.learn(unknown, await self._around(unknown))
             walk.step()
-        return walk.scores(found.own), walk.reached()
+        return walk
 
     async def path(self, sources: Sequence[int], targets: Sequence[int], max_hops: int) -> list[int] | None:
         """The facts of a shortest chain; of several, the one that is found first from lower ids.
@@ -298,41 +301,36 @@ class _Searching:
             edges[side] = list(grown)
         return None
 
-    async def hits(
-        self,
-        found: _Candidates,
-        scores: Mapping[Node, float],
-        reached: Mapping[Node, Reached],
-        kinds: Sequence[str],
-        limit: int,
-    ) -> tuple[list[Hit], int]:
-        """The best ones as they are now, and how many there are in all."""
-        ranked = rank.best(scores, len(scores), kinds)
+    async def hits(self, found: _Candidates, scores: Scores, how: _How, limit: int) -> list[Hit]:
+        """The best ones that are there now."""
         hits: list[Hit] = []
-        for start in range(0, len(ranked), max(1, limit)):
-            some = ranked[start : start + limit]
+        count = 0
+        while len(hits) < limit and count < len(scores):  # once, but where some were forgotten meanwhile
+            some = rank.best(scores, count + limit)[count:]
+            count += limit
             read = await self._core.store.read(self._namespaces, some, self._when)
             for node in some:
-                item = read.items.get(node)
-                if item is None:
+                if node not in read.items:
                     continue
-                gain = reached.get(node)
-                linked = gain is not None and node not in found.own
+                reached = how(node) or Reached(0.0, 0)
                 hits.append(
                     Hit(
                         node[0],
-                        item,
+                        read.items[node],
                         scores[node],
                         found.bm25.get(node),
                         found.cosine.get(node),
-                        gain.hops if linked and gain else 0,
-                        gain.via if gain else (),
+                        0 if node in found.own else reached.hops,
+                        reached.via,
                         tuple(read.evidence.get(node[1], ())) if node[0] == "fact" else (),
                     )
                 )
-            if len(hits) >= limit:
-                break
-        return hits[:limit], max(len(ranked), len(hits))
+        return hits[:limit]
+
+
+def _best(gained: dict[Node, Reached]) -> dict[Node, Reached]:
+    chosen = rank.best({node: gain.score for node, gain in gained.items()}, _FOLLOWED)
+    return {node: gained[node] for node in chosen}
 
 
 # How each entity was reached: from which, by which fact; None: it is where the search began.

@@ -207,10 +207,10 @@ def test_a_walk_tells_by_where_most_came_to_each_node() -> None:
     walk.step()
     walk.learn(walk.unknown(), Links(mentioned=[(5, 3), (5, 1), (5, 2)]))
     walk.step()
-    reached = walk.reached()
-    assert reached[text(5)].via == (entity(1),)
-    assert reached[entity(3)].via == (entity(1), text(5)) and reached[entity(3)].hops == 2
-    assert reached[entity(1)].via == ()
+    assert walk.reached(text(5)) == Reached(walk.total[text(5)], 1, (entity(1),))
+    assert walk.reached(entity(3)) == Reached(walk.total[entity(3)], 2, (entity(1), text(5)))
+    assert walk.reached(entity(1)) == Reached(walk.total[entity(1)], 0, ())
+    assert walk.reached(entity(9)) is None
 
 
 def test_after_a_walk_the_best_of_each_kind_has_1_and_facts_have_what_they_are_about() -> None:
