@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick test check test-all soak bench format clean
+.PHONY: help demo demo-quick test check test-all soak mutants bench format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -35,6 +35,9 @@ test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 
 soak: $(READY)  ## run the tests that take minutes to hours
 	$(BIN)/python -m pytest -m soak --timeout=14400 $(ARGS)
+
+mutants: $(READY)  ## take out one safety after another, and see which test misses it
+	$(BIN)/python tests/faults/run_mutants.py $(ARGS)
 
 bench: $(READY)  ## measure against plain sqlite3 and aiosqlite, then many processes, then the memory
 	$(BIN)/python bench/writes.py $(ARGS)

@@ -19,12 +19,14 @@ from itertools import count
 import aiomemdb
 from aiomemdb.config import Durability
 from aiomemdb.sqlite import maintenance
+from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.faults.sabotage import SABOTAGES
 from tests.support.nursery import Worker
 from tests.support.workers import DURABLE_WAYS, SCHEMA, WAYS, Recorder
 
 PLAIN, DURABLE = tuple(WAYS), tuple(DURABLE_WAYS)
 ONE_JOB = tuple(way for way in PLAIN + DURABLE if way != "flush")  # whose outcome is known as a whole
+MOST_HANDLES = 16  # a recorder's tokens have four bits for it
 FAILED = (sqlite3.Error, aiomemdb.AiomemdbError, OSError)
 
 
@@ -92,6 +94,69 @@ async def write_jobs(
         await asyncio.gather(*[call(number) for number in range(callers)])
         if die:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def write_under_fire(
+    worker: Worker, *, path: str, tasks: int, jobs: int, seed: int, faults: bool, sabotage: str | None = None
+) -> None:
+    """Each of ``tasks`` does so many ``jobs``; a third of these is cancelled, soon or later; one task only reads.
+
+    With ``faults`` the log can't grow for this process every now and then; where its writer stopped, the database is
+    opened anew.
+    """
+    logging.disable()
+    if sabotage is not None:
+        SABOTAGES[sabotage]()
+    dice = random.Random(f"{seed}.{worker.number}")
+
+    async def call(recorder: Recorder) -> None:
+        for _ in range(jobs):
+            job = asyncio.create_task(recorder.append(dice.choice(PLAIN)))
+            if dice.random() < 0.3:
+                for _ in range(dice.choice([0, 1, 2, 5, 20])):
+                    await asyncio.sleep(0)
+                job.cancel()
+            [outcome] = await asyncio.gather(job, return_exceptions=True)
+            if isinstance(outcome, BaseException) and not isinstance(outcome, (*FAILED, asyncio.CancelledError)):
+                raise outcome
+
+    async def look(recorder: Recorder) -> None:
+        for _ in range(jobs):
+            await recorder.look()
+
+    async def break_log() -> None:
+        while True:
+            await asyncio.sleep(dice.uniform(0, 0.2))
+            _limit_file_sizes(path)
+            await asyncio.sleep(dice.uniform(0, 0.02))
+            _lift_limit(path)
+
+    worker.meet()
+    breaking = asyncio.create_task(break_log()) if faults else None
+    for handle in range(MOST_HANDLES):
+        async with aiomemdb.connect(path, readers=1) as db:
+            for _ in range(100):  # the log may not grow just now
+                try:
+                    await db.write_script(SCHEMA)
+                    break
+                except FAILED:
+                    await asyncio.sleep(0.001)
+            recorder = Recorder(worker, db, handle=handle, at_once=True)
+            await asyncio.gather(look(recorder), *[call(recorder) for _ in range(tasks)])
+            if await _still_writes(db):
+                break
+    if breaking is not None:
+        breaking.cancel()
+
+
+async def _still_writes(db: SQLiteDatabase) -> bool:
+    try:
+        await db.write_fn(lambda conn: None)
+    except aiomemdb.WriterCrashed:
+        return False
+    except FAILED:
+        pass
+    return True
 
 
 class Ends(Enum):
