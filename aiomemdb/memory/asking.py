@@ -145,24 +145,11 @@ class Asking:
             raise NotFound(f"no entity {entity!r}")
         drafter = self._core.drafter()
         chosen = None if predicates is None else [drafter.predicate(predicate) for predicate in predicates]
-        query = FactQuery(_as_of(as_of), predicates=chosen, limit=limit + 1)
-        reached, facts, frontier = dict.fromkeys(start), dict[int, Fact](), start
-        for _ in range(hops):
-            if not frontier or len(facts) > limit:
-                break
-            next_frontier: dict[int, None] = {}
-            for fact in await self._core.store.links(self._scope.readable, frontier, query):
-                facts.setdefault(fact.id, fact)
-                if len(facts) > limit:
-                    break
-                for end in (fact.subject, fact.object):
-                    if end is not None and end not in reached:
-                        reached[end] = next_frontier[end] = None
-            frontier = list(next_frontier)
-        found = {entity.id: entity for entity in await self._entities(list(reached))}
-        return Subgraph(
-            tuple(found[id] for id in reached if id in found), tuple(facts.values())[:limit], len(facts) > limit
-        )
+        query = FactQuery(_as_of(as_of), predicates=chosen, limit=limit)
+        found = await self._core.store.surroundings(self._scope.readable, start, query, hops)
+        if not found.entities:  # forgotten just now, or of another namespace
+            raise NotFound(f"no entity {entity!r}")
+        return found
 
     async def history(self, target: Entity | Fact | Episode) -> list[Event]:
         """What was done to it, by whom and when, oldest first; what is forgotten keeps these lines alone."""
@@ -174,9 +161,11 @@ class Asking:
         return await self._core.store.counts(self._scope.namespace)
 
     async def _ids(self, who: str | Entity) -> list[int]:
-        """The ids that a name or a handle stands for now, of all namespaces that are read."""
+        """The ids of a name or a handle, in all namespaces that are read. They may be merged away until they are used:
+        the store follows that.
+        """
         if isinstance(who, Entity):
-            return [entity.id for entity in await self._entities([who.id])]
+            return [who.id]
         if not isinstance(who, str):
             raise TypeError(f"{who!r}: a name or an Entity (a bare number is never an id)")
         wanted = self._core.drafter().name("name", who)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .searching import Search
-from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered
+from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 
 __all__ = [
     "Draft",
@@ -139,7 +139,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class FactQuery:
-    """Which facts, each None for any; ids and predicates are sets. Times in microseconds; ``known_at`` None is now."""
+    """Which facts, each None for any; ids and predicates are sets. Times in microseconds; ``known_at`` None is now.
+
+    Ids of entities that were merged away stand for those that stayed.
+    """
 
     as_of: int
     known_at: int | None = None
@@ -252,8 +255,10 @@ class Store(Search, Protocol):
         """By id."""
         ...
 
-    async def links(self, namespaces: Sequence[str], frontier: Sequence[int], query: FactQuery) -> list[Fact]:
-        """The facts whose subject or object is in the frontier."""
+    async def surroundings(
+        self, namespaces: Sequence[str], start: Sequence[int], query: FactQuery, hops: int
+    ) -> Subgraph:
+        """All within ``hops`` facts of where it starts, nearest first; at most ``query.limit`` facts. One snapshot."""
         ...
 
     async def evidence(self, namespaces: Sequence[str], facts: Sequence[int]) -> list[Evidence]: ...

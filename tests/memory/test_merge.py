@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,6 +297,29 @@ async def test_vectors_go_with_what_they_are_of(db_path: Path) -> None:
         await memory.forget(text.entities[0])
         assert (await memory.counts()).vectors == 1
     assert_sound(db_path)
+
+
+async def test_what_is_asked_by_name_while_it_is_merged_is_found(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name has been looked up when the merge comes between."""
+    fact = await memory.add_fact("Anne", "met", "Bob")
+    original = memory._core.identity.find
+
+    async def find_then_merge(*args: Any) -> Entity | None:
+        found = await original(*args)
+        if found is not None:
+            await memory.merge(await memory.find_or_create_entity("Ann"), found)
+        return found
+
+    for asked in (memory.facts, memory.neighbors):
+        with monkeypatch.context() as patched:
+            patched.setattr(memory._core.identity, "find", find_then_merge)
+            found = await asked("Anne")
+        facts = found if isinstance(found, list) else found.facts
+        assert [one.id for one in facts] == [fact.id]
+        await memory.forget(await memory.find_or_create_entity("Ann"))
+        fact = await memory.add_fact("Anne", "met", "Bob")
 
 
 # -- a namespace forgotten ---------------------------------------------------------------------------------------------

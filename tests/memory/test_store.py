@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,11 +166,26 @@ async def test_facts_are_chosen_by_all_that_is_given(store: Store) -> None:
         assert await store.facts(["there"], query) == []
 
 
-async def test_links_of_a_frontier_go_both_ways(store: Store) -> None:
+async def test_surroundings_go_both_ways_and_end_at_the_limit(store: Store) -> None:
     facts = await write_facts(store, ("a", "p", "b"), ("b", "p", "c"), ("c", "p", "d"))
     b = facts[1].subject
-    assert await store.links(["here"], [b], ALWAYS) == facts[:2]
-    assert await store.links(["here"], [b], FactQuery(0, limit=1)) == facts[:1]
+    for hops, limit, found, truncated in ((1, 9, 2, False), (2, 9, 3, False), (1, 1, 1, True), (3, 2, 2, True)):
+        around = await store.surroundings(["here"], [b], replace(ALWAYS, limit=limit), hops)
+        assert (around.facts, around.truncated) == (tuple(facts[:found]), truncated)
+        assert around.entities[0].id == b
+        reached = {entity.id for entity in around.entities}
+        assert {end for fact in around.facts for end in (fact.subject, fact.object)} <= reached
+    assert (await store.surroundings(["there"], [b], replace(ALWAYS, limit=9), 1)).entities == ()
+
+
+async def test_ids_that_were_merged_away_stand_for_those_that_stayed(store: Store) -> None:
+    facts = await write_facts(store, ("a", "p", "b"), ("c", "p", "d"))
+    a, c = facts[0].subject, facts[1].subject
+    await store.merge(HERE, a, c)
+    for query in (FactQuery(0, subjects=[c]), FactQuery(0, subjects=[a])):
+        assert [fact.text for fact in await store.facts(["here"], query)] == ["a p b", "c p d"]
+    around = await store.surroundings(["here"], [c], replace(ALWAYS, limit=9), 1)
+    assert (around.entities[0].id, len(around.facts)) == (a, 2)
 
 
 async def test_merged_ids_resolve_to_the_one_that_stays(store: Store) -> None:

@@ -70,11 +70,13 @@ class _Forgetting:
 
     def leave(self, kind: Kind, ids: list[int]) -> None:
         """Nothing but lines of the audit, and these without reasons, which are words."""
+        self.work.drop_vectors(kind, ids)
+        self.conn.execute(
+            "UPDATE memory_event SET reason = NULL WHERE ref IN (SELECT value FROM json_each(?)) AND kind = ? "
+            "AND reason IS NOT NULL",
+            (json_list(ids), kind),
+        )
         for id in ids:
-            self.work.drop_vectors(kind, id)
-            self.conn.execute(
-                "UPDATE memory_event SET reason = NULL WHERE ref = ? AND kind = ? AND reason IS NOT NULL", (id, kind)
-            )
             self.work.note("forget", kind, id)
 
 

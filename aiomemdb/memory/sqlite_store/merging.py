@@ -91,7 +91,7 @@ def merge(conn: sqlite3.Connection, scope: Scope, keep: int, duplicate: int) -> 
     )
     conn.execute("DELETE FROM mention WHERE entity = ?", (other,))
     _move_similar(work, into, other)
-    work.drop_vectors("entity", other)
+    work.drop_vectors("entity", [other])
     conn.execute("UPDATE entity SET merged_into = ? WHERE id = ? OR merged_into = ?", (into, other, other))
     work.note("merge", "entity", other, into)
     work.note("update", "entity", into, other)

@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..store import FactQuery, Kind
-from ..values import Counts, Entity, Episode, Event, Evidence, Fact
-from .rows import ENTITY, EPISODE, EVIDENCE, FACT, entity_of, episode_of, event_of, evidence_of, fact_of, json_list
+from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
+from .rows import (
+    ENTITY,
+    EPISODE,
+    EVIDENCE,
+    FACT,
+    entity_of,
+    episode_of,
+    event_of,
+    evidence_of,
+    fact_of,
+    facts_by_id,
+    json_list,
+)
 from .work import namespace_id
 
-__all__ = ["counts", "entities", "episodes", "evidence", "facts", "history", "links"]
+__all__ = ["counts", "entities", "episodes", "evidence", "facts", "history", "surroundings"]
 
-_NAMESPACES = "n.name IN (SELECT value FROM json_each(?))"
+_VALUES = "(SELECT value FROM json_each(?))"
+# A list of entities; for those merged away the ones that stayed, looked up in the snapshot of the question.
+_ROOTS = "(SELECT DISTINCT ifnull(o.merged_into, o.id) AS value FROM json_each(?) j JOIN entity o ON o.id = j.value)"
+
+
+def _in_spaces(conn: sqlite3.Connection, namespaces: Sequence[str], table: str) -> tuple[str, object]:
+    """The condition that a row is of one of the namespaces, and its parameter. Of a single one, which is usual, an
+    index has the rows in the order of their ids.
+    """
+    rows = conn.execute(f"SELECT id FROM memory_namespace WHERE name IN {_VALUES}", (json_list(namespaces),)).fetchall()
+    if len(rows) == 1:
+        return f"{table}.namespace = ?", rows[0][0]
+    return f"{table}.namespace IN {_VALUES}", json_list(row[0] for row in rows)
 
 
 def entities(
@@ -24,26 +49,28 @@ def entities(
     limit: int,
 ) -> list[Entity]:
     """By id; the ids of merged ones give those that stayed."""
-    where = [_NAMESPACES, "e.merged_into IS NULL", "e.id > ?"]
-    params: list[object] = [json_list(namespaces), after]
+    here, spaces = _in_spaces(conn, namespaces, "e")
+    source, params = "entity e", list[object]()
     if ids is not None:
-        where.append("e.id IN (SELECT ifnull(o.merged_into, o.id) FROM json_each(?) j JOIN entity o ON o.id = j.value)")
+        source = f"{_ROOTS} r CROSS JOIN entity e ON e.id = r.value"
         params.append(json_list(ids))
+        here = f"+{here}"  # whose index would lead to all of it
+    where = [here, "e.merged_into IS NULL", "e.id > ?"]
+    params += [spaces, after]
     if type_key is not None:
         where.append("e.type_key = ?")
         params.append(type_key)
     rows = conn.execute(
-        f"SELECT {ENTITY} FROM entity e JOIN memory_namespace n ON n.id = e.namespace "
+        f"SELECT {ENTITY} FROM {source} CROSS JOIN memory_namespace n ON n.id = e.namespace "
         f"WHERE {' AND '.join(where)} ORDER BY e.id LIMIT ?",
         (*params, limit),
     )
     return [entity_of(row) for row in rows.fetchall()]
 
 
-def _conditions(namespaces: Sequence[str], query: FactQuery) -> tuple[list[str], list[object]]:
+def _conditions(query: FactQuery) -> tuple[list[str], list[object]]:
     """Which facts; times are half-open: a fact holds from its begin until before its end."""
-    where = [_NAMESPACES]
-    params: list[object] = [json_list(namespaces)]
+    where, params = list[str](), list[object]()
     if query.any_knowledge:
         pass
     elif query.known_at is None:
@@ -54,16 +81,9 @@ def _conditions(namespaces: Sequence[str], query: FactQuery) -> tuple[list[str],
     if not query.any_time:
         where.append("(f.valid_at IS NULL OR f.valid_at <= ?) AND (f.invalid_at IS NULL OR f.invalid_at > ?)")
         params += [query.as_of, query.as_of]
-    chosen: Sequence[int | str] | None
-    for column, chosen in (
-        ("f.id", query.ids),
-        ("f.subject", query.subjects),
-        ("f.object", query.objects),
-        ("f.predicate", query.predicates),
-    ):
-        if chosen is not None:
-            where.append(f"{column} IN (SELECT value FROM json_each(?))")
-            params.append(json_list(chosen))
+    if query.predicates is not None:
+        where.append(f"f.predicate IN {_VALUES}")
+        params.append(json_list(query.predicates))
     if query.value is not None:
         where.append("f.value = ?")
         params.append(query.value)
@@ -71,34 +91,75 @@ def _conditions(namespaces: Sequence[str], query: FactQuery) -> tuple[list[str],
 
 
 def facts(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
-    where, params = _conditions(namespaces, query)
+    """What is named drives the search, each by its index; left to itself, SQLite prefers the order of ids to that."""
+    here, spaces = _in_spaces(conn, namespaces, "f")
+    where, params = _conditions(query)
+    source, driving = "fact f", list[object]()
+    chosen = (("id", _VALUES, query.ids), ("subject", _ROOTS, query.subjects), ("object", _ROOTS, query.objects))
+    for column, those, ids in chosen:
+        if ids is None:
+            continue
+        if driving:
+            where.append(f"f.{column} IN {those}")
+            params.append(json_list(ids))
+        else:
+            source, driving = f"{those} r CROSS JOIN fact f ON f.{column} = r.value", [json_list(ids)]
+            here = f"+{here}"  # whose index would lead to all of it
     rows = conn.execute(
-        f"SELECT {FACT} FROM fact f JOIN memory_namespace n ON n.id = f.namespace "
-        f"WHERE {' AND '.join(where)} ORDER BY f.id LIMIT ?",
-        (*params, query.limit),
+        f"SELECT {FACT} FROM {source} CROSS JOIN memory_namespace n ON n.id = f.namespace "
+        f"WHERE {' AND '.join([here, *where])} ORDER BY f.id LIMIT ?",
+        (*driving, spaces, *params, query.limit),
     )
     return [fact_of(row) for row in rows.fetchall()]
 
 
-def links(conn: sqlite3.Connection, namespaces: Sequence[str], frontier: Sequence[int], query: FactQuery) -> list[Fact]:
+def surroundings(
+    conn: sqlite3.Connection, namespaces: Sequence[str], start: Sequence[int], query: FactQuery, hops: int
+) -> Subgraph:
+    """Breadth first, a statement a hop."""
+    limit = query.limit
+    query = replace(query, limit=limit + 1)
+    frontier = [entity.id for entity in entities(conn, namespaces, start, None, 0, -1)]
+    reached, facts = dict.fromkeys(frontier), dict[int, Fact]()
+    for _ in range(hops):
+        if not frontier or len(facts) > limit:
+            break
+        next_frontier: dict[int, None] = {}
+        for fact in _links(conn, namespaces, frontier, query):
+            facts.setdefault(fact.id, fact)
+            if len(facts) > limit:
+                break
+            for end in (fact.subject, fact.object):
+                if end is not None and end not in reached:
+                    reached[end] = next_frontier[end] = None
+        frontier = list(next_frontier)
+    found = {entity.id: entity for entity in entities(conn, namespaces, list(reached), None, 0, -1)}
+    return Subgraph(
+        tuple(found[id] for id in reached if id in found), tuple(facts.values())[:limit], len(facts) > limit
+    )
+
+
+def _links(
+    conn: sqlite3.Connection, namespaces: Sequence[str], frontier: Sequence[int], query: FactQuery
+) -> list[Fact]:
     """The facts at a frontier. Each way has its index; one OR of both would scan."""
-    where, params = _conditions(namespaces, query)
+    here, spaces = _in_spaces(conn, namespaces, "+f")
+    where, params = _conditions(query)
     each_way = " UNION ".join(
-        f"SELECT {FACT} FROM json_each(?) j CROSS JOIN fact f ON f.{end} = j.value "
-        f"JOIN memory_namespace n ON n.id = f.namespace WHERE {' AND '.join(where)}"
+        f"SELECT f.id FROM json_each(?) j CROSS JOIN fact f ON f.{end} = j.value WHERE {' AND '.join([here, *where])}"
         for end in ("subject", "object")
     )
-    chosen = json_list(frontier)
-    rows = conn.execute(f"{each_way} ORDER BY 1 LIMIT ?", (chosen, *params, chosen, *params, query.limit))
-    return [fact_of(row) for row in rows.fetchall()]
+    of_one_way = (json_list(frontier), spaces, *params)
+    rows = conn.execute(f"{each_way} ORDER BY 1 LIMIT ?", (*of_one_way, *of_one_way, query.limit)).fetchall()
+    return facts_by_id(conn, [row[0] for row in rows])
 
 
 def evidence(conn: sqlite3.Connection, namespaces: Sequence[str], chosen: Sequence[int]) -> list[Evidence]:
+    here, spaces = _in_spaces(conn, namespaces, "+f")
     rows = conn.execute(
         f"SELECT {EVIDENCE} FROM json_each(?) j CROSS JOIN fact f ON f.id = j.value "
-        "JOIN memory_namespace n ON n.id = f.namespace JOIN fact_evidence v ON v.fact = f.id "
-        f"WHERE {_NAMESPACES} ORDER BY j.key, v.rowid",
-        (json_list(chosen), json_list(namespaces)),
+        f"CROSS JOIN fact_evidence v ON v.fact = f.id WHERE {here} ORDER BY j.key, v.rowid",
+        (json_list(chosen), spaces),
     )
     return [evidence_of(row) for row in rows.fetchall()]
 
@@ -112,17 +173,21 @@ def episodes(
     after: int,
     limit: int,
 ) -> list[Episode]:
-    where = [_NAMESPACES, "p.id > ?"]
-    params: list[object] = [json_list(namespaces), after]
-    if ref is None:
-        where.append("p.expired_at IS NULL")
+    here, spaces = _in_spaces(conn, namespaces, "p")
+    where, params = [here], [spaces]
     for column, value in (("p.id", ref), ("p.key", key), ("p.session", session)):
         if value is not None:
             where.append(f"{column} = ?")
             params.append(value)
-    order = "p.id" if session is None else "p.seq, p.id"
+    # "+" keeps SQLite from walking all of the namespace in the order of ids, where an index finds the few.
+    id = "p.id" if len(where) == 1 else "+p.id"
+    where.append(f"{id} > ?")
+    params.append(after)
+    if ref is None:
+        where.append("p.expired_at IS NULL")
+    order = id if session is None else f"p.seq, {id}"
     rows = conn.execute(
-        f"SELECT {EPISODE} FROM episode p JOIN memory_namespace n ON n.id = p.namespace "
+        f"SELECT {EPISODE} FROM episode p CROSS JOIN memory_namespace n ON n.id = p.namespace "
         f"WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
         (*params, limit),
     )
@@ -130,10 +195,11 @@ def episodes(
 
 
 def history(conn: sqlite3.Connection, namespaces: Sequence[str], kind: Kind, ref: int) -> list[Event]:
+    here, spaces = _in_spaces(conn, namespaces, "+v")
     rows = conn.execute(
         "SELECT v.id, v.at, v.operation, v.kind, v.ref, v.other, v.agent, v.reason FROM memory_event v "
-        f"JOIN memory_namespace n ON n.id = v.namespace WHERE {_NAMESPACES} AND v.kind = ? AND v.ref = ? ORDER BY v.id",
-        (json_list(namespaces), kind, ref),
+        f"WHERE v.ref = ? AND v.kind = ? AND {here} ORDER BY v.id",
+        (ref, kind, spaces),
     )
     return [event_of(row) for row in rows.fetchall()]
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...database import Database
 from ...errors import AiomemdbError
 from ..store import Draft, FactQuery, Kind, Model, NameRequest, Scope, Store, VectorChanges
-from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered
+from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from . import documents, embeddings, facts, forgetting, identity, merging, reading
 from .schema import is_current, migrate
 from .search import SQLiteSearch
@@ -108,8 +108,10 @@ class SQLiteStore(SQLiteSearch, Store):
         found: list[Fact] = await self._db.read_fn(reading.facts, namespaces, query)
         return found
 
-    async def links(self, namespaces: Sequence[str], frontier: Sequence[int], query: FactQuery) -> list[Fact]:
-        found: list[Fact] = await self._db.read_fn(reading.links, namespaces, frontier, query)
+    async def surroundings(
+        self, namespaces: Sequence[str], start: Sequence[int], query: FactQuery, hops: int
+    ) -> Subgraph:
+        found: Subgraph = await self._db.read_fn(reading.surroundings, namespaces, start, query, hops)
         return found
 
     async def evidence(self, namespaces: Sequence[str], facts: Sequence[int]) -> list[Evidence]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ...errors import ModelChanged, NotFound
 from ..store import Model, Scope
 from ..times import now_micros
+from .rows import json_list
 
 __all__ = ["Work", "active_model", "check_model", "model_id", "namespace_id", "root"]
 
@@ -124,9 +125,9 @@ class Work:
             [(model, self.namespace, kind, ref, data) for ref, data in vectors if data is not None],
         )
 
-    def drop_vectors(self, kind: str, ref: int) -> None:
+    def drop_vectors(self, kind: str, refs: Sequence[int]) -> None:
         self.conn.execute(
             "DELETE FROM vector WHERE model IN (SELECT id FROM vector_model) "
-            "AND namespace = ? AND kind = ? AND ref = ?",
-            (self.namespace, kind, ref),
+            "AND namespace = ? AND kind = ? AND ref IN (SELECT value FROM json_each(?))",
+            (self.namespace, kind, json_list(refs)),
         )
