@@ -14,12 +14,12 @@ from ..embedders import Embedder
 from ..errors import AiomemdbError, DatabaseClosed, QueueFull
 from .drafts import Drafter
 from .identity import Identity, find_near
-from .matrix import Vectors
 from .names import Normaliser
 from .sqlite_store.store import SQLiteStore
 from .store import Draft, Kind, NameRequest, Scope, Store
 from .together import Together
 from .values import Fact, Remembered
+from .vectors import Vectors
 
 __all__ = ["Core"]
 

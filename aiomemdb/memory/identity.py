@@ -15,10 +15,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from .matrix import Vectors
 from .store import NameRequest, Scope, Store
 from .together import Together
 from .values import Entity
+from .vectors import Vectors
 
 __all__ = ["Identity", "find_near"]
 

@@ -1,13 +1,20 @@
-"""Vectors: checked, made of length 1, packed, compared. numpy is an extra (``aiomemdb[embeddings]``), needed where
-there is an embedder; so it is imported by the functions that use it.
+"""Vectors: checked, made of length 1, compared; in memory one matrix a namespace and kind, which catches up by the audit
+before each search.
+
+numpy is an extra (``aiomemdb[embeddings]``), needed where there is an embedder; so it is imported by the functions that
+use it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..embedders import Embedder
 from ..errors import EmbedderError
+from .names import checked_key
+from .store import Kind, Model, Near, Store, VectorChanges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +22,12 @@ if TYPE_CHECKING:
 #: float32, a vector a row.
 Matrix: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
 
-__all__ = ["Matrix", "nearest", "pack", "require_numpy", "unpack"]
+__all__ = ["Matrix", "Vectors", "nearest", "pack", "require_numpy", "unpack"]
+
+# Rows of one read where a namespace's vectors have no room in memory.
+_SLICE = 4096
+# Multiplications above which a search goes to a thread: fewer take less than a millisecond.
+_LONG = 5_000_000
 
 
 def require_numpy() -> None:
@@ -74,3 +86,147 @@ def nearest(
         best = best[np.argsort(-cosines[best], kind="stable")]
         found.append([(refs[int(place)], float(cosines[place])) for place in best])
     return found
+
+
+class Vectors:
+    """An embedder, and all that was embedded.
+
+    Args:
+        cache_bytes: what matrices may take together; a namespace that needs more is read slice by slice.
+    """
+
+    def __init__(self, store: Store, embedder: Embedder, cache_bytes: int) -> None:
+        require_numpy()
+        self._store = store
+        self._embedder = embedder
+        self._cache_bytes = cache_bytes
+        if isinstance(embedder.dim, bool) or not isinstance(embedder.dim, int) or embedder.dim < 1:
+            raise ValueError(f"the embedder's dim={embedder.dim!r}: how many numbers its vectors have")
+        self.model: Model = Model(checked_key("the embedder's model", embedder.model), embedder.dim)
+        self._matrices: dict[tuple[str, Kind], _CachedMatrix] = {}  # the one used last is the last
+
+    async def embed(self, texts: Sequence[str]) -> list[bytes]:
+        """Raises: EmbedderError; what the embedder raises."""
+        if not texts:
+            return []
+        try:
+            vectors = await self._embedder.embed(list(texts))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # nobody cancelled us: it is an error like another
+                raise EmbedderError("the embedder was cancelled from within") from None
+            raise
+        return pack(vectors, count=len(texts), dim=self.model.dim)
+
+    async def nearest(
+        self, namespace: str, kind: Kind, vectors: Sequence[bytes], *, top: int, at_least: float
+    ) -> tuple[list[Near], int]:
+        """For each vector the ``top`` nearest ids, and the highest entity id of the snapshot in which they were found.
+
+        Raises: ModelChanged.
+        """
+        cached = self._matrices.pop((namespace, kind), None) or _CachedMatrix()
+        self._matrices[namespace, kind] = cached
+        queries = unpack(vectors, self.model.dim)
+        async with cached.lock:
+            most = self._cache_bytes // (4 * self.model.dim)
+            changes = await self._store.vector_changes(
+                namespace, kind, self.model, known=cached.known, since=cached.event, most=most
+            )
+            if changes.too_many:
+                self._matrices.pop((namespace, kind), None)
+                return await self._scan(namespace, kind, queries, top, at_least), changes.highest
+            cached.apply(changes, self.model.dim, most)
+            if len(cached.refs) > most:
+                cached.known = None  # it has grown out of its room: the next search looks again
+            self._make_room(cached)
+            found = await _search(cached.matrix, cached.refs, queries, top, at_least)
+        return [tuple(near) for near in found], changes.highest
+
+    async def _scan(self, namespace: str, kind: Kind, queries: Matrix, top: int, at_least: float) -> list[Near]:
+        best: list[list[tuple[int, float]]] = [[] for _ in range(len(queries))]
+        after = 0
+        while rows := await self._store.vectors_after(namespace, kind, self.model, after, _SLICE):
+            refs = [ref for ref, _ in rows]
+            matrix = unpack([data for _, data in rows], self.model.dim)
+            found = await _search(matrix, refs, queries, top, at_least)
+            best = [sorted([*old, *new], key=lambda near: -near[1])[:top] for old, new in zip(best, found, strict=True)]
+            after = refs[-1]
+        return [tuple(near) for near in best]
+
+    def _make_room(self, used: _CachedMatrix) -> None:
+        for key, cached in list(self._matrices.items()):
+            if sum(matrix.nbytes for matrix in self._matrices.values()) <= self._cache_bytes:
+                break
+            if cached is not used and not cached.lock.locked():
+                del self._matrices[key]
+
+
+class _CachedMatrix:
+    """Vectors by row; a row that goes is filled by the last one.
+
+    Attributes:
+        known: the ids of the namespace and model that it is of.
+        event: the last event that it has applied.
+    """
+
+    def __init__(self) -> None:
+        self.lock: asyncio.Lock = asyncio.Lock()
+        self.known: tuple[int, int] | None = None
+        self.event: int = 0
+        self.refs: list[int] = []
+        self._places: dict[int, int] = {}
+        self._room: Matrix | None = None
+
+    @property
+    def matrix(self) -> Matrix | None:
+        return None if self._room is None else self._room[: len(self.refs)]
+
+    @property
+    def nbytes(self) -> int:
+        return 0 if self._room is None else self._room.nbytes
+
+    def apply(self, changes: VectorChanges, dim: int, most: int) -> None:
+        """Brings it up to date; it makes room for no more than ``most`` vectors, unless that many have come."""
+        import numpy as np
+
+        self.event = changes.event
+        if changes.complete:
+            complete = changes.namespace is not None and changes.model is not None
+            self.known = (changes.namespace, changes.model) if complete else None  # type: ignore[assignment]
+            self.refs = list(changes.refs)
+            self._places = {ref: place for place, ref in enumerate(self.refs)}
+            self._room = unpack(changes.data, dim).copy()
+            return
+        assert self._room is not None
+        for ref in changes.gone:
+            place = self._places.pop(ref, None)
+            if place is None:
+                continue
+            last = self.refs.pop()
+            if last != ref:
+                self._room[place] = self._room[len(self.refs)]
+                self.refs[place] = last
+                self._places[last] = place
+        vectors = unpack(changes.data, dim)
+        for ref, vector in zip(changes.refs, vectors, strict=True):
+            place = self._places.get(ref)
+            if place is None:
+                place = self._places[ref] = len(self.refs)
+                self.refs.append(ref)
+                if place == len(self._room):
+                    rows = max(place + 1, min(max(64, 2 * place), most))
+                    larger = np.empty((rows, dim), dtype=np.float32)
+                    larger[:place] = self._room
+                    self._room = larger
+            self._room[place] = vector
+
+
+async def _search(
+    matrix: Matrix | None, refs: Sequence[int], queries: Matrix, top: int, at_least: float
+) -> list[list[tuple[int, float]]]:
+    if matrix is None or not len(refs):
+        return [[] for _ in range(len(queries))]
+    if len(queries) * matrix.size < _LONG:
+        return nearest(matrix, refs, queries, top=top, at_least=at_least)
+    return await asyncio.to_thread(nearest, matrix, refs, queries, top=top, at_least=at_least)

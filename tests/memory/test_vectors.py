@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiomemdb import Memory
-from aiomemdb.memory import matrix
+from aiomemdb.memory import vectors
 from aiomemdb.memory.vectors import nearest, pack, unpack
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder
@@ -17,9 +17,9 @@ NAMES = [f"Somebody {letter}{other}" for letter in "bcdfg" for other in "hjklm"]
 
 
 async def nearest_to(memory: Memory, name: str) -> list[int]:
-    vectors = memory._core.vectors
-    assert vectors is not None
-    [near], _ = await vectors.nearest("default", "entity", await vectors.embed([name]), top=3, at_least=0.99)
+    own = memory._core.vectors
+    assert own is not None
+    [near], _ = await own.nearest("default", "entity", await own.embed([name]), top=3, at_least=0.99)
     return [ref for ref, _ in near]
 
 
@@ -32,7 +32,7 @@ async def everything_agrees(memory: Memory, ids: dict[str, int]) -> None:
 async def test_a_search_sees_what_was_added_changed_merged_and_forgotten(
     db_path: Path, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix, "_SLICE", 4)
+    monkeypatch.setattr(vectors, "_SLICE", 4)
     async with (
         Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=cache_bytes) as memory,
         Memory.open(db_path, embedder=SpellingEmbedder()) as elsewhere,
