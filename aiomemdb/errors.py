@@ -19,7 +19,7 @@
     ├── NotFound               the memory has no such entity, fact or episode here         (LookupError)
     ├── AmbiguousEntity        several entities of one name, and strict=True               (LookupError)
     ├── EpisodeExists          another text under this key
-    ├── EmbedderError          the embedder gave vectors that can't be used
+    ├── EmbedderError          the embedder gave no vectors that can be used
     ├── ModelChanged           the file's vectors are of another model: reembed()
     ├── NormaliserChanged      the file's names were normalised in another way
     └── SchemaTooNew           a later version of aiomemdb wrote the file's memory
@@ -197,9 +197,10 @@ class EpisodeExists(AiomemdbError):
 
 
 class EmbedderError(AiomemdbError):
-    """The embedder gave the wrong number of vectors, or one of the wrong length or with NaN. Not applied.
+    """The embedder gave no vectors that can be used: the wrong number of them, one of the wrong length or with NaN; or
+    its endpoint could not be reached, refused, or answered with something else. Not applied.
 
-    What to do: mend the embedder; its ``dim`` must be the length of its vectors. What it raises passes unchanged.
+    What to do: the message says what is wrong with it. What an embedder of yours raises passes unchanged.
     """
 
 

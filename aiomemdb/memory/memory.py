@@ -68,7 +68,8 @@ class Memory(Recalling):
 
         Raises:
             ImportError: an embedder, but no numpy (``aiomemdb[embeddings]``).
-            SchemaTooNew, NormaliserChanged: when opened.
+            SchemaTooNew, NormaliserChanged: when opened; ValueError, then: the database has tables of its own by the
+                memory's names.
         """
         owns_db = isinstance(target, str | os.PathLike)
         if not 0 < near <= 1:
@@ -137,7 +138,7 @@ class Memory(Recalling):
 
         Names are one if they are equal once normalised. No ``type``: the one entity of that name, whatever its type
         (several: the oldest). A type: the same type; else one without a type adopts it; else it is a new homonym
-        ("Apple" the company, "Apple" the fruit).
+        ("Apple" the company, "Apple" the fruit). ``description`` is that of a new one: see ``update_entity``.
 
         With an embedder a new name is embedded once, outside the writer, and names near it are noted. ``similarity``
         merges it with the nearest one instead, from this cosine on, but never a single short word or names with
@@ -147,7 +148,8 @@ class Memory(Recalling):
             AmbiguousEntity: several entities of that name, no type, and ``strict=True``.
             ValueError, TypeError: the name is empty, longer than 1,000 characters, or no text; no embedder for
                 ``similarity``.
-            EmbedderError, ModelChanged: the embedder's vectors can't be used; nothing was written.
+            EmbedderError, ModelChanged: the embedder's vectors can't be used; nothing was written. Names that are new
+                at once are embedded by one call, and fail together if it does.
         Cancellation: harms no other caller; the entity may be made all the same.
         """
         wanted = self._core.drafter().name("name", Name(name, type, description))
@@ -232,7 +234,8 @@ class Memory(Recalling):
             key: names the text, so that it is stored once. The same text again: nothing happens. Another one:
                 ``EpisodeExists``, or with ``replace=True`` its next version: facts that only the old one
                 evidenced, and this one does not state, are expired.
-            session: a conversation or a stream of notes; ``seq`` is its place there, None: next.
+            session: a conversation or a stream of notes; ``seq`` is its place there, None: next, or that of the
+                version which it replaces.
             occurred_at: when it was said; an aware datetime.
 
         Raises:
@@ -313,7 +316,8 @@ class Memory(Recalling):
         corrected one takes its place.
 
         ``replace=True``: at each time there is one such fact of this subject and predicate. What held before ends
-        where this one begins; this one ends where a later one, known already, begins.
+        where this one begins, and does not come back where this one has an end: nobody said that it does. This one
+        ends where a later one, known already, begins.
 
         Args:
             text: the fact as a sentence, for word search; default: its three parts.
@@ -367,7 +371,8 @@ class Memory(Recalling):
         """Deletes it for good; gives how many rows of each kind went.
 
         An episode takes its mentions and evidence along, all versions of its key, and facts left without evidence;
-        an entity its facts, aliases and mentions. The audit keeps operation, kind and id, never content.
+        an entity its facts, aliases and mentions; a fact itself alone: what is left of one that was superseded is a
+        fact of its own. The audit keeps operation, kind and id, never content.
 
         Raises: NotFound.
         """

@@ -1,5 +1,5 @@
-"""Vectors: checked, made of length 1, compared; in memory one matrix a namespace and kind, which catches up by the audit
-before each search.
+"""Vectors: checked, made of length 1, compared; in memory one matrix a namespace and kind, which catches up before each
+search, by the audit.
 
 numpy is an extra (``aiomemdb[embeddings]``), needed where there is an embedder; so it is imported by the functions that
 use it.
