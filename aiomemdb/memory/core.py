@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,9 @@ __all__ = ["Core"]
 
 # Texts embedded at once by reembed(): little is lost where it is cut short.
 _EMBEDDED_AT_ONCE = 64
+# Rounds of it in which what others write meanwhile should become less.
+_ROUNDS = 4
+_NEWEST = 2**63 - 1
 # Facts and texts that one job writes: some 16 documents of 9 facts, 12 ms of the writer's time. Half as many a job cost
 # 7 % of the rate, twice as many gain 2 %: FTS5 writes out its words at each job's end.
 _WRITTEN_AT_ONCE = 160
@@ -191,23 +195,25 @@ class Core:
     async def reembed(self) -> int:
         """Gives all that lacks one a vector of this memory's model, then makes it the file's; gives how many.
 
-        What others wrote meanwhile, by the old model, is met in a further round.
+        What others wrote meanwhile, by the old model, is met in a further round. If they write faster than this one
+        embeds there is no last round: so the file is switched over all the same, which stops them, and then completed.
         """
         if self.vectors is None:
             raise ValueError("reembed() needs an embedder: Memory.open(..., embedder=...)")
         model, count = self.vectors.model, 0
-        while True:
+        for round in itertools.count(1):
             for kind in _KINDS:
-                after = 0
-                while rows := await self.store.without_vector(model, kind, after, _EMBEDDED_AT_ONCE):
+                before = _NEWEST  # downwards: what is written meanwhile is for the next round
+                while rows := await self.store.without_vector(model, kind, before, _EMBEDDED_AT_ONCE):
                     vectors = await self.vectors.embed([text for _, text in rows])
                     await self.store.put_vectors(
                         model, kind, [(ref, vector) for (ref, _), vector in zip(rows, vectors, strict=True)]
                     )
-                    after = rows[-1][0]
+                    before = rows[-1][0]
                     count += len(rows)
-            if await self.store.switch_model(model):
-                return count
+            if await self.store.switch_model(model, force=round >= _ROUNDS):
+                break
+        return count
 
 
 def _weight(item: tuple[Scope, Draft]) -> int:

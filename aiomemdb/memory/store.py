@@ -301,14 +301,18 @@ class Store(Search, Protocol):
         """The next vectors whose ref is above ``after``, in order."""
         ...
 
-    async def without_vector(self, model: Model, kind: Kind, after: int, limit: int) -> list[tuple[int, str]]:
-        """The next refs above ``after`` that have no vector of this model, and their texts; of all namespaces."""
+    async def without_vector(self, model: Model, kind: Kind, before: int, limit: int) -> list[tuple[int, str]]:
+        """The next refs below ``before``, downwards, that have no vector of this model, and their texts; of all
+        namespaces.
+        """
         ...
 
     async def put_vectors(self, model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) -> None:
         """Stores vectors of a model, which need not be the file's; those of rows that are gone are dropped."""
         ...
 
-    async def switch_model(self, model: Model) -> bool:
-        """Makes it the file's model and drops others' vectors, if every row has one of it; whether it did."""
+    async def switch_model(self, model: Model, *, force: bool = False) -> bool:
+        """Makes it the file's model and drops others' vectors, if every row has one of it, or by ``force`` even so;
+        whether every row has one.
+        """
         ...

@@ -282,6 +282,31 @@ async def test_another_model_is_refused_until_all_is_embedded_anew(db_path: Path
     assert_sound(db_path)
 
 
+async def test_embedding_anew_ends_though_others_write_by_the_old_model_all_the_time(db_path: Path) -> None:
+    refused: list[ModelChanged] = []
+
+    class Beside(SpellingEmbedder):
+        """Whenever it is asked, somebody else has written something by then."""
+
+        async def embed(self, texts: Any) -> Any:
+            try:
+                await old.add_episode(f"text {len(self.calls)}")
+            except ModelChanged as error:
+                refused.append(error)
+            return await super().embed(texts)
+
+    async with (
+        Memory.open(db_path, embedder=SpellingEmbedder()) as old,
+        Memory.open(db_path, embedder=Beside(model="new")) as new,
+    ):
+        await old.add_episode("text")
+        count = await new.reembed()
+        assert refused
+        counts = await new.counts()
+        assert counts.vectors == counts.episodes == count
+        assert await new.reembed() == 0
+
+
 # -- files and handles -------------------------------------------------------------------------------------------------
 
 

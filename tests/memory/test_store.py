@@ -246,10 +246,10 @@ async def test_another_model_is_prepared_and_switched_to_when_it_is_complete(sto
     assert not await store.switch_model(other)
     with pytest.raises(ModelChanged, match="'model'"):
         await store.find_or_create(HERE, [name("b", vector=vector(1, 0))], other, 1)
-    assert await store.without_vector(other, "entity", 0, 9) == [(a.id, "A")]
+    assert await store.without_vector(other, "entity", 99, 9) == [(a.id, "A")]
     await store.put_vectors(other, "entity", [(a.id, vector(0, 1)), (99, vector(0, 1))])
     assert await store.model() == MODEL
-    assert await store.without_vector(other, "entity", 0, 9) == []
+    assert await store.without_vector(other, "entity", 99, 9) == []
     assert await store.switch_model(other)
     assert await store.model() == other
     assert (await store.counts("here")).vectors == 1

@@ -80,14 +80,16 @@ def vectors_after(
     return [(row[0], row[1]) for row in rows.fetchall()]
 
 
-def without_vector(conn: sqlite3.Connection, model: Model, kind: Kind, after: int, limit: int) -> list[tuple[int, str]]:
+def without_vector(
+    conn: sqlite3.Connection, model: Model, kind: Kind, before: int, limit: int
+) -> list[tuple[int, str]]:
     table, text, where = _TEXTS[kind]
     rows = conn.execute(
         f"SELECT t.id, t.{text} FROM {table} t JOIN memory_namespace n ON n.id = t.namespace "
-        f"WHERE t.id > ? AND {where} AND n.name IS NOT NULL AND NOT EXISTS ("
+        f"WHERE t.id < ? AND {where} AND n.name IS NOT NULL AND NOT EXISTS ("
         "SELECT 1 FROM vector v WHERE v.model = (SELECT id FROM vector_model WHERE name = ? AND dim = ?) "
-        "AND v.namespace = t.namespace AND v.kind = ? AND v.ref = t.id) ORDER BY t.id LIMIT ?",
-        (after, model.name, model.dim, kind, limit),
+        "AND v.namespace = t.namespace AND v.kind = ? AND v.ref = t.id) ORDER BY t.id DESC LIMIT ?",
+        (before, model.name, model.dim, kind, limit),
     )
     return [(row[0], row[1]) for row in rows.fetchall()]
 
@@ -114,9 +116,10 @@ def put_vectors(conn: sqlite3.Connection, model: Model, kind: Kind, vectors: Seq
         work.finish()
 
 
-def switch_model(conn: sqlite3.Connection, model: Model) -> bool:
-    """Makes it the file's model if nothing lacks a vector of it, and drops the others'."""
-    if any(without_vector(conn, model, kind, 0, 1) for kind in _TEXTS):
+def switch_model(conn: sqlite3.Connection, model: Model, force: bool) -> bool:
+    """Makes it the file's model if nothing lacks a vector of it, and drops the others'; whether nothing does."""
+    complete = not any(without_vector(conn, model, kind, 2**63 - 1, 1) for kind in _TEXTS)
+    if not complete and not force:
         return False
     id = model_id(conn, model)
     conn.execute(
@@ -124,4 +127,4 @@ def switch_model(conn: sqlite3.Connection, model: Model) -> bool:
     )
     conn.execute("DELETE FROM vector WHERE model <> ?", (id,))
     conn.execute("DELETE FROM vector_model WHERE id <> ?", (id,))
-    return True
+    return complete

@@ -159,16 +159,16 @@ class SQLiteStore(SQLiteSearch, Store):
         )
         return found
 
-    async def without_vector(self, model: Model, kind: Kind, after: int, limit: int) -> list[tuple[int, str]]:
-        found: list[tuple[int, str]] = await self._db.read_fn(embeddings.without_vector, model, kind, after, limit)
+    async def without_vector(self, model: Model, kind: Kind, before: int, limit: int) -> list[tuple[int, str]]:
+        found: list[tuple[int, str]] = await self._db.read_fn(embeddings.without_vector, model, kind, before, limit)
         return found
 
     async def put_vectors(self, model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) -> None:
         await self._db.write_fn(embeddings.put_vectors, model, kind, vectors)
 
-    async def switch_model(self, model: Model) -> bool:
-        switched: bool = await self._db.write_fn(embeddings.switch_model, model)
-        return switched
+    async def switch_model(self, model: Model, *, force: bool = False) -> bool:
+        complete: bool = await self._db.write_fn(embeddings.switch_model, model, force)
+        return complete
 
 
 def _model(conn: sqlite3.Connection) -> Model | None:

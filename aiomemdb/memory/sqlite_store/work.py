@@ -74,16 +74,16 @@ class Work:
     __slots__ = ("_events", "agent", "at", "conn", "namespace", "scope")
 
     def __init__(self, conn: sqlite3.Connection, scope: Scope, namespace: int | None = None) -> None:
-        self.conn = conn
-        self.scope = scope
-        self.agent = scope.agent
+        self.conn: sqlite3.Connection = conn
+        self.scope: Scope = scope
+        self.agent: str | None = scope.agent
         found = namespace_id(conn, scope.namespace) if namespace is None else namespace
         if found is None:
             found = conn.execute("INSERT INTO memory_namespace (name) VALUES (?)", (scope.namespace,)).lastrowid
             assert found is not None
         self.namespace: int = found
         last = conn.execute("SELECT at FROM memory_event ORDER BY id DESC LIMIT 1").fetchone()
-        self.at = now_micros() if last is None else max(now_micros(), last[0] + 1)
+        self.at: int = now_micros() if last is None else max(now_micros(), last[0] + 1)
         self._events: list[tuple[object, ...]] = []
 
     def note(self, operation: str, kind: str, ref: int, other: int | None = None, reason: str | None = None) -> None:
