@@ -40,7 +40,7 @@ def kill_again_and_again(
         killed, acknowledged, next_kill = 0, 0, choice.randint(50, 150)
         for _, record in fleet.messages():
             acknowledged += "Write" in record and record["Write"]["applied"] is True
-            if acknowledged < next_kill or killed > kills:
+            if acknowledged < next_kill or killed > kills or not fleet.alive:
                 continue
             next_kill += choice.randint(1, 150)
             killed += 1

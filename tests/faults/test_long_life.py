@@ -1,0 +1,169 @@
+"""G9, G10 and G16 over a long life: mixed work, tasks that are killed at random, readers that dawdle, other processes.
+
+An hour, or as many seconds as said: ``AIOMEMDB_LONG_LIFE=600 make soak ARGS="-k an_hour"``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+import aiomemdb
+from aiomemdb.sqlite.database import SQLiteDatabase
+from tests.support.others import OtherProcess
+from tests.support.plain import assert_healthy
+from tests.support.verbs import INSERT, LOG, VERBS
+from tests.support.whole import assert_whole
+
+TASKS = 40
+KEPT_ROWS = 20_000
+MIB = 1 << 20
+# A snapshot of three seconds keeps the log from being restarted meanwhile, and this much is written into it at most.
+MOST_LOG = 256 * MIB
+
+# What takes all of the file is done now and then, by one task.
+EVERYDAY = {name: verb for name, (verb, _) in VERBS.items() if name not in ("vacuum", "optimize", "checkpoint")}
+
+
+@dataclass
+class Life:
+    """What was seen, once a second."""
+
+    resident: list[int] = field(default_factory=list)
+    log: list[int] = field(default_factory=list)
+    latencies: list[list[float]] = field(default_factory=list)
+    kills: int = 0
+    jobs: int = 0
+
+    def fifth(self, number: int) -> list[float]:
+        """The latencies of one fifth of its time, counted from 0."""
+        length = len(self.latencies) // 5
+        return [each for second in self.latencies[number * length : (number + 1) * length] for each in second]
+
+    def memory_in_fifth(self, number: int) -> float:
+        length = len(self.resident) // 5
+        return median(self.resident[number * length : (number + 1) * length])
+
+    def __str__(self) -> str:
+        second, last = self.fifth(1), self.fifth(4)
+        return (
+            f"{len(self.log)} s: {self.jobs:,} jobs, {self.kills:,} tasks killed; resident "
+            f"{self.memory_in_fifth(1) / MIB:.0f} MiB in the second fifth, {self.memory_in_fifth(4) / MIB:.0f} in the "
+            f"last; log at most {max(self.log) / MIB:.0f} MiB; a write's median wait {median(second) * 1e3:.1f} ms in "
+            f"the second fifth, {median(last) * 1e3:.1f} in the last"
+        )
+
+
+async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
+    dice, life = random.Random(seed), Life()
+    now: list[float] = []
+    end = time.monotonic() + seconds
+
+    async def work(db: SQLiteDatabase) -> None:
+        while True:
+            await EVERYDAY[dice.choice(list(EVERYDAY))](db, life.jobs)
+            life.jobs += 1
+            began = time.monotonic()
+            await db.write(INSERT, (life.jobs,))
+            now.append(time.monotonic() - began)
+            await asyncio.sleep(dice.uniform(0, 0.05))
+
+    async def dawdle(db: SQLiteDatabase) -> None:
+        while True:
+            async with db.snapshot() as snapshot:
+                before = await snapshot.read_value("SELECT count(*) FROM log")
+                await asyncio.sleep(dice.uniform(0, min(3, seconds / 10)))
+                assert await snapshot.read_value("SELECT count(*) FROM log") == before
+            async for _ in db.read_stream("SELECT id FROM log LIMIT 1000", chunk=100):
+                await asyncio.sleep(0)
+
+    async def keep_house(db: SQLiteDatabase) -> None:
+        while True:
+            await asyncio.sleep(dice.uniform(0, min(20, seconds / 5)))
+            await db.write("DELETE FROM log WHERE id <= (SELECT max(id) FROM log) - ?", (KEPT_ROWS,))
+            await dice.choice([db.checkpoint, db.optimize, db.vacuum])()
+
+    async def be_killed(make: Callable[[SQLiteDatabase], Coroutine[Any, Any, None]], db: SQLiteDatabase) -> None:
+        """Runs it anew each time that it was killed."""
+        while True:
+            task = asyncio.create_task(make(db))
+            try:
+                await asyncio.wait([task], timeout=dice.expovariate(1))
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            life.kills += 1
+
+    async def watch(db: SQLiteDatabase) -> None:
+        while time.monotonic() < end:
+            await asyncio.sleep(min(1, seconds / 10))
+            life.resident.append(_resident())
+            life.log.append(db.statistics().wal_bytes)
+            life.latencies.append(now.copy())
+            now.clear()
+
+    async def other_process() -> None:
+        """Writes the same file, and dies of kill -9."""
+        while True:
+            with OtherProcess(path) as other:
+                await other.does("db = await aiomemdb.connect(path, readers=1)")
+                for _ in range(dice.randint(1, 100)):
+                    await other.does(f"await db.write({INSERT!r}, (0,))")
+
+    async with aiomemdb.connect(path) as db:
+        await db.write_script(LOG)
+        makers = [work] * TASKS + [dawdle] * 2 + [keep_house]
+        tasks = [asyncio.create_task(be_killed(make, db)) for make in makers]
+        tasks.append(asyncio.create_task(other_process()))
+        watching = asyncio.create_task(watch(db))
+        done, _ = await asyncio.wait([watching, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
+        await assert_whole(db)
+        await db.checkpoint()
+        assert db.statistics().wal_bytes == 0
+    return life
+
+
+def _resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+Figures = Callable[[str], None]
+
+
+async def test_some_seconds_of_mixed_work_with_kills_leave_nothing_over(db_path: Path, figures: Figures) -> None:
+    life = await live(db_path, 5)
+    figures(str(life))
+    assert_healthy(db_path)
+    assert life.kills > 50
+    assert max(life.log) < MOST_LOG
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("aiomemdb")] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+async def test_an_hour_of_mixed_work_neither_grows_nor_slows_down(db_path: Path, figures: Figures) -> None:
+    life = await live(db_path, float(os.environ.get("AIOMEMDB_LONG_LIFE", "3600")))
+    figures(str(life))
+    assert_healthy(db_path)
+    assert max(life.log) < MOST_LOG
+    assert life.memory_in_fifth(4) - life.memory_in_fifth(1) < 32 * MIB
+    assert median(life.fifth(4)) < 2 * median(life.fifth(1)) + 0.01
