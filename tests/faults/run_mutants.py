@@ -69,7 +69,7 @@ def _first_failure(copy: Path, files: list[str]) -> str | None:
         output, _ = process.communicate()
     if process.returncode == 0:
         return None
-    begun = re.findall(r"^(tests/\S+?\.py::.*?)(?: (?:PASSED|SKIPPED|FAILED|ERROR).*)?$", output, re.MULTILINE)
+    begun = re.findall(r"^(tests/\S+?\.py::.*?)(?: (?:PASSED|SKIPPED|FAILED|ERROR|\++ ).*)?$", output, re.MULTILINE)
     if not begun:
         raise RuntimeError(f"the tests could not be run:\n{output}")
     failed = re.findall(r"^(?:FAILED|ERROR) (tests/\S.*?)(?: - .*)?$", output, re.MULTILINE)
