@@ -52,7 +52,7 @@ VARIED: dict[str, tuple[Any, str, Sequence[float]]] = {
     "vectors' share": (rank, "FUSION", (0.2, 0.3, 0.5, 0.6)),
     "decay": (rank, "DECAY", (0.3, 0.5, 0.6, 0.8, 0.9)),
     "candidates": (recall, "_CANDIDATES", (50, 100, 400)),
-    "followed": (recall, "_FOLLOWED", (20, 50, 200, 400)),
+    "followed": (recall, "_FOLLOWED", (10, 20, 100, 200)),
     "hub": (recall, "_HUB", (10, 25, 100, 1000)),
     "rows ranked": (search, "_RANKED", (500, 2000, 50_000)),
     "damping": (rank, "DAMPING", (0.3, 0.7, 0.85)),

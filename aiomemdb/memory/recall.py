@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
@@ -38,8 +38,8 @@ Rerank: TypeAlias = Callable[[str, Sequence[Hit]], Awaitable[Sequence[float]]]
 _KINDS = ("fact", "episode", "entity")
 # Candidates of a leg: many more than are asked for, since a row that one leg finds last another may find first.
 _CANDIDATES = 200
-# Of how many entities the links are followed, at a time: those after them pass on little.
-_FOLLOWED = 100
+# From how many of each kind links are followed: those after them pass on less than what is found anyway.
+_FOLLOWED = 50
 # An entity with more links is about everything (a country, a file's only user): nothing is learnt by going through it.
 _HUB = 50
 # How a node was reached.
@@ -228,27 +228,29 @@ class _Searching:
             found[kind] = sorted([*found.get(kind, []), *near], key=lambda pair: -pair[1])[:_CANDIDATES]
         return found
 
-    async def _around(self, frontier: Iterable[Node]) -> Links:
-        nodes = list(frontier)
-        return await self._core.store.around(self._namespaces, nodes, self._when, _HUB) if nodes else Links()
+    async def _around(self, frontier: Sequence[Node], turns: Sequence[int] = ()) -> Links:
+        if not frontier and not turns:
+            return Links()
+        return await self._core.store.around(self._namespaces, frontier, turns, self._when, _HUB)
 
     async def expand(self, found: _Candidates, hops: int) -> dict[Node, Reached]:
         """What came over links to each node."""
         reached: dict[Node, Reached] = {}
-        frontier = {node: Reached(score, 0) for node, score in found.own.items() if node[0] != "entity"}
-        frontier |= {node: Reached(share, 0) for node, share in found.named.items()}
+        sources = {node: Reached(score, 0) for node, score in found.own.items() if node[0] != "entity"}
+        sources |= {node: Reached(share, 0) for node, share in found.named.items()}
         for _ in range(hops):
-            links = await self._around(frontier)
-            entities = rank.walk(frontier, rank.to_entities(links), reached)
-            gained = rank.walk(frontier, rank.onward(links), reached)
+            frontier = [node for kind in _KINDS for node in _best(sources, kind)]
+            # What is said beside a turn is looked at for all of them: what one is about, the next may say.
+            links = await self._around(frontier, [id for kind, id in sources if kind == "episode"])
+            entities = rank.walk(sources, rank.to_entities(links), reached)
+            gained = rank.walk(sources, rank.onward(links), reached)
             # A fact's entities and their near names are where the fact is: their links are of the same hop.
             for _ in range(2):
-                entities = _best(entities)
-                links = await self._around(entities)
+                links = await self._around(_best(entities))
                 near = rank.walk(entities, rank.to_entities(links), reached)
                 gained |= rank.walk(entities, rank.onward(links), reached)
                 entities = near
-            frontier = _best({node: gain for node, gain in gained.items() if reached[node] is gain})
+            sources = {node: gain for node, gain in gained.items() if reached[node] is gain}
         return reached
 
     async def wander(self, found: _Candidates) -> rank.RandomWalk:
@@ -270,7 +272,8 @@ class _Searching:
         walk.learn(nodes, links)
         for _ in range(rank.STEPS):
             unknown = walk.unknown()
-            walk.learn(unknown, await self._around(unknown))
+            turns = [id for kind, id in unknown if kind == "episode"]
+            walk.learn(unknown, await self._around(unknown, turns))
             walk.step()
         return walk
 
@@ -286,7 +289,7 @@ class _Searching:
         for _ in range(max_hops):
             side = 0 if len(edges[0]) <= len(edges[1]) else 1
             links = await self._core.store.around(
-                self._namespaces, [("entity", id) for id in edges[side]], self._when, _NO_HUB
+                self._namespaces, [("entity", id) for id in edges[side]], (), self._when, _NO_HUB
             )
             grown: _Ways = {}
             for entity, fact, other in sorted(links.facts, key=lambda link: link[1]):
@@ -328,9 +331,10 @@ class _Searching:
         return hits[:limit]
 
 
-def _best(gained: dict[Node, Reached]) -> dict[Node, Reached]:
-    chosen = rank.best({node: gain.score for node, gain in gained.items()}, _FOLLOWED)
-    return {node: gained[node] for node in chosen}
+def _best(reached: Mapping[Node, Reached], kind: str | None = None) -> list[Node]:
+    """From where links are followed."""
+    scores = {node: each.score for node, each in reached.items()}
+    return rank.best(scores, _FOLLOWED, None if kind is None else [kind])
 
 
 # How each entity was reached: from which, by which fact; None: it is where the search began.

@@ -40,7 +40,7 @@ class Links:
         similar: (entity of the frontier, one of a near name, cosine).
         mentioned: (text of the frontier, an entity that it mentions).
         stated: (text of the frontier, a fact drawn from it).
-        beside: (text of the frontier, the one before or after it in its session).
+        beside: (one of the texts, the one before or after it in its session).
     """
 
     ends: Sequence[tuple[int, int]] = ()
@@ -81,8 +81,12 @@ class Search(Protocol):
         """The entities of normalised names: (key, id)."""
         ...
 
-    async def around(self, namespaces: Sequence[str], frontier: Sequence[Node], when: When, hub: int) -> Links:
-        """What a frontier is linked to; an entity or a text with more than ``hub`` links is not looked through."""
+    async def around(
+        self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
+    ) -> Links:
+        """What a frontier is linked to, and what stands beside texts in their sessions; an entity or a text with more
+        than ``hub`` links is not looked through.
+        """
         ...
 
     async def there(self, namespaces: Sequence[str], kind: str, ids: Sequence[int], when: When) -> set[int]:

@@ -33,8 +33,10 @@ class SQLiteSearch(Search):
         found: list[tuple[str, int]] = await self._db.read_fn(_named, namespaces, keys)
         return found
 
-    async def around(self, namespaces: Sequence[str], frontier: Sequence[Node], when: When, hub: int) -> Links:
-        links: Links = await self._db.read_fn(_around, namespaces, frontier, when, hub)
+    async def around(
+        self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
+    ) -> Links:
+        links: Links = await self._db.read_fn(_around, namespaces, frontier, turns, when, hub)
         return links
 
     async def there(self, namespaces: Sequence[str], kind: str, ids: Sequence[int], when: When) -> set[int]:
@@ -97,7 +99,12 @@ def _named(conn: sqlite3.Connection, namespaces: Sequence[str], keys: Sequence[s
 
 
 def _around(
-    conn: sqlite3.Connection, namespaces: Sequence[str], frontier: Sequence[Node], when: When, hub: int
+    conn: sqlite3.Connection,
+    namespaces: Sequence[str],
+    frontier: Sequence[Node],
+    turns: Sequence[int],
+    when: When,
+    hub: int,
 ) -> Links:
     spaces = _spaces(conn, namespaces)
     if not spaces:
@@ -117,6 +124,7 @@ def _around(
         json_list(sorted(_there(conn, namespaces, kind, [id for of, id in frontier if of == kind], when)))
         for kind in ("fact", "entity", "episode")
     )
+    spoken = json_list(sorted(_there(conn, namespaces, "episode", turns, when)))
     entities = json_list(row[0] for row in conn.execute(_FEW_LINKS_OF_ENTITY, {"ids": entities, "hub": hub}).fetchall())
     talkative = json_list(
         row[0] for row in conn.execute(_FEW_LINKS_OF_EPISODE, {"ids": episodes, "hub": hub}).fetchall()
@@ -149,8 +157,8 @@ def _around(
             talkative, "v.episode, f.id", "fact_evidence v ON v.episode = j.value JOIN fact f ON f.id = v.fact", "f"
         ),
         beside=[
-            *rows(episodes, "o.id, p.id", _beside(">", "ASC", spaces, when), "p"),
-            *rows(episodes, "o.id, p.id", _beside("<", "DESC", spaces, when), "p"),
+            *rows(spoken, "o.id, p.id", _beside(">", "ASC", spaces, when), "p"),
+            *rows(spoken, "o.id, p.id", _beside("<", "DESC", spaces, when), "p"),
         ],
     )
 
