@@ -125,7 +125,7 @@ class Core:
             if identity is not None and self._writes is not None and self._sweeping is not None:
                 self._sweeping.cancel()
                 await asyncio.wait([self._sweeping])
-                await identity.close()
+                await identity.close(timeout)
                 await self._writes.close(timeout)
             if self.owns_db:
                 await self.db.close(max(0.1, timeout - (time.monotonic() - began)))

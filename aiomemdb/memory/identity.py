@@ -72,10 +72,11 @@ class Identity:
         assert made is not None
         return made
 
-    async def close(self) -> None:
-        await self._lookups.close()
+    async def close(self, timeout: float) -> None:
+        """Whoever waits for a name to be made is answered at once; lookups are answered within ``timeout`` seconds."""
         await self._creations.close()
         self._flights.clear()
+        await self._lookups.close(timeout)
 
     async def _look_up(self, asked: Sequence[_Asked]) -> Sequence[Entity | Exception | None]:
         answers: dict[int, Entity | Exception | None] = {}
