@@ -6,9 +6,10 @@ ARGS ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH := .venv/.bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick test check test-all soak mutants bench format clean
+.PHONY: help demo demo-quick test check test-all soak mutants bench bench-quick bench-full format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -39,10 +40,18 @@ soak: $(READY)  ## run the tests that take minutes to hours
 mutants: $(READY)  ## take out one safety after another, and see which test misses it
 	$(BIN)/python tests/faults/run_mutants.py $(ARGS)
 
-bench: $(READY)  ## measure against plain sqlite3 and aiosqlite, then many processes, then the memory
-	$(BIN)/python bench/writes.py $(ARGS)
-	$(BIN)/python bench/processes.py $(ARGS)
-	$(BIN)/python bench/memory.py $(ARGS)
+bench: $(BENCH)  ## measure everything against what people use today: 15 minutes; make bench ARGS="--only storm"
+	$(BIN)/python bench/run.py $(ARGS)
+
+bench-quick: $(BENCH)  ## a little of each: does it run, is nothing lost?
+	$(BIN)/python bench/run.py --quick $(ARGS)
+	$(BIN)/python bench/processes.py --quick
+	$(BIN)/python bench/memory.py --quick
+
+bench-full: $(BENCH)  ## ten million rows, a million jobs, ten thousand readers too, many processes and the memory at length
+	$(BIN)/python bench/run.py --full $(ARGS)
+	$(BIN)/python bench/processes.py
+	$(BIN)/python bench/memory.py
 
 format: $(READY)  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
@@ -59,4 +68,9 @@ $(READY): pyproject.toml
 		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The peers that bench/ measures, on top; nothing else needs them.
+$(BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

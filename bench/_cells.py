@@ -27,7 +27,7 @@ __all__ = ["OURS", "Cell", "Options", "Result", "load_results", "measure_all", "
 OURS = "aiomemdb"
 
 # No cell takes longer than this beyond its time, in seconds.
-AT_MOST = 45.0
+AT_MOST = 30.0
 
 FORK = multiprocessing.get_context("fork")
 
@@ -37,7 +37,7 @@ class Options:
     """How much is measured.
 
     Attributes:
-        rounds: of the cells that contract bars compare; the others are in every third one.
+        rounds: of the cells that bars of the contract compare; most others are in every third one.
         seconds: of each cell.
         quick: does it run?
         full: the sizes that take minutes, too.
@@ -58,7 +58,7 @@ class Cell:
         contestant: its name.
         x: callers, rows or processes; what the workload grows by.
         measure: called in a process of its own.
-        bar: a bar is held against it: it is measured in every round.
+        every: it is measured in each so manieth round: 1 where a bar of the contract is held against it.
         at_most: seconds after which it is killed.
     """
 
@@ -66,7 +66,7 @@ class Cell:
     contestant: str
     x: int
     measure: Callable[[], Sample]
-    bar: bool = False
+    every: int = 3
     at_most: float = AT_MOST
 
 
@@ -99,12 +99,12 @@ def measure_all(cells: Sequence[Cell], rounds: int) -> tuple[list[Result], bool]
         What was measured, and whether it is all: Ctrl-C ends it with what there is.
     """
     samples: dict[int, list[Sample]] = {number: [] for number in range(len(cells))}
-    planned = sum(len([cell for cell in cells if cell.bar or round_ % 3 == 0]) for round_ in range(rounds))
+    planned = sum(round_ % cell.every == 0 for round_ in range(rounds) for cell in cells)
     began, measured, complete = time.monotonic(), 0, True
     try:
         for round_ in range(rounds):
             for number, cell in enumerate(cells):
-                if cell.bar or round_ % 3 == 0:
+                if round_ % cell.every == 0:
                     _progress(f"round {round_ + 1} of {rounds}: {cell.workload} {cell.x:,}, {cell.contestant}")
                     samples[number].append(_in_a_process(cell))
                     measured += 1

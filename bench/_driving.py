@@ -51,12 +51,16 @@ class Crowd:
     Args:
         operations: one for each caller.
         each: a task ends after so many, and another takes its place when all have ended; None: it goes on.
+        once: no task takes another's place: it is over when all have ended.
     """
 
-    def __init__(self, name: str, operations: Sequence[Operation], *, each: int | None = None) -> None:
+    def __init__(
+        self, name: str, operations: Sequence[Operation], *, each: int | None = None, once: bool = False
+    ) -> None:
         self.name = name
         self.operations = operations
         self.each = each
+        self.once = once
         self.done = [0] * len(operations)
         self.failed: list[list[int]] = [[] for _ in operations]
         self.first_error = ""
@@ -79,6 +83,8 @@ class Crowd:
             ]
             wave: asyncio.Future[Any] = asyncio.gather(*tasks)
             await asyncio.wait({wave, self.over}, return_when=asyncio.FIRST_COMPLETED)
+            if self.once:
+                break
         _, left = await asyncio.wait(tasks, timeout=DRAIN)
         self.left_waiting = len(left)
         for task in left:
@@ -140,8 +146,11 @@ async def run_for(seconds: float, *crowds: Crowd) -> Sample:
         for crowd in crowds:
             crowd.stop(took)
 
-    asyncio.get_running_loop().call_later(seconds, stop)
+    time_up = asyncio.get_running_loop().call_later(seconds, stop)
     await asyncio.gather(*[crowd.run() for crowd in crowds])
+    if not crowds[0].over.done():
+        time_up.cancel()
+        stop()
     sample = Sample(rate=crowds[0].rate)
     for crowd in crowds:
         if crowd.waits:

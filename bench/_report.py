@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from _bars import Bar
 from _cells import OURS, Result
 
 __all__ = ["print_bars", "print_results", "write_table"]
@@ -47,10 +48,11 @@ def print_results(results: Sequence[Result]) -> None:
             print(f"  {name:32} {rate:>11} {ratio:>7}  {waits:28} {extra[:120]}".rstrip())
 
 
-def write_table(path: Path, context: dict[str, Any], results: Sequence[Result]) -> None:
-    """All cells, in Markdown."""
+def write_table(path: Path, context: dict[str, Any], results: Sequence[Result], bars: Sequence[Bar]) -> None:
+    """The bars (bold: missed) and all cells, in Markdown."""
     lines = ["# All figures", ""]
     lines += [f"- {what}: {value}" for what, value in context.items()]
+    lines += ["", "## The bars", "", *table_of_bars(bars)]
     for workload, x, measured in by_workload(results):
         ours = next((result for result in measured if result.contestant == OURS), None)
         lines += [
@@ -66,5 +68,24 @@ def write_table(path: Path, context: dict[str, Any], results: Sequence[Result]) 
     path.write_text("\n".join(lines) + "\n")
 
 
-def print_bars(results: Sequence[Result]) -> None:
-    pass
+def print_bars(bars: Sequence[Bar]) -> None:
+    if bars:
+        print("\nThe bars")
+    for bar in bars:
+        print(
+            f"  {bar.work:44} {bar.measured:>14}  {bar.value:8.2f} {bar.unit:16} "
+            f"{limit_of(bar):12} {'' if bar.holds else 'MISSED':6}  {bar.against}"
+        )
+
+
+def limit_of(bar: Bar) -> str:
+    return f"{'at least' if bar.at_least else 'at most'} {bar.bar:.3g}" if bar.bar or not bar.at_least else ""
+
+
+def table_of_bars(bars: Sequence[Bar]) -> list[str]:
+    lines = ["| work | aiomemdb | compared with | | the bar |", "|---|---|---|---|---|"]
+    for bar in bars:
+        value = f"{bar.value:.2f} {bar.unit}".strip()
+        value = value if bar.holds else f"**{value}**"
+        lines.append(f"| {bar.work} | {bar.measured} | {bar.against} | {value} | {limit_of(bar)} |")
+    return lines

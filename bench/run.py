@@ -13,8 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from _bars import bars_of
 from _cells import OURS, Options, load_results, measure_all, write_results
 from _harness import context
+from _plots import draw_plots
 from _report import print_bars, print_results, write_table
 from workloads import PARTS
 
@@ -58,8 +60,10 @@ def main() -> int:
             break
     if not chosen.quick:
         measured_on, results = load_results(chosen.results)
-        print_bars(results)
-        write_table(chosen.results / "table.md", measured_on, results)
+        bars = bars_of(results)
+        print_bars(bars)
+        write_table(chosen.results / "table.md", measured_on, results, bars)
+        draw_plots(chosen.results, results)
     return int(failed)
 
 

@@ -19,6 +19,7 @@ class Databases(Contestant):
 
     name = "databases"
     page = "https://www.encode.io/databases/database_queries/"
+    most_callers = 1_000  # a connection, and so a thread, for each call
 
     async def open(self) -> None:
         synchronous = self.synchronous

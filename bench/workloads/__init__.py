@@ -11,6 +11,7 @@ from . import beside, growth, reading, storm
 __all__ = ["PARTS"]
 
 PARTS: dict[str, Callable[[Options], Iterator[Cell]]] = {
+    "floor": storm.floors,
     "storm": storm.storms,
     "full": storm.full,
     "values": storm.values,

@@ -54,9 +54,10 @@ def storm(
     *,
     synchronous: str = "NORMAL",
     each: int | None = 20,
+    once: bool = False,
     body: str = BODY,
 ) -> Sample:
-    """Inserts a second: tasks that each await so many single inserts, and end; then others do.
+    """Inserts a second: tasks that each await so many single inserts, and end; then others do, unless ``once``.
 
     Afterwards the file is compared with what they were told.
     """
@@ -64,7 +65,7 @@ def storm(
 
         async def main() -> tuple[Crowd, Sample]:
             async with opened(kind(path, synchronous=synchronous), callers) as sessions:
-                crowd = Crowd("write", [insert_with(session, body) for session in sessions], each=each)
+                crowd = Crowd("write", [insert_with(session, body) for session in sessions], each=each, once=once)
                 return crowd, await run_for(seconds, crowd)
 
         crowd, sample = on_loop(main)

@@ -35,7 +35,7 @@ def rows(options: Options) -> Iterator[Cell]:
             for workload, measure in (("storm by rows", storm_on), ("point reads by rows", reads_on)):
                 bar = kind is Aiomemdb and size in (sizes[0], 10_000_000)
                 run = partial(measure, kind, Path(templates), size, options.seconds)
-                yield Cell(workload, kind.name, size, run, bar, at_most=120)
+                yield Cell(workload, kind.name, size, run, 1 if bar else 3, at_most=120)
         yield Cell("point reads by rows", LIMIT, size, partial(plain_reads_on, Path(templates), size, options.seconds))
 
 
@@ -93,7 +93,7 @@ def plain_reads_on(templates: Path, size: int, seconds: float) -> Sample:
 def queues(options: Options) -> Iterator[Cell]:
     lengths = [1_000, 10_000] if options.quick else [10_000, 100_000]
     for length in [*lengths, 1_000_000] if options.full else lengths:
-        yield Cell("a queue of jobs", OURS, length, partial(queue_of, length), bar=True)
+        yield Cell("a queue of jobs", OURS, length, partial(queue_of, length), every=1)
 
 
 def queue_of(length: int) -> Sample:
@@ -136,9 +136,11 @@ def processes(options: Options) -> Iterator[Cell]:
             measure = partial(load, program, number, callers, seconds)
             bar = name == OURS and number in (1, 50)
             contestant = name if name == OURS else "aiosqlite, one a process"
-            yield Cell("writes of many processes", contestant, number, measure, bar, at_most=many.AT_MOST + 10)
+            yield Cell(
+                "writes of many processes", contestant, number, measure, 1 if bar else 3, at_most=many.AT_MOST + 10
+            )
             if number == 1 and name == OURS and hasattr(os, "sched_setaffinity"):
-                yield Cell("writes of one process on one core", contestant, number, pinned(measure), bar)
+                yield Cell("writes of one process on one core", contestant, number, pinned(measure), 1)
 
 
 def load(program: Callable[..., object], number: int, callers: int, seconds: float) -> Sample:

@@ -28,16 +28,18 @@ BULK = 10_000
 
 
 def points(options: Options) -> Iterator[Cell]:
-    for callers in (1, 100) if options.quick else (1, 10, 100, MANY, 10_000):
+    sizes = (1, 100) if options.quick else (1, 10, 100, MANY)
+    for callers in (*sizes, 10_000) if options.full else sizes:
         for kind in READERS:
             if callers <= kind.most_callers:
                 ours_or_its_bar = kind in (Aiomemdb, AiosqliteShared, AiosqliteFour)
                 measure = partial(reads, kind, callers, options.seconds, rows=ROWS)
-                yield Cell("point reads", kind.name, callers, measure, bar=ours_or_its_bar and callers in (1, MANY))
+                every = 1 if ours_or_its_bar and callers in (1, MANY) else 3
+                yield Cell("point reads", kind.name, callers, measure, every)
                 if callers == 1 and kind in (Aiomemdb, AiosqliteShared) and hasattr(os, "sched_setaffinity"):
-                    yield Cell("point reads, one core", kind.name, 1, pinned(measure), bar=True)
+                    yield Cell("point reads, one core", kind.name, 1, pinned(measure), every=1)
         if callers in (100, MANY):
-            yield Cell("point reads", LIMIT, callers, partial(plain_reads, options.seconds), bar=True)
+            yield Cell("point reads", LIMIT, callers, partial(plain_reads, options.seconds), every=1)
 
 
 def ranges(options: Options) -> Iterator[Cell]:

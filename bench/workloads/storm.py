@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from _cells import OURS, Cell, Options
 from _driving import Crowd, Sample, run_for
 from _harness import BODY, INSERT, disk_sync, fresh_database, on_loop, pinned, plain
-from peers import CONTESTANTS, Aiomemdb, AiosqliteShared
+from peers import CONTESTANTS, Aiomemdb, AiosqliteShared, Contestant
 
 from ._common import storm
 
-__all__ = ["FUTURES", "ONE_TRANSACTION", "SYNC", "full", "storms", "values"]
+__all__ = ["COMMIT_EACH", "FUTURES", "ONE_TRANSACTION", "SYNC", "floors", "full", "storms", "values"]
 
 FUTURES = "bare futures"
 ONE_TRANSACTION = "plain sqlite3, one transaction"
@@ -30,31 +30,45 @@ MANY = 1_000
 LARGE = "x" * 65_536
 
 
+def floors(options: Options) -> Iterator[Cell]:
+    """The contract's own case, on a new file each time."""
+    callers, each = (100, 5) if options.quick else (MANY, 20)
+    workload = f"{callers:,} tasks, {each} inserts each"
+
+    def once(kind: type[Contestant], synchronous: str = "NORMAL") -> Callable[[], Sample]:
+        return partial(storm, kind, callers, 10.0, synchronous=synchronous, each=each, once=True)
+
+    yield Cell(workload, FUTURES, callers, partial(bare_futures, callers, each), 1)
+    yield Cell(workload, ONE_TRANSACTION, callers, partial(one_transaction, callers * each), 1)
+    yield Cell(workload, OURS, callers, once(Aiomemdb), 1)
+    yield Cell(workload, AiosqliteShared.name, callers, once(AiosqliteShared), 1)
+    yield Cell(f"{workload}, full", OURS, callers, once(Aiomemdb, "FULL"), 1)
+    # FULL is what a connection of sqlite3's or aiosqlite's has unless somebody sets another.
+    yield Cell(f"{workload}, full", AiosqliteShared.name, callers, once(AiosqliteShared, "FULL"), 1)
+    yield Cell(f"{workload}, full", COMMIT_EACH, callers, partial(commit_each_full, options.seconds), 1)
+    yield Cell(f"{workload}, full", SYNC, callers, lambda: Sample(rate=1 / disk_sync()), 1)
+
+
 def storms(options: Options) -> Iterator[Cell]:
     for callers in (1, 100) if options.quick else (1, 10, 100, MANY, 10_000):
-        # One caller writes on and on; of many, each writes 20 times and ends.
+        # One caller writes on and on; of many, each writes 20 times and ends. Ten thousand take a while to begin.
         each = None if callers == 1 else 20
+        seconds = options.seconds * 4 if callers > MANY else options.seconds
         for kind in CONTESTANTS:
             if callers <= kind.most_callers:
-                bar = kind in (Aiomemdb, AiosqliteShared) and callers in (1, MANY)
-                measure = partial(storm, kind, callers, options.seconds, each=each)
-                yield Cell("storm", kind.name, callers, measure, bar)
-                if callers == 1 and kind in (Aiomemdb, AiosqliteShared) and hasattr(os, "sched_setaffinity"):
-                    yield Cell("storm, one core", kind.name, 1, pinned(measure), bar)
-        if callers in (100, MANY):
-            yield Cell("storm", FUTURES, callers, partial(bare_futures, callers, options.seconds), bar=True)
-            yield Cell("storm", ONE_TRANSACTION, callers, partial(one_transaction, options.seconds), bar=True)
+                measure = partial(storm, kind, callers, seconds, each=each)
+                pair = callers == 1 and kind in (Aiomemdb, AiosqliteShared)
+                every = 1 if pair else 9 if callers > MANY and kind is not Aiomemdb else 3
+                yield Cell("storm", kind.name, callers, measure, every, at_most=15)
+                if pair and hasattr(os, "sched_setaffinity"):
+                    yield Cell("storm, one core", kind.name, 1, pinned(measure), 1)
 
 
 def full(options: Options) -> Iterator[Cell]:
-    callers = 100 if options.quick else MANY
-    yield Cell("storm, full durability", SYNC, callers, lambda: Sample(rate=1 / disk_sync()), bar=True)
-    yield Cell("storm, full durability", COMMIT_EACH, callers, partial(commit_each_full, options.seconds), bar=True)
     for kind in CONTESTANTS:
-        measure = partial(storm, kind, callers, options.seconds, synchronous="FULL")
-        yield Cell("storm, full durability", kind.name, callers, measure, bar=kind is Aiomemdb)
-    # Its rate at "normal" once more, beside it: a bar compares the two.
-    yield Cell("storm beside it", OURS, callers, partial(storm, Aiomemdb, callers, options.seconds), bar=True)
+        measure = partial(storm, kind, 100, options.seconds, synchronous="FULL")
+        yield Cell("storm, full durability", kind.name, 100, measure)
+    yield Cell("storm, full durability", COMMIT_EACH, 100, partial(commit_each_full, options.seconds))
 
 
 def values(options: Options) -> Iterator[Cell]:
@@ -63,19 +77,17 @@ def values(options: Options) -> Iterator[Cell]:
         yield Cell("64 KB values", kind.name, 100, measure)
 
 
-def one_transaction(seconds: float) -> Sample:
+def one_transaction(writes: int) -> Sample:
     with fresh_database() as path:
         connection = plain(path)
-        done, began = 0, time.perf_counter()
+        began = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
-        while time.perf_counter() - began < seconds:
-            for number in range(1000):
-                connection.execute(INSERT, (number, BODY))
-            done += 1000
+        for number in range(writes):
+            connection.execute(INSERT, (number, BODY))
         connection.execute("COMMIT")
         took = time.perf_counter() - began
         connection.close()
-    return Sample(rate=done / took)
+    return Sample(rate=writes / took)
 
 
 def commit_each_full(seconds: float) -> Sample:
@@ -90,7 +102,7 @@ def commit_each_full(seconds: float) -> Sample:
     return Sample(rate=done / took)
 
 
-def bare_futures(callers: int, seconds: float) -> Sample:
+def bare_futures(callers: int, each: int) -> Sample:
     """The same crowd, whose futures are resolved in the next turn of the loop."""
 
     async def main() -> Sample:
@@ -111,7 +123,7 @@ def bare_futures(callers: int, seconds: float) -> Sample:
                     future.set_result(1)
 
         resolving = asyncio.create_task(resolve())
-        sample = await run_for(seconds, Crowd("write", [ask] * callers, each=20))
+        sample = await run_for(10.0, Crowd("write", [ask] * callers, each=each, once=True))
         resolving.cancel()
         return sample
 
