@@ -373,6 +373,7 @@ def _failed_commit(
         session.rollback()
         return _Refused(reached, error)
     settled = session.settle_failed_commit()
+    session.note_failed_sync(error)
     # A full disk refused a write, and the frame that makes a commit valid is written last: it is not there.
     if settled or code == sqlite3.SQLITE_FULL:
         return _Broken(_stop_if_corrupt(batch, error))

@@ -91,6 +91,8 @@ class Checkpointer:
         connection.execute(f"PRAGMA busy_timeout={wait}")
         restarted = self._checkpoint(mode)
         connection.execute(f"PRAGMA busy_timeout={timeout}")
+        if restarted:
+            self._session.log_in_doubt = False
         if restarted and mode == "TRUNCATE":
             size = self._session.identity.wal_bytes = 0
         self._leave_mark(max(size, self._usual) if restarted else size + max(self._usual, size // 4))
@@ -102,6 +104,7 @@ class Checkpointer:
         except sqlite3.Error as error:
             # Nobody called for it, so nobody would hear: commits go on, and the log grows until it can be done.
             self.failures += 1
+            self._session.note_failed_sync(error)
             self.error = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
             log.warning("checkpoint of %s failed: %s", self._session.identity.path, self.error)
             return False

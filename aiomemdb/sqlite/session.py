@@ -38,6 +38,7 @@ class Session:
         turnstile: whoever writes or checkpoints has the turn there, from ``take_turn`` on.
         foreign_writers: how often the file was locked, in our turn, by a program that takes no turns.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
+        log_in_doubt: a sync of the log has failed, and the log was not restarted since: see ``heal_log``.
         rowids: tells what a write inserted.
     """
 
@@ -56,6 +57,7 @@ class Session:
         self.turnstile: Turnstile = turnstile
         self.foreign_writers: int = 0
         self.abandoned: bool = False
+        self.log_in_doubt: bool = False
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
         self._always_full = full
@@ -120,8 +122,11 @@ class Session:
         Raises:
             LockTimeout: another program held the lock for what was left of ``lock_timeout``.
             DatabaseClosed: ``close()`` ran out of time meanwhile.
+            AiomemdbError: it is to be durable, and the disk has failed to sync what came before it.
         """
         self._durable = durable or self._always_full
+        if self._durable and self.log_in_doubt:
+            self.heal_log()
         if self._durable is not self._is_full:
             # Not inside a transaction: SQLite refuses to change it there.
             self.connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
@@ -214,6 +219,33 @@ class Session:
         except (sqlite3.Error, LockTimeout, DatabaseClosed):
             return False
         return True
+
+    def note_failed_sync(self, error: BaseException) -> None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_FSYNC:
+            self.log_in_doubt = True
+
+    def heal_log(self) -> None:
+        """In a turn: moves the whole log into the file, so that it is written anew from its start.
+
+        What a sync that failed was to write may never reach the disk, though the next sync succeeds: Linux takes it for
+        clean (https://www.usenix.org/conference/atc20/presentation/rebello). All frames behind such a gap are lost in a
+        power cut, durable ones too; so nothing is called durable until they are in the file.
+
+        Raises:
+            AiomemdbError: a reader is in the way, or the disk fails again.
+        """
+        why = "a reader keeps the log"
+        try:
+            busy, *_ = self._control.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            busy, why = 1, str(error)
+        if busy:
+            raise AiomemdbError(
+                f"nothing can be made durable in {self.identity.path}: the disk has failed to sync the log, and what "
+                f"came before could not be written anew ({why}); try again, and look after the disk"
+            )
+        self.log_in_doubt = False
+        self.identity.wal_bytes = 0
 
     # Jobs of several steps
 
