@@ -3,6 +3,9 @@
 What was synced is there. Each write and each cut since then may be there or not, whatever its order; of a write any of
 its 512-byte sectors may be there. A name that was made or removed may be so on the disk or not, until its folder is
 synced. That is more than any one file system does wrong; see "All File Systems Are Not Created Equal" (OSDI 2014).
+
+What a sync that failed was to write is not on the disk, or in part, and no later sync writes it, unless it is written
+anew: Linux takes it for clean ("Can Applications Recover from fsync Failures?", USENIX ATC 2020).
 """
 
 from __future__ import annotations
@@ -32,13 +35,17 @@ class _Cut:
 @dataclass
 class _File:
     synced: bytearray = field(default_factory=bytearray)
+    since: list[tuple[_Write | _Cut, bool]] = field(default_factory=list)  # behind a failure; whether it is synced
     pending: list[_Write | _Cut] = field(default_factory=list)
     named: bool = False  # on the disk
     gone: bool = False  # removed, perhaps not on the disk
 
-    def sync(self) -> None:
-        for change in self.pending:
-            _apply(self.synced, change)
+    def sync(self, *, failed: bool) -> None:
+        if failed or self.since:
+            self.since += [(change, not failed) for change in self.pending]
+        else:
+            for change in self.pending:
+                _apply(self.synced, change)
         self.pending.clear()
 
 
@@ -67,10 +74,10 @@ class Disk:
             cut = _Cut(call.numbers()[-1])
             if call.result is None or file.pending[-1:] != [cut]:
                 file.pending.append(cut)
-        elif call.name in ("fdatasync", "fsync") and call.result == 0 and not self._deaf:
+        elif call.name in ("fdatasync", "fsync") and call.result is not None and not self._deaf:
             if (synced := self._files.get(call.file())) is not None:
-                synced.sync()
-            elif call.file() == self._folder:
+                synced.sync(failed=call.result != 0)
+            elif call.file() == self._folder and call.result == 0:
                 for name, file in self._files.items():
                     file.named = name in self._exist
                     file.gone = False
@@ -87,6 +94,7 @@ class Disk:
             self._exist.add(name)
             if file.gone:
                 file.synced.clear()  # a new file of an old name; that the old one comes back is left out
+                file.since.clear()
             file.pending.clear()
             file.gone = False
 
@@ -101,6 +109,10 @@ class Disk:
                 exists = choice.random() < 0.5
             if exists:
                 content = bytearray(file.synced)
+                share = choice.random()
+                for change, synced in file.since:
+                    if synced or choice.random() < share:
+                        _apply(content, change)
                 for change in keep(choice, file.pending):
                     _apply(content, change)
                 (folder / Path(name).name).write_bytes(content)

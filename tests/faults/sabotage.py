@@ -42,6 +42,11 @@ def no_fence() -> None:
     Session.settle_failed_commit = settle_nothing  # type: ignore[method-assign]
 
 
+def forget_failed_sync() -> None:
+    """The next sync that succeeds is taken for one of all that came before."""
+    Session.note_failed_sync = lambda self, error: None  # type: ignore[method-assign]
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
-    sabotage.__name__: sabotage for sabotage in (never_sync, acknowledge_before_commit, no_fence)
+    sabotage.__name__: sabotage for sabotage in (never_sync, acknowledge_before_commit, no_fence, forget_failed_sync)
 }

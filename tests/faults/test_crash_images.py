@@ -22,7 +22,7 @@ from aiomemdb.config import Durability
 from tests.faults.images import CALLS, Disk
 from tests.faults.survival import broken_promises
 from tests.faults.traced import Call, calls, run_program, strace
-from tests.faults.writing import DURABLE, PLAIN, write_jobs
+from tests.faults.writing import DURABLE, PLAIN, Ends, write_jobs, write_through_faults
 from tests.support.history import Write
 from tests.support.plain import assert_healthy, plain
 from tests.support.workers import heard
@@ -59,9 +59,9 @@ def trace_run(place: Path, *, durability: Durability, seed: int, sabotage: str |
 
 
 def crash_again_and_again(
-    place: Path, traced: Sequence[Call], *, images: int, full: bool, seed: int, deaf: bool = False
+    place: Path, traced: Sequence[Call], *, images: int, full: bool, seed: int, deaf: bool = False, since: int = 0
 ) -> tuple[Counter[str], list[str]]:
-    """Writes ``images`` possible disks at moments spread over the run; gives counts and what was broken."""
+    """Writes ``images`` possible disks at moments spread over the run, since a call; gives counts, what was broken."""
     choice = random.Random(seed)
     database = place / "run" / "crash.db"
     disk = Disk(database, deaf=deaf)
@@ -69,7 +69,7 @@ def crash_again_and_again(
     counts: Counter[str] = Counter()
     broken: list[str] = []
     # Where the power fails: only between calls on these files it matters when.
-    matters = [index for index, call in enumerate(traced) if call.name not in ("openat", "write")]
+    matters = [index for index, call in enumerate(traced) if index >= since and call.name not in ("openat", "write")]
     moments = Counter(choice.choices(matters, k=images))
     for index, call in enumerate(traced):
         writes, _ = heard([deepcopy(records)]) if moments[index] else ([], [])
@@ -159,3 +159,66 @@ def test_without_a_sync_or_a_commit_the_same_images_lose_writes(tmp_path: Path, 
     traced = trace_run(tmp_path, durability="full", seed=1, sabotage=sabotage)
     _, broken = crash_again_and_again(tmp_path, traced, images=100, full=True, seed=1)
     assert any(each.startswith("acknowledged and lost") for each in broken)
+
+
+# -- a sync that fails ------------------------------------------------------------------------------------------------
+
+
+def _acknowledges_durable(call: Call) -> bool:
+    return call.name == "write" and b'"applied": true, "durable": true' in call.bytes(0)
+
+
+def after_failed_sync(
+    place: Path, at: int, *, images: int, sabotage: str | None = None
+) -> tuple[Counter[str], list[str]]:
+    """The at-th sync of a run fails, and loses what it was to write; the power fails at any time after the next durable
+    write was acknowledged. (Before that the log has a gap, and while it is moved into the file no page is safe.)
+    """
+    trace, path = place / "trace", place / "run" / "crash.db"
+    path.parent.mkdir()
+    inject = ["-e", f"inject=fdatasync:error=EIO:when={at}"]
+    ended = run_program(
+        write_through_faults,
+        under=strace(trace, CALLS, "-y", "-xx", "-s", "100000", *inject),
+        path=str(path),
+        ends=Ends.KILLED.value,
+        jobs=8,
+        seed=at,
+        sabotage=sabotage,
+    )
+    assert ended.code in (0, -9) and not ended.errors, ended  # 0: it could not be opened
+    traced = list(calls(trace))
+    shutil.rmtree(path.parent)
+    failed = [index for index, call in enumerate(traced) if call.name == "fdatasync" and call.result == -1]
+    if not failed or traced[failed[0]].file() != f"{path}-wal":
+        return Counter(), []
+    told = [index for index, call in enumerate(traced) if index > failed[0] and _acknowledges_durable(call)]
+    if not told:
+        return Counter(), []
+    counts, broken = crash_again_and_again(place, traced, images=images, full=False, seed=at, since=told[0])
+    counts["runs"] += 1
+    return counts, broken
+
+
+@pytest.mark.parametrize(
+    ("syncs", "images"),
+    [(range(7, 13), 50), pytest.param(range(7, 40), 300, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
+)
+def test_what_is_durable_after_a_sync_has_failed_outlasts_a_power_cut(
+    tmp_path: Path, syncs: range, images: int, figures: Figures
+) -> None:
+    counts: Counter[str] = Counter()
+    for at in syncs:
+        found, broken = after_failed_sync(tmp_path, at, images=images)
+        assert not broken, (at, broken[:5])
+        counts += found
+    figures(report(counts, []))
+    assert counts["runs"] > 0
+
+
+def test_where_a_failed_sync_is_forgotten_the_same_images_lose_durable_writes(tmp_path: Path) -> None:
+    for at in range(7, 30):
+        _, broken = after_failed_sync(tmp_path, at, images=50, sabotage="forget_failed_sync")
+        if any(each.startswith("acknowledged and lost") for each in broken):
+            return
+    pytest.fail("nothing was lost")
