@@ -223,17 +223,10 @@ def test_on_a_slow_disk_all_is_slow_and_nothing_fails(tmp_path: Path) -> None:
     assert all(write.applied for write in writes)
 
 
-def own_fault(place: Path, before: str, after: str, *, seed: int, ends: Ends) -> Run:
+def own_fault(place: Path, fault: str, room: int, *, ends: Ends) -> Run:
     path = place / "fault.db"
     ended = run_program(
-        write_through_faults,
-        limit=30,
-        path=str(path),
-        ends=ends.value,
-        jobs=30,
-        seed=seed,
-        before=before,
-        after=after,
+        write_through_faults, limit=30, path=str(path), ends=ends.value, jobs=30, seed=room, fault=fault, room=room
     )
     run = Run(ended, struck=True)
     assert not ended.errors
@@ -242,11 +235,17 @@ def own_fault(place: Path, before: str, after: str, *, seed: int, ends: Ends) ->
     return run
 
 
+FRAME = 24 + 4096
+
+
 @pytest.mark.parametrize("ends", Ends)
+@pytest.mark.parametrize(
+    "room", [FRAME + 2048, *[pytest.param(room, marks=pytest.mark.soak) for room in range(0, 4 * FRAME, 512)]]
+)
 def test_a_write_that_is_cut_short_fails_and_the_writer_works_again_when_there_is_room(
-    tmp_path: Path, ends: Ends
+    tmp_path: Path, ends: Ends, room: int
 ) -> None:
-    run = own_fault(tmp_path, "_limit_file_sizes", "_lift_limit", seed=1, ends=ends)
+    run = own_fault(tmp_path, "the log can't grow", room, ends=ends)
     assert run.said("error")
     # Where not even the fence has room, the outcome is unknown and the database is opened anew.
     assert len(run.said("handle")) == (1 if ends is Ends.CLOSED else 0)
@@ -265,12 +264,14 @@ def small_tmpfs(folder: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("ends", Ends)
-@pytest.mark.parametrize("seed", [1, *[pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 40)]])
+@pytest.mark.parametrize(
+    "room", [6 * 4096, *[pytest.param(room, marks=pytest.mark.soak) for room in range(0, 40 * 4096, 4096)]]
+)
 def test_on_a_full_disk_writes_fail_as_not_applied_and_succeed_again_on_a_larger_one(
-    tmp_path: Path, ends: Ends, seed: int
+    tmp_path: Path, ends: Ends, room: int
 ) -> None:
     with small_tmpfs(tmp_path / "small") as place:
-        run = own_fault(place, "_fill_disk", "_enlarge_disk", seed=seed, ends=ends)
+        run = own_fault(place, "the disk is full", room, ends=ends)
     assert run.said("error")
     assert None not in run.said("applied")
     assert run.said("handle") == ([0] if ends is Ends.CLOSED else []), "it had to be opened anew"

@@ -176,8 +176,8 @@ async def write_through_faults(
     callers: int = 3,
     durability: Durability = "normal",
     seed: int = 0,
-    before: str | None = None,
-    after: str | None = None,
+    fault: str | None = None,
+    room: int = 0,
     sabotage: str | None = None,
 ) -> None:
     """Writes while calls of the system fail, opening the database anew where its writer has stopped.
@@ -185,8 +185,8 @@ async def write_through_faults(
     Reports each error and, once a last write was acknowledged at the first or second try, the statistics then.
 
     Args:
-        before, after: faults that it brings on itself, by name of ``FAULTS``, when the database is open; and how it
-            ends them before the last write.
+        fault, room: one of ``FAULTS`` that it brings on itself when the database is open, and how many bytes can still
+            be written; it ends the fault before the last write.
     """
     logging.disable()
     if sabotage is not None:
@@ -210,16 +210,16 @@ async def write_through_faults(
         async with aiomemdb.connect(path, durability=durability, readers=1) as db:
             await at_second_try(lambda: db.write_script(SCHEMA))
             recorder = Recorder(worker, db, handle=handle, at_once=True)
-            if before is not None and handle == 0:
-                FAULTS[before](path)
+            if fault is not None and handle == 0:
+                FAULTS[fault][0](path, room)
             await asyncio.gather(*[call(recorder, number) for number in range(callers)])
             for maintain in (db.checkpoint, db.flush):
                 try:
                     await maintain()
                 except FAILED as error:
                     failed(error)
-            if after is not None:
-                FAULTS[after](path)
+            if fault is not None:
+                FAULTS[fault][1](path)
             if Ends(ends) is Ends.KILLED:
                 os.kill(os.getpid(), signal.SIGKILL)
             await at_second_try(lambda: recorder.append("durable write"))
@@ -243,9 +243,9 @@ async def write_through_faults(
             failed(error)
 
 
-def _limit_file_sizes(path: str) -> None:
-    """The log can grow by a frame and a half: what crosses the limit is written in part, what comes behind, not."""
-    size = os.stat(f"{path}-wal").st_size + 4096 + 24 + 2048
+def _limit_file_sizes(path: str, room: int = 4096 + 24 + 2048) -> None:
+    """The log can grow by so many bytes: what crosses the limit is written in part, what comes behind it, not."""
+    size = os.stat(f"{path}-wal").st_size + room
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
@@ -253,20 +253,22 @@ def _lift_limit(path: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def _fill_disk(path: str) -> None:
-    """All but some pages of the file system."""
+def _fill_disk(path: str, room: int = 6 * 4096) -> None:
+    """All but so many bytes of the file system."""
     folder = os.path.dirname(path)
-    free = os.statvfs(folder).f_bavail
+    file_system = os.statvfs(folder)
     with open(f"{folder}/filling", "wb") as file:
-        file.write(bytes(os.statvfs(folder).f_bsize * (free - 6)))
+        file.write(bytes(file_system.f_bsize * file_system.f_bavail - room))
 
 
 def _enlarge_disk(path: str) -> None:
     subprocess.run(["mount", "-o", "remount,size=64m", os.path.dirname(path)], check=True)
 
 
-FAULTS: dict[str, Callable[[str], None]] = {
-    fault.__name__: fault for fault in (_limit_file_sizes, _lift_limit, _fill_disk, _enlarge_disk)
+# By name: what brings the fault on, in a given room, and what ends it.
+FAULTS: dict[str, tuple[Callable[[str, int], None], Callable[[str], None]]] = {
+    "the log can't grow": (_limit_file_sizes, _lift_limit),
+    "the disk is full": (_fill_disk, _enlarge_disk),
 }
 
 
