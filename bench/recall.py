@@ -54,7 +54,7 @@ VARIED: dict[str, tuple[Any, str, Sequence[float]]] = {
     "candidates": (recall, "_CANDIDATES", (50, 100, 400)),
     "followed": (recall, "_FOLLOWED", (10, 20, 100, 200)),
     "hub": (recall, "_HUB", (10, 25, 100, 1000)),
-    "rows ranked": (search, "_RANKED", (500, 2000, 50_000)),
+    "rows ranked": (search, "_RANKED", (1000, 2500, 10_000, 50_000)),
     "damping": (rank, "DAMPING", (0.3, 0.7, 0.85)),
     "facts walked from": (rank, "WALKED_FACTS", (3, 4, 7, 10)),
     "weight of texts": (rank, "WALKED_TEXTS", (0.0, 0.02, 0.1, 0.2)),

@@ -181,10 +181,10 @@ def walk(frontier: Mapping[Node, Reached], steps: Iterable[Step], reached: dict[
     gained: dict[Node, Reached] = {}
     for source, target, share, hops in steps:
         parent = frontier.get(source)
-        if parent is None or target in parent.via:
+        if parent is None:
             continue
-        score = parent.score * share
-        if score > 0 and (target not in reached or score > reached[target].score):
+        score, known = parent.score * share, reached.get(target)
+        if score > (0.0 if known is None else known.score) and target not in parent.via:
             reached[target] = gained[target] = Reached(score, parent.hops + hops, (*parent.via, source))
     return gained
 
