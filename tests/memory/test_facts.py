@@ -152,6 +152,12 @@ async def test_replacing_without_a_begin_leaves_no_rest(memory: Memory) -> None:
     assert await places(memory) == ["Beta"] * 6
 
 
+async def test_what_a_fact_with_an_end_replaced_does_not_come_back(memory: Memory) -> None:
+    await works_at(memory, "Acme")
+    await works_at(memory, "Beta", 20, 40, replace=True)
+    assert await places(memory) == ["Acme", "Acme", "Beta", "Beta", "", ""]
+
+
 async def test_what_ended_before_is_left_alone(memory: Memory) -> None:
     ended = await works_at(memory, "Acme", 0, 10)
     await works_at(memory, "Beta", 10, replace=True)
