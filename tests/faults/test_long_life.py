@@ -10,7 +10,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,8 @@ TASKS = 40
 KEPT_ROWS = 20_000
 MIB = 1 << 20
 # A snapshot of three seconds keeps the log from being restarted meanwhile, and this much is written into it at most.
-MOST_LOG = 256 * MIB
+# (Were there always one open, it could never be restarted: SQLite writes on behind what somebody reads from.)
+MOST_LOG = 64 * MIB
 
 # What takes all of the file is done now and then, by one task.
 EVERYDAY = {name: verb for name, (verb, _) in VERBS.items() if name not in ("vacuum", "optimize", "checkpoint")}
@@ -42,27 +43,23 @@ class Life:
 
     resident: list[int] = field(default_factory=list)
     log: list[int] = field(default_factory=list)
-    latencies: list[list[float]] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)  # the median of the writes in that second
     kills: int = 0
     jobs: int = 0
 
-    def fifth(self, number: int) -> list[float]:
-        """The latencies of one fifth of its time, counted from 0."""
-        length = len(self.latencies) // 5
-        return [each for second in self.latencies[number * length : (number + 1) * length] for each in second]
-
-    def memory_in_fifth(self, number: int) -> float:
-        length = len(self.resident) // 5
-        return median(self.resident[number * length : (number + 1) * length])
-
     def __str__(self) -> str:
-        second, last = self.fifth(1), self.fifth(4)
         return (
-            f"{len(self.log)} s: {self.jobs:,} jobs, {self.kills:,} tasks killed; resident "
-            f"{self.memory_in_fifth(1) / MIB:.0f} MiB in the second fifth, {self.memory_in_fifth(4) / MIB:.0f} in the "
-            f"last; log at most {max(self.log) / MIB:.0f} MiB; a write's median wait {median(second) * 1e3:.1f} ms in "
-            f"the second fifth, {median(last) * 1e3:.1f} in the last"
+            f"{self.jobs:,} jobs, {self.kills:,} tasks killed; resident {in_fifth(self.resident, 1) / MIB:.0f} MiB in "
+            f"the second fifth of the time, {in_fifth(self.resident, 4) / MIB:.0f} in the last; log at most "
+            f"{max(self.log) / MIB:.0f} MiB; a write's median wait {in_fifth(self.waits, 1) * 1e3:.1f} ms, then "
+            f"{in_fifth(self.waits, 4) * 1e3:.1f}"
         )
+
+
+def in_fifth(values: Sequence[float], number: int) -> float:
+    """The median of one fifth of the values, counted from 0."""
+    length = len(values) // 5
+    return median(values[number * length : (number + 1) * length])
 
 
 async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
@@ -111,7 +108,7 @@ async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
             await asyncio.sleep(min(1, seconds / 10))
             life.resident.append(_resident())
             life.log.append(db.statistics().wal_bytes)
-            life.latencies.append(now.copy())
+            life.waits.append(median(now or [0]))
             now.clear()
 
     async def other_process() -> None:
@@ -124,7 +121,7 @@ async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
 
     async with aiomemdb.connect(path) as db:
         await db.write_script(LOG)
-        makers = [work] * TASKS + [dawdle] * 2 + [keep_house]
+        makers = [work] * TASKS + [dawdle, keep_house]
         tasks = [asyncio.create_task(be_killed(make, db)) for make in makers]
         tasks.append(asyncio.create_task(other_process()))
         watching = asyncio.create_task(watch(db))
@@ -165,5 +162,5 @@ async def test_an_hour_of_mixed_work_neither_grows_nor_slows_down(db_path: Path,
     figures(str(life))
     assert_healthy(db_path)
     assert max(life.log) < MOST_LOG
-    assert life.memory_in_fifth(4) - life.memory_in_fifth(1) < 32 * MIB
-    assert median(life.fifth(4)) < 2 * median(life.fifth(1)) + 0.01
+    assert in_fifth(life.resident, 4) - in_fifth(life.resident, 1) < 32 * MIB
+    assert in_fifth(life.waits, 4) < 2 * in_fifth(life.waits, 1) + 0.01

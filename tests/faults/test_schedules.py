@@ -53,8 +53,12 @@ def _verb(dice: random.Random) -> tuple[Verb, int]:
 
 
 async def agents(path: Path, seed: object, expected: dict[int, tuple[int, bool | None]]) -> None:
-    """Some tasks, each with some verbs, most of them cancelled at some suspension; then all is whole."""
+    """Some tasks, each with some verbs, most of them cancelled at some suspension; then all is whole.
+
+    Or the database is closed meanwhile, perhaps by a task that is cancelled too.
+    """
     dice, numbers = random.Random(f"agents {seed}"), count(1)
+    closes = dice.random() < 0.3
 
     async def agent(db: SQLiteDatabase) -> None:
         for _ in range(dice.randint(1, 3)):
@@ -70,15 +74,25 @@ async def agents(path: Path, seed: object, expected: dict[int, tuple[int, bool |
                     await cancelled_at(dice.randint(1, 8), dice.choice(list(Way)), acknowledged())
                 else:
                     await acknowledged()
-            except (aiomemdb.WriteTimeout, aiomemdb.QueueFull) as error:
+            except (aiomemdb.WriteTimeout, aiomemdb.QueueFull, aiomemdb.DatabaseClosed) as error:
+                assert closes or not isinstance(error, aiomemdb.DatabaseClosed)
                 expected[job] = (rows, error.applied)
             except (aiomemdb.ReadTimeout, aiomemdb.TransactionTimeout):
                 pass
 
+    async def close(db: SQLiteDatabase) -> None:
+        for _ in range(dice.randint(0, 100)):
+            await asyncio.sleep(0)
+        await cancelled_at(dice.randint(1, 4), dice.choice(list(Way)), db.close(drain=dice.random() < 0.5))
+
     async with aiomemdb.connect(path, readers=2, max_pending=dice.choice([2, 10_000])) as db:
         await db.write_script(LOG)
-        await asyncio.gather(*[agent(db) for _ in range(dice.randint(2, 7))])
-        await assert_whole(db)
+        tasks = [agent(db) for _ in range(dice.randint(2, 7))]
+        if closes:
+            await asyncio.gather(close(db), *tasks)
+        else:
+            await asyncio.gather(*tasks)
+            await assert_whole(db)
 
 
 def run_schedule(place: Path, seed: object) -> tuple[Counter[str], object]:

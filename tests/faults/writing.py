@@ -73,7 +73,7 @@ async def write_jobs(
     die: bool = False,
     sabotage: str | None = None,
 ) -> None:
-    """Each of ``callers`` does so many ``jobs``, whatever fails; then it closes the database, or dies of kill -9.
+    """Each of ``callers`` does so many ``jobs``; then it closes the database, or dies of kill -9.
 
     With ``small_log`` the log is moved into the file after every 20 pages instead of every 1,000.
     """
