@@ -388,6 +388,23 @@ async def test_a_cancelled_close_goes_on_by_itself(db: SQLiteDatabase, db_path: 
     assert plain(db_path, "SELECT count(*) FROM log") == [(11,)]
 
 
+async def test_a_close_that_is_cancelled_while_it_drains_ends_at_once_and_the_draining_goes_on(
+    db: SQLiteDatabase, db_path: Path
+) -> None:
+    with Gate() as gate:
+        held = await held_writer(db, gate)
+        closing_ = asyncio.create_task(db.close())
+        for _ in range(5):  # the closing itself has begun, and waits for the writer
+            await asyncio.sleep(0)
+        closing_.cancel()
+        await asyncio.wait([closing_], timeout=1)
+        assert closing_.cancelled()
+        gate.open()
+        await held
+        await eventually(lambda: threads() == [])
+    assert plain(db_path, "SELECT count(*) FROM log") == [(1,)]
+
+
 async def test_a_snapshot_that_is_open_is_told(db: SQLiteDatabase) -> None:
     async with db.snapshot() as snap:
         await snap.read("SELECT 1")
