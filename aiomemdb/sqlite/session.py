@@ -216,7 +216,7 @@ class Session:
             self.begin(durable=self._durable)  # the turn is still ours
             self._touch()
             self.connection.commit()
-        except (sqlite3.Error, LockTimeout, DatabaseClosed):
+        except (sqlite3.Error, AiomemdbError):
             return False
         return True
 

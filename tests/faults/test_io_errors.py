@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import aiomemdb
 from aiomemdb.config import Durability
 from tests.faults.traced import Ended, run_program, strace
 from tests.faults.writing import Ends, write_through_faults
@@ -202,6 +204,29 @@ def test_a_checkpoint_that_can_not_write_the_file_shows_in_the_statistics_and_co
     assert run.said("error") == []
     [[failures, _, _]] = run.said("statistics")
     assert failures > 0
+
+
+async def test_after_a_failed_sync_nothing_is_called_durable_while_a_reader_keeps_the_log(db_path: Path) -> None:
+    insert = "INSERT INTO t VALUES (1)"
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        session = db._writer.session  # type: ignore[union-attr]
+        async with db.snapshot() as snapshot:
+            await snapshot.read("SELECT * FROM t")
+            await db.write(insert)
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            await db.write_fn(lambda conn: session.note_failed_sync(error))
+            for call in (db.write(insert, durable=True), db.flush()):
+                with pytest.raises(aiomemdb.AiomemdbError, match="nothing can be made durable") as caught:
+                    await call
+                assert caught.value.applied is False
+            with pytest.raises(aiomemdb.AiomemdbError, match="nothing can be made durable"):
+                async with db.transaction(durable=True):
+                    pass
+            assert await db.write(insert) == 2  # what need not be durable goes on
+        assert await db.write(insert, durable=True) == 3
+        assert not session.log_in_doubt
 
 
 # -- a slow disk, a short write, a full disk --------------------------------------------------------------------------
