@@ -253,3 +253,15 @@ async def test_another_model_is_prepared_and_switched_to_when_it_is_complete(sto
     assert await store.switch_model(other)
     assert await store.model() == other
     assert (await store.counts("here")).vectors == 1
+
+
+async def test_a_model_that_not_every_row_has_can_be_forced(store: Store) -> None:
+    other = Model("other", 2)
+    names = [name(f"n {n}", vector=vector(1, n)) for n in range(1200)]
+    made = await store.find_or_create(HERE, names, MODEL, 1)
+    assert isinstance(made[0], Entity)
+    await store.put_vectors(other, "entity", [(made[0].id, vector(0, 1))])
+    assert not await store.switch_model(other, force=True)
+    assert await store.model() == other
+    assert (await store.counts("here")).vectors == 1
+    assert len(await store.without_vector(other, "entity", 9999, 9999)) == 1199

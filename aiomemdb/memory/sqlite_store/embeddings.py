@@ -9,8 +9,10 @@ from ..store import Kind, Model, Scope, VectorChanges
 from .rows import json_list
 from .work import Work, active_model, check_model, model_id, namespace_id
 
-__all__ = ["put_vectors", "switch_model", "vector_changes", "vectors_after", "without_vector"]
+__all__ = ["drop_slice", "put_vectors", "switch_model", "vector_changes", "vectors_after", "without_vector"]
 
+# Vectors that one job drops: a millisecond or two of the writer's time.
+_SLICE = 500
 # What has a vector, and of which words. Merged entities have none: their names are aliases.
 _TEXTS = {
     "entity": ("entity", "name", "merged_into IS NULL"),
@@ -117,7 +119,7 @@ def put_vectors(conn: sqlite3.Connection, model: Model, kind: Kind, vectors: Seq
 
 
 def switch_model(conn: sqlite3.Connection, model: Model, force: bool) -> bool:
-    """Makes it the file's model if nothing lacks a vector of it, and drops the others'; whether nothing does."""
+    """Makes it the file's model if nothing lacks a vector of it; whether nothing does. See ``drop_slice``."""
     complete = not any(without_vector(conn, model, kind, 2**63 - 1, 1) for kind in _TEXTS)
     if not complete and not force:
         return False
@@ -125,6 +127,17 @@ def switch_model(conn: sqlite3.Connection, model: Model, force: bool) -> bool:
     conn.execute(
         "INSERT INTO memory_meta VALUES ('model', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (str(id),)
     )
-    conn.execute("DELETE FROM vector WHERE model <> ?", (id,))
-    conn.execute("DELETE FROM vector_model WHERE id <> ?", (id,))
     return complete
+
+
+def drop_slice(conn: sqlite3.Connection) -> bool:
+    """Drops some of the vectors of all models but the file's, which may be another one by now; whether there may be
+    more.
+    """
+    active = active_model(conn)
+    for [other] in conn.execute("SELECT id FROM vector_model WHERE id <> ?", (active and active[0],)).fetchall():
+        some = "SELECT id FROM vector WHERE model = ? LIMIT ?"
+        if conn.execute(f"DELETE FROM vector WHERE id IN ({some})", (other, _SLICE)).rowcount:
+            return True
+        conn.execute("DELETE FROM vector_model WHERE id = ?", (other,))
+    return False

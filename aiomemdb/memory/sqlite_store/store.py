@@ -168,6 +168,9 @@ class SQLiteStore(SQLiteSearch, Store):
 
     async def switch_model(self, model: Model, *, force: bool = False) -> bool:
         complete: bool = await self._db.write_fn(embeddings.switch_model, model, force)
+        if complete or force:
+            while await self._db.write_fn(embeddings.drop_slice):
+                pass
         return complete
 
 
