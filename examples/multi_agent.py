@@ -1,14 +1,14 @@
-"""A dozen agents read Python source at the same time and write one graph of it into one SQLite file.
+"""A dozen agents read Python source at the same time and write what they learn into one memory.
 
-The unit of work is a file, as an agent's unit is a task: many steps that must hold together. For each file an
-agent finds or creates its modules, classes, functions and bases, then the links between them: imports,
-defines, subclasses, decorates. All agents meet the same names all the time, so "look whether it is there,
-else insert it" has to be one step. Here it is: `await db.write_fn(write_file, facts)` runs a plain function
-on the writer's thread, wholly or not at all. Meanwhile other agents ask: who imports asyncio, who subclasses
-Exception?
+The unit of work is a file, as an agent's unit is a task: many steps that must hold together. From each file an
+agent learns its modules, classes, functions and bases, what imports, defines, subclasses and decorates what, and what
+its docstrings say: one `await memory.remember(...)`, wholly or not at all. All agents meet the same names all the time,
+and all of them mean the same entities. Meanwhile other agents ask: what reads configuration files, how is json
+connected to re?
 
-Afterwards one thread does the same with plain dicts, and the database must hold exactly that. Then the same
-files are written in the ways usual today, for some seconds each, and every result is held against the truth.
+Afterwards one thread does the same with plain dicts, and the memory must hold exactly that. Then all agents ask for the
+same names at once, of an embedder that counts. Then the same files are written in the ways usual today, for some
+seconds each, and every result is held against the truth.
 
     python examples/multi_agent.py                 the standard library and what is installed beside it
     python examples/multi_agent.py src tests       any folders
@@ -25,20 +25,16 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
 from _multi_agent import todays_ways
 from _multi_agent.graph import (
-    ADD_ENTITY,
-    ADD_LINK,
-    FIND_ENTITY,
-    FIND_LINK,
-    POINTS_AT,
-    QUESTIONS,
-    SCHEMA,
-    GaveUp,
+    MEMORY_TABLES,
+    PLAIN_TABLES,
+    Graph,
     Outcome,
     compare,
     gives_up_first,
@@ -59,43 +55,56 @@ from _multi_agent.source import (
 )
 
 import aiomemdb
+from aiomemdb import Entity as MemoryEntity
+from aiomemdb import Episode, Fact, Memory, Name
+from aiomemdb.embedders import Embedder, packaged
 
 # --- The agents: the part to copy --------------------------------------------------------------------------
 
-
-def write_file(conn: sqlite3.Connection, facts: FileFacts, give_up_halfway: bool) -> None:
-    """One file, all of it or nothing; what is found missing is still missing when it is inserted."""
-
-    def find_or_add(find: str, add: str, values: tuple[object, ...]) -> int:
-        found = conn.execute(find, values).fetchone()
-        return found[0] if found else conn.execute(add, values).lastrowid  # type: ignore[return-value]
-
-    ids: dict[Entity, int] = {}
-    for entity in facts.entities:
-        ids[entity] = find_or_add(FIND_ENTITY, ADD_ENTITY, entity)
-    if give_up_halfway:
-        raise GaveUp
-    for kind, source, target in facts.links:
-        find_or_add(FIND_LINK, ADD_LINK, (kind, ids[source], ids[target]))
+# In source code Path and path are two names; the memory's default takes them for one.
+AS_WRITTEN = aiomemdb.Normaliser("as written", str)
 
 
-async def remember(db: aiomemdb.Database, facts: FileFacts, outcome: Outcome) -> None:
-    """Write one file's facts; the agent that gave up halfway takes the file again."""
+def open_memory(target: str | aiomemdb.Database, embedder: Embedder | None = None) -> Memory:
+    return Memory.open(target, agent="reader", normaliser=AS_WRITTEN, embedder=embedder)
+
+
+async def remember(memory: Memory, facts: FileFacts, outcome: Outcome) -> None:
+    """One file: its docstrings as a text, whom it mentions, and the facts drawn from it, in one job.
+
+    One agent in forty is cut off in the middle and takes its file again: all of it was written or nothing, and
+    what its key names is not written twice.
+    """
+
+    async def write() -> None:
+        await memory.remember(
+            facts.text,
+            [(named(source), kind, named(target)) for kind, source, target in facts.links],
+            mentions=[named(entity) for entity in facts.entities],
+            key=facts.path,
+        )
+
     try:
-        try:
-            await db.write_fn(write_file, facts, gives_up_first(facts))
-        except GaveUp:
-            await db.write_fn(write_file, facts, False)
-    except (aiomemdb.AiomemdbError, sqlite3.Error) as error:
+        if gives_up_first(facts):
+            cut_off = asyncio.create_task(write())
+            await asyncio.sleep(0)
+            cut_off.cancel()
+            await asyncio.wait([cut_off])
+        await write()
+    except (aiomemdb.AiomemdbError, sqlite3.Error, ValueError) as error:
         outcome.errors[f"{type(error).__name__}: {error}"] += 1
     else:
         outcome.done.append(facts)
         outcome.met += len(facts.entities) + len(facts.links)
 
 
-async def explore(
-    db: aiomemdb.Database, parsers: Executor, work: Iterator[SourceFile], me: AgentLine, board: Board
-) -> None:
+def named(entity: Entity) -> Name:
+    """A name and what it is the name of: the module `enum` and a function `enum` are two."""
+    kind, name = entity
+    return Name(name, kind)
+
+
+async def explore(memory: Memory, parsers: Executor, work: Iterator[SourceFile], me: AgentLine, board: Board) -> None:
     """An agent: take the next file, have it parsed in another process, write what it says."""
     loop = asyncio.get_running_loop()
     for file in work:
@@ -104,29 +113,52 @@ async def explore(
         if isinstance(facts, Skipped):
             board.skipped.append(facts)
         else:
-            await remember(db, facts, board.outcome)
+            await remember(memory, facts, board.outcome)
         me.done += 1
     me.module = "done"
 
 
-async def ask(db: aiomemdb.Database, board: Board) -> None:
+async def ask(db: aiomemdb.Database, memory: Memory, board: Board) -> None:
     """Another agent: it asks one question after the other, as long as the others write."""
     for question in itertools.cycle(QUESTIONS):
         started = time.perf_counter()
         try:
-            rows = await db.read(POINTS_AT, QUESTIONS[question])
+            board.answer = await answer(memory, question)
         except (aiomemdb.AiomemdbError, sqlite3.Error) as error:
             board.outcome.errors[f"{type(error).__name__}: {error}"] += 1
         else:
             board.latencies.append(time.perf_counter() - started)
-            board.answer = answer(question, [row["name"] for row in rows])
         board.most_pending = max(board.most_pending, db.statistics().pending)
         await asyncio.sleep(0.005)
 
 
-def answer(question: str, names: list[str]) -> str:
-    shown = names if len(names) <= 3 else [*names[:3], "…"]
-    return f"{question} {len(names):,}: {', '.join(shown)}"
+QUESTIONS: tuple[str | tuple[str, str], ...] = (
+    "what reads configuration files?",
+    ("json", "re"),
+    "what parses the command line?",
+    ("asyncio", "socket"),
+    "which module imports dataclasses?",
+)
+
+
+async def answer(memory: Memory, question: str | tuple[str, str]) -> str:
+    """A question in words is for `recall`, one about two names for `path`."""
+    if isinstance(question, str):
+        found = await memory.recall(question, limit=3)
+        words = [hit.item.text if isinstance(hit.item, Fact) else first_line(hit.item) for hit in found]
+        return f"{question} {'; '.join(words) or 'nothing is known yet'}"
+    source, target = question
+    try:
+        chain = await memory.path(source, target)
+    except aiomemdb.NotFound:
+        chain = None
+    how = "; ".join(fact.text for fact in chain) if chain else "nothing that is known yet"
+    return f"how is {source} connected to {target}? {how}"
+
+
+def first_line(item: Episode | MemoryEntity) -> str:
+    line = item.content.partition("\n")[0] if isinstance(item, Episode) else item.name
+    return line if len(line) <= 80 else line[:79] + "…"
 
 
 async def write_parsed(path: str, units: Iterable[FileFacts], agents: int, outcome: Outcome) -> None:
@@ -134,18 +166,17 @@ async def write_parsed(path: str, units: Iterable[FileFacts], agents: int, outco
 
     async def agent() -> None:
         for facts in units:
-            await remember(db, facts, outcome)
+            await remember(memory, facts, outcome)
 
-    async with aiomemdb.connect(path) as db:
-        await db.write_script(SCHEMA)
-        async with asyncio.TaskGroup() as team:
-            for _ in range(agents):
-                team.create_task(agent())
+    async with open_memory(path) as memory, asyncio.TaskGroup() as team:
+        for _ in range(agents):
+            team.create_task(agent())
 
 
 # --- The demo around them ----------------------------------------------------------------------------------
 
 ASKING_AGENTS = 4
+NAMES = 300
 WAYS: dict[str, todays_ways.Way] = {
     "aiomemdb": write_parsed,
     "aiosqlite": todays_ways.a_connection_each,
@@ -163,8 +194,9 @@ async def demo(options: argparse.Namespace, files: list[SourceFile]) -> int:
         outcome = await write_with_agents(screen, path, files, options)
         units = await read_alone(screen, files)
         truth = graph_of(units)
-        verdict = await asyncio.to_thread(compare, path, truth)
+        verdict = await asyncio.to_thread(compare, path, truth, MEMORY_TABLES)
         say_verdict(screen, truth, verdict)
+        names_agree = await name_at_once(screen, os.path.join(folder, "names.db"), truth, options.agents)
 
         results: list[Result] = [("aiomemdb at work", outcome, verdict)]
         for number, name in enumerate(WAYS):
@@ -173,7 +205,7 @@ async def demo(options: argparse.Namespace, files: list[SourceFile]) -> int:
     say_results(screen, results, len(units), options.seconds)
     if options.keep:
         screen.say(f"The graph is kept in {options.keep}")
-    if verdict.perfect and not outcome.errors:
+    if verdict.perfect and not outcome.errors and names_agree:
         return 0
     screen.say(
         f"FAILED: aiomemdb had {outcome.errors.total()} errors; against the truth its file has "
@@ -189,25 +221,21 @@ async def write_with_agents(screen: Screen, path: str, files: list[SourceFile], 
     board = Board(len(files), [AgentLine(-(-len(files) // options.agents)) for _ in range(options.agents)])
     outcome = board.outcome
     with parsing_processes(options.parsers) as parsers:
-        async with aiomemdb.connect(path) as db:
-            await db.write_script(SCHEMA)
+        async with aiomemdb.connect(path) as db, open_memory(db) as memory:
             started = time.perf_counter()
             async with screen.watching(board, db.statistics):
-                asking = [asyncio.create_task(ask(db, board)) for _ in range(ASKING_AGENTS)]
+                asking = [asyncio.create_task(ask(db, memory, board)) for _ in range(ASKING_AGENTS)]
                 try:
                     async with asyncio.TaskGroup() as team:
                         for me in board.agents:
-                            team.create_task(explore(db, parsers, work, me, board))
+                            team.create_task(explore(memory, parsers, work, me, board))
                 finally:
                     for task in asking:
                         task.cancel()
                     await asyncio.wait(asking)
             outcome.seconds = time.perf_counter() - started
             statistics = db.statistics()
-            answers = [
-                answer(question, [row["name"] for row in await db.read(POINTS_AT, asked)])
-                for question, asked in QUESTIONS.items()
-            ]
+            answers = [await answer(memory, question) for question in QUESTIONS]
     screen.say(
         f"{options.agents} agents wrote {len(outcome.done):,} files in {outcome.seconds:.1f} s: "
         f"{outcome.met:,} times an entity or a link was found or created, "
@@ -221,6 +249,40 @@ async def write_with_agents(screen: Screen, path: str, files: list[SourceFile], 
     for line in answers:
         screen.say(f"  {line}")
     return outcome
+
+
+async def name_at_once(screen: Screen, path: str, truth: Graph, agents: int) -> bool:
+    """All agents ask for the same names at once; whether each was embedded once and is one entity."""
+    try:
+        embedder = CountingEmbedder(packaged())
+    except ImportError:
+        screen.say("No embedder is installed (aiomemdb[embeddings]): names are not embedded here.")
+        return True
+    names = [name for name in truth.entities if name[0] == "class"][:NAMES]
+    async with open_memory(path, embedder) as memory:
+        found = await asyncio.gather(
+            *(memory.find_or_create_entity(name, kind) for _ in range(agents) for kind, name in names)
+        )
+        kept = (await memory.counts()).entities
+    ids, texts = {entity.id for entity in found}, {name for _, name in names}
+    screen.say(
+        f"{agents} agents asked for the same {len(names):,} names at once: {kept:,} entities, "
+        f"{kept - len(ids)} duplicates; embeddings a name: {embedder.texts.total() / max(1, len(texts)):g}."
+    )
+    return kept == len(ids) == len(names) and set(embedder.texts.values()) <= {1}
+
+
+class CountingEmbedder:
+    """An embedder that remembers how often it embedded each text."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.model, self.dim = embedder.model, embedder.dim
+        self.texts: Counter[str] = Counter()
+        self._embedder = embedder
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        self.texts.update(texts)
+        return await self._embedder.embed(texts)
 
 
 async def read_alone(screen: Screen, files: list[SourceFile]) -> list[FileFacts]:
@@ -243,7 +305,8 @@ async def write_in_a_way(
     async with screen.step(name, lambda: f"{len(outcome.done):,} files"):
         way = WAYS[name]
         await todays_ways.time_boxed(way, path, units, options.agents, outcome, options.seconds)
-        verdict = await asyncio.to_thread(compare, path, graph_of(outcome.done))
+        tables = MEMORY_TABLES if way is write_parsed else PLAIN_TABLES
+        verdict = await asyncio.to_thread(compare, path, graph_of(outcome.done), tables)
     return name, outcome, verdict
 
 

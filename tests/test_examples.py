@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -116,6 +118,16 @@ def test_shared_memory_agrees_on_who_is_who(db_path: Path) -> None:
     ]
     assert run_example("shared_memory", db_path) == lines  # the notes are known already
     assert plain(db_path, "SELECT text FROM fact WHERE expired_at IS NOT NULL") == [("Ada Lovelace lives in London",)]
+
+
+def test_the_demo_holds_what_plain_dicts_hold_and_answers_questions() -> None:
+    command = [sys.executable, ROOT / "examples" / "multi_agent.py", ROOT / "aiomemdb", "--quick"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=55)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "the database holds exactly these. integrity_check: ok." in ended.stdout
+    assert re.search(r"(\d+) names at once: \1 entities, 0 duplicates; embeddings a name: 1\.", ended.stdout)
+    assert re.search(r"aiomemdb at work +(\d+) +0 +0 +0 +0 ", ended.stdout)
+    assert "what reads configuration files?" in ended.stdout and "how is json connected to re?" in ended.stdout
 
 
 # -- the README ----------------------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ Result = tuple[str, Outcome, Verdict]
 
 LEGEND = """\
 The first line parsed the files itself and answered questions meanwhile; the others got them parsed, for
-{seconds:g} s at most. aiosqlite: a connection per agent; shared: one for all. All use WAL and
-synchronous=NORMAL. One file in 40 is dropped halfway, rolled back and written again; a file that failed
-is not tried again. done: files reported as written. lost: entities and links of theirs that are missing.
-duplicates: rows that repeat another. stray: rows that no file reported as written accounts for."""
+{seconds:g} s at most. aiomemdb writes a memory: docstrings, evidence and word indexes too. aiosqlite: a
+connection per agent; shared: one for all. All use WAL and synchronous=NORMAL. One file in 40 is dropped
+halfway and written again; a file that failed is not tried again. done: files reported as written. lost:
+entities and links of theirs that are missing. duplicates: rows that repeat another. stray: rows that no file
+reported as written accounts for."""
 
 
 def say_skipped(screen: Screen, skipped: Sequence[Skipped]) -> None:

@@ -30,9 +30,11 @@ class SourceFile(NamedTuple):
 class FileFacts(NamedTuple):
     """What one file says, each thing once, in the order in which the file says it."""
 
+    path: str
     module: str
     entities: list[Entity]
     links: list[Link]
+    text: str  # its docstrings, the first paragraph of each after the name of what it is of
 
 
 class Skipped(NamedTuple):
@@ -108,23 +110,25 @@ def read_facts(file: SourceFile) -> FileFacts | Skipped:
     except (SyntaxError, ValueError, RecursionError, MemoryError, OSError) as error:
         return Skipped(file.path, type(error).__name__)
     is_package = os.path.basename(file.path) == "__init__.py"
-    return _Reading(file.module, is_package).read(tree)
+    return _Reading(file, is_package).read(tree)
 
 
 class _Reading:
     """One walk over a file's statements; without recursion, as generated files nest deeply."""
 
-    def __init__(self, module: str, is_package: bool) -> None:
-        self.module = module
-        self.package = module if is_package else module.rpartition(".")[0]
+    def __init__(self, file: SourceFile, is_package: bool) -> None:
+        self.path, self.module = file
+        self.package = self.module if is_package else self.module.rpartition(".")[0]
         self.meaning: dict[str, str] = {}  # a name in this file -> the full name it stands for
-        self.entities: dict[Entity, None] = {("module", module): None}  # a dict, as it keeps the order
+        self.entities: dict[Entity, None] = {("module", self.module): None}  # a dict, as it keeps the order
         self.links: dict[Link, None] = {}
+        self.texts: list[str] = []
 
     def read(self, tree: ast.Module) -> FileFacts:
         for definition in tree.body:
             if isinstance(definition, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 self.meaning[definition.name] = f"{self.module}.{definition.name}"
+        self._document(tree, self.module)
         waiting: list[tuple[ast.AST, Entity]] = [(tree, ("module", self.module))]
         while waiting:
             node, owner = waiting.pop()
@@ -135,7 +139,13 @@ class _Reading:
             elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 owner = self._define(node, owner)
             waiting.extend((child, owner) for child in reversed(_statements_below(node)))
-        return FileFacts(self.module, list(self.entities), list(self.links))
+        text = "\n".join(self.texts) or f"{self.module} says nothing of itself"
+        return FileFacts(self.path, self.module, list(self.entities), list(self.links), text)
+
+    def _document(self, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> None:
+        if docstring := ast.get_docstring(node):
+            paragraph = " ".join(docstring.split("\n\n")[0].replace("\0", " ").split())
+            self.texts.append(f"{name}: {paragraph.encode(errors='replace').decode()}")
 
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -157,6 +167,7 @@ class _Reading:
         kind = "class" if isinstance(node, ast.ClassDef) else "function"
         defined = (kind, f"{owner[1]}.{node.name}")
         self._link("defines", owner, defined)
+        self._document(node, defined[1])
         for base in node.bases if isinstance(node, ast.ClassDef) else ():
             if name := self._full_name(base):
                 self._link("subclasses", defined, ("class", name))

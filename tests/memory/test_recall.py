@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from aiomemdb import EmbedderError, Entity, Episode, Fact, Hit, Memory, Recall
 from aiomemdb.memory import rank, recall
+from aiomemdb.memory.searching import When
 from aiomemdb.memory.sqlite_store import search
-from tests.memory.support import AngleEmbedder, AnsweringEmbedder, GatedEmbedder, day
+from aiomemdb.memory.times import now_micros, to_micros
+from tests.memory.support import AngleEmbedder, AnsweringEmbedder, GatedEmbedder, SpellingEmbedder, day
 
 
 def said(found: Recall) -> list[str]:
@@ -63,6 +66,16 @@ async def test_query_syntax_means_itself(memory: Memory, query: str) -> None:
     kept = await memory.remember(f"zebra {query}")
     assert (await memory.recall(f"{query} zebra")).hits[0].item == kept.episode
     assert isinstance(await memory.recall(query), Recall)
+
+
+@pytest.mark.parametrize(
+    "word", ['"', 'roses" OR "tulips', "roses OR tulips", "NEAR(roses)", "roses*", "content:roses", "AND"]
+)
+async def test_the_store_takes_words_for_words_whatever_they_hold(memory: Memory, word: str) -> None:
+    await memory.remember("roses or tulips, whatever is near")
+    await memory.remember("tulips")
+    found = await memory._core.store.words(["default"], "episode", [word], When(now_micros()), 10)
+    assert len(found) == (1 if "OR" in word or word == "roses*" else 0)
 
 
 @pytest.mark.parametrize("query", ["", "   ", "?!", "\0", "\ud800", "🌹", "-- ; DROP TABLE fact"])
@@ -143,6 +156,15 @@ async def test_an_embedder_that_fails_is_told_to_the_caller(db_path: Path) -> No
     async with Memory.open(db_path, embedder=AnsweringEmbedder(lambda vectors: vectors[1:])) as memory:
         with pytest.raises(EmbedderError):
             await memory.recall("roses")
+
+
+async def test_an_embedder_gets_a_text_whatever_the_question_holds(db_path: Path) -> None:
+    embedder = SpellingEmbedder()
+    async with Memory.open(db_path, embedder=embedder) as memory:
+        await memory.remember("roses")
+        assert said(await memory.recall("\ud800roses\0")) == ["roses"]
+        await memory.recall(" \0 ")
+    assert set(embedder.texts) == {"roses"}
 
 
 async def test_a_cancelled_recall_leaves_nothing_running(db_path: Path) -> None:
@@ -270,6 +292,19 @@ async def test_nothing_is_linked_by_a_fact_that_is_not_believed(memory: Memory) 
     assert "two" not in said(await memory.recall("Ada", kinds=["episode"]))
     found = await memory.recall("Ada", kinds=["episode"], known_at=said_first.facts[0].created_at)
     assert said(found) == ["one"]  # the second was not known then
+
+
+async def test_the_store_follows_no_links_of_what_is_not_believed(memory: Memory) -> None:
+    old = await memory.remember("one", [("Ada", "owns", "pearl")], key="text", session="talk")
+    await memory.remember("two", session="talk")
+    await memory.remember("one more", key="text", session="talk", replace=True)
+    nodes = [("fact", old.facts[0].id), ("episode", old.episode.id)]
+    around = memory._core.store.around
+    links = await around(["default"], nodes, [old.episode.id], When(now_micros()), 50)
+    assert not any(astuple(links))
+    then = When(now_micros(), to_micros("then", old.episode.created_at))
+    links = await around(["default"], nodes, [old.episode.id], then, 50)
+    assert len(links.ends) == 2 and links.evidence and links.mentioned and links.stated and not links.beside
 
 
 async def test_texts_are_those_versions_that_were_known(memory: Memory) -> None:
