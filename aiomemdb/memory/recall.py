@@ -78,7 +78,7 @@ class Recalling(Asking):
         """What the memory knows about a question, best first. Words of a query language mean themselves.
 
         Args:
-            limit: how many hits at most; 0: none, but how many are ``found``.
+            limit: how many hits at most; 0: none, but how many are ``found``. By itself, at most 200 of a kind are.
             hops: how many links are followed from what is found (``"expand"``).
             budget: how many tokens ``to_prompt`` may have; hits that would not fit are left out.
             as_of: facts that held then (default: now).
@@ -239,6 +239,8 @@ class _Searching:
         sources = {node: Reached(score, 0) for node, score in found.own.items() if node[0] != "entity"}
         sources |= {node: Reached(share, 0) for node, share in found.named.items()}
         for _ in range(hops):
+            if not sources:
+                break
             frontier = [node for kind in _KINDS for node in _best(sources, kind)]
             # What is said beside a turn is looked at for all of them: what one is about, the next may say.
             links = await self._around(frontier, [id for kind, id in sources if kind == "episode"])

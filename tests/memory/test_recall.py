@@ -220,6 +220,7 @@ async def test_a_turn_leads_to_the_ones_before_and_after_it_in_its_session(memor
     assert {hit.hops for hit in found.hits[1:]} == {1}
     assert set(said(await memory.recall("sea", hops=2))) == set(turns)
     assert said(await memory.recall("sea", hops=0)) == ["To the sea"]
+    assert set(said(await memory.recall("sea", hops=10**9))) == set(turns)
 
 
 async def test_turns_are_beside_each_other_in_the_order_of_the_session_not_of_writing(memory: Memory) -> None:
