@@ -49,17 +49,24 @@ class Life:
 
     def __str__(self) -> str:
         return (
-            f"{self.jobs:,} jobs, {self.kills:,} tasks killed; resident {in_fifth(self.resident, 1) / MIB:.0f} MiB in "
-            f"the second fifth of the time, {in_fifth(self.resident, 4) / MIB:.0f} in the last; log at most "
-            f"{max(self.log) / MIB:.0f} MiB; a write's median wait {in_fifth(self.waits, 1) * 1e3:.1f} ms, then "
-            f"{in_fifth(self.waits, 4) * 1e3:.1f}"
+            f"{self.jobs:,} jobs, {self.kills:,} tasks killed; resident {self.memory_in_fifth(1) / MIB:.0f} MiB in "
+            f"the second fifth of the time, {self.memory_in_fifth(4) / MIB:.0f} in the last; log at most "
+            f"{max(self.log) / MIB:.0f} MiB; a write's median wait in the best second "
+            f"{self.wait_in_fifth(1) * 1e3:.1f} ms, then {self.wait_in_fifth(4) * 1e3:.1f}"
         )
 
+    def memory_in_fifth(self, number: int) -> float:
+        return median(_fifth(self.resident, number))
 
-def in_fifth(values: Sequence[float], number: int) -> float:
-    """The median of one fifth of the values, counted from 0."""
+    def wait_in_fifth(self, number: int) -> float:
+        """In its best second: what else runs on the machine comes and goes, what the library keeps would stay."""
+        return min(_fifth(self.waits, number))
+
+
+def _fifth(values: Sequence[float], number: int) -> Sequence[float]:
+    """One fifth of the values, counted from 0."""
     length = len(values) // 5
-    return median(values[number * length : (number + 1) * length])
+    return values[number * length : (number + 1) * length]
 
 
 async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
@@ -162,5 +169,5 @@ async def test_an_hour_of_mixed_work_neither_grows_nor_slows_down(db_path: Path,
     figures(str(life))
     assert_healthy(db_path)
     assert max(life.log) < MOST_LOG
-    assert in_fifth(life.resident, 4) - in_fifth(life.resident, 1) < 32 * MIB
-    assert in_fifth(life.waits, 4) < 2 * in_fifth(life.waits, 1) + 0.01
+    assert life.memory_in_fifth(4) - life.memory_in_fifth(1) < 32 * MIB
+    assert life.wait_in_fifth(4) < 2 * life.wait_in_fifth(1) + 0.01
