@@ -72,7 +72,7 @@ def _fifth(values: Sequence[float], number: int) -> Sequence[float]:
 async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
     dice, life = random.Random(seed), Life()
     now: list[float] = []
-    end = time.monotonic() + seconds
+    end, over = time.monotonic() + seconds, asyncio.Event()
 
     async def work(db: SQLiteDatabase) -> None:
         while True:
@@ -99,8 +99,10 @@ async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
             await dice.choice([db.checkpoint, db.optimize, db.vacuum])()
 
     async def be_killed(make: Callable[[SQLiteDatabase], Coroutine[Any, Any, None]], db: SQLiteDatabase) -> None:
-        """Runs it anew each time that it was killed."""
-        while True:
+        """Runs it anew each time that it was killed. It ends with the life: a cancellation of its own may meet that of
+        what it runs, and then nobody can tell the two apart.
+        """
+        while not over.is_set():
             task = asyncio.create_task(make(db))
             try:
                 await asyncio.wait([task], timeout=dice.expovariate(1))
@@ -133,12 +135,12 @@ async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
         tasks.append(asyncio.create_task(other_process()))
         watching = asyncio.create_task(watch(db))
         done, _ = await asyncio.wait([watching, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        over.set()
         for task in tasks:
             task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
-        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
+        await asyncio.wait(tasks)
+        for task in [*done, *tasks]:
+            assert task.cancelled() or task.exception() is None, task.exception()
         await assert_whole(db)
         await db.checkpoint()
         assert db.statistics().wal_bytes == 0
