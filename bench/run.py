@@ -52,6 +52,7 @@ def main() -> int:
         ]
         results, complete = measure_all(cells, options.rounds)
         print_results(results)
+        sys.stdout.flush()  # a run that is cut short has told what it had
         failed |= any(result.contestant == OURS and result.is_flawed for result in results)
         if not chosen.quick and not chosen.contestants:
             write_results(chosen.results, part, results, options)

@@ -180,7 +180,9 @@ def beside_writers(kind: Callable[..., Contestant], seconds: float) -> Sample:
 def busy(options: Options) -> Iterator[Cell]:
     for kind in CONTESTANTS:
         measure = partial(on_a_busy_loop, kind, max(options.seconds, 0.3))
-        yield Cell("20 writes on a busy loop", kind.name, 20, measure, every=1 if kind is Aiomemdb else 3)
+        # Some peers take seconds for twenty writes: once is enough.
+        every = 1 if kind is Aiomemdb else 9
+        yield Cell("20 writes on a busy loop", kind.name, 20, measure, every, at_most=10)
 
 
 def on_a_busy_loop(kind: Callable[..., Contestant], seconds: float) -> Sample:
