@@ -42,7 +42,7 @@ __all__ = [
 Scores: TypeAlias = dict[Node, float]
 
 #: The share of vectors in a fused score; that of words is the rest. About as much, but a little less: a memory is asked
-#: for names, numbers and dates, which an embedder blurs. From 0.3 to 0.6 little changes (bench/recall.py).
+#: for names, numbers and dates, which an embedder blurs. From 0.3 to 0.5 little changes (bench/recall.py --vary).
 FUSION = 0.4
 #: What a link passes on of a score: less than all, so that what was found stands before what is beside it, and two
 #: links pass on half.
