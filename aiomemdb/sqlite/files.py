@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import DatabaseReplaced
-from .hazards import has_second_library, refuse_inherited, second_library, warn_of_network
+from .hazards import has_second_library, refuse_inherited, refuse_mounted_alone, second_library, warn_of_network
 
 __all__ = ["FileIdentity", "file_uri", "prepare_file"]
 
@@ -28,12 +28,14 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
         OSError: not a regular file, or one with several names (hard links): SQLite would keep a log for each.
         OSError, PermissionError: so is its log, or somebody else has put that into a folder that everybody may write.
         ForkedError: this process is a forked child, and its parent had the file open.
+        AiomemdbError: the file was mounted without its folder.
 
     Warns:
         RuntimeWarning: it lies on a network file system.
     """
     real = Path(os.path.realpath(path))
     _refuse_planted(real)
+    refuse_mounted_alone(real)
     try:
         status = os.stat(real)
     except FileNotFoundError:

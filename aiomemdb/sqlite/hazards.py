@@ -7,6 +7,7 @@ descriptors (/dev/fd, on Linux and macOS), which costs 1 us for each of them.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import struct
@@ -16,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import ForkedError
+from ..errors import AiomemdbError, ForkedError
 
 if sys.platform == "linux":
     import fcntl
@@ -26,8 +27,10 @@ __all__ = [
     "has_wal_reset_bug",
     "hold",
     "let_go",
+    "mount_points",
     "network_file_system",
     "refuse_inherited",
+    "refuse_mounted_alone",
     "second_library",
     "warn_of_network",
 ]
@@ -202,6 +205,44 @@ def second_library(path: Path | str) -> str:
     )
 
 
+# -- mounts ------------------------------------------------------------------------------------------------------
+
+
+def mount_points(mountinfo: str) -> set[str]:
+    """Where something is mounted: the fifth field of each line of /proc/self/mountinfo (proc_pid_mountinfo(5))."""
+    lines = (line.split(" ") for line in mountinfo.splitlines())
+    return {_OCTAL.sub(lambda escape: chr(int(escape[1], 8)), fields[4]) for fields in lines if len(fields) > 4}
+
+
+# A space, tab, newline, backslash or # in a path.
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def refuse_mounted_alone(path: Path) -> None:
+    """Refuses a database whose file was mounted without its folder, as by ``docker -v ./agents.db:/data/agents.db``.
+
+    Its -wal, -shm and lock files lie in the folder of the mount, where nobody else who has the file open sees them:
+    each overwrites what the others commit. Says nothing where the system does not tell its mounts.
+
+    Raises:
+        AiomemdbError: the database, or a file beside it that belongs to it, is a mount point.
+    """
+    mounted = mount_points(_mountinfo())
+    for name in (f"{path}{suffix}" for suffix in ("", "-wal", "-shm", "-lock", "-next")):
+        if name in mounted:
+            raise AiomemdbError(
+                f"{name} was mounted alone, so that the database, its log and its lock files are not shared together: "
+                "writes would be lost; mount the folder, not the file (docker -v ./folder:/data)"
+            )
+
+
+def _mountinfo() -> str:
+    try:
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
 # -- network file systems ----------------------------------------------------------------------------------------
 
 # As /proc/self/mountinfo names them. FUSE without a known name may be local (ntfs-3g, mergerfs), and is left in peace.
@@ -239,11 +280,7 @@ def network_file_system(device: int, mountinfo: str) -> str | None:
 
 def warn_of_network(path: Path, status: os.stat_result) -> None:
     """Warns of a database on a network file system; says nothing where the system does not tell its mounts."""
-    try:
-        mountinfo = Path("/proc/self/mountinfo").read_text(errors="replace")
-    except OSError:
-        return
-    if (kind := network_file_system(status.st_dev, mountinfo)) is not None:
+    if (kind := network_file_system(status.st_dev, _mountinfo())) is not None:
         warnings.warn(
             f"{path} lies on a network file system or a shared folder ({kind}): SQLite's write-ahead log needs memory "
             "and locks that reach everybody who has the file open, and there they may not reach other machines: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -14,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.hazards import has_wal_reset_bug, network_file_system
-from tests.support.plain import assert_healthy, plain
+from aiomemdb.sqlite.hazards import has_wal_reset_bug, mount_points, network_file_system
+from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.scripts import run_script_aside
 
 INSERT = "INSERT INTO t VALUES (?)"
@@ -608,7 +610,7 @@ async def test_who_closes_the_old_file_leaves_the_new_one_its_log(db_path: Path)
     assert lines[3:] == ["True 2"]
 
 
-# -- network file systems ----------------------------------------------------------------------------------------
+# -- mounts ------------------------------------------------------------------------------------------------------
 
 MOUNTS = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -624,6 +626,92 @@ MOUNTS = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 45 27 0:53 / /stick rw - fuseblk /dev/sdb1 rw
 46 27 0:54 /@ /b rw - btrfs /dev/sdc rw
 """
+
+
+def test_mount_points_are_read_with_their_escapes() -> None:
+    expected = {"/", "/proc", "/mnt/a share", "/srv\ttab", "/home/me/remote", "/mnt/c", "/data", "/work", "/tmp"}
+    assert mount_points(MOUNTS) == expected | {"/var/lib/docker/overlay2", "/disk", "/stick", "/b"}
+    assert mount_points("1 2 0:45 / /a\\012b\\134\\0431\\12 rw - ext4 /dev/vda rw\n") == {"/a\nb\\#1\\12"}
+
+
+@pytest.mark.parametrize("text", ["", "\n", "no table\n", "1 2 0:45 /"])
+def test_a_table_of_mounts_that_is_cut_or_strange_names_no_mount_point(text: str) -> None:
+    assert mount_points(text) == set()
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-lock", "-next"])
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_file_that_was_mounted_without_its_folder_is_refused_and_left_as_it_is(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, read_only: bool
+) -> None:
+    sqlite3.connect(db_path).execute("CREATE TABLE t (x)").connection.close()
+    before = names_in(db_path.parent), db_path.read_bytes()
+    line = f"48 27 254:0 /agents.db {db_path}{suffix} rw - ext4 /dev/vda rw\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: MOUNTS + line)
+    with pytest.raises(aiomemdb.AiomemdbError, match="mount the folder, not the file") as caught:
+        await aiomemdb.connect(db_path, read_only=read_only)
+    assert caught.value.applied is False
+    assert (names_in(db_path.parent), db_path.read_bytes()) == before
+
+
+async def test_a_mount_of_the_folder_or_of_another_file_in_it_is_none_of_the_database(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [db_path.parent, f"{db_path}.other", f"{db_path}-", db_path.name, f"{db_path}/"]
+    lines = [f"48 27 254:0 / {name} rw - ext4 /dev/vda rw\n" for name in names]
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: MOUNTS + "".join(lines))
+    async with aiomemdb.connect(db_path) as db:
+        assert await db.read_value("SELECT 1") == 1
+
+
+# In a mount namespace of its own, as a container has one; the file lies in two folders then.
+IN_A_CONTAINER = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"']
+
+
+def can_mount() -> bool:
+    with contextlib.suppress(OSError):
+        return subprocess.run(["unshare", "-m", "mount", "--bind", "/", "/"], capture_output=True).returncode == 0
+    return False
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+async def test_a_container_may_share_the_folder_and_not_the_file_alone(tmp_path: Path, what: str) -> None:
+    if not can_mount():
+        pytest.skip("only root may mount")
+    host, inside = tmp_path / "on the host", tmp_path / "in the container"
+    for folder in (host, inside):
+        folder.mkdir()
+        (folder / "test.db").touch()
+    (inside / "link.db").symlink_to("test.db")
+    name = "test.db" if what == "file" else ""
+    opening = """
+import asyncio, sys
+import aiomemdb
+
+async def main():
+    async with aiomemdb.connect(sys.argv[1]) as db:
+        await db.write("CREATE TABLE t (x)")
+    print("opened")
+
+try:
+    asyncio.run(main())
+except aiomemdb.AiomemdbError as error:
+    print(error)
+"""
+    path = inside / ("link.db" if what == "file" else "test.db")
+    command = [*IN_A_CONTAINER, host / name, inside / name, sys.executable, "-c", opening, path]
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+    assert ended.stderr == ""
+    if what == "file":
+        assert ended.stdout.startswith(f"{inside / 'test.db'} was mounted alone")
+        assert names_in(host) == ["test.db"] and names_in(inside) == ["link.db", "test.db"]
+        assert (host / "test.db").read_bytes() == b""
+    else:
+        assert ended.stdout == "opened\n"
+        assert plain(host / "test.db", "SELECT count(*) FROM t") == [(0,)]
+
+
+# -- network file systems ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
