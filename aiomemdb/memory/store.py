@@ -261,6 +261,14 @@ class Store(Search, Protocol):
         """All within ``hops`` facts of where it starts, nearest first; at most ``query.limit`` facts. One snapshot."""
         ...
 
+    async def path(
+        self, namespaces: Sequence[str], source: Sequence[int], target: Sequence[int], query: FactQuery, max_hops: int
+    ) -> list[Fact] | None:
+        """The shortest chain of facts between entities, of at most ``max_hops``; None: none. One snapshot; how much of
+        it is looked at is bounded. Raises: NotFound.
+        """
+        ...
+
     async def evidence(self, namespaces: Sequence[str], facts: Sequence[int]) -> list[Evidence]: ...
 
     async def episodes(

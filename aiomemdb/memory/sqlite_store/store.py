@@ -114,6 +114,12 @@ class SQLiteStore(SQLiteSearch, Store):
         found: Subgraph = await self._db.read_fn(reading.surroundings, namespaces, start, query, hops)
         return found
 
+    async def path(
+        self, namespaces: Sequence[str], source: Sequence[int], target: Sequence[int], query: FactQuery, max_hops: int
+    ) -> list[Fact] | None:
+        chain: list[Fact] | None = await self._db.read_fn(reading.path, namespaces, source, target, query, max_hops)
+        return chain
+
     async def evidence(self, namespaces: Sequence[str], facts: Sequence[int]) -> list[Evidence]:
         found: list[Evidence] = await self._db.read_fn(reading.evidence, namespaces, facts)
         return found
