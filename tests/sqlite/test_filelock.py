@@ -268,6 +268,19 @@ def test_the_timeout_says_that_the_process_which_has_the_turn_is_stopped(make: M
     assert is_free(one)
 
 
+def test_the_timeout_names_the_process_that_was_stopped_while_it_was_next(make: Make, other: OtherProcess) -> None:
+    holder = make()
+    holder.acquire(0)
+    other.do(
+        "import threading; refused = threading.Event();"
+        "threading.Thread(target=other.acquire, args=(50, lambda: refused.set()), daemon=True).start(); refused.wait()"
+    )
+    other.stop()
+    holder.release()
+    with pytest.raises(LockTimeout, match=f"^process {other.pid} .*, which is stopped, has kept the turn"):
+        make().acquire(0.01)
+
+
 def test_where_the_system_does_not_tell_who_it_is_the_timeout_still_comes(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +343,32 @@ def test_deleted_lock_files_are_made_anew_and_all_keep_each_other_out(
     assert [suffix for suffix in LOCK_FILES if not os.path.exists(f"{path}{suffix}")] == []
 
 
+def rename(name: str) -> None:
+    os.rename(name, f"{name}.old")
+
+
+def leave_another_link(name: str) -> None:
+    os.link(name, f"{name}.old")
+    os.unlink(name)
+
+
+def replace_by_a_copy(name: str) -> None:
+    Path(f"{name}.new").touch()
+    os.replace(f"{name}.new", name)
+
+
+@pytest.mark.parametrize("suffix", LOCK_FILES)
+@pytest.mark.parametrize("move", [rename, leave_another_link, replace_by_a_copy])
+def test_lock_files_that_no_longer_have_their_names_are_found_out(
+    make: Make, path: Path, move: Callable[[str], None], suffix: str
+) -> None:
+    one = make()
+    move(f"{path}{suffix}")
+    one.look()
+    one.acquire(0)
+    assert not is_free(make())
+
+
 def test_a_turn_at_lock_files_that_were_deleted_goes_on_to_its_end(make: Make, path: Path) -> None:
     one, two = make(), make()
     one.acquire(0)
@@ -375,6 +414,27 @@ def test_lock_files_that_root_makes_belong_to_the_databases_owner(path: Path) ->
         turnstile.open()
     owners = [(status.st_uid, status.st_gid) for status in (os.stat(f"{path}{suffix}") for suffix in LOCK_FILES)]
     assert owners == [(4321, 1234)] * 2
+
+
+def test_lock_files_of_a_database_of_a_group_serve_the_whole_group(path: Path) -> None:
+    os.chown(path, 4321, 1234)
+    os.chmod(path, 0o660)
+    os.chmod(path.parent, 0o777)
+    if not (pid := os.fork()):  # a user of that group makes them
+        try:
+            os.chdir(path.parent)  # there is no way for him from the root
+            os.setgroups([1234])
+            os.setegid(4321)
+            os.seteuid(4321)
+            Turnstile(Path(path.name)).open()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    made = [os.stat(f"{path}{suffix}") for suffix in LOCK_FILES]
+    assert [(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) for status in made] == [
+        (4321, 1234, 0o660)
+    ] * 2
 
 
 def test_lock_files_that_are_there_keep_their_mode(make: Make, path: Path) -> None:
@@ -519,6 +579,87 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert is_free(make())
     finally:
         os.kill(int(ended.stdout), signal.SIGKILL)
+
+
+def test_a_child_forked_while_a_thread_opens_and_closes_lock_files_inherits_none(path: Path) -> None:
+    ended = run_script(
+        """
+import os, sys, threading
+from aiomemdb.sqlite.filelock import Turnstile
+
+path, ending = sys.argv[1], threading.Event()
+
+def open_and_close():
+    while not ending.is_set():
+        turnstile = Turnstile(path)
+        turnstile.open()
+        turnstile.close()
+
+thread = threading.Thread(target=open_and_close)
+thread.start()
+inherited = 0
+for _ in range(200):
+    if not (pid := os.fork()):
+        names = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+        os._exit(any(name.startswith(path) for name in names))
+    inherited += os.waitpid(pid, 0)[1] != 0
+ending.set()
+thread.join()
+print(inherited)
+""",
+        path,
+    )
+    ended.assert_ok()
+    assert ended.stdout.split() == ["0"]
+
+
+# -- the crowd -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("usual_wait", [0.0, 0.15, 1.25])
+def test_who_has_waited_long_by_the_usual_measure_looks_more_often_than_who_has_just_come(usual_wait: float) -> None:
+    pauses = [
+        [filelock._pause_in_crowd(times * max(usual_wait, 0.15), usual_wait) for _ in range(2000)]
+        for times in (0, 1, 2)
+    ]
+    came, usual, late = (sum(some) / len(some) for some in pauses)
+    assert came > 1.5 * usual > 3 * late
+
+
+def test_what_all_usually_wait_is_known_to_each(make: Make, other: OtherProcess) -> None:
+    one, two, three = make(), make(), make()
+    one.acquire(0)
+    waiting = Waiting(two)
+    behind = Waiting(three)
+    one.release()
+    waiting.ends().release()
+    behind.ends().release()
+    passed, usual_wait = other.do("other._read_crowd()")
+    assert passed == 2
+    assert usual_wait > 0
+
+
+@pytest.mark.parametrize("noted", [b"", b"123", b"\xff" * 16, b"\0" * 8 + b"\xff" * 8, b"x" * 100])
+def test_whatever_stands_in_the_files_the_crowd_has_its_turns(make: Make, path: Path, noted: bytes) -> None:
+    one, two, three = make(), make(), make()
+    Path(f"{path}-next").write_bytes(noted)
+    one.acquire(0)
+    waiting = [Waiting(two), Waiting(three)]
+    one.release()
+    for each in waiting:
+        each.ends().release()
+
+
+def test_on_a_full_disk_the_crowd_has_its_turns(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    one, two = make(), make()
+    one.acquire(0)
+    monkeypatch.setattr(os, "pwrite", fail)
+    waiting = Waiting(two)
+    one.release()
+    waiting.ends()
 
 
 # -- notes -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tests.support.fairness import jain, span_of, worst_wait
 from tests.support.fleet import Fleet
 from tests.support.history import Write
 from tests.support.plain import assert_healthy, plain
-from tests.support.workers import WAYS, append, assert_promises_kept, count_up, look
+from tests.support.workers import WAYS, append, assert_promises_kept, count_up, look, take_long_turns
 
 PROCESSES = 50
 
@@ -62,6 +62,24 @@ def test_fifty_processes_on_a_new_file_get_equal_shares(db_path: Path, callers: 
     print(report(done))
     assert jain(done) >= 0.95
     assert worst_wait(done) < 2
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("processes", "turn"), [(50, 0.025), (20, 0.1)])
+def test_where_turns_are_long_nobody_waits_for_many_times_his_share(db_path: Path, processes: int, turn: float) -> None:
+    def start(fleet: Fleet) -> None:
+        for _ in range(processes):
+            fleet.start(take_long_turns, path=str(db_path), turn=turn, seconds=15)
+
+    records = [record for of_one in run_fleet(start, limit=100) for record in of_one]
+    turns = [record["turns"] for record in records]
+    worst, share = max(record["worst"] for record in records), processes * turn
+    print(
+        f"{sum(turns)} turns, {min(turns)} to {max(turns)} a process; "
+        f"worst wait {worst:.2f} s where a share is {share:.2f} s"
+    )
+    assert sum(turns) ** 2 / (len(turns) * sum(count**2 for count in turns)) >= 0.9
+    assert worst < 5 * share
 
 
 def test_every_way_of_writing_keeps_the_promises_beside_other_processes(db_path: Path) -> None:

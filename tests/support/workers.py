@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from time import monotonic_ns
+from time import monotonic, monotonic_ns, sleep
 from typing import Any
 
 import aiomemdb
@@ -226,6 +226,23 @@ async def count_up(worker: Worker, *, path: str, times: int) -> None:
 
         for counted in await asyncio.gather(by_function(), by_transaction()):
             worker.report(counted=counted)
+
+
+def _dawdle(conn: sqlite3.Connection, seconds: float) -> None:
+    conn.execute(INSERT, (1,))
+    sleep(seconds)
+
+
+async def take_long_turns(worker: Worker, *, path: str, turn: float, seconds: float) -> None:
+    """One after another, and reports how many, and the longest wait for one."""
+    async with aiomemdb.connect(path, readers=1, lock_timeout=100) as db:
+        await db.write_script(SCHEMA)
+        worker.meet()
+        turns, worst, end = 0, 0.0, monotonic() + seconds
+        while (asked := monotonic()) < end:
+            await db.write_fn(_dawdle, turn)
+            turns, worst = turns + 1, max(worst, monotonic() - asked)
+        worker.report(turns=turns, worst=worst)
 
 
 # -- what they reported --------------------------------------------------------------------------------------
