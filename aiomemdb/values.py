@@ -62,7 +62,8 @@ class Statistics:
     checkpoints: int
     """Counter: checkpoints that moved the log, or a part of it, into the database file."""
     checkpoint_failures: int
-    """Counter: checkpoints that failed (a full disk, an I/O error); commits go on, the log grows."""
+    """Counter: checkpoints that failed (a full disk, an I/O error); the log grows, and commits go on, but for durable
+    ones where a sync has failed."""
     checkpoint_error: str | None
     """The latest such failure."""
     lock_wait: float
