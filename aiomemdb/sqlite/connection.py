@@ -54,6 +54,8 @@ class Connection:
             the loop was closed under it (then with ``None``).
         at_end: called on the connection's thread to close the connection, by the function that it gets, whatever the
             reason.
+        alarm: for the connection's thread alone: (a time of ``time.monotonic``, what to call then), once, unless it is
+            at work. What is called must raise nothing.
     """
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,6 +65,7 @@ class Connection:
         self.working_on: object = None
         self.on_lost: Callable[[BaseException | None], None] = lambda error: None
         self.at_end: Callable[[Callable[[], None]], None] = lambda close: close()
+        self.alarm: tuple[float, Callable[[], None]] | None = None
         self.stopped: asyncio.Future[None] = loop.create_future()
         self.stopping: bool = False
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -143,15 +146,25 @@ class Connection:
     def _run_calls(self) -> None:
         while True:
             try:
-                call = self._inbox.get(timeout=_LOOK_FOR_CLOSED_LOOP)
+                call = self._inbox.get(timeout=_LOOK_FOR_CLOSED_LOOP if self.alarm is None else self._until_alarm())
             except Empty:
                 if self.loop.is_closed():
                     return
+                self._ring()
                 continue
             if call is None:
                 return
             call()
             del call  # keep nothing alive while waiting
+
+    def _until_alarm(self) -> float:
+        assert self.alarm is not None
+        return min(max(0.0, self.alarm[0] - time.monotonic()), _LOOK_FOR_CLOSED_LOOP)
+
+    def _ring(self) -> None:
+        if self.alarm is not None and self.alarm[0] <= time.monotonic():
+            call, self.alarm = self.alarm[1], None
+            call()
 
     def _close_raw(self) -> None:
         if cast(object, self.raw) is not None:  # else it could not be opened

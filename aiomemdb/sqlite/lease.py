@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
-from ..errors import AiomemdbError
+from ..errors import AiomemdbError, TransactionTimeout
 from .batch import commit_alone
 from .connection import Connection
 from .guard import GuardedConnection, primary_code
@@ -21,6 +23,9 @@ __all__ = ["LEASE", "Lease", "held_leases"]
 #: The leases that the current task, or one that it descends from, holds: a task that ``wait_for`` or ``gather``
 #: made inside a transaction waits for it just as its parent does.
 held_leases: ContextVar[tuple[Lease, ...]] = ContextVar("aiomemdb_held_leases", default=())
+
+# How long the writer's thread leaves it to the loop to end what is held too long: that also stops a running step.
+_LEFT_TO_LOOP = 0.1
 
 LEASE = Operation("transaction", lambda *_: None, alone=True, lends=True)
 
@@ -45,6 +50,7 @@ class Lease:
         checkpointer: Checkpointer,
         *,
         durable: bool,
+        max_hold: float,
         on_over: Callable[[Lease], None],
     ) -> None:
         task = asyncio.current_task()
@@ -59,6 +65,7 @@ class Lease:
         self._connection = connection
         self._session = session
         self._checkpointer = checkpointer
+        self._max_hold = max_hold
         self._on_over = on_over
         self._beginning: asyncio.Future[None] | None = None
         self._ending: asyncio.Future[None] | None = None
@@ -69,14 +76,20 @@ class Lease:
 
     @property
     def active(self) -> bool:
-        return self._ending is None and not self.over
+        return self._ending is None and self.error is None and not self.over
 
     def begin(self) -> asyncio.Future[None]:
         self._beginning = self._connection.submit(self._begin)
         return self._beginning
 
-    def expire_after(self, seconds: float, make_error: Callable[[], AiomemdbError]) -> None:
-        self._timer = self._connection.loop.call_later(seconds, lambda: self.expire(make_error()))
+    def start_timer(self) -> None:
+        self._timer = self._connection.loop.call_later(self._max_hold, lambda: self.expire(self._held_too_long()))
+
+    def _held_too_long(self) -> TransactionTimeout:
+        return TransactionTimeout(
+            f"the task {self.holder!r} held a transaction() for more than max_hold={self._max_hold} s: it was rolled "
+            "back; do slow work before the transaction"
+        )
 
     def step(self, function: Callable[[GuardedConnection], Any], *, wanted_only: bool = False) -> asyncio.Future[Any]:
         """Runs ``function`` on the writer's thread, inside the transaction.
@@ -121,6 +134,11 @@ class Lease:
         if self.over or self.error is not None:
             return
         self.error = error
+        self._abort(error)
+
+    def _abort(self, error: AiomemdbError) -> None:
+        if self.over:
+            return
         running = list(self._running)
         self._stop_steps()
         self.end(commit=False).cancel()
@@ -148,11 +166,21 @@ class Lease:
         except BaseException:
             self._session.turnstile.release()
             raise
+        self._connection.alarm = (monotonic() + self._max_hold + _LEFT_TO_LOOP, self._expire_here)
+
+    def _expire_here(self) -> None:
+        """The loop is blocked, or it had done so: all other processes would wait until it is not."""
+        error = self.error = self.error or self._held_too_long()
+        self._doomed = True
+        with suppress(sqlite3.Error):  # tried again by _abort
+            self._finish(self._connection.raw, commit=False)
+        self._checkpointer.after_batch()
+        self._connection.deliver(self._abort, error)
 
     def _run(self, raw: GuardedConnection, function: Callable[[GuardedConnection], Any]) -> Any:
         self._raise_if_spoilt()
         if self._doomed:
-            raise sqlite3.ProgrammingError("this transaction has ended")
+            self.check()
         try:
             result = function(raw)
         except TransactionSpoilt as spoilt:
@@ -175,6 +203,7 @@ class Lease:
             ) from self._spoilt
 
     def _finish(self, raw: GuardedConnection, commit: bool) -> None:
+        self._connection.alarm = None
         try:
             self._end(commit)
         finally:

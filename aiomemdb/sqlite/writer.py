@@ -22,7 +22,6 @@ from ..errors import (
     DatabaseClosed,
     LockTimeout,
     ReentrancyError,
-    TransactionTimeout,
     WriterCrashed,
     WriteTimeout,
 )
@@ -152,7 +151,14 @@ class Writer:
 
     def lend(self, *, durable: bool, timeout: float | None) -> asyncio.Future[Lease]:
         """Enqueues a lease: the future resolves when its transaction has begun."""
-        lease = Lease(self.connection, self.session, self.checkpointer, durable=durable, on_over=self._lease_over)
+        lease = Lease(
+            self.connection,
+            self.session,
+            self.checkpointer,
+            durable=durable,
+            max_hold=self._config.max_hold,
+            on_over=self._lease_over,
+        )
         return self.put(LEASE, lease, None, timeout=timeout)
 
     # The writer task
@@ -289,11 +295,13 @@ class Writer:
             if isinstance(error, LockTimeout):
                 self._fail_queued(error, self.queue.behind)
             return
+        if lease.error is not None:  # the loop was blocked for so long that it has ended already
+            settle_one(future, Failure(copy_error(lease.error)))
         if future.done():  # nobody is there to hear that the transaction has begun
             lease.end(commit=False)
         else:
             self.open_thread = None
-            lease.expire_after(self._config.max_hold, partial(_held_too_long, lease, self._config.max_hold))
+            lease.start_timer()
             future.set_result(lease)
         while not lease.over and not self._gave_up:
             await self._sleep()
@@ -440,10 +448,3 @@ class Writer:
             self.fail_rest("close() ran out of time")
             self._gave_up = True
             self._resume()
-
-
-def _held_too_long(lease: Lease, max_hold: float) -> TransactionTimeout:
-    return TransactionTimeout(
-        f"the task {lease.holder!r} held a transaction() for more than max_hold={max_hold} s: it was rolled back; do "
-        "slow work before the transaction"
-    )

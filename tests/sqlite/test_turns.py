@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import sqlite3
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
@@ -475,6 +476,70 @@ async def test_a_transaction_that_is_held_too_long_ends_its_turn(patient: SQLite
         with pytest.raises(TransactionTimeout):
             await transaction.__aexit__(None, None, None)
     assert await jobs(patient) == [1]
+
+
+async def test_a_transaction_that_is_held_too_long_ends_its_turn_though_its_loop_is_blocked(
+    db: SQLiteDatabase, db_path: Path
+) -> None:
+    async with aiomemdb.connect(db_path, max_hold=0.1) as holder:
+        with pytest.raises(TransactionTimeout, match=r"max_hold=0\.1 s") as caught:
+            async with holder.transaction() as tx:
+                await tx.write(INSERT, (1,))
+                assert_free(db_path)  # blocks the loop until it is
+        assert caught.value.applied is False
+        await holder.write(INSERT, (2,))
+        await assert_whole(holder)
+    assert await jobs(db) == [2]
+
+
+async def test_whoever_blocked_the_loop_for_too_long_is_told_at_each_further_step(
+    db: SQLiteDatabase, db_path: Path
+) -> None:
+    async with aiomemdb.connect(db_path, max_hold=0.1) as holder:
+        with pytest.raises(TransactionTimeout):
+            async with holder.transaction() as tx:
+                await tx.write(INSERT, (1,))
+                assert_free(db_path)
+                for _ in range(2):
+                    with pytest.raises(TransactionTimeout):
+                        await tx.write(INSERT, (2,))
+        await holder.write(INSERT, (3,))
+    assert await jobs(db) == [3]
+
+
+async def test_a_transaction_whose_loop_was_blocked_before_it_heard_of_its_begin_is_a_timeout(
+    db: SQLiteDatabase, db_path: Path
+) -> None:
+    async with aiomemdb.connect(db_path, max_hold=0.1) as holder:
+        with turn_taken(db_path):
+            beginning = asyncio.ensure_future(holder.transaction().__aenter__())
+            await eventually(lambda: holder.statistics().running == 1)
+        while writer_of(holder).alarm is None:  # blocks the loop until it has begun
+            time.sleep(0.001)  # noqa: ASYNC251
+        assert_free(db_path)
+        with pytest.raises(TransactionTimeout):
+            await beginning
+        await holder.write(INSERT, (1,))
+        await assert_whole(holder)
+    assert await jobs(db) == [1]
+
+
+async def test_a_process_whose_loop_is_blocked_in_a_transaction_is_not_waited_for_any_longer(
+    patient: SQLiteDatabase, db_path: Path, tmp_path: Path
+) -> None:
+    began, gate = tmp_path / "began", tmp_path / "gate"
+    os.mkfifo(gate)
+    blocked_before_the_end = f"{BEGIN}\nopen({str(began)!r}, 'w').close()\nopen({str(gate)!r}).close()\n{END}"
+    with OtherProcess(db_path) as blocked:
+        await blocked.does("db = await aiomemdb.connect(path, max_hold=0.1)")
+        blocking = asyncio.create_task(blocked.does(blocked_before_the_end))
+        await eventually(began.exists)
+        assert await patient.write(INSERT, (1,)) == 1
+        gate.open("w").close()
+        with pytest.raises(RuntimeError, match="TransactionTimeout"):
+            await blocking
+        assert await blocked.does(f"await db.write({INSERT!r}, (2,))") == 2
+    assert await jobs(patient) == [1, 2]
 
 
 @pytest.mark.parametrize("ending", ["committed", "an error", "cancelled", "cancelled before it began"])
