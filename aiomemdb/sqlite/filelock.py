@@ -59,12 +59,12 @@ _PART_OF_WAIT = 1 / 20
 _LOOKS_IN_A_WAIT = 6
 _SHORTEST_USUAL_WAIT = 0.15
 _URGENCY = 1.5
-_AT_MOST_EVERY = 0.001
+_AT_MOST_EVERY = 0.002
 _AT_LEAST_EVERY = 0.25
 _SHARE_OF_LATEST = 0.1
 # Where nobody has passed for so long, a stopped process must have the turn, or a transaction().
 _LONG_WAIT = 1.0
-_LOOK_AFTER_LONG_WAIT = (0.01, 0.03)
+_LOOK_AFTER_LONG_WAIT = (0.02, 0.04)
 # In -next: how many have passed it, and what they usually waited, in seconds.
 _CROWD = struct.Struct("<Qd")
 
@@ -256,7 +256,7 @@ class Turnstile:
 def _pause_in_crowd(waited: float, usual_wait: float) -> float:
     usual_wait = max(usual_wait, _SHORTEST_USUAL_WAIT)
     pause = usual_wait / _LOOKS_IN_A_WAIT * math.exp(-_URGENCY * waited / usual_wait)
-    return random.uniform(0.1, 1.0) * min(max(pause, _AT_MOST_EVERY, usual_wait / 200), _AT_LEAST_EVERY)
+    return max(_AT_MOST_EVERY, usual_wait / 200, random.uniform(0.1, 1.0) * min(pause, _AT_LEAST_EVERY))
 
 
 def _pause_of_next(waited: float) -> float:
