@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["Config", "Durability", "PragmaValue"]
+__all__ = ["PRAGMAS", "Config", "Durability", "PragmaValue"]
 
 Durability = Literal["normal", "full"]
 PragmaValue = int | str | bool
 
 # What may be set per connection without breaking a promise. journal_mode, synchronous, locking_mode,
 # wal_autocheckpoint, busy_timeout, query_only and their like are the library's own.
-_PRAGMAS = frozenset(
+PRAGMAS: frozenset[str] = frozenset(
     {
         "analysis_limit",
         "application_id",
@@ -74,7 +74,8 @@ class Config:
     """Seconds that one ``transaction()`` may keep the writer; then it is rolled back and its holder named."""
     prepare: Callable[[sqlite3.Connection], object] | None = None
     """Called with each new ``sqlite3.Connection`` in its own thread, writer and readers alike: SQL functions,
-    collations, extensions."""
+    collations, extensions, temp tables, and what ``pragmas`` takes, but for what is stored in the file. It may read the
+    file and not write it, as it runs outside of the turns that keep processes apart: ``ForbiddenStatement``."""
     pragmas: Mapping[str, PragmaValue] = field(default_factory=dict)
     """PRAGMAs to set on every connection, by name. ``foreign_keys`` is on unless it is set off here."""
     label: str = "db"
@@ -133,8 +134,8 @@ def _checked_pragmas(pragmas: object) -> Mapping[str, PragmaValue]:
         raise TypeError(f"pragmas={pragmas!r}: a mapping of names to values")
     checked: dict[str, PragmaValue] = {}
     for name, value in pragmas.items():
-        if not isinstance(name, str) or name.lower() not in _PRAGMAS:
-            allowed = ", ".join(sorted(_PRAGMAS))
+        if not isinstance(name, str) or name.lower() not in PRAGMAS:
+            allowed = ", ".join(sorted(PRAGMAS))
             raise ValueError(f"pragmas: {name!r} can't be set; these can: {allowed}")
         word = isinstance(value, str) and value.replace("-", "").replace("_", "").isalnum() and value.isascii()
         if not (isinstance(value, int) or word):

@@ -17,7 +17,7 @@ from weakref import ref
 
 from ..errors import ForbiddenStatement
 
-__all__ = ["Guard", "GuardedConnection", "finished", "primary_code"]
+__all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished", "primary_code"]
 
 # Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
 _INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = (
@@ -32,11 +32,9 @@ _INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT
 )
 _SCHEMA = frozenset([*range(1, 9), *range(10, 18), 26, 29, 30])  # CREATE, DROP and ALTER of anything
 
-# PRAGMAs that read, or that are part of the transaction (user_version and application_id are in page 1).
 # FTS, ALTER, ANALYZE and the like compile some of them behind the user's statement.
-_PRAGMAS = frozenset(
+READING_PRAGMAS: frozenset[str] = frozenset(
     [
-        "application_id",
         "collation_list",
         "compile_options",
         "data_version",
@@ -60,9 +58,10 @@ _PRAGMAS = frozenset(
         "table_info",
         "table_list",
         "table_xinfo",
-        "user_version",
     ]
 )
+# Those that are part of the transaction too: in page 1.
+_PRAGMAS = READING_PRAGMAS | {"application_id", "user_version"}
 _READ_ONLY_PRAGMAS = frozenset(["encoding", "max_page_count", "page_size", "schema_version"])
 
 _ADVICE = {

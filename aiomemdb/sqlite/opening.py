@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..config import Config
 from ..errors import AiomemdbError
@@ -14,6 +16,7 @@ from .connection import retry_while_busy
 from .filelock import Turnstile
 from .guard import GuardedConnection
 from .hazards import has_second_library, second_library
+from .preparing import run_prepare
 
 __all__ = ["configure_reader", "configure_writer"]
 
@@ -29,12 +32,41 @@ _AT_CREATION = ("page_size", "auto_vacuum", "encoding")
 _STORED = "application_id"
 
 
+class _Patience:
+    """What an opening waits for locks: ``lock_timeout`` in all, for however many it meets."""
+
+    def __init__(self, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
+        self._left = config.lock_timeout
+        self._path = path
+        self._given_up = given_up
+
+    def __call__(self, call: Callable[[], T]) -> T:
+        """Runs ``call``, again and again while another program holds a lock that it needs.
+
+        Raises: LockTimeout, DatabaseClosed: as ``retry_while_busy``.
+        """
+        return self._spend(lambda left: retry_while_busy(call, left, self._path, self._given_up))
+
+    @contextmanager
+    def turn(self, turnstile: Turnstile) -> Iterator[None]:
+        self._spend(lambda left: turnstile.acquire(left, self._given_up))
+        try:
+            yield
+        finally:
+            turnstile.release()
+
+    def _spend(self, wait: Callable[[float], T]) -> T:
+        began = time.monotonic()
+        try:
+            return wait(round(self._left, 3))  # it is told in the error
+        finally:
+            self._left = max(0.0, self._left - (time.monotonic() - began))
+
+
 def configure_writer(
     raw: GuardedConnection, *, config: Config, path: Path, turnstile: Turnstile, given_up: Callable[[], bool]
 ) -> None:
-    def patiently(call: Callable[[], T]) -> T:
-        return retry_while_busy(call, config.lock_timeout, path, given_up)
-
+    patiently = _Patience(config, path, given_up)
     _check_version()
     _check_is_database(raw, patiently, path)
     turnstile.open()
@@ -42,22 +74,16 @@ def configure_writer(
     # that has it is opened without one, also beside a process that keeps its turn.
     [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode").fetchone())
     if mode != "wal":
-        turnstile.acquire(config.lock_timeout, given_up)
-        try:
+        with patiently.turn(turnstile):
             _create(raw, config, patiently, path)
-        finally:
-            turnstile.release()
+    _configure(raw, config)
     raw.execute(f"PRAGMA synchronous={'FULL' if config.durability == 'full' else 'NORMAL'}")
     raw.execute("PRAGMA wal_autocheckpoint=0")  # see maintenance.Checkpointer
     if _STORED in config.pragmas:
         wanted = _literal(config.pragmas[_STORED])
         if str(raw.execute(f"PRAGMA {_STORED}").fetchone()[0]) != wanted:
-            turnstile.acquire(config.lock_timeout, given_up)
-            try:
+            with patiently.turn(turnstile):
                 patiently(lambda: raw.execute(f"PRAGMA {_STORED}={wanted}"))
-            finally:
-                turnstile.release()
-    _configure(raw, config)
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, config.max_value_bytes)
     # The log exists from the first read on; its identity is noted next.
     patiently(lambda: raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())
@@ -65,7 +91,7 @@ def configure_writer(
     _guard(raw)
 
 
-def _create(raw: GuardedConnection, config: Config, patiently: Callable[[Callable[[], Any]], Any], path: Path) -> None:
+def _create(raw: GuardedConnection, config: Config, patiently: _Patience, path: Path) -> None:
     for name in _AT_CREATION:
         if name in config.pragmas:
             raw.execute(f"PRAGMA {name}={_literal(config.pragmas[name])}")
@@ -78,11 +104,8 @@ def _create(raw: GuardedConnection, config: Config, patiently: Callable[[Callabl
 
 
 def configure_reader(raw: GuardedConnection, *, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
-    def patiently(call: Callable[[], T]) -> T:
-        return retry_while_busy(call, config.lock_timeout, path, given_up)
-
     _check_version()
-    _check_is_database(raw, patiently, path)
+    _check_is_database(raw, _Patience(config, path, given_up), path)
     _refuse_second_library(path)
     _configure(raw, config)
     raw.execute("PRAGMA query_only=1")
@@ -95,9 +118,7 @@ def _configure(raw: GuardedConnection, config: Config) -> None:
         if name not in _AT_CREATION and name != _STORED:
             raw.execute(f"PRAGMA {name}={_literal(value)}").fetchall()
     if config.prepare is not None:
-        config.prepare(raw)
-        if raw.isolation_level is not None or raw.in_transaction:
-            raise AiomemdbError("prepare must leave no transaction open, and isolation_level as it is")
+        run_prepare(raw, config.prepare)
     raw.row_factory = Row
     raw.text_factory = str
 
@@ -116,7 +137,7 @@ def _refuse_second_library(path: Path) -> None:
         raise AiomemdbError(second_library(path))
 
 
-def _check_is_database(raw: GuardedConnection, patiently: Callable[[Callable[[], Any]], Any], path: Path) -> None:
+def _check_is_database(raw: GuardedConnection, patiently: _Patience, path: Path) -> None:
     try:
         patiently(lambda: raw.execute("PRAGMA schema_version").fetchone())
     except sqlite3.DatabaseError as error:

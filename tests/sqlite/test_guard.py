@@ -345,14 +345,6 @@ async def test_prepare_may_do_what_jobs_may_not(db_path: Path) -> None:
         assert await db.read_value("SELECT double(21)") == 42
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda conn: conn.execute("BEGIN"), lambda conn: setattr(conn, "isolation_level", "DEFERRED")]
-)
-async def test_prepare_that_leaves_a_transaction_open_is_an_error(db_path: Path, spoil: Any) -> None:
-    with pytest.raises(aiomemdb.AiomemdbError, match="prepare must leave no transaction open"):
-        await aiomemdb.connect(db_path, prepare=spoil)
-
-
 # -- what is allowed -------------------------------------------------------------------------------------------------
 
 

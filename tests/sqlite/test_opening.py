@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.connection import retry_while_busy
+from aiomemdb.sqlite.filelock import Turnstile
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.killing import threads_of
@@ -164,16 +166,15 @@ async def test_a_prepare_that_raises_ends_the_opening_and_leaves_nothing(db_path
 @pytest.mark.parametrize(
     "prepare",
     [
-        lambda conn: conn.execute("BEGIN"),
         lambda conn: setattr(conn, "isolation_level", "DEFERRED"),
         lambda conn: setattr(conn, "isolation_level", ""),
     ],
-    ids=["BEGIN", "isolation_level DEFERRED", "isolation_level ''"],
+    ids=["isolation_level DEFERRED", "isolation_level ''"],
 )
-async def test_a_prepare_that_leaves_a_transaction_open_is_told_so(
+async def test_a_prepare_that_changes_isolation_level_is_told_so(
     db_path: Path, prepare: Callable[[sqlite3.Connection], Any]
 ) -> None:
-    with pytest.raises(aiomemdb.AiomemdbError, match="prepare must leave no transaction open"):
+    with pytest.raises(aiomemdb.AiomemdbError, match="isolation_level as it is"):
         await open_and_close(db_path, prepare=prepare)
     assert_healthy(db_path)
 
@@ -325,6 +326,37 @@ async def test_opening_waits_for_another_programs_lock_and_no_longer_than_lock_t
         assert caught.value.applied is False
         other.execute("ROLLBACK")
     assert plain(db_path, "PRAGMA journal_mode") == [("delete",)]
+
+
+async def test_an_opening_waits_for_lock_timeout_in_all_and_not_for_each_lock(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, left = 0.0, []
+    acquire = Turnstile.acquire
+
+    def wait(timeout: float) -> None:
+        nonlocal now
+        left.append(timeout)
+        now += 3
+
+    def retrying(call: Callable[[], Any], timeout: float, *rest: Any) -> Any:
+        wait(timeout)
+        return retry_while_busy(call, timeout, *rest)
+
+    def acquiring(turnstile: Turnstile, timeout: float, *rest: Any) -> None:
+        wait(timeout)
+        acquire(turnstile, timeout, *rest)
+
+    def prepare(_: sqlite3.Connection) -> None:  # no lock is waited for here
+        nonlocal now
+        now += 100
+
+    monkeypatch.setattr("aiomemdb.sqlite.opening.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("aiomemdb.sqlite.opening.retry_while_busy", retrying)
+    monkeypatch.setattr(Turnstile, "acquire", acquiring)
+    await open_and_close(db_path, lock_timeout=19, prepare=prepare, pragmas={"application_id": 7})
+    # Is it a database? Which journal? A turn to create it, and that; a turn for application_id, and that; the log.
+    assert left[:7] == [19, 16, 13, 10, 7, 4, 1]
 
 
 @pytest.mark.parametrize("way", list(Way))

@@ -17,8 +17,9 @@ ROOT = Path(aiomemdb.__file__).parent
 ROOMS = [
     "errors", "values", "runner",
     "config", "database",
-    "sqlite.job", "sqlite.queue", "sqlite.guard", "sqlite.hazards", "sqlite.files", "sqlite.filelock", "sqlite.pool",
-    "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids", "sqlite.session",
+    "sqlite.job", "sqlite.queue", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
+    "sqlite.filelock", "sqlite.pool", "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids",
+    "sqlite.session",
     "sqlite.batch", "sqlite.connection", "sqlite.opening", "sqlite.maintenance",
     "sqlite.verbs", "sqlite.readers", "sqlite.lease", "sqlite.writer", "sqlite.transaction", "sqlite.stream",
     "sqlite.database",
