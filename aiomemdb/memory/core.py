@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import anyio
 
@@ -17,14 +18,17 @@ from .drafts import Drafter
 from .identity import Identity, find_near
 from .names import Normaliser
 from .sqlite_store.store import SQLiteStore
-from .store import Draft, Kind, NameRequest, Scope, Store
+from .store import NEAR_KEPT, Draft, Kind, NameRequest, Scope, Store
 from .together import Together
 from .values import Fact, Remembered
 from .vectors import Vectors
 
-__all__ = ["Core"]
+__all__ = ["Core", "Progress"]
 
-# Texts embedded at once by reembed(): little is lost where it is cut short.
+#: ``progress(done, total)``.
+Progress: TypeAlias = Callable[[int, int], object]
+
+# Texts embedded at once by reembed(), and names compared: little is lost where it is cut short.
 _EMBEDDED_AT_ONCE = 64
 # Rounds of it in which what others write meanwhile should become less.
 _ROUNDS = 4
@@ -192,28 +196,84 @@ class Core:
         if self._last_in_session.get(session) is done:
             del self._last_in_session[session]
 
-    async def reembed(self) -> int:
-        """Gives all that lacks one a vector of this memory's model, then makes it the file's; gives how many.
+    async def reembed(self, progress: Progress | None) -> int:
+        if self.vectors is None:
+            raise ValueError("reembed() needs an embedder: Memory.open(..., embedder=...)")
+        return await _Reembedding(self, self.vectors, progress).run()
+
+
+class _Reembedding:
+    """Gives all that lacks one a vector of the memory's model, then makes it the file's, then finds near names by it.
+
+    Each slice is a job, and the file itself tells what is left: whoever comes next goes on from there.
+    """
+
+    def __init__(self, core: Core, vectors: Vectors, progress: Progress | None) -> None:
+        self._core = core
+        self._vectors = vectors
+        self._progress = progress
+        self._done = 0
+        self._total = -1
+
+    async def run(self) -> int:
+        """Gives how many rows got a vector.
 
         What others wrote meanwhile, by the old model, is met in a further round. If they write faster than this one
         embeds there is no last round: so the file is switched over all the same, which stops them, and then completed.
         """
-        if self.vectors is None:
-            raise ValueError("reembed() needs an embedder: Memory.open(..., embedder=...)")
-        model, count = self.vectors.model, 0
+        count = 0
         for round in itertools.count(1):
-            for kind in _KINDS:
-                before = _NEWEST  # downwards: what is written meanwhile is for the next round
-                while rows := await self.store.without_vector(model, kind, before, _EMBEDDED_AT_ONCE):
-                    vectors = await self.vectors.embed([text for _, text in rows])
-                    await self.store.put_vectors(
-                        model, kind, [(ref, vector) for (ref, _), vector in zip(rows, vectors, strict=True)]
-                    )
-                    before = rows[-1][0]
-                    count += len(rows)
-            if await self.store.switch_model(model, force=round >= _ROUNDS):
+            await self._look()
+            count += await self._embed()
+            if await self._core.store.switch_model(self._vectors.model, force=round >= _ROUNDS):
                 break
+        await self._look()
+        await self._note_near_names()
+        if self._done < self._total:  # the rest was forgotten meanwhile, or done by others
+            self._advance(self._total - self._done)
         return count
+
+    async def _embed(self) -> int:
+        model, count = self._vectors.model, 0
+        for kind in _KINDS:
+            before = _NEWEST  # downwards: what is written meanwhile is for the next round
+            while rows := await self._core.store.without_vector(model, kind, before, _EMBEDDED_AT_ONCE):
+                vectors = await self._vectors.embed([text for _, text in rows])
+                refs = [ref for ref, _ in rows]
+                await self._core.store.put_vectors(model, kind, list(zip(refs, vectors, strict=True)))
+                before = refs[-1]
+                count += len(rows)
+                self._advance(len(rows))
+        return count
+
+    async def _note_near_names(self) -> None:
+        """What find_or_create would have noted, had it had this model from the first."""
+        model = self._vectors.model
+        while (left := await self._core.store.near_names_left(model, _EMBEDDED_AT_ONCE)) is not None:
+            near: list[tuple[int, int, float]] = []
+            for namespace in dict.fromkeys(namespace for _, namespace, _ in left.names):
+                ids = [id for id, of, _ in left.names if of == namespace]
+                vectors = [vector for _, of, vector in left.names if of == namespace]
+                found, _ = await self._vectors.nearest(
+                    namespace, "entity", vectors, top=NEAR_KEPT, at_least=self._core.near, below=ids
+                )
+                near += [(other, id, cosine) for id, ones in zip(ids, found, strict=True) for other, cosine in ones]
+            await self._core.store.put_near_names(model, left.after, left.upto, near)
+            self._advance(len(left.names))
+
+    async def _look(self) -> None:
+        """Counts what is left: others write meanwhile."""
+        if self._progress is not None:
+            left = await self._core.store.to_reembed(self._vectors.model)
+            if self._total < self._done + left:
+                self._total = self._done + left
+                self._progress(self._done, self._total)
+
+    def _advance(self, count: int) -> None:
+        self._done += count
+        self._total = max(self._total, self._done)
+        if self._progress is not None:
+            self._progress(self._done, self._total)
 
 
 def _weight(item: tuple[Scope, Draft]) -> int:

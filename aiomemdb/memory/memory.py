@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -386,13 +386,18 @@ class Memory(Recalling):
         """
         return await self._core.store.forget_namespace(self._scope)
 
-    async def reembed(self) -> int:
+    async def reembed(self, *, progress: Callable[[int, int], object] | None = None) -> int:
         """Makes this memory's embedder the file's: gives a vector to all that lacks one of it, then switches over in
-        one job and drops the others; gives how many were embedded. All namespaces; others work on meanwhile.
+        one job and drops the others, then notes near names by it; gives how many were embedded. All namespaces, in
+        slices; others work on meanwhile.
 
-        Cancellation, or a crash: what was embedded stays, and the next call goes on from there.
+        ``progress(done, total)`` is called on the loop: texts that are embedded and names whose near ones are noted.
+        Both only grow, ``total`` by what others write meanwhile; at the end they are equal.
+
+        Raises: ValueError: no embedder; ModelChanged: somebody else has made another one the file's meanwhile.
+        Cancellation, a crash, an error (of ``progress`` too): what was done stays; the next call goes on from there.
         """
-        return await self._core.reembed()
+        return await self._core.reembed(progress)
 
 
 def _id(entity: Entity) -> int:

@@ -14,6 +14,7 @@ from .searching import Search
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 
 __all__ = [
+    "NEAR_KEPT",
     "Draft",
     "DraftEpisode",
     "DraftFact",
@@ -22,6 +23,7 @@ __all__ = [
     "Model",
     "NameRequest",
     "Near",
+    "NearNamesLeft",
     "Scope",
     "Store",
     "VectorChanges",
@@ -52,6 +54,9 @@ class Model:
     name: str
     dim: int
 
+
+#: Near names noted of a name, older ones: the rest is the business of a search by vectors.
+NEAR_KEPT = 8
 
 #: Entities near a name, (id, cosine), best first.
 Near = tuple[tuple[int, float], ...]
@@ -180,6 +185,19 @@ class VectorChanges:
     refs: Sequence[int] = ()
     data: Sequence[bytes] = ()
     gone: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NearNamesLeft:
+    """The next entities whose near names are to be found: those above ``after``, up to ``upto``.
+
+    Attributes:
+        names: (id, namespace, vector), by id.
+    """
+
+    after: int
+    upto: int
+    names: Sequence[tuple[int, str, bytes]]
 
 
 class Store(Search, Protocol):
@@ -321,6 +339,25 @@ class Store(Search, Protocol):
 
     async def switch_model(self, model: Model, *, force: bool = False) -> bool:
         """Makes it the file's model and drops others' vectors, if every row has one of it, or by ``force`` even so;
-        whether every row has one.
+        whether every row has one. Near names are then all to be found anew.
         """
+        ...
+
+    async def near_names_left(self, model: Model, limit: int) -> NearNamesLeft | None:
+        """The next entities whose near names were not found by this model yet, which is the file's; None: no more.
+
+        Raises: ModelChanged.
+        """
+        ...
+
+    async def put_near_names(self, model: Model, after: int, upto: int, near: Sequence[tuple[int, int, float]]) -> None:
+        """Replaces what was noted for the entities above ``after``, up to ``upto``, by (older one, entity, cosine),
+        unless others have done so since they were asked for.
+
+        Raises: ModelChanged.
+        """
+        ...
+
+    async def to_reembed(self, model: Model) -> int:
+        """How many rows lack a vector of this model, and how many names their near ones by it, together."""
         ...

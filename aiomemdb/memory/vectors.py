@@ -68,19 +68,30 @@ def unpack(data: Sequence[bytes], dim: int) -> Matrix:
 
 
 def nearest(
-    matrix: Matrix, refs: Sequence[int], queries: Matrix, *, top: int, at_least: float
+    matrix: Matrix,
+    refs: Sequence[int],
+    queries: Matrix,
+    *,
+    top: int,
+    at_least: float,
+    below: Sequence[int] | None = None,
 ) -> list[list[tuple[int, float]]]:
-    """For each query the ``top`` rows of the greatest cosine, not below ``at_least``: (ref, cosine), best first.
+    """For each query the ``top`` rows of the greatest cosine, not below ``at_least``: (ref, cosine), best first; where
+    ``below`` is given, of those rows alone whose ref is below the query's.
 
-    All vectors are of length 1. Shapes: matrix (n, dim), refs n, queries (q, dim).
+    All vectors are of length 1. Shapes: matrix (n, dim), refs n, queries (q, dim), below q.
     """
     import numpy as np
 
     if not len(refs):
         return [[] for _ in range(len(queries))]
     found: list[list[tuple[int, float]]] = []
-    for cosines in queries @ matrix.T:
-        best = np.flatnonzero(cosines >= at_least)
+    ids = None if below is None else np.asarray(refs, dtype=np.int64)
+    for query, cosines in enumerate(queries @ matrix.T):
+        near = cosines >= at_least
+        if ids is not None and below is not None:
+            near &= ids < below[query]
+        best = np.flatnonzero(near)
         if len(best) > top:
             best = best[np.argpartition(-cosines[best], top)[:top]]
         best = best[np.argsort(-cosines[best], kind="stable")]
@@ -119,9 +130,17 @@ class Vectors:
         return pack(vectors, count=len(texts), dim=self.model.dim)
 
     async def nearest(
-        self, namespace: str, kind: Kind, vectors: Sequence[bytes], *, top: int, at_least: float
+        self,
+        namespace: str,
+        kind: Kind,
+        vectors: Sequence[bytes],
+        *,
+        top: int,
+        at_least: float,
+        below: Sequence[int] | None = None,
     ) -> tuple[list[Near], int]:
-        """For each vector the ``top`` nearest ids, and the highest entity id of the snapshot in which they were found.
+        """For each vector the ``top`` nearest ids (of those ``below`` its own bound, where that is given), and the
+        highest entity id of the snapshot in which they were found.
 
         Raises: ModelChanged.
         """
@@ -135,21 +154,23 @@ class Vectors:
             )
             if changes.too_many:
                 self._matrices.pop((namespace, kind), None)
-                return await self._scan(namespace, kind, queries, top, at_least), changes.highest
+                return await self._scan(namespace, kind, queries, top, at_least, below), changes.highest
             cached.apply(changes, self.model.dim, most)
             if len(cached.refs) > most:
                 cached.known = None  # it has grown out of its room: the next search looks again
             self._make_room(cached)
-            found = await _search(cached.matrix, cached.refs, queries, top, at_least)
+            found = await _search(cached.matrix, cached.refs, queries, top, at_least, below)
         return [tuple(near) for near in found], changes.highest
 
-    async def _scan(self, namespace: str, kind: Kind, queries: Matrix, top: int, at_least: float) -> list[Near]:
+    async def _scan(
+        self, namespace: str, kind: Kind, queries: Matrix, top: int, at_least: float, below: Sequence[int] | None
+    ) -> list[Near]:
         best: list[list[tuple[int, float]]] = [[] for _ in range(len(queries))]
         after = 0
         while rows := await self._store.vectors_after(namespace, kind, self.model, after, _SLICE):
             refs = [ref for ref, _ in rows]
             matrix = unpack([data for _, data in rows], self.model.dim)
-            found = await _search(matrix, refs, queries, top, at_least)
+            found = await _search(matrix, refs, queries, top, at_least, below)
             best = [sorted([*old, *new], key=lambda near: -near[1])[:top] for old, new in zip(best, found, strict=True)]
             after = refs[-1]
         return [tuple(near) for near in best]
@@ -223,10 +244,15 @@ class _CachedMatrix:
 
 
 async def _search(
-    matrix: Matrix | None, refs: Sequence[int], queries: Matrix, top: int, at_least: float
+    matrix: Matrix | None,
+    refs: Sequence[int],
+    queries: Matrix,
+    top: int,
+    at_least: float,
+    below: Sequence[int] | None,
 ) -> list[list[tuple[int, float]]]:
     if matrix is None or not len(refs):
         return [[] for _ in range(len(queries))]
     if len(queries) * matrix.size < _LONG:
-        return nearest(matrix, refs, queries, top=top, at_least=at_least)
-    return await asyncio.to_thread(nearest, matrix, refs, queries, top=top, at_least=at_least)
+        return nearest(matrix, refs, queries, top=top, at_least=at_least, below=below)
+    return await asyncio.to_thread(nearest, matrix, refs, queries, top=top, at_least=at_least, below=below)

@@ -12,16 +12,13 @@ from dataclasses import dataclass
 
 from ...errors import AmbiguousEntity
 from ..names import may_be_one
-from ..store import Model, NameRequest, Scope
+from ..store import NEAR_KEPT, Model, NameRequest, Scope
 from ..values import Entity
 from ..vectors import nearest, unpack
 from .rows import ENTITY, entities_by_id, entity_of, json_list
 from .work import Work
 
 __all__ = ["find_or_create", "resolve", "resolve_in_job"]
-
-# Near names noted of one name: the rest is the business of a search by vectors.
-_NEAR_KEPT = 8
 
 _ALIASES = (
     "SELECT j.key, a.type, e.id, e.type_key FROM json_each(?) j "
@@ -171,7 +168,7 @@ class _Resolution:
         )
         self.add_alias(wanted.key, wanted.type_key, id, wanted.type_key)
         work.note("create", "entity", id)
-        self.new_similar += [(one.id, id, one.cosine) for one in near[:_NEAR_KEPT] if one.cosine >= self.near]
+        self.new_similar += [(one.id, id, one.cosine) for one in near[:NEAR_KEPT] if one.cosine >= self.near]
         if wanted.vector is not None:
             self.new_vectors.append((id, wanted.vector))
             if self.newer is not None:
@@ -286,5 +283,5 @@ class _Newer:
 
     def nearest(self, vector: bytes, at_least: float) -> Iterable[tuple[int, float]]:
         matrix = unpack(self._data, self._dim)
-        [found] = nearest(matrix, self._refs, unpack([vector], self._dim), top=_NEAR_KEPT, at_least=at_least)
+        [found] = nearest(matrix, self._refs, unpack([vector], self._dim), top=NEAR_KEPT, at_least=at_least)
         return found

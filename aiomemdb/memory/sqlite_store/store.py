@@ -8,7 +8,7 @@ from typing import Any
 
 from ...database import Database
 from ...errors import AiomemdbError
-from ..store import Draft, FactQuery, Kind, Model, NameRequest, Scope, Store, VectorChanges
+from ..store import Draft, FactQuery, Kind, Model, NameRequest, NearNamesLeft, Scope, Store, VectorChanges
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from . import documents, embeddings, facts, forgetting, identity, merging, reading
 from .schema import is_current, migrate
@@ -178,6 +178,17 @@ class SQLiteStore(SQLiteSearch, Store):
             while await self._db.write_fn(embeddings.drop_slice):
                 pass
         return complete
+
+    async def near_names_left(self, model: Model, limit: int) -> NearNamesLeft | None:
+        left: NearNamesLeft | None = await self._db.read_fn(embeddings.near_names_left, model, limit)
+        return left
+
+    async def put_near_names(self, model: Model, after: int, upto: int, near: Sequence[tuple[int, int, float]]) -> None:
+        await self._db.write_fn(embeddings.put_near_names, model, after, upto, near)
+
+    async def to_reembed(self, model: Model) -> int:
+        count: int = await self._db.read_fn(embeddings.to_reembed, model)
+        return count
 
 
 def _model(conn: sqlite3.Connection) -> Model | None:
