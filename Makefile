@@ -15,7 +15,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
 		printf '  make %-12s %s\n' "$$target" "$$what"; done
 
-demo: $(READY)  ## watch many agents share one database
+demo: $(READY)  ## watch many agents write and ask one memory
 	$(BIN)/python examples/multi_agent.py $(ARGS)
 
 demo-quick: $(READY)  ## the same in a few seconds
