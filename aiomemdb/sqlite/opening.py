@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..config import Config
-from ..errors import AiomemdbError
+from ..errors import AiomemdbError, LockTimeout
 from ..values import Row
 from .connection import retry_while_busy
 from .filelock import Turnstile
@@ -36,7 +36,8 @@ class _Patience:
     """What an opening waits for locks: ``lock_timeout`` in all, for however many it meets."""
 
     def __init__(self, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
-        self._left = config.lock_timeout
+        self._timeout = config.lock_timeout
+        self._left = self._timeout
         self._path = path
         self._given_up = given_up
 
@@ -59,6 +60,9 @@ class _Patience:
         began = time.monotonic()
         try:
             return wait(round(self._left, 3))  # it is told in the error
+        except LockTimeout as error:
+            error.add_note(f"opening waits for lock_timeout={self._timeout} s in all, for whatever locks it meets")
+            raise
         finally:
             self._left = max(0.0, self._left - (time.monotonic() - began))
 

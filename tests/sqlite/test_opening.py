@@ -324,6 +324,7 @@ async def test_opening_waits_for_another_programs_lock_and_no_longer_than_lock_t
         with pytest.raises(aiomemdb.LockTimeout, match=str(db_path)) as caught:
             await open_and_close(db_path, lock_timeout=0.2)
         assert caught.value.applied is False
+        assert any("lock_timeout=0.2 s in all" in note for note in caught.value.__notes__)
         other.execute("ROLLBACK")
     assert plain(db_path, "PRAGMA journal_mode") == [("delete",)]
 
