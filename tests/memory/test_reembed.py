@@ -133,13 +133,15 @@ async def test_cancelled_anywhere_it_goes_on_where_it_was(tmp_path: Path, done: 
     assert_sound(path)
 
 
-async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhile(db_path: Path) -> None:
+@pytest.mark.parametrize("texts", [0, 3])
+async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhile(db_path: Path, texts: int) -> None:
     class Beside(SpellingEmbedder):
-        """Whenever it is asked, somebody else has written a text and forgotten a name by then."""
+        """Five times when it is asked, somebody else has written some texts and forgotten a name by then."""
 
         async def embed(self, texts: Any) -> Any:
             if len(self.calls) < 5:
-                await old.add_episode(f"text {len(self.calls)}")
+                for n in range(texts):
+                    await old.add_episode(f"text {len(self.calls)} {n}")
                 doomed = await old.entity(NAMES[len(self.calls)])
                 assert doomed is not None
                 await old.forget(doomed)
@@ -153,9 +155,33 @@ async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhi
         await create(old)
         await new.reembed(progress=lambda *now: told.append(now))
         counts = await new.counts()
-        assert (counts.entities, counts.episodes, counts.vectors) == (55, 5, 60)
+        assert (counts.entities, counts.episodes, counts.vectors) == (55, 5 * texts, 55 + 5 * texts)
     assert told[0] == (0, 120) and grows_to_its_total(told)
+    if texts:
+        assert (70, 125) in told  # all is embedded, and 55 names are left: it knows of the texts that were not there
+    else:
+        assert told[-2:] == [(110, 120), (120, 120)]  # what was forgotten need not be done
     assert_sound(db_path)
+
+
+async def test_what_is_done_is_never_beyond_the_total(db_path: Path) -> None:
+    class Beside(SpellingEmbedder):
+        """At first, somebody else has written eight texts by then."""
+
+        async def embed(self, texts: Any) -> Any:
+            if not self.calls:
+                for n in range(8):
+                    await old.add_episode(f"text {n}")
+            return await super().embed(texts)
+
+    told: Told = []
+    async with (
+        Memory.open(db_path, embedder=SpellingEmbedder()) as old,
+        Memory.open(db_path, embedder=Beside(model="new")) as new,
+    ):
+        await old.remember("text", [("Ann", "met", "Bob")])  # names come first: so the texts are met in the same round
+        assert await new.reembed(progress=lambda *now: told.append(now)) == 12
+    assert told[0] == (0, 4 + 2) and told[-1] == (14, 14) and grows_to_its_total(told)
 
 
 async def test_a_progress_that_raises_ends_it_and_harms_nothing(db_path: Path) -> None:
