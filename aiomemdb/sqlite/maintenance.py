@@ -100,12 +100,8 @@ class Checkpointer:
         # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So this
         # waits for those that began before, shortly: no write can begin meanwhile.
         mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
-        connection = self._session.connection
-        [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
-        wait = min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST)
-        connection.execute(f"PRAGMA busy_timeout={wait}")
-        restarted = self._checkpoint(mode)
-        connection.execute(f"PRAGMA busy_timeout={timeout}")
+        with self._session.waiting_for_readers(min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST)):
+            restarted = self._checkpoint(mode)
         if restarted:
             self._session.log_in_doubt = False
         if restarted and mode == "TRUNCATE":

@@ -26,6 +26,15 @@ __all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "
 
 log: logging.Logger = logging.getLogger("aiomemdb")
 
+# SQLite's own waiting for a lock would hide that there was one, and close() could not end it.
+_NO_WAIT = "PRAGMA busy_timeout=0"
+_PAUSES = (0.0005, 0.02)
+
+_WAIT_TO_HEAL = 100
+
+# A reader of ours takes the lock too, for some microseconds, where it met a log's header half written.
+_WARN_AT = 3
+
 # A function that keeps the writer for longer than this is logged with its name: everybody else waits for it.
 SLOW_FUNCTION = 0.25
 
@@ -74,6 +83,7 @@ class Session:
         self.cursor.row_factory = Row
         self._control = connection.cursor()
         connection.cursors += [self.cursor, self._control]
+        connection.execute(_NO_WAIT)
         self.rowids: Rowids = Rowids(connection, self.cursor)
 
     # Turns
@@ -114,7 +124,7 @@ class Session:
     # Transactions
 
     def begin(self, *, durable: bool) -> None:
-        """In a turn: opens the transaction, waiting for the locks of programs that take no turns in slices.
+        """In a turn: opens the transaction, waiting for the locks of programs that take no turns.
 
         IMMEDIATE always: a deferred transaction that reads and then writes fails at once with BUSY_SNAPSHOT,
         whatever the timeout.
@@ -134,22 +144,22 @@ class Session:
         self.execute_when_free(self._begin_sql)
 
     def execute_when_free(self, sql: str) -> sqlite3.Cursor:
-        """Runs a statement that takes the write lock, waiting for other programs' locks in slices.
+        """Runs a statement that takes the write lock, waiting for other programs' locks.
 
         Raises: LockTimeout, DatabaseClosed: as ``begin``.
         """
         first_refused: float | None = None
+        pause, longest_pause = _PAUSES
         while True:
             try:
                 return self._control.execute(sql)
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY:
                     raise
-                is_foreign = error.sqlite_errorcode == sqlite3.SQLITE_BUSY  # not one that recovers the log
+                is_foreign = error.sqlite_errorcode != sqlite3.SQLITE_BUSY_RECOVERY
             now = time.monotonic()
             if first_refused is None:
-                # SQLite has slept for one slice itself
-                first_refused = now - min(0.1, self._lock_timeout) - self.turnstile.waited
+                first_refused = now - self.turnstile.waited
                 if is_foreign:
                     self._note_foreign_writer()
             if self.abandoned:
@@ -159,10 +169,12 @@ class Session:
                     f"another program has held the write lock of {self.identity.path} for {self._lock_timeout} s; "
                     "find it, or raise connect(lock_timeout=...)"
                 )
+            time.sleep(pause)
+            pause = min(2 * pause, longest_pause)
 
     def _note_foreign_writer(self) -> None:
         self.foreign_writers += 1
-        if self.foreign_writers == 1:
+        if self.foreign_writers == _WARN_AT:
             log.warning(
                 "%s is also written by a program that does not use aiomemdb: it is met by SQLite's own lock, which is "
                 "not fair%s",
@@ -236,7 +248,8 @@ class Session:
         """
         why = "a reader keeps the log"
         try:
-            busy, *_ = self._control.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with self.waiting_for_readers(_WAIT_TO_HEAL):
+                busy, *_ = self._control.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             busy, why = 1, str(error)
         if busy:
@@ -246,6 +259,15 @@ class Session:
             )
         self.log_in_doubt = False
         self.identity.wal_bytes = 0
+
+    @contextmanager
+    def waiting_for_readers(self, milliseconds: int) -> Iterator[None]:
+        """For a checkpoint, which is else refused at once while somebody reads from the log."""
+        self.connection.execute(f"PRAGMA busy_timeout={milliseconds}")
+        try:
+            yield
+        finally:
+            self.connection.execute(_NO_WAIT)
 
     # Jobs of several steps
 
