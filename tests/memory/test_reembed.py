@@ -133,14 +133,14 @@ async def test_cancelled_anywhere_it_goes_on_where_it_was(tmp_path: Path, done: 
     assert_sound(path)
 
 
-@pytest.mark.parametrize("texts", [0, 3])
-async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhile(db_path: Path, texts: int) -> None:
+@pytest.mark.parametrize("count", [0, 3])
+async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhile(db_path: Path, count: int) -> None:
     class Beside(SpellingEmbedder):
         """Five times when it is asked, somebody else has written some texts and forgotten a name by then."""
 
         async def embed(self, texts: Any) -> Any:
             if len(self.calls) < 5:
-                for n in range(texts):
+                for n in range(count):
                     await old.add_episode(f"text {len(self.calls)} {n}")
                 doomed = await old.entity(NAMES[len(self.calls)])
                 assert doomed is not None
@@ -155,9 +155,9 @@ async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhi
         await create(old)
         await new.reembed(progress=lambda *now: told.append(now))
         counts = await new.counts()
-        assert (counts.entities, counts.episodes, counts.vectors) == (55, 5 * texts, 55 + 5 * texts)
+        assert (counts.entities, counts.episodes, counts.vectors) == (55, 5 * count, 55 + 5 * count)
     assert told[0] == (0, 120) and grows_to_its_total(told)
-    if texts:
+    if count:
         assert (70, 125) in told  # all is embedded, and 55 names are left: it knows of the texts that were not there
     else:
         assert told[-2:] == [(110, 120), (120, 120)]  # what was forgotten need not be done
