@@ -8,6 +8,7 @@ the embedder.
    say; what fits is handed out.
 
 All reads begin after the call did, in any process: what was written, merged or forgotten before it is in the answer.
+Each step sees a state of its own: a merge while a question is under way may cost it a link. ``path`` is one snapshot.
 """
 
 from __future__ import annotations
