@@ -164,8 +164,7 @@ class Readers:
         self._step_aside = self.pool.wants_item
         if self._pending and len(self._active) <= len(self._stuck):
             self._wake_one()
-        if self._drained is not None:
-            self._look_whether_drained()
+        self._look_whether_drained()
 
     def _look_whether_drained(self) -> None:
         if self._drained is not None and not self._active and not self._pending:

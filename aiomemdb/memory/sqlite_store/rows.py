@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from ..times import from_micros
@@ -39,6 +40,10 @@ EPISODE = (
 EVIDENCE = "v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
 
 BELIEVED = "f.expired_at IS NULL"
+
+
+def _time(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
 
 
 def entity_of(row: Iterable[Any]) -> Entity:
@@ -79,10 +84,10 @@ def fact_of(row: sqlite3.Row) -> Fact:
         object,
         None if value is None else json.loads(value),
         text,
-        None if valid_at is None else from_micros(valid_at),
-        None if invalid_at is None else from_micros(invalid_at),
+        _time(valid_at),
+        _time(invalid_at),
         from_micros(created_at),
-        None if expired_at is None else from_micros(expired_at),
+        _time(expired_at),
         superseded_by,
         agent,
     )
@@ -115,9 +120,9 @@ def episode_of(row: sqlite3.Row) -> Episode:
         source,
         content,
         {} if metadata == "{}" else json.loads(metadata),
-        None if occurred_at is None else from_micros(occurred_at),
+        _time(occurred_at),
         from_micros(created_at),
-        None if expired_at is None else from_micros(expired_at),
+        _time(expired_at),
     )
 
 
