@@ -100,28 +100,24 @@ class Checkpointer:
         # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So this
         # waits for those that began before, shortly: no write can begin meanwhile.
         mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
-        with self._session.waiting_for_readers(min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST)):
-            restarted = self._checkpoint(mode)
-        if restarted:
-            self._session.log_in_doubt = False
+        restarted = self._checkpoint(mode, wait=min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST))
         if restarted and mode == "TRUNCATE":
-            size = self._session.identity.wal_bytes = 0
+            size = 0
         self._leave_mark(max(size, self._usual) if restarted else self._next_mark(size))
         return restarted
 
-    def _checkpoint(self, mode: str) -> bool:
+    def _checkpoint(self, mode: str, *, wait: int = 0) -> bool:
         try:
-            busy, in_log, moved = self._session.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            done, whole = self._session.checkpoint(mode, wait=wait)
         except sqlite3.Error as error:
             # Nobody called for it, so nobody would hear: commits go on, and the log grows until it can be done.
             self.failures += 1
-            self._session.note_failed_sync(error)
             self.error = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
             log.warning("checkpoint of %s failed: %s", self._session.identity.path, self.error)
             return False
-        if mode == "PASSIVE" and not busy:  # the others only follow it
+        if done and mode == "PASSIVE":  # the others only follow it
             self.checkpoints += 1
-        return not busy and in_log == moved
+        return whole
 
 
 def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:

@@ -248,17 +248,38 @@ class Session:
         """
         why = "a reader keeps the log"
         try:
-            with self.waiting_for_readers(_WAIT_TO_HEAL):
-                busy, *_ = self._control.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            _, restarted = self.checkpoint("TRUNCATE", wait=_WAIT_TO_HEAL)
         except sqlite3.Error as error:
-            busy, why = 1, str(error)
-        if busy:
+            restarted, why = False, str(error)
+        if not restarted:
             raise AiomemdbError(
                 f"nothing can be made durable in {self.identity.path}: the disk has failed to sync the log, and what "
                 f"came before could not be written anew ({why}); try again, and look after the disk"
             )
-        self.log_in_doubt = False
-        self.identity.wal_bytes = 0
+
+    def checkpoint(self, mode: str, *, wait: int = 0) -> tuple[bool, bool]:
+        """In a turn: moves the log into the file; ``RESTART`` and ``TRUNCATE`` then have it written from its start.
+
+        Waits ``wait`` milliseconds for those who read from it.
+
+        Returns: whether it was done, and whether the whole log has reached the file (with the latter two: and nobody
+        reads from it).
+
+        Raises:
+            sqlite3.Error: the disk failed.
+        """
+        try:
+            with self.waiting_for_readers(wait):
+                busy, in_log, moved = self.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        except sqlite3.Error as error:
+            self.note_failed_sync(error)
+            raise
+        whole = not busy and in_log == moved
+        if whole and mode != "PASSIVE":
+            self.log_in_doubt = False
+        if whole and mode == "TRUNCATE":
+            self.identity.wal_bytes = 0
+        return not busy, whole
 
     @contextmanager
     def waiting_for_readers(self, milliseconds: int) -> Iterator[None]:
