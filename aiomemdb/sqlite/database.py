@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Generator
@@ -200,6 +201,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                 cancelled.set()
             await end_connections(list(self._backups), deadline - self._loop.time())
             if isinstance(self._writer, Writer):
+                self._writer.session.turnstile.end_by = time.monotonic() + (deadline - self._loop.time()) / 2
                 # The last one: only a connection that may write can empty the log and remove it.
                 await end_connections([self._writer.connection], deadline - self._loop.time())
         finally:

@@ -80,11 +80,14 @@ class Turnstile:
         held: it has the turn.
         waited: seconds that it waited for the latest turn, or gave up after.
         waited_max: the largest ``waited`` so far.
+        end_by: when ``end`` must be done, as ``time.monotonic()``.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = self._next = -1
         self._is_deleted = False
+        self._refused_at = -math.inf
+        self.end_by: float = math.inf
         self.held: bool = False
         self.waited: float = 0.0
         self.waited_max: float = 0.0
@@ -171,6 +174,7 @@ class Turnstile:
             time.sleep(min(pause, timeout - waited))
         self.waited = waited
         self.waited_max = max(self.waited_max, waited)
+        self._refused_at = time.monotonic()
         if given_up():
             raise DatabaseClosed("closed while it waited for another process's turn to write")
         holder = _holder_of(self._lock) or _holder_of(self._next)  # who is next may be stopped before its turn
@@ -210,11 +214,14 @@ class Turnstile:
     def end(self, close: Callable[[], None]) -> None:
         """Has the writer's connection closed in a turn: where it is the last one of the file, that is a checkpoint.
 
-        Whoever keeps the turn for long has the file open, so that then it is not the last.
+        Whoever keeps the turn for long has the file open, so that then it is not the last: it is waited for shortly,
+        not past ``end_by``, and not once more where it was waited for just now.
         """
+        now = time.monotonic()
+        wait = 0.0 if now < self._refused_at + _WAIT_TO_CLOSE else min(_WAIT_TO_CLOSE, self.end_by - now)
         try:
             if self._lock >= 0:
-                self._take(_WAIT_TO_CLOSE)
+                self._take(wait)
         except Exception:
             pass  # whatever it is, the connection is closed
         try:

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -744,3 +745,19 @@ def test_what_is_closed_at_the_end_is_closed_although_another_keeps_the_turn(mak
     assert one.held
     one.release()
     assert is_free(make())
+
+
+@pytest.mark.parametrize("why", ["its time is up", "it was refused just now"])
+def test_another_that_keeps_the_turn_is_not_waited_for_at_the_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    one, two = make(), make()
+    one.acquire(0)
+    if why == "its time is up":
+        two.end_by = time.monotonic()
+    else:
+        assert not is_free(two)
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    two.end(lambda: None)
+    assert pauses == []

@@ -699,3 +699,14 @@ async def test_the_last_one_closes_in_a_turn_that_it_does_not_wait_for_for_ever(
                 await db.close()
     assert_healthy(db_path)
     assert plain(db_path, "SELECT count(*) FROM t") == [(0,)]
+
+
+async def test_close_gives_the_wait_for_its_last_turn_a_part_of_its_own_time(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    db = await aiomemdb.connect(db_path)
+    monkeypatch.setattr(Turnstile, "_take", lambda _, timeout: waits.append(timeout))
+    await db.close(timeout=0.2)
+    [wait] = waits
+    assert wait <= 0.1
