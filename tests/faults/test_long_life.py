@@ -20,7 +20,11 @@ from typing import Any
 import pytest
 
 import aiomemdb
+from aiomemdb.sqlite import stream
+from aiomemdb.sqlite.batch import Batch
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.maintenance import Checkpointer
+from aiomemdb.sqlite.writer import Writer
 from tests.support.others import OtherProcess
 from tests.support.plain import assert_healthy
 from tests.support.verbs import INSERT, LOG, VERBS
@@ -32,6 +36,8 @@ MIB = 1 << 20
 # A snapshot of three seconds keeps the log from being restarted meanwhile: SQLite writes on behind what somebody reads
 # from. (Beside a reader that always had one open, each for a second or so, it reached 315 MiB within 200 s.)
 MOST_LOG = 256 * MIB
+MOST_GROWTH = 32 * MIB
+KEPT_A_SECOND = 100 * MIB  # by a writer that forgets nothing: as small results would add up to in an hour
 
 # What takes all of the file is done now and then, by one task.
 EVERYDAY = {name: verb for name, (verb, _) in VERBS.items() if name not in ("vacuum", "optimize", "checkpoint")}
@@ -115,7 +121,7 @@ async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
 
     async def watch(db: SQLiteDatabase) -> None:
         while time.monotonic() < end:
-            await asyncio.sleep(min(1, seconds / 10))
+            await asyncio.sleep(min(1, seconds / 20))
             life.resident.append(_resident())
             life.log.append(db.statistics().wal_bytes)
             life.waits.append(median(now or [0]))
@@ -134,13 +140,13 @@ async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
         makers = [work] * TASKS + [dawdle, keep_house]
         tasks = [asyncio.create_task(be_killed(make, db)) for make in makers]
         tasks.append(asyncio.create_task(other_process()))
-        watching = asyncio.create_task(watch(db))
-        done, _ = await asyncio.wait([watching, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        tasks.append(asyncio.create_task(watch(db)))  # the only one that ends by itself
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         over.set()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        for task in [*done, *tasks]:
+        for task in tasks:
             assert task.cancelled() or task.exception() is None, task.exception()
         await assert_whole(db)
         await db.checkpoint()
@@ -156,12 +162,17 @@ def _resident() -> int:
 Figures = Callable[[str], None]
 
 
+def assert_steady(life: Life) -> None:
+    assert max(life.log) < MOST_LOG
+    assert life.memory_in_fifth(4) - life.memory_in_fifth(1) < MOST_GROWTH, "it grows"
+
+
 async def test_some_seconds_of_mixed_work_with_kills_leave_nothing_over(db_path: Path, figures: Figures) -> None:
     life = await live(db_path, 5)
     figures(str(life))
     assert_healthy(db_path)
+    assert_steady(life)
     assert life.kills > 50
-    assert max(life.log) < MOST_LOG
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("aiomemdb")] == []
 
 
@@ -171,6 +182,31 @@ async def test_an_hour_of_mixed_work_neither_grows_nor_slows_down(db_path: Path,
     life = await live(db_path, float(os.environ.get("AIOMEMDB_LONG_LIFE", "3600")))
     figures(str(life))
     assert_healthy(db_path)
-    assert max(life.log) < MOST_LOG
-    assert life.memory_in_fifth(4) - life.memory_in_fifth(1) < 32 * MIB
+    assert_steady(life)
     assert life.wait_in_fifth(4) < 2 * life.wait_in_fifth(1) + 0.01
+
+
+async def test_a_writer_that_keeps_what_it_has_settled_is_found(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle, kept, latest = Writer._settle, [], time.monotonic()
+
+    def settle_and_keep(self: Writer, batch: Batch) -> None:
+        nonlocal latest
+        before, latest = latest, time.monotonic()
+        kept.append(b"x" * int((latest - before) * KEPT_A_SECOND))
+        settle(self, batch)
+
+    monkeypatch.setattr(Writer, "_settle", settle_and_keep)
+    with pytest.raises(AssertionError, match="it grows"):
+        assert_steady(await live(db_path, 2))
+
+
+async def test_a_log_that_nobody_moves_into_the_file_is_found(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Checkpointer, "run", lambda self, **_: False)
+    with pytest.raises(AssertionError, match="wal_bytes"):
+        await live(db_path, 1)
+
+
+async def test_readers_that_streams_keep_are_found(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "give_back", lambda *_: None)
+    with pytest.raises((AssertionError, TimeoutError)):
+        await live(db_path, 1)
