@@ -312,11 +312,12 @@ async def test_another_program_s_lock_does_not_hold_up_close(db: SQLiteDatabase,
         await eventually(lambda: db.statistics().running > 0)
         behind = db.submit(INSERT, (10,))
         began = time.monotonic()
-        await db.close(timeout=1, drain=drain)
-        assert time.monotonic() - began < 2
+        # The writer's thread has an eighth of that to say that it gave up: of one second too little on a busy machine.
+        await db.close(timeout=2, drain=drain)
+        assert time.monotonic() - began < 3
         # It had not begun: known, though it was "running".
         assert {outcome(job) for job in (*jobs, behind)} == {False}
-        assert threads() == []
+        await eventually(lambda: threads() == [])
     assert plain(db_path, "SELECT * FROM log") == []
 
 
