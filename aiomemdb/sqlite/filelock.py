@@ -136,11 +136,12 @@ class Turnstile:
         """
         if self._is_deleted:
             self.open()
-        self._take(timeout, given_up)
-
-    def _take(self, timeout: float, given_up: Callable[[], bool] = lambda: False) -> None:
         try:
-            waited = 0.0 if _try(self._next) and _try(self._lock) else self._wait(timeout, given_up)
+            fcntl.flock(self._next, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            waited = 0.0
+        except BlockingIOError:
+            waited = self._wait(timeout, given_up)
         finally:
             fcntl.flock(self._next, fcntl.LOCK_UN)
         self.held = True
@@ -221,7 +222,7 @@ class Turnstile:
         wait = 0.0 if now < self._refused_at + _WAIT_TO_CLOSE else min(_WAIT_TO_CLOSE, self.end_by - now)
         try:
             if self._lock >= 0:
-                self._take(wait)
+                self.acquire(wait)
         except Exception:
             pass  # whatever it is, the connection is closed
         try:

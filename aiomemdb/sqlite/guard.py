@@ -110,15 +110,17 @@ class Guard:
     Attributes:
         armed: whether what is compiled now comes from a user.
         denied: what was refused since ``clear``, or None.
+        frozen: nothing at all may be compiled.
         compiled: the (action, table, schema) of each top-level INSERT, UPDATE or change of schema that was compiled
             since ``clear``; filled only where ``learning``.
         missed: the actions among them that ``clear`` discarded, so that nobody learnt from them.
     """
 
-    __slots__ = ("armed", "compiled", "denied", "learning", "missed", "savepoint")
+    __slots__ = ("armed", "compiled", "denied", "frozen", "learning", "missed", "savepoint")
 
     def __init__(self) -> None:
         self.armed: bool = False
+        self.frozen: bool = False
         self.denied: str | None = None
         self.learning: bool = False
         self.compiled: list[tuple[int, str | None, str | None]] = []
@@ -131,7 +133,7 @@ class Guard:
         self, action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
     ) -> int:
         if not self.armed:
-            return sqlite3.SQLITE_OK
+            return sqlite3.SQLITE_DENY if self.frozen else sqlite3.SQLITE_OK
         if action in (_TRANSACTION, _ATTACH, _DETACH):
             return self._deny(action, first)
         if action == _SAVEPOINT:

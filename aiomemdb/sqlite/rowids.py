@@ -95,6 +95,7 @@ class Rowids:
             learnt = self._learn(sql)  # perhaps the schema has changed
             if learnt is not _ASK:
                 kind = learnt
+            self.note_plain(sql)
         return self._cursor.lastrowid if kind is not _NO_ROWID and self._cursor.rowcount else None
 
     def note_plain(self, sql: str) -> None:

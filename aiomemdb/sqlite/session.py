@@ -49,6 +49,7 @@ class Session:
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         log_in_doubt: a sync of the log has failed, and the log was not restarted since: see ``heal_log``.
         rowids: tells what a write inserted.
+        autocommits: the insert that may run by ``autocommit`` now, or None.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Session:
         self.foreign_writers: int = 0
         self.abandoned: bool = False
         self.log_in_doubt: bool = False
+        self.autocommits: str | None = None
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
         self._always_full = full
@@ -134,6 +136,7 @@ class Session:
             DatabaseClosed: ``close()`` ran out of time meanwhile.
             AiomemdbError: it is to be durable, and the disk has failed to sync what came before it.
         """
+        self.autocommits = None
         self._durable = durable or self._always_full
         if self._durable and self.log_in_doubt:
             self.heal_log()
@@ -199,13 +202,37 @@ class Session:
             sqlite3.Error: COMMIT failed; the transaction may still be open.
             DatabaseReplaced: COMMIT returned success, but into a file that nobody else can see.
         """
-        connection = self.connection
         if self._durable:
             self._touch()
         self._control.execute(self._commit_sql)
-        if connection.noted:
-            connection.close_noted()
-        if self.identity.check(connection.total_changes):
+        if self.connection.noted:
+            self.connection.close_noted()
+        self._look_at_files()
+
+    def allow_autocommit(self, sql: str, params: Any) -> None:
+        """This plain insert has just run alone: it may do so in autocommit until the next transaction, if it is of one
+        row and fires nothing. A durable one needs more (see ``commit``).
+        """
+        if not self._durable and self.rowids.follow(sql, params):
+            self.autocommits = sql
+
+    def autocommit(self, sql: str, params: Any) -> None:
+        """In a turn: runs ``autocommits`` and commits it, if it need not be compiled anew.
+
+        Raises:
+            sqlite3.Error: the statement failed, or its COMMIT.
+            DatabaseReplaced: as ``commit``.
+        """
+        guard = self.connection.guard
+        guard.frozen = True
+        try:
+            self.cursor.execute(sql, params)
+        finally:
+            guard.frozen = False
+        self._look_at_files()
+
+    def _look_at_files(self) -> None:
+        if self.identity.check(self.connection.total_changes):
             self.turnstile.look()
 
     def _touch(self) -> None:

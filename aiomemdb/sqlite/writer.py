@@ -1,9 +1,9 @@
 """The writer: one task, one queue of jobs, one connection.
 
-A job's whole way: ``enqueue`` → ``JobQueue.take`` → ``run_batch`` on the connection's thread → ``_settle``. The
-writer task owns the order, the leases and the end; the futures are settled by the batch's own callback, so that a
-whole batch costs the loop two turns: the callback, and that in which its callers run and enqueue what comes next. The
-task wakes behind them and takes all of it.
+A job's whole way: ``enqueue`` → ``_take`` → ``run_batch`` on the connection's thread → ``_settle``. A batch follows the
+other by callbacks, which cost the loop less than a task that wakes: ``_settle``, then that in which its callers run and
+enqueue what comes next, and behind them ``_take`` with all of it. The writer task runs what needs the writer for itself
+(leases, maintenance), and owns the end.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Writer:
         open_thread: the thread whose calls need no further look, or None while each needs one (a transaction is
             open, the writer stopped, closing, forked). ONE value that the hot path compares.
         enqueue: appends a job; then, where ``idle``, ``wake`` must be called.
-        idle: the writer task sleeps because there is nothing to do.
+        idle: there is nothing to do, and nobody looks whether there is.
     """
 
     def __init__(self, connection: Connection, session: Session, checkpointer: Checkpointer, config: Config) -> None:
@@ -59,12 +59,14 @@ class Writer:
         self.enqueue: Callable[[WriteJob], None] = self.queue.append
         self.loop: asyncio.AbstractEventLoop = connection.loop
         self.loop_is_running: Callable[[], bool] = self.loop.is_running
+        self._call_soon = self.loop.call_soon
         self.create_future: Callable[[], asyncio.Future[Any]] = self.loop.create_future
-        self.idle: bool = False
+        self.idle: bool = True
         self.stopped: AiomemdbError | None = None
         self._config = config
         self._thread = get_ident()
         self._batch: Batch | None = None
+        self._alone: WriteJob | None = None
         self._lease: Lease | None = None
         self._waiter: asyncio.Future[None] = self.create_future()
         self._closing = False
@@ -99,13 +101,12 @@ class Writer:
         return self._lease.holder if self._lease is not None and self._lease.active else None
 
     def wake(self) -> None:
-        """Tells the sleeping task that there is work; it runs behind all callbacks that are ready now."""
+        """Ends the idleness: what waits is taken behind all callbacks that are ready now."""
         self.idle = False
         self._waiting_since = monotonic()
         if self._task.done():
             self._task = self._start()
-        else:
-            self._resume()
+        self._call_soon(self._take)
 
     def check(self) -> None:
         """Raises what stops a write now, except what has to do with threads, loops and forks."""
@@ -174,36 +175,48 @@ class Writer:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():  # before its first step; it outlasts every later cancellation
-            if self.queue:
+            if not self.idle:
                 self._task = self._start()
-            else:
-                self.idle = True
-        elif (error := task.exception()) is not None:  # ours; nobody is to wait for it
+        elif (error := task.exception()) is not None:
             self._lost(error)
 
     async def _run(self) -> None:
         """Never cancelled halfway: a cancelled writer task drains its queue and ends; the next write starts it anew."""
         while not self._gave_up:
-            if not self.queue:
-                self.idle = True
-                if self._closing or self._cancelled:
-                    return
+            if self._alone is not None:
+                serve = self._serve_lease if self._alone[1] is LEASE else self._maintain
+                await serve(self._alone)
+                self._alone = None
+                self._take()
+            elif self.idle and (self._closing or self._cancelled):
+                return
+            else:
                 await self._sleep()
-                continue
-            self.idle = False
+        self.idle = True
+
+    def _take(self) -> None:
+        """What waits is the next batch, or the next thing that the task does alone."""
+        if self._gave_up:
+            return
+        try:
             jobs, durable = self.queue.take()
             if not jobs:
-                continue
-            operation = jobs[0][1]
-            if operation is LEASE:
-                await self._serve_lease(jobs[0])
-            elif isinstance(operation, Maintenance):
-                await self._maintain(jobs[0])
+                self.idle = True
+                if self._closing or self._cancelled:
+                    self._resume()
+            elif jobs[0][1].lends or isinstance(jobs[0][1], Maintenance):
+                self._alone = jobs[0]
+                self._resume()
             else:
-                self._commit(Batch(jobs, durable=durable))
-                while self._batch is not None and not self._gave_up:
-                    await self._sleep()
-        self.idle = True
+                now = monotonic()
+                self.queue_wait = now - self._waiting_since
+                if self.queue_wait > self.queue_wait_max:
+                    self.queue_wait_max = self.queue_wait
+                self._waiting_since = now
+                self._batch = batch = Batch(jobs, durable=durable)
+                self.connection.post(partial(self._run_batch, batch))
+        except BaseException as error:
+            self._die_of(error)
 
     async def _sleep(self) -> None:
         self._waiter = self.create_future()
@@ -221,15 +234,6 @@ class Writer:
             except RuntimeError:
                 pass  # the loop is closed, and its tasks with it
 
-    def _commit(self, batch: Batch) -> None:
-        now = monotonic()
-        self.queue_wait = now - self._waiting_since
-        if self.queue_wait > self.queue_wait_max:
-            self.queue_wait_max = self.queue_wait
-        self._waiting_since = now
-        self._batch = batch
-        self.connection.post(partial(self._run_batch, batch))
-
     def _run_batch(self, batch: Batch) -> None:
         """On the connection's thread."""
         if take_turn(self.session, batch):
@@ -246,25 +250,34 @@ class Writer:
     def _settle(self, batch: Batch) -> None:
         jobs, outcomes = batch.jobs, batch.outcomes
         done = len(outcomes)
-        self.queue.took_time_for(done, jobs)
-        if self._not_drained is not None:
-            self._fail_queued(self._not_drained)
-        settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
-        errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
-        self.writes += done - errors
-        self.write_errors += errors
-        self.batches += 1
-        if done > self.largest_batch:
-            self.largest_batch = done
-        self.batch_splits += batch.splits
-        if batch is self._batch:
-            self._batch = None
-        if batch.lock_timeout is not None:
-            self._fail_queued(batch.lock_timeout, self.queue.behind)  # they have waited for the lock as long
-        if batch.fatal is not None:
-            self._stop(batch.fatal)
-        batch.let_go()
-        self._resume()
+        try:
+            self.queue.took_time_for(done, jobs)
+            if self._not_drained is not None:
+                self._fail_queued(self._not_drained)
+            settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
+            errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
+            self.writes += done - errors
+            self.write_errors += errors
+            self.batches += 1
+            if done > self.largest_batch:
+                self.largest_batch = done
+            self.batch_splits += batch.splits
+            if batch is self._batch:
+                self._batch = None
+                self._call_soon(self._take)
+            if batch.lock_timeout is not None:
+                self._fail_queued(batch.lock_timeout, self.queue.behind)  # they have waited for the lock as long
+            if batch.fatal is not None:
+                self._stop(batch.fatal)
+            batch.let_go()
+        except BaseException as error:
+            self._die_of(error)
+
+    def _die_of(self, error: BaseException) -> None:
+        """An error of the writer's own (or a Ctrl-C that struck inside it): nobody is to wait for it."""
+        self._lost(error)
+        if not isinstance(error, Exception):
+            raise error
 
     async def _maintain(self, job: WriteJob) -> None:
         future, operation, _, arguments = job
@@ -369,6 +382,7 @@ class Writer:
         if self._lease is not None:
             self._lease.lose(error)
         if cause is not None:
+            self.idle = True
             self._stop(error)
         else:
             self.open_thread = None
@@ -410,7 +424,8 @@ class Writer:
         """The handle was collected: runs what is queued, then calls ``end``."""
         self._closing = True
         self.open_thread = None
-        self.wake()
+        if self.idle:
+            self.wake()
         self._task.add_done_callback(end)
 
     def leave_to_parent(self) -> None:

@@ -385,19 +385,23 @@ async def test_what_was_submitted_runs_although_the_handle_is_collected(db_path:
     assert plain(db_path, COUNT) == [(3000,)]
 
 
-async def test_an_error_in_the_writer_task_itself_is_told_to_all_who_wait(
-    db_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part", ["take", "took_time_for"])
+async def test_an_error_in_the_writer_itself_is_told_to_all_who_wait(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    def broken(queue: JobQueue) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
-        monkeypatch.setattr(JobQueue, "take", broken)
+        monkeypatch.setattr(JobQueue, part, broken)
         jobs = [db.submit(INSERT, (n,)) for n in range(3)]
         async with asyncio.timeout(2):
             errors = await asyncio.gather(*jobs, return_exceptions=True)
-        assert [type(error) for error in errors] == [aiomemdb.WriterCrashed] * 3
+        committed = part == "took_time_for"  # then it strikes behind the COMMIT, and they are told their rowids
+        assert [n if isinstance(n, int) else type(n) for n in errors] == (
+            [1, 2, 3] if committed else [aiomemdb.WriterCrashed] * 3
+        )
         with pytest.raises(aiomemdb.WriterCrashed):
             await db.write(INSERT, (3,))
-        assert await db.read("SELECT * FROM t") == []
+        assert await db.read_value("SELECT count(*) FROM t") == 3 * committed
