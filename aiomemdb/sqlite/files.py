@@ -101,15 +101,22 @@ def _refuse_planted(path: Path) -> None:
 def _create(path: Path) -> None:
     try:
         # O_EXCL only: closing a descriptor of a file that somebody has open would drop their locks.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        pass  # another program was quicker
+        return  # another program was quicker
     except PermissionError:
         raise PermissionError(errno.EACCES, f"no permission to create a file in {path.parent}", str(path)) from None
     except OSError as error:
         if error.errno == errno.EROFS:
             raise OSError(errno.EROFS, f"{path.parent} is on a read-only file system", str(path)) from None
         raise
+    try:
+        # Whatever the umask: to a file that nobody may read SQLite (os_unix.c, robust_open) makes a log for everybody.
+        os.fchmod(descriptor, 0o600)
+    except OSError:
+        pass  # a file system without modes
+    finally:
+        os.close(descriptor)
 
 
 def file_uri(path: Path, *, read_only: bool) -> str:

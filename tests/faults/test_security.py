@@ -273,7 +273,7 @@ async def test_what_is_too_large_is_an_error_of_its_caller_alone(
 
 # -- modes and folders ------------------------------------------------------------------------------------------------
 
-UMASKS = [0o000, 0o022, 0o077, 0o177, 0o777]
+UMASKS = [0o000, 0o022, 0o077, 0o177, 0o600, 0o777]
 
 
 @pytest.mark.parametrize("umasks", [UMASKS, pytest.param(range(0o1000), marks=pytest.mark.soak)], ids=["some", "all"])
