@@ -41,6 +41,12 @@ class Snapshot(Protocol):
         """The first column of the first row, or None where there is no row."""
         ...
 
+    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
+        """Runs ``fn(conn, *args)``, a synchronous function, on a connection that can't write, one state throughout;
+        gives what it returned. SQLite only.
+        """
+        ...
+
 
 class Transaction(Snapshot, Protocol):
     """The write verbs, and the read verbs beside them.
@@ -153,12 +159,6 @@ class Database(Transaction, Protocol):
 
         It reads one snapshot, ``chunk`` rows a hop, holds a reader until it ends, is left, closed or collected.
         ``timeout`` (seconds) bounds each hop, waiting for a reader included. Also an async context manager.
-        """
-        ...
-
-    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
-        """Runs ``fn(conn, *args)``, a synchronous function, on a read-only connection, one snapshot throughout;
-        gives what it returned. SQLite only.
         """
         ...
 

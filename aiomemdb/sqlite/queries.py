@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from ..values import Row
 from .guard import GuardedConnection, finished
 
-__all__ = ["ALL", "FIRST", "FUNCTION_READ", "VALUE", "Fetch", "execute_query"]
+__all__ = ["ALL", "FIRST", "FUNCTION_READ", "FUNCTION_WITHIN", "VALUE", "Fetch", "execute_query"]
 
 Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
 
@@ -46,14 +46,21 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
     raw.execute(f"BEGIN /* {guard.savepoint} */")
     try:
         guard.armed = True
+        return FUNCTION_WITHIN(raw, function, arguments)
+    finally:
+        guard.armed = False
+        if raw.in_transaction:
+            raw.rollback()
+
+
+def FUNCTION_WITHIN(raw: GuardedConnection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """In the snapshot or transaction that is open; nothing that the function leaves behind outlasts it."""
+    try:
         raw.note_cursors()
         result = function(raw, *arguments)
     finally:
-        guard.armed = False
         raw.stop_noting()
         raw.close_noted()
         raw.row_factory = Row
         raw.text_factory = str
-        if raw.in_transaction:
-            raw.rollback()
     return finished(result)

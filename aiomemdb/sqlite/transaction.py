@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ..config import checked_timeout
-from ..errors import ReentrancyError, WriteTimeout
+from ..errors import ForbiddenStatement, ReentrancyError, WriteTimeout
 from .connection import Connection, retry_while_busy
-from .guard import GuardedConnection
+from .guard import Guard, GuardedConnection
 from .job import Failure, Operation, annotate, settle_one
 from .lease import Lease, held_leases, step_of
 from .queries import Fetch
@@ -87,10 +87,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
             raw.execute("PRAGMA query_only=1")
             try:
                 with raw.guarded() as guard:
-                    try:
-                        return fetch(raw, subject, arguments)
-                    except BaseException as error:
-                        raise annotate(guard.explain(error), subject) from None
+                    return _answer(raw, guard, fetch, subject, arguments)
             finally:
                 try:
                     raw.execute("PRAGMA query_only=0")
@@ -194,10 +191,7 @@ class SQLiteSnapshot(ReadVerbs):
             if self._ended:  # meanwhile, by another task
                 raise sqlite3.ProgrammingError("this snapshot has ended")
             with raw.guarded() as guard:
-                try:
-                    return fetch(raw, subject, arguments)
-                except BaseException as error:
-                    raise annotate(guard.explain(error), subject) from None
+                return _answer(raw, guard, fetch, subject, arguments)
 
         reading = self._connection.submit(query, wanted_only=True)
         self._readers.reads += 1
@@ -205,6 +199,16 @@ class SQLiteSnapshot(ReadVerbs):
 
     def _close(self) -> None:
         self._ended = True
+
+
+def _answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, arguments: Any) -> Any:
+    try:
+        result = fetch(raw, subject, arguments)
+    except BaseException as error:
+        raise annotate(guard.explain(error), subject) from None
+    if guard.denied is not None:  # and a function swallowed it
+        raise ForbiddenStatement(guard.denied)
+    return result
 
 
 def begin_snapshot(raw: GuardedConnection) -> None:

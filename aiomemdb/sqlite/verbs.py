@@ -10,14 +10,14 @@ from ..config import checked_timeout
 from ..database import Params
 from ..values import Row
 from .job import Operation
-from .queries import ALL, FIRST, VALUE, Fetch
+from .queries import ALL, FIRST, FUNCTION_WITHIN, VALUE, Fetch
 from .session import COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
 
 __all__ = ["ReadVerbs", "WriteVerbs", "checked_function", "checked_params"]
 
 
 class ReadVerbs:
-    """read, read_one and read_value, over ``_read``."""
+    """read, read_one, read_value and read_fn, over ``_read``."""
 
     def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
         raise NotImplementedError
@@ -32,6 +32,9 @@ class ReadVerbs:
 
     async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
         return await self._read(VALUE, sql, params, timeout)
+
+    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
+        return await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)
 
 
 class WriteVerbs:
