@@ -23,7 +23,7 @@ import anyio
 from ..config import Config, checked_timeout
 from ..database import Database, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
-from ..values import Statistics
+from ..values import Row, Statistics
 from .connection import Connection, end_connections, forked_error
 from .filelock import Turnstile
 from .files import FileIdentity, file_uri, prepare_file
@@ -31,7 +31,7 @@ from .hazards import has_wal_reset_bug
 from .job import Operation
 from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
 from .opening import configure_reader, configure_writer
-from .queries import FUNCTION_READ, Fetch
+from .queries import ALL, FUNCTION_READ, Fetch
 from .readers import Readers
 from .session import FLUSH, WRITE, Session
 from .stream import RowStream
@@ -295,6 +295,21 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         return open_transaction(self._writing, durable=durable, timeout=checked_timeout(timeout))
 
     # Reads
+
+    async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
+        # The hot path, as that of write.
+        readers = self._readers
+        if get_ident() != self._read_thread or timeout is not None or params.__class__ is not tuple or readers is None:
+            return await ReadVerbs.read(self, sql, params, timeout=timeout)
+        if not readers.loop_is_running():
+            raise self._look()
+        future = readers.ask(ALL, sql, params)
+        try:
+            rows: list[Row] = await future
+        except asyncio.CancelledError:
+            readers.interrupt(future)
+            raise
+        return rows
 
     def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
         readers = self._readers

@@ -95,8 +95,8 @@ def copy_error(error: BaseException) -> BaseException:
     return copy
 
 
-def settle(jobs: Sequence[WriteJob], outcomes: Sequence[Any], *, failed: bool) -> None:
-    """Resolves each job's future by its outcome; a future that is done (its caller left) is passed over.
+def settle(jobs: Sequence[tuple[Any, ...]], outcomes: Sequence[Any], *, failed: bool) -> None:
+    """Resolves each job's future, its first item, by its outcome; one that is done (its caller left) is passed over.
 
     Where none failed, the loop runs in C: map and deque take a third off a settled job's time.
     """
