@@ -22,7 +22,7 @@ from aiomemdb.config import Durability
 from tests.faults.images import CALLS, Disk
 from tests.faults.survival import broken_promises
 from tests.faults.traced import Call, calls, run_program, strace
-from tests.faults.writing import DURABLE, PLAIN, Ends, write_jobs, write_through_faults
+from tests.faults.writing import DURABLE, LONE, PLAIN, Ends, write_jobs, write_through_faults
 from tests.support.history import Write
 from tests.support.plain import assert_healthy, plain
 from tests.support.workers import heard
@@ -37,6 +37,9 @@ def trace_run(place: Path, *, durability: Durability, seed: int, sabotage: str |
     """
     trace, path = place / "trace", place / "run" / "crash.db"
     path.parent.mkdir()
+    who: dict[str, Any] = {"jobs": 12 + seed, "ways": PLAIN * 2 + DURABLE}
+    if durability == "normal" and seed % 2:
+        who = {"jobs": 3 * (12 + seed), **LONE}
     traced: list[Call] = []
     for number in range(2):
         ended = run_program(
@@ -44,13 +47,12 @@ def trace_run(place: Path, *, durability: Durability, seed: int, sabotage: str |
             number=number,
             under=strace(trace, CALLS, "-y", "-xx", "-s", "100000"),
             path=str(path),
-            jobs=12 + seed,
             durability=durability,
-            ways=PLAIN * 2 + DURABLE,
             seed=seed,
             small_log=True,
             die=number == 0,
             sabotage=sabotage,
+            **who,
         )
         assert ended.code == (-9 if number == 0 else 0) and not ended.errors, ended
         traced += calls(trace)
@@ -182,9 +184,9 @@ def after_failed_sync(
         under=strace(trace, CALLS, "-y", "-xx", "-s", "100000", *inject),
         path=str(path),
         ends=Ends.KILLED.value,
-        jobs=8,
         seed=at,
         sabotage=sabotage,
+        **({"jobs": 24, **LONE} if at % 2 else {"jobs": 8}),
     )
     assert ended.code in (0, -9) and not ended.errors, ended  # 0: it could not be opened
     traced = list(calls(trace))

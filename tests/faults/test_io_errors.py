@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, product
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 import aiomemdb
 from aiomemdb.config import Durability
 from tests.faults.traced import Ended, run_program, strace
-from tests.faults.writing import Ends, write_through_faults
+from tests.faults.writing import LONE, Ends, write_through_faults
 from tests.support.workers import assert_promises_kept
 
 Figures = Callable[[str], None]
@@ -40,6 +41,7 @@ class Fault:
     at: int
     ends: Ends
     durability: Durability
+    is_lone: bool = False
 
     def options(self, path: Path) -> list[str]:
         files = [option for suffix in FILES[self.files] for option in ("-P", f"{path}{suffix}")]
@@ -73,6 +75,7 @@ def run_into(fault: Fault, place: Path, *, sabotage: str | None = None) -> Run:
             durability=fault.durability,
             seed=fault.at,
             sabotage=sabotage,
+            **({"jobs": 12, **LONE} if fault.is_lone else {}),
         )
         run = Run(ended, "(INJECTED)" in trace.read_text())
         run.broken = list(_broken(fault, run, path))
@@ -112,11 +115,13 @@ KINDS = [
     *product([CUTS], ["log", "both"], ["EIO"]),
 ]
 
+WRITERS: list[tuple[Durability, bool]] = [("normal", False), ("normal", True), ("full", False)]
+
 
 def every_fault(calls: tuple[str, ...], files: str, error: str) -> Iterator[Callable[[int], list[Fault]]]:
-    """For each way to fail and to end: the faults at the k-th call."""
-    for for_good, ends, durability in product([False, True], Ends, ["normal", "full"]):
-        yield lambda at, g=for_good, e=ends, d=durability: Fault(calls, files, error, g, at, e, d)  # type: ignore[misc]
+    """For each way to fail, to end and to write: the faults at the k-th call."""
+    for for_good, ends, (durability, is_lone) in product([False, True], Ends, WRITERS):
+        yield partial(Fault, calls, files, error, for_good, ends=ends, durability=durability, is_lone=is_lone)
 
 
 def until_none_strikes(place: Path, make: Callable[[int], Fault], name: str) -> Counter[str]:

@@ -18,7 +18,7 @@ import pytest
 from aiomemdb.config import Durability
 from tests.faults.disk import Disk, why_not
 from tests.faults.survival import broken_promises
-from tests.faults.writing import DURABLE, PLAIN, write_until_stopped
+from tests.faults.writing import DURABLE, LONE, PLAIN, write_until_stopped
 from tests.support.fleet import Fleet
 from tests.support.history import Write
 from tests.support.plain import assert_healthy, plain
@@ -71,13 +71,14 @@ def cut_again_and_again(
             path, copy = disk.folder / "cut.db", place / "copy"
             survivors: list[tuple[int, int]] = []
             for _ in range(min(CUTS_A_DISK, cuts - start)):
+                is_lone = sabotage is None and len(fleet.records) % 2 == 1
                 number = fleet.start(
                     write_until_stopped,
                     path=str(path),
                     durability=durability,
-                    ways=ways,
                     seed=choice.randrange(1 << 30),
                     sabotage=sabotage,
+                    **(LONE if is_lone else {"ways": ways}),
                 )
                 acknowledged, enough, cut_at = 0, int(2 ** choice.uniform(2, 9)), 0
                 for _, record in fleet.messages():

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from itertools import count
+from typing import Any
 
 import aiomemdb
 from aiomemdb.config import Durability
@@ -26,6 +27,8 @@ from tests.support.workers import DURABLE_WAYS, SCHEMA, WAYS, Recorder
 
 PLAIN, DURABLE = tuple(WAYS), tuple(DURABLE_WAYS)
 ONE_JOB = tuple(way for way in PLAIN + DURABLE if way != "flush")  # whose outcome is known as a whole
+# One caller, most of whose jobs are lone inserts: without a sync those run in autocommit.
+LONE: dict[str, Any] = {"callers": 1, "ways": ("write",) * 8 + ONE_JOB}
 MOST_HANDLES = 16  # a recorder's tokens have four bits for it
 FAILED = (sqlite3.Error, aiomemdb.AiomemdbError, OSError)
 
@@ -35,7 +38,7 @@ async def write_until_stopped(
     *,
     path: str,
     durability: Durability,
-    ways: Sequence[str],
+    ways: Sequence[str] = PLAIN + DURABLE,
     callers: int = 3,
     seed: int = 0,
     sabotage: str | None = None,
@@ -173,6 +176,7 @@ async def write_through_faults(
     path: str,
     ends: str,
     jobs: int = 4,
+    ways: Sequence[str] = ONE_JOB,
     callers: int = 3,
     durability: Durability = "normal",
     seed: int = 0,
@@ -202,7 +206,7 @@ async def write_through_faults(
         choice = random.Random(f"{seed}.{number}")
         for _ in range(jobs):
             try:
-                await recorder.append(choice.choice(ONE_JOB))
+                await recorder.append(choice.choice(ways))
             except FAILED as error:
                 failed(error)
 
