@@ -126,11 +126,10 @@ def file_uri(path: Path, *, read_only: bool) -> str:
 
 # A look at all files costs 8 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
 # replaced without a new ctime of its folder (its mtime may be set back: rsync and tar do). So the folder is looked at
-# before each acknowledgement, and the files when it has changed, every so many batches or rows (the log's size is
-# wanted too, and somebody may move the whole folder away), and while the folder's ctime is so young that a second
-# change within one tick of the clock could hide behind it.
-_BATCHES_BETWEEN_LOOKS = 16
-_CHANGES_BETWEEN_LOOKS = 1000
+# before each acknowledgement, and the files when it has changed, when some time has passed (the log's size is wanted
+# too, and somebody may move the whole folder away), and while the folder's ctime is so young that a second change
+# within one tick of the clock could hide behind it.
+_BETWEEN_LOOKS = 0.01  # s; beside writers of large values the log grows by up to 1 MB a millisecond
 _CLOCK_TICK = 20_000_000  # ns; kernels tick every 1 to 10 ms
 
 # A look at what the process has open costs 1 us a descriptor. It is taken so often, in seconds, but for no more than
@@ -158,25 +157,22 @@ class FileIdentity:
         self._folder = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
         self._identities = [_identity(os.stat(name)) for name in self._paths]
         self._folder_changed: int | None = None
-        self._batches = 0
-        self._changes = 0
+        self._look_at = 0.0
         self._look_at_process_at = 0.0
         self.look()
 
-    def check(self, changes: int = 0) -> bool:
-        """Before each acknowledgement; ``changes`` is the connection's ``total_changes``.
+    def check(self) -> bool:
+        """Before each acknowledgement.
 
         Returns: whether it looked at the files.
         Raises:
             DatabaseReplaced: one of the files is gone or another: what is written now, nobody else can see. Or a second
                 SQLite library has opened the database in this process: what is written now, it may overwrite.
         """
-        self._batches += 1
-        if time.monotonic() >= self._look_at_process_at:
+        now = time.monotonic()
+        if now >= self._look_at_process_at:
             self._look_at_process()
-        if self._batches >= _BATCHES_BETWEEN_LOOKS or changes - self._changes >= _CHANGES_BETWEEN_LOOKS:
-            self._changes = changes
-        elif os.stat(self._folder).st_ctime_ns == self._folder_changed:
+        if now < self._look_at and os.stat(self._folder).st_ctime_ns == self._folder_changed:
             return False
         self.look()
         return True
@@ -190,7 +186,6 @@ class FileIdentity:
 
         Raises: DatabaseReplaced: as ``check``.
         """
-        self._batches = 0
         try:
             changed = os.stat(self._folder).st_ctime_ns
             for name, identity in zip(self._paths, self._identities, strict=True):
@@ -199,6 +194,7 @@ class FileIdentity:
                     raise DatabaseReplaced(f"{name} was replaced under a running program")
         except OSError as error:
             raise DatabaseReplaced(f"{error.filename} was removed under a running program") from None
+        self._look_at = time.monotonic() + _BETWEEN_LOOKS
         self._folder_changed = changed if time.time_ns() - changed > _CLOCK_TICK else None
         self.wal_bytes = status.st_size
 

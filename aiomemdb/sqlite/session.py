@@ -232,7 +232,7 @@ class Session:
         self._look_at_files()
 
     def _look_at_files(self) -> None:
-        if self.identity.check(self.connection.total_changes):
+        if self.identity.check():
             self.turnstile.look()
 
     def _touch(self) -> None:
