@@ -94,7 +94,7 @@ PARENT_CLOSES_UNDER_ITS_CHILD = """
 create()
 ask, answer = os.pipe()
 
-def in_child(close):
+def in_child(close=lambda: None):
     close()
     asyncio.run(attempt("of the child", hold=lambda: os.read(ask, 1)))
 
@@ -103,79 +103,47 @@ def wait_and_look(child):
     os.waitpid(child, 0)
     say("rows:", rows())
 """
-
-
-async def test_a_child_may_not_open_what_its_parent_had_open(db_path: Path) -> None:
-    lines = await lines_of(
-        PARENT_CLOSES_UNDER_ITS_CHILD
-        + """
-async def main():
-    async with aiomemdb.connect(path) as db:
-        await db.write("INSERT INTO t VALUES ('of the parent')")
-        child = fork(lambda: in_child(lambda: None))
-    return child
-
-wait_and_look(asyncio.run(main()))
-""",
-        db_path,
-    )
-    assert lines == ["ForkedError False", "rows: of the parent"]
-
-
-PLAIN_PARENT = """
+PLAIN_PARENT = f"""{PARENT_CLOSES_UNDER_ITS_CHILD}
 conn = sqlite3.connect(path, isolation_level=None)
 conn.execute("INSERT INTO t VALUES ('of the parent')")
 """
 
+MAY_NOT = {
+    "what its parent had open": f"""{PARENT_CLOSES_UNDER_ITS_CHILD}
+async def main():
+    async with aiomemdb.connect(path) as db:
+        await db.write("INSERT INTO t VALUES ('of the parent')")
+        return fork(in_child)
 
-async def test_nor_what_it_had_open_by_another_connection_of_sqlite3(db_path: Path) -> None:
-    lines = await lines_of(
-        PARENT_CLOSES_UNDER_ITS_CHILD
-        + PLAIN_PARENT
-        + """
-child = fork(lambda: in_child(lambda: None))
+wait_and_look(asyncio.run(main()))
+""",
+    "what its parent had open by sqlite3": f"""{PLAIN_PARENT}
+child = fork(in_child)
 conn.close()
 wait_and_look(child)
 """,
-        db_path,
-    )
-    assert lines == ["ForkedError False", "rows: of the parent"]
-
-
-async def test_a_child_of_the_child_neither(db_path: Path) -> None:
-    lines = await lines_of(
-        PARENT_CLOSES_UNDER_ITS_CHILD
-        + PLAIN_PARENT
-        + """
-child = fork(lambda: os.waitpid(fork(lambda: in_child(lambda: None)), 0))
+    "what its parent's parent had open": f"""{PLAIN_PARENT}
+child = fork(lambda: os.waitpid(fork(in_child), 0))
 conn.close()
 wait_and_look(child)
 """,
-        db_path,
-    )
-    assert lines == ["ForkedError False", "rows: of the parent"]
+    "that, where no folder lists the descriptors": f"""{PLAIN_PARENT}
+def listdir(path):
+    raise FileNotFoundError(path)
 
-
-async def test_a_child_that_closed_its_copies_may(db_path: Path) -> None:
-    lines = await lines_of(
-        PARENT_CLOSES_UNDER_ITS_CHILD
-        + PLAIN_PARENT
-        + """
-child = fork(lambda: in_child(conn.close))
-os.write(answer, b"x")
-os.waitpid(child, 0)
+os.listdir = listdir
+child = fork(in_child)
 conn.close()
-say("rows:", rows())
+wait_and_look(child)
 """,
-        db_path,
-    )
-    assert lines == ["wrote of the child", "rows: of the parent of the child"]
+}
 
-
-async def test_a_child_that_was_forked_before_its_parent_opened_the_file_may(db_path: Path) -> None:
-    lines = await lines_of(
-        PARENT_CLOSES_UNDER_ITS_CHILD
-        + """
+MAY = {
+    "what its parent had open, once it has closed its copies": f"""{PLAIN_PARENT}
+wait_and_look(fork(lambda: in_child(conn.close)))
+conn.close()
+""",
+    "what its parent opened later": f"""{PARENT_CLOSES_UNDER_ITS_CHILD}
 opened, has_opened = os.pipe()
 child = fork(lambda: in_child(lambda: os.read(opened, 1)))
 
@@ -187,42 +155,23 @@ async def main():
 asyncio.run(main())
 wait_and_look(child)
 """,
-        db_path,
-    )
-    assert lines == ["wrote of the child", "rows: of the parent of the child"]
-
-
-async def test_a_child_may_open_another_file(db_path: Path) -> None:
-    lines = await lines_of(
-        """
+    "another file": """
 create()
-held, path = path, path + ".other"
-create()
-conn = sqlite3.connect(held)
+conn = sqlite3.connect(path)
 conn.execute("SELECT * FROM t").fetchall()
+path += ".other"
+create()
 os.waitpid(fork(lambda: asyncio.run(attempt("of the child"))), 0)
 say("rows:", rows())
+conn.close()
 """,
-        db_path,
-    )
-    assert lines == ["wrote of the child", "rows: of the child"]
-
-
-async def test_a_child_that_was_forked_while_a_thread_opened_a_database_may_open_one(db_path: Path) -> None:
-    lines = await lines_of(
-        """
+    "a file, though it was forked while a thread opened one": """
 create()
 aiomemdb.sqlite.hazards._holding.acquire()
 os.waitpid(fork(lambda: asyncio.run(attempt("of the child"))), 0)
+say("rows:", rows())
 """,
-        db_path,
-    )
-    assert lines == ["wrote of the child"]
-
-
-async def test_a_child_may_open_a_file_twice(db_path: Path) -> None:
-    lines = await lines_of(
-        """
+    "a file twice": """
 create()
 
 async def of_child():
@@ -230,28 +179,20 @@ async def of_child():
         await attempt("of the child")
 
 os.waitpid(fork(lambda: asyncio.run(of_child())), 0)
+say("rows:", rows())
 """,
-        db_path,
-    )
-    assert lines == ["wrote of the child"]
+}
 
 
-async def test_where_no_folder_lists_the_descriptors_they_are_asked_one_by_one(db_path: Path) -> None:
-    lines = await lines_of(
-        PARENT_CLOSES_UNDER_ITS_CHILD
-        + PLAIN_PARENT
-        + """
-def listdir(path):
-    raise FileNotFoundError(path)
+@pytest.mark.parametrize("what", MAY_NOT)
+async def test_a_forked_child_may_not_open(db_path: Path, what: str) -> None:
+    assert await lines_of(MAY_NOT[what], db_path) == ["ForkedError False", "rows: of the parent"]
 
-os.listdir = listdir
-child = fork(lambda: in_child(lambda: None))
-conn.close()
-wait_and_look(child)
-""",
-        db_path,
-    )
-    assert lines == ["ForkedError False", "rows: of the parent"]
+
+@pytest.mark.parametrize("what", MAY)
+async def test_a_forked_child_may_open(db_path: Path, what: str) -> None:
+    rows = "of the parent of the child" if "of the parent" in MAY[what] else "of the child"
+    assert await lines_of(MAY[what], db_path) == ["wrote of the child", f"rows: {rows}"]
 
 
 # -- a second SQLite library -------------------------------------------------------------------------------------
