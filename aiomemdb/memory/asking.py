@@ -9,7 +9,8 @@ from ..errors import NotFound
 from .core import Core
 from .drafts import canonical
 from .names import checked_key
-from .store import FactQuery, Kind, Scope
+from .searching import Kind
+from .store import FactQuery, Scope
 from .times import now_micros, optional_micros, to_micros
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Name, Scalar, Subgraph
 

@@ -17,8 +17,9 @@ from ..errors import AiomemdbError, DatabaseClosed, QueueFull
 from .drafts import Drafter
 from .identity import Identity, find_near
 from .names import Normaliser
+from .searching import Kind
 from .sqlite_store.store import SQLiteStore
-from .store import NEAR_KEPT, Draft, Kind, NameRequest, Scope, Store
+from .store import NEAR_KEPT, Draft, NameRequest, Scope, Store
 from .together import Together
 from .values import Fact, Remembered
 from .vectors import Vectors

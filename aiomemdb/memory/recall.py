@@ -1,14 +1,13 @@
 """Recall: what the memory knows about a question. Candidates, fusion, links, time, what fits: no model is called but
 the embedder.
 
-1. Candidates, side by side on the readers: words by BM25, near vectors if there is an embedder, names in the question.
+1. Candidates: words by BM25, near vectors if there is an embedder, names in the question.
 2. Words and vectors are fused into one score a row (``rank.fuse``).
-3. Links pass scores on (``rank.walk``), or mass wanders over them (``rank.step``).
-4. The best ones are read in one snapshot, so that nothing is given that was forgotten meanwhile; a rerank hook has its
-   say; what fits is handed out.
+3. Links pass scores on (``rank.walk``), or mass wanders over them (``rank.RandomWalk``).
+4. The best ones are read; a rerank hook has its say; what fits is handed out.
 
-All reads begin after the call did, in any process: what was written, merged or forgotten before it is in the answer.
-Each step sees a state of its own: a merge while a question is under way may cost it a link. ``path`` is one snapshot.
+All of it but the hook is of one snapshot, which begins after the call did: what was written, merged or forgotten
+before, in any process, is in the answer, and nothing in it is half of what became of it since.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from . import rank
 from .asking import Asking, checked_count
 from .core import Core
 from .rank import Reached, Scores
-from .searching import Links, Node, When
+from .searching import Links, Node, Search, When
 from .store import FactQuery, Scope
 from .times import now_micros, optional_micros
 from .values import Entity, Fact, Hit, Recall
@@ -76,7 +75,8 @@ class Recalling(Asking):
         strategy: Strategy = "expand",
         rerank: Rerank | None = None,
     ) -> Recall:
-        """What the memory knows about a question, best first. Words of a query language mean themselves.
+        """What the memory knows about a question, best first. Words of a query language mean themselves. One snapshot,
+        begun when the question has been embedded.
 
         Args:
             limit: how many hits at most; 0: none, but how many are ``found``. By itself, at most 200 of a kind are.
@@ -99,20 +99,24 @@ class Recalling(Asking):
         """
         wanted = _checked(query, limit, hops, budget, kinds, strategy)
         when = When(now_micros() if as_of is None else _micros("as_of", as_of), optional_micros("known_at", known_at))
-        search = _Searching(self._core, self._scope, when)
         question = query.replace("\0", " ").encode(errors="ignore").decode()  # no text that is stored has these
         sought = wanted if strategy == "hybrid" else dict.fromkeys((*wanted, "fact", "episode"))
-        found = await search.candidates(question, tuple(sought))
-        scores: Scores = found.own
-        how: _How = _by_itself
-        if strategy == "ppr":
-            walk = await search.wander(found)
-            scores, how = walk.scores(found.own), walk.reached
-        elif strategy == "expand":
-            reached = await search.expand(found, hops)
-            scores, how = rank.total(found.own, reached), reached.get
-        scores = {node: score for node, score in scores.items() if node[0] in wanted}
-        hits = await search.hits(found, scores, how, limit if rerank is None else max(limit, _RERANKED))
+        vectors, embedded = self._core.vectors, list[bytes]()
+        if vectors is not None and question.strip():  # before the snapshot, which holds a reader
+            embedded = await vectors.embed([question])
+        async with self._core.store.snapshot() as reads:
+            search = _Searching(self._core, reads, self._scope, when)
+            found = await search.candidates(question, embedded, tuple(sought))
+            scores: Scores = found.own
+            how: _How = _by_itself
+            if strategy == "ppr":
+                walk = await search.wander(found)
+                scores, how = walk.scores(found.own), walk.reached
+            elif strategy == "expand":
+                reached = await search.expand(found, hops)
+                scores, how = rank.total(found.own, reached), reached.get
+            scores = {node: score for node, score in scores.items() if node[0] in wanted}
+            hits = await search.hits(found, scores, how, limit if rerank is None else max(limit, _RERANKED))
         if rerank is not None and hits:
             hits = await _reranked(rerank, query, hits)
         recalled = Recall(query, tuple(hits[:limit]), len(scores))
@@ -172,22 +176,23 @@ def _checked(
 
 
 class _Searching:
-    """One question's reads, and what is made of them."""
+    """One question's reads, of one snapshot, and what is made of them."""
 
-    def __init__(self, core: Core, scope: Scope, when: When) -> None:
+    def __init__(self, core: Core, reads: Search, scope: Scope, when: When) -> None:
         self._core = core
+        self._reads = reads
         self._namespaces = scope.readable
         self._when = when
 
-    async def candidates(self, question: str, kinds: Sequence[str]) -> _Candidates:
+    async def candidates(self, question: str, embedded: Sequence[bytes], kinds: Sequence[str]) -> _Candidates:
         """What words, vectors and names find of each kind, fused."""
         words = rank.terms(question)
         keys = rank.keys_in(question, self._core.normaliser)
-        store, spaces = self._core.store, self._namespaces
+        reads, spaces = self._reads, self._namespaces
         near, named, *by_words = await _all(
-            self._near(question, kinds),
-            store.named(spaces, keys),
-            *(store.words(spaces, kind, words, self._when, _CANDIDATES) for kind in kinds if words),
+            self._near(embedded, kinds),
+            reads.named(spaces, keys),
+            *(reads.words(spaces, kind, words, self._when, _CANDIDATES) for kind in kinds if words),
         )
         found = _Candidates()
         for place, kind in enumerate(kinds):
@@ -203,18 +208,17 @@ class _Searching:
                 found.own[node] = max(share, found.own.get(node, 0.0))
         return found
 
-    async def _near(self, question: str, kinds: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+    async def _near(self, embedded: Sequence[bytes], kinds: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
         """For each kind (id, cosine), best first; nothing without an embedder."""
         vectors = self._core.vectors
-        if vectors is None or not question.strip():
+        if vectors is None or not embedded:
             return {}
-        embedded = await vectors.embed([question])
 
         async def of(namespace: str, kind: str) -> list[tuple[int, float]]:
             top = _CANDIDATES
             while True:  # vectors know no times: where most of what is near is not believed any more, look further
-                [near], _ = await vectors.nearest(namespace, kind, embedded, top=top, at_least=0.0)
-                there = await self._core.store.there([namespace], kind, [id for id, _ in near], self._when)
+                [near], _ = await vectors.nearest(namespace, kind, embedded, top=top, at_least=0.0, reads=self._reads)
+                there = await self._reads.there([namespace], kind, [id for id, _ in near], self._when)
                 left = [(id, cosine) for id, cosine in near if id in there]
                 if len(left) >= _CANDIDATES or len(near) < top:
                     return left[:_CANDIDATES]
@@ -229,7 +233,7 @@ class _Searching:
     async def _around(self, frontier: Sequence[Node], turns: Sequence[int] = ()) -> Links:
         if not frontier and not turns:
             return Links()
-        return await self._core.store.around(self._namespaces, frontier, turns, self._when, _HUB)
+        return await self._reads.around(self._namespaces, frontier, turns, self._when, _HUB)
 
     async def expand(self, found: _Candidates, hops: int) -> dict[Node, Reached]:
         """What came over links to each node."""
@@ -278,13 +282,13 @@ class _Searching:
         return walk
 
     async def hits(self, found: _Candidates, scores: Scores, how: _How, limit: int) -> list[Hit]:
-        """The best ones that are there now."""
+        """The best ones, whole."""
         hits: list[Hit] = []
         count = 0
-        while len(hits) < limit and count < len(scores):  # once, but where some were forgotten meanwhile
+        while len(hits) < limit and count < len(scores):  # once, but where a name was given only after ``known_at``
             some = rank.best(scores, count + limit)[count:]
             count += limit
-            read = await self._core.store.read(self._namespaces, some, self._when)
+            read = await self._reads.read(self._namespaces, some, self._when)
             for node in some:
                 if node not in read.items:
                     continue

@@ -1,6 +1,6 @@
-"""What recall asks of a store: rows that words find, names, and the links of a frontier, set-wise, as ids.
+"""What recall asks of a store: rows that words find, names, vectors, and the links of a frontier, set-wise, as ids.
 
-The other half of the seam is ``store.py``; the rows themselves are read last, in one snapshot.
+The other half of the seam is ``store.py``, which gives it over one snapshot; the rows themselves are read last.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import Protocol, TypeAlias
 
 from .values import Entity, Episode, Evidence, Fact
 
-__all__ = ["Found", "Links", "Node", "Search", "When"]
+__all__ = ["Found", "Kind", "Links", "Model", "Node", "Search", "VectorChanges", "When"]
+
+#: "entity", "fact" or "episode".
+Kind = str
 
 #: (kind, id): "entity", "fact" or "episode", and which.
 Node: TypeAlias = tuple[str, int]
@@ -61,8 +64,42 @@ class Found:
     evidence: Mapping[int, Sequence[Evidence]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Whose vectors they are; two models' vectors are never compared."""
+
+    name: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class VectorChanges:
+    """What has become of one namespace's vectors of one kind since an event, seen in one snapshot.
+
+    Attributes:
+        namespace: the id of the namespace; another one than before: all vectors are listed. None: there is none.
+        model: the id of the model; None: the file has no vectors.
+        event: the last event of the snapshot.
+        highest: the highest id of an entity there.
+        complete: whether ``refs`` are all that there are, not only what changed.
+        too_many: there are more than were asked for; none is listed.
+        refs, data: the vectors.
+        gone: refs that have none any more.
+    """
+
+    namespace: int | None
+    model: int | None
+    event: int
+    highest: int
+    complete: bool
+    too_many: bool = False
+    refs: Sequence[int] = ()
+    data: Sequence[bytes] = ()
+    gone: Sequence[int] = ()
+
+
 class Search(Protocol):
-    """Each reads one committed snapshot, of the namespaces named.
+    """Each reads one committed state, of the namespaces named: the store's a state of its own, a snapshot's the same.
 
     Raises: what the engine's ``Database`` raises. Cancellation: nothing happens.
     """
@@ -95,4 +132,27 @@ class Search(Protocol):
 
     async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
         """The rows that are there, believed and readable, and their evidence."""
+        ...
+
+    async def vector_changes(
+        self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
+    ) -> VectorChanges:
+        """Vectors that changed since an event; ``known`` is the namespace and model that it was of.
+
+        None are listed where the namespace has more than ``most`` vectors of the kind: see ``vectors_after``.
+
+        Raises: ModelChanged.
+        """
+        ...
+
+    async def vectors_after(
+        self, namespace: str, kind: Kind, model: Model, after: int, limit: int
+    ) -> list[tuple[int, bytes]]:
+        """The next vectors whose ref is above ``after``, in order."""
+        ...
+
+    async def vectors_of(
+        self, namespace: str, kind: Kind, model: Model, refs: Sequence[int]
+    ) -> list[tuple[int, bytes]]:
+        """The vectors of these refs, where they have one."""
         ...

@@ -7,10 +7,11 @@ arrives checked and normalised. A verb that writes is ONE job, whole or not at a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .searching import Search
+from .searching import Kind, Model, Search
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 
 __all__ = [
@@ -19,18 +20,12 @@ __all__ = [
     "DraftEpisode",
     "DraftFact",
     "FactQuery",
-    "Kind",
-    "Model",
     "NameRequest",
     "Near",
     "NearNamesLeft",
     "Scope",
     "Store",
-    "VectorChanges",
 ]
-
-#: "entity", "fact" or "episode".
-Kind = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +40,6 @@ class Scope:
     def readable(self) -> tuple[str, ...]:
         """Its own namespace first."""
         return (self.namespace, *self.also_read)
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Whose vectors they are; two models' vectors are never compared."""
-
-    name: str
-    dim: int
 
 
 #: Near names noted of a name, older ones: the rest is the business of a search by vectors.
@@ -162,32 +149,6 @@ class FactQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class VectorChanges:
-    """What has become of one namespace's vectors of one kind since an event, seen in one snapshot.
-
-    Attributes:
-        namespace: the id of the namespace; another one than before: all vectors are listed. None: there is none.
-        model: the id of the model; None: the file has no vectors.
-        event: the last event of the snapshot.
-        highest: the highest id of an entity there.
-        complete: whether ``refs`` are all that there are, not only what changed.
-        too_many: there are more than were asked for; none is listed.
-        refs, data: the vectors.
-        gone: refs that have none any more.
-    """
-
-    namespace: int | None
-    model: int | None
-    event: int
-    highest: int
-    complete: bool
-    too_many: bool = False
-    refs: Sequence[int] = ()
-    data: Sequence[bytes] = ()
-    gone: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class NearNamesLeft:
     """The next entities whose near names are to be found: those above ``after``, up to ``upto``.
 
@@ -209,6 +170,12 @@ class Store(Search, Protocol):
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         """Makes the tables or brings them up to date. Raises: SchemaTooNew, NormaliserChanged."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Search]:
+        """All that is asked of it is answered from one and the same state. It holds one of the engine's readers: what
+        takes long and needs none (an embedder) comes before it or after it.
+        """
         ...
 
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
@@ -308,23 +275,6 @@ class Store(Search, Protocol):
 
     async def model(self) -> Model | None:
         """Whose vectors the file's are; None where it has none yet."""
-        ...
-
-    async def vector_changes(
-        self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
-    ) -> VectorChanges:
-        """Vectors that changed since an event; ``known`` is the namespace and model that it was of.
-
-        None are listed where the namespace has more than ``most`` vectors of the kind: see ``vectors_after``.
-
-        Raises: ModelChanged.
-        """
-        ...
-
-    async def vectors_after(
-        self, namespace: str, kind: Kind, model: Model, after: int, limit: int
-    ) -> list[tuple[int, bytes]]:
-        """The next vectors whose ref is above ``after``, in order."""
         ...
 
     async def without_vector(self, model: Model, kind: Kind, before: int, limit: int) -> list[tuple[int, str]]:

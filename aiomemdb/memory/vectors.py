@@ -8,13 +8,17 @@ use it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..embedders import Embedder
 from ..errors import EmbedderError
 from .names import checked_key
-from .store import Kind, Model, Near, Store, VectorChanges
+from .searching import Kind, Model, Search, VectorChanges
+from .store import Near, Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +30,8 @@ __all__ = ["Matrix", "Vectors", "nearest", "pack", "require_numpy", "unpack"]
 
 # Rows of one read where a namespace's vectors have no room in memory.
 _SLICE = 4096
+# Changes that a matrix remembers, for searches in a snapshot from before them: more are not made during a question.
+_REMEMBERED = 10_000
 # Multiplications above which a search goes to a thread: fewer take less than a millisecond.
 _LONG = 5_000_000
 
@@ -138,42 +144,60 @@ class Vectors:
         top: int,
         at_least: float,
         below: Sequence[int] | None = None,
+        reads: Search | None = None,
     ) -> tuple[list[Near], int]:
         """For each vector the ``top`` nearest ids (of those ``below`` its own bound, where that is given), and the
-        highest entity id of the snapshot in which they were found.
+        highest entity id of the snapshot in which they were found: that of ``reads``, or the present one.
 
         Raises: ModelChanged.
         """
+        reads = reads or self._store
+        wanted = _Wanted(unpack(vectors, self.model.dim), top, at_least, below)
         cached = self._matrices.pop((namespace, kind), None) or _CachedMatrix()
         self._matrices[namespace, kind] = cached
-        queries = unpack(vectors, self.model.dim)
         async with cached.lock:
             most = self._cache_bytes // (4 * self.model.dim)
-            changes = await self._store.vector_changes(
+            changes = await reads.vector_changes(
                 namespace, kind, self.model, known=cached.known, since=cached.event, most=most
             )
             if changes.too_many:
                 self._matrices.pop((namespace, kind), None)
-                return await self._scan(namespace, kind, queries, top, at_least, below), changes.highest
-            cached.apply(changes, self.model.dim, most)
-            if len(cached.refs) > most:
-                cached.known = None  # it has grown out of its room: the next search looks again
-            self._make_room(cached)
-            found = await _search(cached.matrix, cached.refs, queries, top, at_least, below)
+                found = await self._scan(reads, namespace, kind, wanted)
+            elif changes.event < cached.event and not changes.complete:
+                found = await self._as_it_was(cached, changes.event, reads, namespace, kind, wanted)
+            else:
+                cached.apply(changes, self.model.dim, most)
+                if len(cached.refs) > most:
+                    cached.known = None  # it has grown out of its room: the next search looks again
+                self._make_room(cached)
+                found = await wanted.among(cached.refs, cached.matrix)
         return [tuple(near) for near in found], changes.highest
 
-    async def _scan(
-        self, namespace: str, kind: Kind, queries: Matrix, top: int, at_least: float, below: Sequence[int] | None
-    ) -> list[Near]:
-        best: list[list[tuple[int, float]]] = [[] for _ in range(len(queries))]
+    async def _scan(self, reads: Search, namespace: str, kind: Kind, wanted: _Wanted) -> list[list[tuple[int, float]]]:
+        """Slice by slice."""
+        best = wanted.nothing()
         after = 0
-        while rows := await self._store.vectors_after(namespace, kind, self.model, after, _SLICE):
-            refs = [ref for ref, _ in rows]
-            matrix = unpack([data for _, data in rows], self.model.dim)
-            found = await _search(matrix, refs, queries, top, at_least, below)
-            best = [sorted([*old, *new], key=lambda near: -near[1])[:top] for old, new in zip(best, found, strict=True)]
-            after = refs[-1]
-        return [tuple(near) for near in best]
+        while rows := await reads.vectors_after(namespace, kind, self.model, after, _SLICE):
+            best = wanted.best(best, await wanted.among(*self._unpacked(rows)))
+            after = rows[-1][0]
+        return best
+
+    async def _as_it_was(
+        self, cached: _CachedMatrix, event: int, reads: Search, namespace: str, kind: Kind, wanted: _Wanted
+    ) -> list[list[tuple[int, float]]]:
+        """The matrix has caught up with a later state than that of ``reads``, for somebody else: what has changed
+        in between is read there.
+        """
+        changed = cached.changed_after(event)
+        if changed is None:
+            return await self._scan(reads, namespace, kind, wanted)
+        found = await replace(wanted, top=wanted.top + len(changed)).among(cached.refs, cached.matrix)
+        same = [[near for near in of_one if near[0] not in changed] for of_one in found]
+        rows = await reads.vectors_of(namespace, kind, self.model, sorted(changed))
+        return wanted.best(same, await wanted.among(*self._unpacked(rows)))
+
+    def _unpacked(self, rows: Sequence[tuple[int, bytes]]) -> tuple[list[int], Matrix]:
+        return [ref for ref, _ in rows], unpack([data for _, data in rows], self.model.dim)
 
     def _make_room(self, used: _CachedMatrix) -> None:
         for key, cached in list(self._matrices.items()):
@@ -181,6 +205,34 @@ class Vectors:
                 break
             if cached is not used and not cached.lock.locked():
                 del self._matrices[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is looked for: see ``nearest``."""
+
+    queries: Matrix
+    top: int
+    at_least: float
+    below: Sequence[int] | None
+
+    def nothing(self) -> list[list[tuple[int, float]]]:
+        return [[] for _ in range(len(self.queries))]
+
+    async def among(self, refs: Sequence[int], matrix: Matrix | None) -> list[list[tuple[int, float]]]:
+        if matrix is None or not len(refs):
+            return self.nothing()
+        search = partial(nearest, matrix, refs, self.queries, top=self.top, at_least=self.at_least, below=self.below)
+        return await asyncio.to_thread(search) if len(self.queries) * matrix.size >= _LONG else search()
+
+    def best(
+        self, some: Sequence[Sequence[tuple[int, float]]], others: Sequence[Sequence[tuple[int, float]]]
+    ) -> list[list[tuple[int, float]]]:
+        """Of two answers."""
+        return [
+            sorted([*one, *other], key=lambda near: -near[1])[: self.top]
+            for one, other in zip(some, others, strict=True)
+        ]
 
 
 class _CachedMatrix:
@@ -198,6 +250,15 @@ class _CachedMatrix:
         self.refs: list[int] = []
         self._places: dict[int, int] = {}
         self._room: Matrix | None = None
+        self._changes: deque[tuple[int, list[int]]] = deque()  # (event, what had changed by then since the one before)
+        self._changed = 0  # all of these
+        self._oldest = 0  # the event from which on they are known
+
+    def changed_after(self, event: int) -> set[int] | None:
+        """What may have another vector now than after that event; None: it was too much to be kept."""
+        if event < self._oldest:
+            return None
+        return {ref for later, refs in self._changes if later > event for ref in refs}
 
     @property
     def matrix(self) -> Matrix | None:
@@ -213,6 +274,8 @@ class _CachedMatrix:
 
         self.event = changes.event
         if changes.complete:
+            self._changes.clear()
+            self._changed, self._oldest = 0, changes.event
             complete = changes.namespace is not None and changes.model is not None
             self.known = (changes.namespace, changes.model) if complete else None  # type: ignore[assignment]
             self.refs = list(changes.refs)
@@ -220,6 +283,7 @@ class _CachedMatrix:
             self._room = unpack(changes.data, dim).copy()
             return
         assert self._room is not None
+        self._note(changes)
         for ref in changes.gone:
             place = self._places.pop(ref, None)
             if place is None:
@@ -242,17 +306,11 @@ class _CachedMatrix:
                     self._room = larger
             self._room[place] = vector
 
-
-async def _search(
-    matrix: Matrix | None,
-    refs: Sequence[int],
-    queries: Matrix,
-    top: int,
-    at_least: float,
-    below: Sequence[int] | None,
-) -> list[list[tuple[int, float]]]:
-    if matrix is None or not len(refs):
-        return [[] for _ in range(len(queries))]
-    if len(queries) * matrix.size < _LONG:
-        return nearest(matrix, refs, queries, top=top, at_least=at_least, below=below)
-    return await asyncio.to_thread(nearest, matrix, refs, queries, top=top, at_least=at_least, below=below)
+    def _note(self, changes: VectorChanges) -> None:
+        changed = [*changes.gone, *changes.refs]
+        if changed:
+            self._changes.append((changes.event, changed))
+            self._changed += len(changed)
+        while self._changed > _REMEMBERED:
+            self._oldest, forgotten = self._changes.popleft()
+            self._changed -= len(forgotten)

@@ -333,22 +333,6 @@ async def test_other_namespaces_are_found_only_where_they_are_read(memory: Memor
 # -- what is handed out
 
 
-async def test_what_is_forgotten_while_it_is_looked_for_is_not_handed_out(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    roses = await memory.remember("roses")
-    await memory.remember("more of the roses")
-    read = memory._core.store.read
-
-    async def forget_first(*args: Any) -> Any:
-        await memory.forget(roses.episode)
-        monkeypatch.undo()
-        return await read(*args)
-
-    monkeypatch.setattr(memory._core.store, "read", forget_first)
-    assert said(await memory.recall("roses", limit=1)) == ["more of the roses"]
-
-
 async def test_a_limit_leaves_out_the_worst_and_says_how_many(memory: Memory) -> None:
     for n in range(9):
         await memory.remember("roses " * (n + 1))

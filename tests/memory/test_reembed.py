@@ -16,8 +16,9 @@ import pytest
 import aiomemdb
 from aiomemdb import Database, Memory, ModelChanged
 from aiomemdb.memory import core
+from aiomemdb.memory.searching import Model
 from aiomemdb.memory.sqlite_store.store import SQLiteStore
-from aiomemdb.memory.store import Model, NameRequest, Scope
+from aiomemdb.memory.store import NameRequest, Scope
 from aiomemdb.memory.vectors import pack
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder

@@ -6,7 +6,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from ..store import Kind, Model, NearNamesLeft, Scope, VectorChanges
+from ..searching import Kind, Model, VectorChanges
+from ..store import NearNamesLeft, Scope
 from .rows import json_list
 from .work import Work, active_model, check_model, model_id, namespace_id
 
@@ -19,6 +20,7 @@ __all__ = [
     "to_reembed",
     "vector_changes",
     "vectors_after",
+    "vectors_of",
     "without_vector",
 ]
 
@@ -72,12 +74,8 @@ def vector_changes(
             "SELECT DISTINCT ref FROM memory_event WHERE id > ? AND namespace = ? AND kind = ?", (since, space, kind)
         ).fetchall()
     ]
-    rows = conn.execute(
-        "SELECT v.ref, v.data FROM json_each(?) j CROSS JOIN vector v "
-        "ON v.model = ? AND v.namespace = ? AND v.kind = ? AND v.ref = j.value ORDER BY v.ref",
-        (json_list(touched), *of_kind),
-    ).fetchall()
-    refs, data = [row[0] for row in rows], [row[1] for row in rows]
+    found = _vectors_of(conn, of_kind, touched)
+    refs, data = [ref for ref, _ in found], [data for _, data in found]
     gone = list(set(touched).difference(refs))
     return VectorChanges(space, active[0], event, highest, complete=False, refs=refs, data=data, gone=gone)
 
@@ -92,6 +90,27 @@ def vectors_after(
     rows = conn.execute(
         "SELECT ref, data FROM vector WHERE model = ? AND namespace = ? AND kind = ? AND ref > ? ORDER BY ref LIMIT ?",
         (active[0], space, kind, after, limit),
+    )
+    return [(row[0], row[1]) for row in rows.fetchall()]
+
+
+def vectors_of(
+    conn: sqlite3.Connection, namespace: str, kind: Kind, model: Model, refs: Sequence[int]
+) -> list[tuple[int, bytes]]:
+    active, space = active_model(conn), namespace_id(conn, namespace)
+    if active is None or space is None:
+        return []
+    check_model(active[1], model)
+    return _vectors_of(conn, (active[0], space, kind), refs)
+
+
+def _vectors_of(
+    conn: sqlite3.Connection, of_kind: tuple[int, int, Kind], refs: Sequence[int]
+) -> list[tuple[int, bytes]]:
+    rows = conn.execute(
+        "SELECT v.ref, v.data FROM json_each(?) j CROSS JOIN vector v "
+        "ON v.model = ? AND v.namespace = ? AND v.kind = ? AND v.ref = j.value ORDER BY v.ref",
+        (json_list(refs), *of_kind),
     )
     return [(row[0], row[1]) for row in rows.fetchall()]
 

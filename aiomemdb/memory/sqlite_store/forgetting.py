@@ -6,7 +6,8 @@ import sqlite3
 from collections import Counter
 
 from ...errors import NotFound
-from ..store import Kind, Scope
+from ..searching import Kind
+from ..store import Scope
 from ..values import Forgotten
 from .rows import json_list
 from .work import Work, namespace_id

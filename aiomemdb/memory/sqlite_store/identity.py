@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ...errors import AmbiguousEntity
 from ..names import may_be_one
-from ..store import NEAR_KEPT, Model, NameRequest, Scope
+from ..searching import Model
+from ..store import NEAR_KEPT, NameRequest, Scope
 from ..values import Entity
 from ..vectors import nearest, unpack
 from .rows import ENTITY, entities_by_id, entity_of, json_list

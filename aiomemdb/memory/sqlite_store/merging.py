@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from ..store import Model, Scope
+from ..searching import Model
+from ..store import Scope
 from ..values import Entity
 from .facts import expire, find_believed, unite_evidence
 from .rows import entities_by_id

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ...errors import NotFound
-from ..store import FactQuery, Kind
+from ..searching import Kind
+from ..store import FactQuery
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
 from .rows import (
     ENTITY,

@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...database import Database
-from ..searching import Found, Links, Node, Search, When
+from ...database import Snapshot
+from ..searching import Found, Kind, Links, Model, Node, Search, VectorChanges, When
 from ..values import Entity, Episode, Fact
+from . import embeddings
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, entity_of, episode_of, evidence_of, fact_of, json_list
 
 __all__ = ["SQLiteSearch"]
@@ -19,32 +20,55 @@ _RANKED = 5_000
 
 
 class SQLiteSearch(Search):
-    """The half of the store that recall needs."""
+    """What recall asks, of a database or of one snapshot of it."""
 
-    _db: Database
+    def __init__(self, reads: Snapshot) -> None:
+        self._reads = reads
 
     async def words(
         self, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
     ) -> list[tuple[int, float]]:
-        found: list[tuple[int, float]] = await self._db.read_fn(_words, namespaces, kind, words, when, limit)
+        found: list[tuple[int, float]] = await self._reads.read_fn(_words, namespaces, kind, words, when, limit)
         return found
 
     async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
-        found: list[tuple[str, int]] = await self._db.read_fn(_named, namespaces, keys)
+        found: list[tuple[str, int]] = await self._reads.read_fn(_named, namespaces, keys)
         return found
 
     async def around(
         self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
     ) -> Links:
-        links: Links = await self._db.read_fn(_around, namespaces, frontier, turns, when, hub)
+        links: Links = await self._reads.read_fn(_around, namespaces, frontier, turns, when, hub)
         return links
 
     async def there(self, namespaces: Sequence[str], kind: str, ids: Sequence[int], when: When) -> set[int]:
-        found: set[int] = await self._db.read_fn(_there, namespaces, kind, ids, when)
+        found: set[int] = await self._reads.read_fn(_there, namespaces, kind, ids, when)
         return found
 
     async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
-        found: Found = await self._db.read_fn(_read, namespaces, nodes, when)
+        found: Found = await self._reads.read_fn(_read, namespaces, nodes, when)
+        return found
+
+    async def vector_changes(
+        self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
+    ) -> VectorChanges:
+        changes: VectorChanges = await self._reads.read_fn(
+            embeddings.vector_changes, namespace, kind, model, known, since, most
+        )
+        return changes
+
+    async def vectors_after(
+        self, namespace: str, kind: Kind, model: Model, after: int, limit: int
+    ) -> list[tuple[int, bytes]]:
+        found: list[tuple[int, bytes]] = await self._reads.read_fn(
+            embeddings.vectors_after, namespace, kind, model, after, limit
+        )
+        return found
+
+    async def vectors_of(
+        self, namespace: str, kind: Kind, model: Model, refs: Sequence[int]
+    ) -> list[tuple[int, bytes]]:
+        found: list[tuple[int, bytes]] = await self._reads.read_fn(embeddings.vectors_of, namespace, kind, model, refs)
         return found
 
 

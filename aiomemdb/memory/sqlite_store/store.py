@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from ...database import Database
 from ...errors import AiomemdbError
-from ..store import Draft, FactQuery, Kind, Model, NameRequest, NearNamesLeft, Scope, Store, VectorChanges
+from ..searching import Kind, Model, Search
+from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from . import documents, embeddings, facts, forgetting, identity, merging, reading
 from .schema import is_current, migrate
@@ -22,11 +24,17 @@ class SQLiteStore(SQLiteSearch, Store):
     """The memory graph's tables in an ``aiomemdb.Database``."""
 
     def __init__(self, db: Database) -> None:
+        super().__init__(db)
         self._db = db
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):
             await self._db.write_fn(migrate, normalisers)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Search]:
+        async with self._db.snapshot() as snapshot:
+            yield SQLiteSearch(snapshot)
 
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
         found: list[Entity | Exception | None] = await self._db.read_fn(identity.resolve, namespace, names)
@@ -147,22 +155,6 @@ class SQLiteStore(SQLiteSearch, Store):
 
     async def model(self) -> Model | None:
         found: Model | None = await self._db.read_fn(_model)
-        return found
-
-    async def vector_changes(
-        self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
-    ) -> VectorChanges:
-        changes: VectorChanges = await self._db.read_fn(
-            embeddings.vector_changes, namespace, kind, model, known, since, most
-        )
-        return changes
-
-    async def vectors_after(
-        self, namespace: str, kind: Kind, model: Model, after: int, limit: int
-    ) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = await self._db.read_fn(
-            embeddings.vectors_after, namespace, kind, model, after, limit
-        )
         return found
 
     async def without_vector(self, model: Model, kind: Kind, before: int, limit: int) -> list[tuple[int, str]]:

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from ...errors import ModelChanged, NotFound
-from ..store import Model, Scope
+from ..searching import Model
+from ..store import Scope
 from ..times import now_micros
 from .rows import json_list
 
