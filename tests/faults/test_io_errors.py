@@ -115,12 +115,17 @@ KINDS = [
     *product([CUTS], ["log", "both"], ["EIO"]),
 ]
 
-WRITERS: list[tuple[Durability, bool]] = [("normal", False), ("normal", True), ("full", False)]
+WRITERS: dict[str, tuple[Durability, bool]] = {
+    "three": ("normal", False),
+    "a lone one": ("normal", True),
+    "three at full durability": ("full", False),
+}
 
 
-def every_fault(calls: tuple[str, ...], files: str, error: str) -> Iterator[Callable[[int], list[Fault]]]:
-    """For each way to fail, to end and to write: the faults at the k-th call."""
-    for for_good, ends, (durability, is_lone) in product([False, True], Ends, WRITERS):
+def every_fault(calls: tuple[str, ...], files: str, error: str, writer: str) -> Iterator[Callable[[int], Fault]]:
+    """For each way to fail and to end: the faults at the k-th call."""
+    durability, is_lone = WRITERS[writer]
+    for for_good, ends in product([False, True], Ends):
         yield partial(Fault, calls, files, error, for_good, ends=ends, durability=durability, is_lone=is_lone)
 
 
@@ -160,7 +165,12 @@ def in_parallel(tasks: Iterable[Callable[[], Counter[str]]]) -> Counter[str]:
 
 def test_calls_that_fail_now_and_then_leave_every_outcome_known(tmp_path: Path, figures: Figures) -> None:
     choice = random.Random(4)
-    faults = [make(choice.randint(1, 25)) for kind in KINDS for make in choice.sample(list(every_fault(*kind)), 2)]
+    faults = [
+        make(choice.randint(1, 25))
+        for kind in KINDS
+        for writer in choice.sample(list(WRITERS), 2)
+        for make in choice.sample(list(every_fault(*kind, writer)), 1)
+    ]
     found = in_parallel(
         lambda fault=fault, n=n: _counted(run_into(fault, tmp_path / str(n)))  # type: ignore[misc]
         for n, fault in enumerate(faults)
@@ -172,15 +182,16 @@ def test_calls_that_fail_now_and_then_leave_every_outcome_known(tmp_path: Path, 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
+@pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0][0]} {kind[1]} {kind[2]}")
 def test_every_call_that_can_fail_leaves_every_outcome_known(
-    tmp_path: Path, kind: tuple[tuple[str, ...], str, str], figures: Figures
+    tmp_path: Path, kind: tuple[tuple[str, ...], str, str], writer: str, figures: Figures
 ) -> None:
     found = in_parallel(
         lambda make=make, n=n: until_none_strikes(tmp_path, make, str(n))  # type: ignore[misc]
-        for n, make in enumerate(every_fault(*kind))
+        for n, make in enumerate(every_fault(*kind, writer))
     )
-    figures(f"{kind[0][0]} {kind[1]} {kind[2]}: {report(found)}")
+    figures(f"{kind[0][0]} {kind[1]} {kind[2]}, {writer}: {report(found)}")
     assert not found["broken"], _texts(found)
 
 
