@@ -148,6 +148,13 @@ class Database(Transaction, Protocol):
         """
         ...
 
+    def check_writable(self) -> None:
+        """Raises at once what a write of this caller would raise at once, whatever waits: ``ReentrancyError`` inside
+        its own ``transaction()``, ``DatabaseClosed``, ``ForkedError``, ``WrongLoop``, SQLite's own where the database
+        is read-only. For who writes on others' behalf, in a task of his own.
+        """
+        ...
+
     async def flush(self, *, timeout: float | None = None) -> None:
         """Waits until everything submitted before it has committed, and is on stable storage."""
         ...

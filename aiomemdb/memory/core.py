@@ -13,7 +13,7 @@ import anyio
 
 from ..database import Database
 from ..embedders import Embedder
-from ..errors import AiomemdbError, DatabaseClosed, QueueFull
+from ..errors import AiomemdbError, DatabaseClosed
 from .drafts import Drafter
 from .identity import Identity, find_near
 from .names import Normaliser
@@ -86,15 +86,6 @@ class Core:
             "the memory is closed" if self._closed else "the memory is not open: async with Memory.open(...)"
         )
 
-    def check_caller(self) -> None:
-        """Raises ReentrancyError inside the caller's own ``transaction()``: the task that writes what waits together
-        can't tell, and each would wait for the other.
-        """
-        try:
-            self.db.submit("SELECT 1").cancel()  # taken back before it runs
-        except QueueFull:
-            pass
-
     def drafter(self) -> Drafter:
         return Drafter(self.normaliser, self.predicate_normaliser, self.near)
 
@@ -112,7 +103,7 @@ class Core:
                 with anyio.CancelScope(shield=True):
                     await self.db.close()
             raise
-        self._identity = Identity(self._store, self.vectors, self.near, self.check_caller)
+        self._identity = Identity(self._store, self.vectors, self.near, self.db.check_writable)
         self._writes = Together(self._store.write, most=_WRITTEN_AT_ONCE, name="aiomemdb:memory:write", weigh=_weight)
         self._sweeping = asyncio.create_task(self._sweep(), name="aiomemdb:memory:sweep")
 
@@ -139,7 +130,7 @@ class Core:
         """Writes a draft; those that wait together are one job."""
         if self._writes is None:
             raise self._not_open()
-        self.check_caller()
+        self.db.check_writable()  # the task that writes what waits together can't tell who waits in a transaction()
         try:
             written = await self._writes.add((scope, draft))
         except asyncio.CancelledError:

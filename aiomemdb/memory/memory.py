@@ -13,16 +13,16 @@ from ..database import Database
 from ..embedders import Embedder
 from .asking import kind_of
 from .core import Core
-from .drafts import checked_json, checked_similarity
-from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key, checked_name, checked_text
+from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key, checked_text
+from .naming import Naming
 from .recall import Recalling
 from .store import Scope
-from .values import Entity, Episode, Fact, Forgotten, Name, NameLike, Remembered, Scalar, Statement
+from .values import Entity, Episode, Fact, Forgotten, NameLike, Remembered, Scalar, Statement
 
 __all__ = ["Memory"]
 
 
-class Memory(Recalling):
+class Memory(Naming, Recalling):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and
@@ -53,7 +53,7 @@ class Memory(Recalling):
         normaliser: Normaliser = FOLDED,
         predicate_normaliser: Normaliser = FOLDED_PREDICATE,
         near: float = 0.8,
-        vector_cache_bytes: int = 256 * 1024 * 1024,
+        vector_cache_bytes: int = 512 * 1024 * 1024,
     ) -> Memory:
         """A memory, not open yet: ``async with`` it, or ``await`` it. Constructing does no I/O.
 
@@ -64,7 +64,9 @@ class Memory(Recalling):
             embedder: turns texts into vectors; without one everything works by words, names and graph.
             normaliser: which ways to write a name are one. The file keeps to the one that it was made with.
             near: from which cosine on two names are noted as near (never merged by that).
-            vector_cache_bytes: what vectors may take in memory; namespaces that need more are read in slices.
+            vector_cache_bytes: what vectors may take in memory: four bytes a number, so that the default has room for
+                half a million of 256 numbers, texts, facts and names together. Namespaces that need more are read from
+                the file for each question, which takes seconds where there are a million.
 
         Raises:
             ImportError: an embedder, but no numpy (``aiomemdb[embeddings]``).
@@ -122,93 +124,6 @@ class Memory(Recalling):
                 also_read,
             ),
         )
-
-    # Who is who
-
-    async def find_or_create_entity(
-        self,
-        name: str,
-        type: str | None = None,
-        description: str = "",
-        *,
-        similarity: float | None = None,
-        strict: bool = False,
-    ) -> Entity:
-        """The entity of a name; made where there is none. All callers, of all tasks and processes, get the same one.
-
-        Names are one if they are equal once normalised. No ``type``: the one entity of that name, whatever its type
-        (several: the oldest). A type: the same type; else one without a type adopts it; else it is a new homonym
-        ("Apple" the company, "Apple" the fruit). ``description`` is that of a new one: see ``update_entity``.
-
-        With an embedder a new name is embedded once, outside the writer, and names near it are noted. ``similarity``
-        merges it with the nearest one instead, from this cosine on, but never a single short word or names with
-        different numbers in them. A threshold belongs to an embedder, so there is no default.
-
-        Raises:
-            AmbiguousEntity: several entities of that name, no type, and ``strict=True``.
-            ValueError, TypeError: the name is empty, longer than 1,000 characters, or no text; no embedder for
-                ``similarity``.
-            EmbedderError, ModelChanged: the embedder's vectors can't be used; nothing was written. Names that are new
-                at once are embedded by one call, and fail together if it does.
-        Cancellation: harms no other caller; the entity may be made all the same.
-        """
-        wanted = self._core.drafter().name("name", Name(name, type, description))
-        if similarity is not None:
-            checked_similarity(similarity)
-            if self._core.vectors is None:
-                raise ValueError("similarity= compares vectors: open the memory with an embedder")
-        wanted.similarity, wanted.strict = similarity, strict
-        return await self._core.identity.find_or_create(self._scope, wanted)
-
-    async def update_entity(
-        self,
-        entity: Entity,
-        *,
-        name: str | None = None,
-        type: str | None = None,
-        description: str | None = None,
-        attributes: Mapping[str, Any] | None = None,
-    ) -> Entity:
-        """Changes what is given; None leaves it. The old name stays an alias, and facts keep their words.
-
-        Raises: NotFound; ValueError: the new name or type makes it another entity's namesake (see ``merge``).
-        """
-        drafter, changes, vector = self._core.drafter(), dict[str, Any](), None
-        if type is not None:
-            changes["type"] = checked_name("type", type)
-            changes["type_key"] = drafter.key("type", changes["type"])
-        if name is not None:
-            changes["name"] = checked_name("name", name)
-            changes["key"] = drafter.key("name", changes["name"])
-        if description is not None:
-            changes["description"] = checked_text("description", description)
-        if attributes is not None:
-            changes["attributes"] = checked_json("attributes", attributes)
-        if not changes:
-            raise ValueError("nothing to change: give name=, type=, description= or attributes=")
-        vectors = self._core.vectors
-        if name is not None and vectors is not None:
-            [vector] = await vectors.embed([changes["name"]])
-        model = None if vectors is None else vectors.model
-        return await self._core.store.update_entity(self._scope, _id(entity), changes, vector, model)
-
-    async def add_alias(self, entity: Entity, alias: str) -> Entity:
-        """From now on ``alias`` means this entity too.
-
-        Raises: NotFound; ValueError: it is the name of another one of the same type (see ``merge``).
-        """
-        key = self._core.drafter().key("alias", checked_name("alias", alias))
-        return await self._core.store.add_alias(self._scope, _id(entity), key)
-
-    async def merge(self, keep: Entity, duplicate: Entity) -> Entity:
-        """Two are one: aliases, facts and mentions of ``duplicate`` move to ``keep``, and its id goes on resolving.
-
-        Facts that become the same unite their evidence and one is closed; so is a fact about itself that arises.
-        Merging the same two again changes nothing.
-
-        Raises: NotFound, also for one of another namespace; ValueError: one with itself, or in a circle.
-        """
-        return await self._core.store.merge(self._scope, _id(keep), _id(duplicate))
 
     # What is known
 
@@ -398,12 +313,6 @@ class Memory(Recalling):
         Cancellation, a crash, an error (of ``progress`` too): what was done stays; the next call goes on from there.
         """
         return await self._core.reembed(progress)
-
-
-def _id(entity: Entity) -> int:
-    if not isinstance(entity, Entity):
-        raise TypeError(f"{entity!r}: an Entity (a bare number is never an id)")
-    return entity.id
 
 
 def _scope(namespace: str, agent: str | None, also_read: Iterable[str]) -> Scope:

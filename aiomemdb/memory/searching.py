@@ -77,13 +77,13 @@ class VectorChanges:
     """What has become of one namespace's vectors of one kind since an event, seen in one snapshot.
 
     Attributes:
-        namespace: the id of the namespace; another one than before: all vectors are listed. None: there is none.
+        namespace: the id of the namespace. None: there is none.
         model: the id of the model; None: the file has no vectors.
         event: the last event of the snapshot.
         highest: the highest id of an entity there.
-        complete: whether ``refs`` are all that there are, not only what changed.
-        too_many: there are more than were asked for; none is listed.
-        refs, data: the vectors.
+        complete: what was known is of no use: all are to be read anew, see ``vectors_after``. None is listed.
+        count: so many there are then, as far as they were counted.
+        refs, data: the vectors that changed.
         gone: refs that have none any more.
     """
 
@@ -92,7 +92,7 @@ class VectorChanges:
     event: int
     highest: int
     complete: bool
-    too_many: bool = False
+    count: int = 0
     refs: Sequence[int] = ()
     data: Sequence[bytes] = ()
     gone: Sequence[int] = ()
@@ -137,9 +137,8 @@ class Search(Protocol):
     async def vector_changes(
         self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
     ) -> VectorChanges:
-        """Vectors that changed since an event; ``known`` is the namespace and model that it was of.
-
-        None are listed where the namespace has more than ``most`` vectors of the kind: see ``vectors_after``.
+        """Vectors that changed since an event; ``known`` is the namespace and model that it was of. Where that is
+        another one now, they are counted instead, up to one more than ``most``.
 
         Raises: ModelChanged.
         """

@@ -160,18 +160,38 @@ class Vectors:
             changes = await reads.vector_changes(
                 namespace, kind, self.model, known=cached.known, since=cached.event, most=most
             )
-            if changes.too_many:
+            if changes.count > most:
                 self._matrices.pop((namespace, kind), None)
                 found = await self._scan(reads, namespace, kind, wanted)
             elif changes.event < cached.event and not changes.complete:
                 found = await self._as_it_was(cached, changes.event, reads, namespace, kind, wanted)
             else:
-                cached.apply(changes, self.model.dim, most)
+                if changes.complete:
+                    await self._load(cached, changes, reads, namespace, kind)
+                else:
+                    cached.apply(changes, most)
                 if len(cached.refs) > most:
                     cached.known = None  # it has grown out of its room: the next search looks again
                 self._make_room(cached)
                 found = await wanted.among(cached.refs, cached.matrix)
         return [tuple(near) for near in found], changes.highest
+
+    async def _load(
+        self, cached: _CachedMatrix, changes: VectorChanges, reads: Search, namespace: str, kind: Kind
+    ) -> None:
+        """Slice by slice, so that it takes little more memory than the matrix."""
+        cached.begin(changes, self.model.dim)
+        if changes.namespace is None or changes.model is None:
+            return
+        after, known = 0, (changes.namespace, changes.model)
+        while rows := await reads.vectors_after(namespace, kind, self.model, after, _SLICE):
+            cached.put(*self._unpacked(rows))
+            after = rows[-1][0]
+        # Where reads are no snapshot, each slice was of a state of its own: what has changed meanwhile is looked up.
+        since = await reads.vector_changes(namespace, kind, self.model, known=known, since=changes.event, most=0)
+        if not since.complete:  # else it is another model's by now: the next search looks again
+            cached.apply(since)
+            cached.loaded(known)
 
     async def _scan(self, reads: Search, namespace: str, kind: Kind, wanted: _Wanted) -> list[list[tuple[int, float]]]:
         """Slice by slice."""
@@ -268,21 +288,24 @@ class _CachedMatrix:
     def nbytes(self) -> int:
         return 0 if self._room is None else self._room.nbytes
 
-    def apply(self, changes: VectorChanges, dim: int, most: int) -> None:
-        """Brings it up to date; it makes room for no more than ``most`` vectors, unless that many have come."""
+    def begin(self, changes: VectorChanges, dim: int) -> None:
+        """Empties it, and makes room for as many as there are."""
         import numpy as np
 
-        self.event = changes.event
-        if changes.complete:
-            self._changes.clear()
-            self._changed, self._oldest = 0, changes.event
-            complete = changes.namespace is not None and changes.model is not None
-            self.known = (changes.namespace, changes.model) if complete else None  # type: ignore[assignment]
-            self.refs = list(changes.refs)
-            self._places = {ref: place for place, ref in enumerate(self.refs)}
-            self._room = unpack(changes.data, dim).copy()
-            return
+        self.known, self.event = None, changes.event
+        self.refs, self._places = [], {}
+        self._room = np.empty((changes.count, dim), dtype=np.float32)
+        self._changes.clear()
+
+    def loaded(self, known: tuple[int, int]) -> None:
+        self.known = known
+        self._changes.clear()
+        self._changed, self._oldest = 0, self.event
+
+    def apply(self, changes: VectorChanges, most: int | None = None) -> None:
+        """Brings it up to date; it makes room for no more than ``most`` vectors, unless that many have come."""
         assert self._room is not None
+        self.event = changes.event
         self._note(changes)
         for ref in changes.gone:
             place = self._places.pop(ref, None)
@@ -293,18 +316,28 @@ class _CachedMatrix:
                 self._room[place] = self._room[len(self.refs)]
                 self.refs[place] = last
                 self._places[last] = place
-        vectors = unpack(changes.data, dim)
-        for ref, vector in zip(changes.refs, vectors, strict=True):
+        self.put(changes.refs, unpack(changes.data, self._room.shape[1]), most)
+
+    def put(self, refs: Sequence[int], vectors: Matrix, most: int | None = None) -> None:
+        import numpy as np
+
+        assert self._room is not None
+        new = []
+        for at, ref in enumerate(refs):
             place = self._places.get(ref)
             if place is None:
-                place = self._places[ref] = len(self.refs)
-                self.refs.append(ref)
-                if place == len(self._room):
-                    rows = max(place + 1, min(max(64, 2 * place), most))
-                    larger = np.empty((rows, dim), dtype=np.float32)
-                    larger[:place] = self._room
-                    self._room = larger
-            self._room[place] = vector
+                new.append(at)
+            else:
+                self._room[place] = vectors[at]
+        begin, end = len(self.refs), len(self.refs) + len(new)
+        if end > len(self._room):
+            rows = max(64, 2 * begin)
+            larger = np.empty((max(end, rows if most is None else min(rows, most)), vectors.shape[1]), dtype=np.float32)
+            larger[:begin] = self._room[:begin]
+            self._room = larger
+        self._room[begin:end] = vectors[new]
+        self.refs += [refs[at] for at in new]
+        self._places.update(zip(self.refs[begin:], range(begin, end), strict=True))
 
     def _note(self, changes: VectorChanges) -> None:
         changed = [*changes.gone, *changes.refs]

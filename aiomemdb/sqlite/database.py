@@ -286,6 +286,9 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         writer.queue.check_room()
         return writer.put(WRITE, sql, params)
 
+    def check_writable(self) -> None:
+        self._writing().check()
+
     async def flush(self, *, timeout: float | None = None) -> None:
         await self._write(FLUSH, None, None, True, checked_timeout(timeout))
 

@@ -17,6 +17,7 @@ import aiomemdb
 from aiomemdb import Database, Memory, ModelChanged
 from aiomemdb.memory import core
 from aiomemdb.memory.searching import Model
+from aiomemdb.memory.sqlite_store import embeddings
 from aiomemdb.memory.sqlite_store.store import SQLiteStore
 from aiomemdb.memory.store import NameRequest, Scope
 from aiomemdb.memory.vectors import pack
@@ -266,3 +267,48 @@ async def test_near_names_by_a_model_that_is_not_the_files_any_more_are_refused(
     with pytest.raises(ModelChanged, match="newest"):
         await call(store)
     assert await pairs(db) == before
+
+
+@pytest.mark.parametrize("written", ["entity", "renamed", "fact", "text", "nothing"])
+async def test_what_is_written_after_all_was_looked_through_is_looked_at_before_the_switch(
+    memory: Memory, written: str
+) -> None:
+    model, db = Model("spelling", 32), memory._core.db
+    ada = await memory.find_or_create_entity("Ada")
+    await memory.remember("roses", [("Ada", "likes", "roses")])
+    for kind in ("entity", "fact", "episode"):
+        lacking = await memory._core.store.without_vector(model, kind, 2**62, 99)
+        packed = pack(await SpellingEmbedder().embed([text for _, text in lacking]), count=len(lacking), dim=32)
+        assert await db.read_fn(embeddings.complete_upto, model) is None
+        await memory._core.store.put_vectors(
+            model, kind, [(ref, data) for (ref, _), data in zip(lacking, packed, strict=True)]
+        )
+    upto = await db.read_fn(embeddings.complete_upto, model)
+    assert upto is not None
+    if written == "entity":
+        await memory.find_or_create_entity("Charles")
+    elif written == "renamed":
+        await memory.update_entity(ada, name="Countess Lovelace")
+    elif written == "fact":
+        await memory.add_fact("Ada", "grows", "roses")
+    elif written == "text":
+        await memory.remember("tulips")
+    switched = await db.write_fn(embeddings.switch_model, model, False, upto)
+    assert switched is (written == "nothing")
+    assert (await memory._core.store.model() == model) is switched
+    assert await db.write_fn(embeddings.switch_model, model, True, upto) is switched
+    assert await memory._core.store.model() == model
+
+
+async def test_a_name_that_was_changed_without_an_embedder_is_embedded_anew(db_path: Path) -> None:
+    embedder = SpellingEmbedder()
+    async with Memory.open(db_path, embedder=embedder) as memory:
+        await memory.find_or_create_entity("Ada")
+        async with Memory.open(db_path) as elsewhere:
+            ada = await elsewhere.entity("Ada")
+            assert ada is not None
+            await elsewhere.update_entity(ada, name="Countess Lovelace")
+        assert (await memory.counts()).vectors == 0
+        assert await memory.reembed() == 1
+        [hit] = await memory.recall("Countess Lovelace", kinds=["entity"], strategy="hybrid")
+        assert hit.similarity == pytest.approx(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,35 @@ async def test_a_search_sees_what_was_added_changed_merged_and_forgotten(
         await elsewhere.forget_namespace()
         await everything_agrees(memory, {})
     assert_sound(db_path)
+
+
+async def test_what_changes_while_a_matrix_is_read_in_slices_is_in_it_at_once(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "_SLICE", 4)
+    async with Memory.open(db_path, embedder=SpellingEmbedder()) as elsewhere:
+        ids = {name: (await elsewhere.find_or_create_entity(name)).id for name in NAMES}
+        first, last = await elsewhere.entity(NAMES[0]), await elsewhere.entity(NAMES[-1])
+        assert first is not None and last is not None
+        async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
+            store = memory._core.store
+            read, slices = store.vectors_after, 0
+
+            async def change_on_the_way(*args: Any) -> Any:
+                nonlocal slices
+                slices += 1
+                if slices == 3:
+                    await elsewhere.forget(first)
+                    await elsewhere.update_entity(last, name=NAMES[0])
+                    await elsewhere.forget(last)
+                    ids[NAMES[0]] = (await elsewhere.find_or_create_entity(NAMES[0])).id
+                return await read(*args)
+
+            monkeypatch.setattr(store, "vectors_after", change_on_the_way)
+            del ids[NAMES[-1]]
+            assert await nearest_to(memory, NAMES[0]) == [ids[NAMES[0]]]
+            await everything_agrees(memory, ids)
+            assert slices > 3
 
 
 async def test_matrices_together_stay_within_their_bound(db_path: Path) -> None:

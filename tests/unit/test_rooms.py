@@ -33,7 +33,7 @@ ROOMS = [
     "memory.sqlite_store.merging", "memory.sqlite_store.forgetting", "memory.sqlite_store.reading",
     "memory.sqlite_store.embeddings", "memory.sqlite_store.search", "memory.sqlite_store.store",
     "memory.together", "memory.identity", "memory.rank", "memory.drafts", "memory.core",
-    "memory.asking", "memory.recall", "memory.memory",
+    "memory.asking", "memory.recall", "memory.naming", "memory.memory",
     "cli",
 ]
 # fmt: on

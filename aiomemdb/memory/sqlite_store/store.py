@@ -165,7 +165,8 @@ class SQLiteStore(SQLiteSearch, Store):
         await self._db.write_fn(embeddings.put_vectors, model, kind, vectors)
 
     async def switch_model(self, model: Model, *, force: bool = False) -> bool:
-        complete: bool = await self._db.write_fn(embeddings.switch_model, model, force)
+        upto = await self._db.read_fn(embeddings.complete_upto, model)
+        complete: bool = await self._db.write_fn(embeddings.switch_model, model, force, upto)
         if complete or force:
             while await self._db.write_fn(embeddings.drop_slice):
                 pass
