@@ -1,14 +1,15 @@
-"""Plots of what grows: throughput and the slowest waits against callers, processes and rows; light and dark."""
+"""Plots of what grows: throughput and waits against callers, processes and rows; light and dark."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from _cells import OURS, Result
 
-__all__ = ["draw_plots"]
+__all__ = ["draw_lines", "draw_plots"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,55 @@ MARKS = "os^Dv<>PXp"
 
 def draw_plots(folder: Path, results: Sequence[Result]) -> None:
     """FOLDER/<plot>-light.svg and -dark.svg of what was measured; says so where matplotlib is missing."""
+    for plot in PLOTS:
+        measured = [result for result in results if result.workload == plot.workload]
+        if len({result.x for result in measured}) < 2:
+            continue
+        lines: dict[str, list[tuple[float, float]]] = {}
+        flawed: dict[str, list[tuple[float, float]]] = {}
+        for result in measured:
+            value = plot.value(result)
+            if value is not None:
+                lines.setdefault(result.contestant, []).append((result.x, value))
+                if result.is_flawed:
+                    flawed.setdefault(result.contestant, []).append((result.x, value))
+        ours_last = {name: sorted(lines[name]) for name in sorted(lines, key=lambda name: name == OURS)}
+        for theme, axes in _pictures(folder / plot.name, plot.title, plot.across, plot.up, ours_last):
+            for number, (name, points) in enumerate(ours_last.items()):
+                ours = name == OURS
+                color = theme.ours if ours else theme.peers[number % len(theme.peers)]
+                axes.plot(
+                    *zip(*points, strict=True),
+                    color=color, label=name, marker="o" if ours else MARKS[number % len(MARKS)],
+                    linewidth=3 if ours else 1.3, markersize=7 if ours else 4.5, zorder=3 if ours else 2,
+                )  # fmt: skip
+                for point in flawed.get(name, ()):
+                    axes.annotate("errors", point, (4, 4), textcoords="offset points", color=color, fontsize=7)
+
+
+def draw_lines(
+    path: Path, title: str, across: str, up: str, lines: Mapping[str, Sequence[tuple[float, float]]], dashed: str
+) -> None:
+    """PATH-light.svg and PATH-dark.svg: each line through (x, y), by x; those whose name holds ``dashed`` are dashed,
+    in the colour of the line that is called so without it."""
+    for theme, axes in _pictures(path, title, across, up, lines):
+        colors = dict(zip(dict.fromkeys(name.replace(dashed, "") for name in lines), _colors(theme), strict=False))
+        for number, (name, points) in enumerate(lines.items()):
+            axes.plot(
+                *zip(*points, strict=True),
+                color=colors[name.replace(dashed, "")], label=name, marker=MARKS[number % len(MARKS)],
+                linestyle="--" if dashed in name else "-", linewidth=2, markersize=5,
+            )  # fmt: skip
+
+
+def _colors(theme: Theme) -> tuple[str, ...]:
+    return (theme.ours, *theme.peers)
+
+
+def _pictures(
+    path: Path, title: str, across: str, up: str, lines: Mapping[str, Sequence[tuple[float, float]]]
+) -> Iterator[tuple[Theme, Any]]:
+    """For each theme the axes to draw upon, both logarithmic; then a legend, and it is saved."""
     try:
         # Here, as it starts threads: cells are forked from a process that has none.
         import matplotlib
@@ -86,53 +136,26 @@ def draw_plots(folder: Path, results: Sequence[Result]) -> None:
     matplotlib.use("svg")
     # The same figures give the same file.
     matplotlib.rcParams.update({"svg.hashsalt": "aiomemdb", "svg.fonttype": "none", "font.family": "sans-serif"})
-    for plot in PLOTS:
-        measured = [result for result in results if result.workload == plot.workload]
-        if len({result.x for result in measured}) < 2:
-            continue
-        for theme in THEMES:
-            figure = pyplot.figure(figsize=(9, 4.8), facecolor=theme.paper)
-            draw(figure, plot, theme, measured)
-            path = folder / f"{plot.name}-{theme.name}.svg"
-            figure.savefig(path, facecolor=theme.paper, bbox_inches="tight", metadata={"Date": None})
-            pyplot.close(figure)
-
-
-def draw(figure: object, plot: Plot, theme: Theme, results: Sequence[Result]) -> None:
-    axes = figure.add_subplot(facecolor=theme.paper)  # type: ignore[attr-defined]
-    contestants = list(dict.fromkeys(result.contestant for result in results))
-    for number, contestant in enumerate(sorted(contestants, key=lambda name: name == OURS)):
-        points = sorted(
-            (result.x, value, result.is_flawed)
-            for result in results
-            if result.contestant == contestant and (value := plot.value(result)) is not None
-        )
-        if not points:
-            continue
-        ours = contestant == OURS
-        color = theme.ours if ours else theme.peers[number % len(theme.peers)]
-        across, up, flawed = zip(*points, strict=True)
-        axes.plot(
-            across, up,
-            color=color, label=contestant, marker="o" if ours else MARKS[number % len(MARKS)],
-            linewidth=3 if ours else 1.3, markersize=7 if ours else 4.5, zorder=3 if ours else 2,
-        )  # fmt: skip
-        for x, y, wrong in zip(across, up, flawed, strict=True):
-            if wrong:
-                axes.annotate("errors", (x, y), (4, 4), textcoords="offset points", color=color, fontsize=7)
-    axes.set(xscale="log", yscale="log", xlabel=plot.across, ylabel=plot.up)
-    axes.set_title(plot.title, color=theme.ink, loc="left", fontsize=12)
-    axes.grid(color=theme.grid, linewidth=0.6)
-    axes.set_xticks(sorted({result.x for result in results}))
-    axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
-    axes.yaxis.set_major_formatter(lambda value, position: f"{value:,.10g}")
-    axes.xaxis.set_minor_locator(type(axes.xaxis.get_minor_locator())(subs=[]))
-    axes.tick_params(which="both", colors=theme.ink)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(theme.ink)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(theme.grid)
-    legend = axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, reverse=True, fontsize=9)
-    for text in legend.get_texts():
-        text.set_color(theme.ink)
+    for theme in THEMES:
+        figure = pyplot.figure(figsize=(9, 4.8), facecolor=theme.paper)
+        axes = figure.add_subplot(facecolor=theme.paper)
+        yield theme, axes
+        axes.set(xscale="log", yscale="log", xlabel=across, ylabel=up)
+        axes.set_title(title, color=theme.ink, loc="left", fontsize=12)
+        axes.grid(color=theme.grid, linewidth=0.6)
+        axes.set_xticks(sorted({x for points in lines.values() for x, _ in points}))
+        axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
+        axes.yaxis.set_major_formatter(lambda value, position: f"{value:,.10g}")
+        axes.xaxis.set_minor_locator(type(axes.xaxis.get_minor_locator())(subs=[]))
+        axes.tick_params(which="both", colors=theme.ink)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(theme.ink)
+        for side, spine in axes.spines.items():
+            spine.set_visible(side in ("left", "bottom"))
+            spine.set_color(theme.grid)
+        legend = axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, reverse=True, fontsize=9)
+        for text in legend.get_texts():
+            text.set_color(theme.ink)
+        target = path.with_name(f"{path.name}-{theme.name}.svg")
+        figure.savefig(target, facecolor=theme.paper, bbox_inches="tight", metadata={"Date": None})
+        pyplot.close(figure)

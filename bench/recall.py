@@ -1,6 +1,7 @@
 """Recall: how much of the evidence it brings back, and how fast, on questions whose evidence is known.
 
-    python bench/recall.py --data DIR [--embedders none packaged minilm] [--keep FOLDER] [--vary] [--json FOLDER]
+    python bench/recall.py --data DIR [--embedders none packaged minilm] [--keep FOLDER] [--vary [NAME ...]]
+        [--json FOLDER]
 
 DIR holds MuSiQue and LoCoMo as their authors publish them (see _questions.py); default: $AIOMEMDB_EVAL_DATA. A text is
 remembered with the triples drawn from it, a conversation's turns are episodes of a session each; every conversation has
@@ -9,7 +10,9 @@ evidence it; MRR: one by the place of the first of them; both are means over que
 is that of ``recall`` with the vector of the question known: how long an embedder takes is its own business.
 
 --keep: the memories are made there, and used again: MiniLM in numpy takes five minutes for MuSiQue.
---vary: R@5 as each of the parameters changes, all others at their defaults.
+--vary: R@5 as each of the parameters (or those named) changes, all others at their defaults. For want of a third set,
+each is also chosen on one half of the questions and tried on the other: a default that was fitted to these questions
+would not be the choice of both, and whoever fits it better gains on his own half alone.
 
 How it grows with the memory is measured by recall_growth.py.
 """
@@ -47,7 +50,7 @@ KINDS = {"episode": ("episode",), "fact": ("fact",), "both": ("fact", "episode")
 # Documents remembered at once.
 TOGETHER = 50
 
-# Each parameter, where it is, and what else it could be. None of them is chosen by these figures.
+# Each parameter, where it is, and what else it could be.
 VARIED: dict[str, tuple[Any, str, Sequence[float]]] = {
     "vectors' share": (rank, "FUSION", (0.2, 0.3, 0.5, 0.6)),
     "decay": (rank, "DECAY", (0.3, 0.5, 0.6, 0.8, 0.9)),
@@ -176,6 +179,18 @@ async def ask(asked: Sequence[Asked], **how: Any) -> dict[str, float]:
     return score.figures()
 
 
+async def ask_halves(asked: Sequence[Asked], **how: Any) -> tuple[float, float, float]:
+    """R@5 of all questions, and of two halves: every other conversation, or question where there is but one file."""
+    found: list[tuple[int, float]] = []
+    for number, each in enumerate(asked):
+        score = Score()
+        await each.score(score, **how)
+        found += [(number if len(asked) > 1 else place, value) for place, value in enumerate(score.recall[5])]
+    halves = ([value for place, value in found if place % 2 == half] for half in (0, 1))
+    all_, even, odd = (100 * statistics.fmean(values) for values in ([value for _, value in found], *halves))
+    return all_, even, odd
+
+
 # Tables
 
 COLUMNS = (*(f"R@{depth}" for depth in DEPTHS), "MRR", "p50", "p95")
@@ -213,24 +228,43 @@ def changed(module: Any, name: str, value: float) -> Iterator[None]:
         setattr(module, name, before)
 
 
-async def vary(asked: Sequence[Asked], embedder: str) -> dict[str, dict[str, float]]:
+async def vary(asked: Sequence[Asked], embedder: str, parameters: Sequence[str]) -> dict[str, dict[str, float]]:
     results: dict[str, dict[str, float]] = {}
     graph = STRATEGIES[1:]
-    print(f"  {embedder}: R@5 as a parameter changes{'':22}" + "".join(f"{strategy:>8}" for strategy in graph))
+    print(f"  {f'{embedder}: R@5 as a parameter changes':<39}" + "".join(f"{name:>9}   half  other" for name in graph))
 
-    async def line(name: str) -> None:
-        results[name] = {
-            strategy: (await ask(asked, kinds=("episode",), strategy=strategy, limit=5))["R@5"] for strategy in graph
+    async def line(name: str) -> dict[str, tuple[float, float, float]]:
+        found = {
+            strategy: await ask_halves(asked, kinds=("episode",), strategy=strategy, limit=5) for strategy in graph
         }
-        print(f"    {name:<54}" + "".join(f"{figure:8.1f}" for figure in results[name].values()), flush=True)
+        results[name] = {strategy: figures[0] for strategy, figures in found.items()}
+        cells = (f"{all_:9.1f} {one:9.1f}{other:7.1f}" for all_, one, other in found.values())
+        print(f"    {name:<37}" + "".join(cells), flush=True)
+        return found
 
-    await line("as it is")
-    for what, (module, name, values) in VARIED.items():
+    as_it_is = await line("as it is")
+    chosen: list[str] = []
+    for what in parameters:
+        module, name, values = VARIED[what]
         default = getattr(module, name)
+        tried = {default: as_it_is}
         for value in values:
             with changed(module, name, value):
-                await line(f"{what} {value:g} (is {default:g})")
+                tried[value] = await line(f"{what} {value:g} (is {default:g})")
+        chosen.append(f"    {what:<20}" + "".join(choice(tried, default, strategy) for strategy in graph))
+    print(f"  {embedder}: best on one half, and what that brings on the other, against the default")
+    print("\n".join([f"    {'':20}" + "".join(f"{strategy:<40}" for strategy in graph), *chosen]), flush=True)
     return results
+
+
+def choice(tried: dict[float, dict[str, tuple[float, float, float]]], default: float, strategy: str) -> str:
+    """What each half would have chosen (the default where nothing is better), and what the other makes of it."""
+    cells = []
+    for half, other in ((1, 2), (2, 1)):
+        best = max(tried, key=lambda value: (tried[value][strategy][half], value == default))
+        gain = tried[best][strategy][other] - tried[default][strategy][other]
+        cells.append(f"{best:g}{' (default)' if best == default else f': {gain:+.1f}'}")
+    return f"{'; '.join(cells):<40}"
 
 
 async def measure(options: argparse.Namespace, collections: Sequence[Collection]) -> dict[str, Any]:
@@ -248,8 +282,9 @@ async def measure(options: argparse.Namespace, collections: Sequence[Collection]
                 asked = [await opened(folder, embedder_name, embedder, part) for part in set_]
                 try:
                     results[name] = results.get(name, {}) | await compare(asked, embedder_name, bars)
-                    if options.vary:
-                        results[f"{name} {embedder_name} varied"] = await vary(asked, embedder_name)
+                    if options.vary is not None:
+                        varied = await vary(asked, embedder_name, options.vary or list(VARIED))
+                        results[f"{name} {embedder_name} varied"] = varied
                 finally:
                     for each in asked:
                         await each.memory.close()
@@ -262,10 +297,12 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("AIOMEMDB_EVAL_DATA"), metavar="DIR")
     parser.add_argument("--embedders", nargs="+", default=["none", "packaged", "minilm"])
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
-    parser.add_argument("--vary", action="store_true")
+    parser.add_argument("--vary", nargs="*", metavar="NAME", help=f"of {', '.join(VARIED)}; none: all of them")
     options = parser.parse_args()
     if options.quick:
         options.embedders = ["none"]
+    if unknown := [name for name in options.vary or () if name not in VARIED]:
+        parser.error(f"--vary: no {', '.join(unknown)}")
     collections = read_collections(Path(options.data)) if options.data else []
     if not collections:
         print("skipped: no evaluation data")

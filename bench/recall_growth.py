@@ -1,11 +1,12 @@
 """How recall's latency grows with the memory: MuSiQue's questions at 10 k to 1 M facts, idle and beside writers.
 
-    python bench/recall_growth.py --data DIR [--facts 10000 100000 1000000] [--vectors] [--keep FOLDER] [--json FOLDER]
+    python bench/recall_growth.py --data DIR [--facts 10000 100000 1000000] [--vectors] [--cache GIB] [--keep FOLDER]
+        [--json FOLDER]
 
 A memory holds MuSiQue's texts and triples, then more of the same kind: each further text takes a real one's triples and
 the words of another, with all names made anew from the parts of real ones, so that words and links are as frequent as
 in real texts. Latency is that of one recall after another, without an embedder; with --vectors, by the packaged one,
-its own time not counted (up to 300,000 facts).
+its own time not counted; --cache: how many GiB they may take in memory (0.5, as by default).
 
 "Beside writers": a task of the same process remembers 1,000 facts a second meanwhile, in texts of some nine.
 --keep: the memories are made there, and used again. --json: the table, and a plot of it beside.
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from _harness import option_parser, print_context, write_json
-from _plot import line_plot
+from _plots import draw_lines
 from _questions import Collection, Document, read_collections
 from recall import Known
 
@@ -129,14 +130,14 @@ async def write_steadily(memory: Memory, documents: Iterator[Document], written:
             facts += len(document.triples)
 
 
-async def measure_one(path: Path, collection: Collection, vectors: bool) -> dict[str, float]:
-    questions = [question.text for question in collection.questions]
+async def measure_one(path: Path, collection: Collection, vectors: bool, cache: float, count: int) -> dict[str, float]:
+    questions = [question.text for question in collection.questions][:count]
     known = None
     if vectors:
         known = Known(embedders.packaged())
         await known.learn(questions)
     figures: dict[str, float] = {}
-    async with Memory.open(path, embedder=known) as memory:
+    async with Memory.open(path, embedder=known, vector_cache_bytes=int(cache * 2**30)) as memory:
         for strategy in STRATEGIES:
             await latencies(memory, questions[:20], strategy=strategy)
             seconds = await latencies(memory, questions, strategy=strategy)
@@ -160,6 +161,15 @@ async def measure_one(path: Path, collection: Collection, vectors: bool) -> dict
 COLUMNS = (*(f"{strategy} {what}" for strategy in STRATEGIES for what in ("p50", "p95")), "beside p50", "facts/s")
 
 
+# What is drawn.
+LINES = {
+    "hybrid": "hybrid p50",
+    "expand": "expand p50",
+    "ppr": "ppr p50",
+    "expand beside 1,000 facts/s": "beside p50",
+}
+
+
 async def measure(options: argparse.Namespace, collection: Collection) -> dict[str, dict[str, float]]:
     results: dict[str, dict[str, float]] = {}
     print("one recall in ms; beside: expand, while facts are written\n")
@@ -172,7 +182,7 @@ async def measure(options: argparse.Namespace, collection: Collection) -> dict[s
                 path = await file_of(folder, collection, facts, vectors)
                 if options.build:
                     continue
-                figures = await measure_one(path, collection, vectors)
+                figures = await measure_one(path, collection, vectors, options.cache, options.questions)
                 name = f"{facts}{' vectors' if vectors else ''}"
                 results[name] = figures
                 cells = (f"{figures[column]:12.1f}" if column in figures else f"{'':12}" for column in COLUMNS)
@@ -182,15 +192,17 @@ async def measure(options: argparse.Namespace, collection: Collection) -> dict[s
 
 def plot(results: dict[str, dict[str, float]], folder: Path) -> None:
     lines = {
-        f"{column}{', vectors' if vectors else ''}": [
-            (float(name.split()[0]), figures[column])
-            for name, figures in results.items()
-            if name.endswith("vectors") == vectors and column in figures
+        f"{name}{', vectors' if vectors else ''}": [
+            (float(size.split()[0]), figures[column])
+            for size, figures in results.items()
+            if size.endswith("vectors") == vectors and column in figures
         ]
+        for name, column in LINES.items()
         for vectors in (False, True)
-        for column in ("hybrid p50", "expand p50", "ppr p50", "beside p50")
     }
-    (folder / "recall_growth.svg").write_text(line_plot(lines, "facts", "ms"))
+    lines = {name: points for name, points in lines.items() if len(points) > 1}
+    if lines:
+        draw_lines(folder / "recall_growth", "One recall, by facts there", "facts", "median, ms", lines, ", vectors")
 
 
 def main() -> int:
@@ -198,6 +210,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("AIOMEMDB_EVAL_DATA"), metavar="DIR")
     parser.add_argument("--facts", type=int, nargs="+", default=SIZES)
     parser.add_argument("--vectors", action="store_true")
+    parser.add_argument("--questions", type=int, default=100, help="how many of them")
+    parser.add_argument("--cache", type=float, default=0.5, metavar="GIB")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--build", action="store_true", help="make the memories, measure nothing")
     options = parser.parse_args()
@@ -208,7 +222,7 @@ def main() -> int:
     if not with_facts:
         print("skipped: no evaluation data")
         return 0
-    print_context("100 questions, one after another")
+    print_context(f"{options.questions} questions, one after another")
     results = aiomemdb.run(measure(options, with_facts[0]))
     if options.json and results:
         write_json(options.json, results)
