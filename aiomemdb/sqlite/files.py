@@ -127,7 +127,7 @@ def file_uri(path: Path, *, read_only: bool) -> str:
 # A look at all files costs 8 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
 # replaced without a new ctime of its folder (its mtime may be set back: rsync and tar do). So the folder is looked at
 # before each acknowledgement, and the files when it has changed, when some time has passed (the log's size is wanted
-# too, and somebody may move the whole folder away), and while the folder's ctime is so young that a second change
+# too, and somebody may move a folder above it away), and while the folder's ctime is so young that a second change
 # within one tick of the clock could hide behind it.
 _BETWEEN_LOOKS = 0.01  # s; beside writers of large values the log grows by up to 1 MB a millisecond
 _CLOCK_TICK = 20_000_000  # ns; kernels tick every 1 to 10 ms

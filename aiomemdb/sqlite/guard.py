@@ -110,7 +110,7 @@ class Guard:
     Attributes:
         armed: whether what is compiled now comes from a user.
         denied: what was refused since ``clear``, or None.
-        frozen: nothing at all may be compiled.
+        frozen: nothing at all may be compiled, while it is not armed.
         compiled: the (action, table, schema) of each top-level INSERT, UPDATE or change of schema that was compiled
             since ``clear``; filled only where ``learning``.
         missed: the actions among them that ``clear`` discarded, so that nobody learnt from them.

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,20 +26,23 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 _PAGES = 1000
 _TRUNCATE_ABOVE = 4
 # Milliseconds for each usual size of the log: the more it has outgrown that, the longer all writers wait for those who
-# read from it. New reads go on and are not waited for; a snapshot is left until the log has grown by a quarter.
+# read from it. New reads go on and are not waited for; a snapshot is left until the log has grown by a quarter, or by
+# its usual size and so many times the wait has passed. (By the quarter alone it grew to 383 MiB within an hour, beside
+# a reader that nearly always had one open.)
 _WAIT_FOR_READERS = 20
 _WAIT_AT_MOST = 250
+_TIMES_THE_WAIT = 10
 
 
 class Checkpointer:
     """Keeps the log in check, on the writer's thread, after a batch was answered.
 
     The log is a file that is written again from its start after a complete checkpoint, so its size is that of its
-    longest life so far. Whenever it grows past a mark a PASSIVE checkpoint moves what it can without waiting for
-    anybody; then the log is restarted, and cut down where it has outgrown four times the usual size. The mark is left
-    for the next process to have the turn: else each would checkpoint what one of them has checkpointed just now.
-    One that no checkpoint of the present log can have left, by its size, is of an earlier one (whose inode it may well
-    have: ext4 gives a deleted file's to the next), or of the time before it was cut.
+    longest life so far. Whenever it is due a PASSIVE checkpoint moves what it can without waiting for
+    anybody; then the log is restarted, and cut down where it has outgrown four times the usual size. When it is due
+    again is left for the next process to have the turn: else each would checkpoint what one of them has checkpointed
+    just now. A note that no checkpoint of the present log can have left, by its size, is of an earlier one (whose inode
+    it may well have: ext4 gives a deleted file's to the next), or of the time before it was cut.
     """
 
     def __init__(self, session: Session) -> None:
@@ -57,7 +61,7 @@ class Checkpointer:
         size = self._session.identity.wal_bytes
         if size > self._usual and size != self._small_enough:
             size = self._look()
-            if not size <= self._read_mark() <= self._next_mark(size):
+            if self._is_due(size):
                 return
             self._small_enough = size
         self._turnstile.release()
@@ -76,20 +80,29 @@ class Checkpointer:
             identity.wal_bytes = os.stat(f"{identity.path}-wal").st_size
         return identity.wal_bytes
 
+    def _is_due(self, size: int) -> bool:
+        """Whether a log of this size has passed what the latest checkpoint has noted: a mark; or a lower one, and the
+        time when it is to be tried again.
+        """
+        now = int(time.monotonic() * 1000)
+        try:
+            log, mark, lower_mark, again_at = map(int, self._turnstile.read_note().split())
+        except (OSError, ValueError):
+            return True
+        return (
+            log != self._session.identity.wal_inode
+            or not size <= mark <= self._next_mark(size)
+            or (size > lower_mark and not now < again_at <= now + _TIMES_THE_WAIT * _WAIT_AT_MOST)
+        )
+
     def _next_mark(self, size: int) -> int:
         """Where somebody reads from a log of this size."""
         return size + max(self._usual, size // 4)
 
-    def _read_mark(self) -> int:
+    def _note(self, mark: int, lower_mark: int, again_in: int = 0) -> None:
+        again_at = int(time.monotonic() * 1000) + again_in
         try:
-            log, mark = map(int, self._turnstile.read_note().split())
-        except (OSError, ValueError):
-            return 0
-        return mark if log == self._session.identity.wal_inode else 0
-
-    def _leave_mark(self, mark: int) -> None:
-        try:
-            self._turnstile.write_note(b"%d %d" % (self._session.identity.wal_inode, mark))
+            self._turnstile.write_note(b"%d %d %d %d" % (self._session.identity.wal_inode, mark, lower_mark, again_at))
         except OSError as error:  # a full disk: the next process checkpoints once more
             log.warning("%s: %s", self._turnstile, error)
 
@@ -100,10 +113,13 @@ class Checkpointer:
         # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So this
         # waits for those that began before, shortly: no write can begin meanwhile.
         mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
-        restarted = self._checkpoint(mode, wait=min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST))
-        if restarted and mode == "TRUNCATE":
-            size = 0
-        self._leave_mark(max(size, self._usual) if restarted else self._next_mark(size))
+        wait = min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST)
+        restarted = self._checkpoint(mode, wait=wait)
+        if restarted:
+            mark = self._usual if mode == "TRUNCATE" else max(size, self._usual)
+            self._note(mark, mark)
+        else:
+            self._note(self._next_mark(size), size + self._usual, again_in=_TIMES_THE_WAIT * wait)
         return restarted
 
     def _checkpoint(self, mode: str, *, wait: int = 0) -> bool:

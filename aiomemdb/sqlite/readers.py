@@ -152,14 +152,19 @@ class Readers:
     def _hand_over(self) -> None:
         self._handing_over = False  # before the queue is emptied: who appends behind us calls again
         popleft, count = self._finished.popleft, len(self._finished)
-        if count == 1:
-            self.reads += 1
-            settle_one(*popleft())
+        if count <= 1:
+            if count:
+                self.reads += 1
+                settle_one(*popleft())
             return
         finished = [popleft() for _ in range(count)]
         outcomes = [outcome for _, outcome in finished]
         self.reads += count
-        settle(finished, outcomes, failed=Failure in map(type, outcomes))
+        try:
+            settle(finished, outcomes, failed=Failure in map(type, outcomes))
+        except BaseException:  # a Ctrl-C that struck inside it would leave them to nobody
+            self._finished.extendleft(reversed(finished))
+            raise
 
     def _parked(self, connection: Connection) -> None:
         """The thread has left the queue."""

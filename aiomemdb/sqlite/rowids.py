@@ -15,7 +15,7 @@ from typing import Any
 
 from .guard import GuardedConnection
 from .script import check_text
-from .sequence import follows, inserts_virtual
+from .sequence import Program, inserts_virtual, program_of
 
 __all__ = ["Rowids"]
 
@@ -41,7 +41,7 @@ class Rowids:
         self._cursor = cursor
         self._compiled = connection.guard.compiled
         self._classes: dict[str, object] = {}
-        self._follows: dict[str, bool] = {}
+        self._programs: dict[str, Program] = {}
         # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
         # has, so that afterwards it tells whether a statement inserted.
         self._sentinel = -secrets.randbits(62) - 1
@@ -102,19 +102,19 @@ class Rowids:
         """Sets ``plain`` to this text, if it is one."""
         self.plain = sql if self._classes.get(sql) is _ROWID else None
 
-    def follow(self, sql: str, params: Any) -> bool:
-        """Whether a run of this plain insert has consecutive rowids; see sequence.py."""
-        known = self._follows.get(sql)
+    def program(self, sql: str, params: Any) -> Program:
+        """What this plain insert is made of, as the schema is now; see sequence.py."""
+        known = self._programs.get(sql)
         if known is None:
             try:
-                known = self._follows[sql] = follows(self._connection, sql, params)
+                known = self._programs[sql] = program_of(self._connection, sql, params)
             except Exception:  # these parameters do not fit; their own job is to tell
-                known = False
+                known = Program(follows=False, is_plain=False)
             self._compiled.clear()
         return known
 
     def follow_no_more(self, sql: str) -> None:
-        self._follows[sql] = False
+        self._programs[sql] = Program(follows=False, is_plain=False)
 
     def catch_up(self) -> None:
         """Forgets all if the schema changed. To be called where something was compiled and not learnt from: it may
@@ -129,7 +129,7 @@ class Rowids:
     def _forget(self) -> None:
         self.plain = None
         self._classes.clear()
-        self._follows.clear()
+        self._programs.clear()
 
     def _schema_version(self) -> int:
         version: int = self._connection.execute("PRAGMA schema_version").fetchone()[0]
@@ -179,10 +179,10 @@ class Rowids:
         if kind is _NO_ROWID and has_rows:
             kind = _ASK  # its rows are to be fetched each time
         guard.compiled.clear()
-        self._follows.pop(sql, None)
+        self._programs.pop(sql, None)
         if len(self._classes) >= _CLASSES_KEPT:
             self._classes.clear()  # dynamic SQL; what is still used is learnt again
-            self._follows.clear()
+            self._programs.clear()
         if len(sql) <= _LONGEST_KEPT:
             self._classes[sql] = kind
         return kind

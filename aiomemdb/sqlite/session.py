@@ -49,7 +49,7 @@ class Session:
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         log_in_doubt: a sync of the log has failed, and the log was not restarted since: see ``heal_log``.
         rowids: tells what a write inserted.
-        autocommits: the insert that may run by ``autocommit`` now, or None.
+        autocommit_sql: the insert that may run by ``autocommit`` now, or None.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Session:
         self.foreign_writers: int = 0
         self.abandoned: bool = False
         self.log_in_doubt: bool = False
-        self.autocommits: str | None = None
+        self.autocommit_sql: str | None = None
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
         self._always_full = full
@@ -136,7 +136,7 @@ class Session:
             DatabaseClosed: ``close()`` ran out of time meanwhile.
             AiomemdbError: it is to be durable, and the disk has failed to sync what came before it.
         """
-        self.autocommits = None
+        self.autocommit_sql = None
         self._durable = durable or self._always_full
         if self._durable and self.log_in_doubt:
             self.heal_log()
@@ -210,14 +210,14 @@ class Session:
         self._look_at_files()
 
     def allow_autocommit(self, sql: str, params: Any) -> None:
-        """This plain insert has just run alone: it may do so in autocommit until the next transaction, if it is of one
-        row and fires nothing. A durable one needs more (see ``commit``).
+        """This insert has just run alone: it may do so in autocommit until the next transaction, if it is so plain that
+        nothing of it could stay behind. A durable one needs more (see ``commit``).
         """
-        if not self._durable and self.rowids.follow(sql, params):
-            self.autocommits = sql
+        if not self._durable and self.rowids.program(sql, params).is_plain:
+            self.autocommit_sql = sql
 
     def autocommit(self, sql: str, params: Any) -> None:
-        """In a turn: runs ``autocommits`` and commits it, if it need not be compiled anew.
+        """In a turn: runs ``autocommit_sql`` and commits it, if it need not be compiled anew.
 
         Raises:
             sqlite3.Error: the statement failed, or its COMMIT.

@@ -1,9 +1,9 @@
 """The writer: one task, one queue of jobs, one connection.
 
-A job's whole way: ``enqueue`` → ``_take`` → ``run_batch`` on the connection's thread → ``_settle``. A batch follows the
-other by callbacks, which cost the loop less than a task that wakes: ``_settle``, then that in which its callers run and
-enqueue what comes next, and behind them ``_take`` with all of it. The writer task runs what needs the writer for itself
-(leases, maintenance), and owns the end.
+A job's whole way: ``enqueue`` → ``_take`` → ``run_batch`` on the connection's thread → ``_settle``. One batch follows
+another by callbacks, which cost the loop less than a task that wakes: ``_settle``, then those in which its callers run
+and enqueue what comes next, and behind them ``_take`` with all of it. The writer task runs what needs the writer for
+itself (leases, maintenance), and owns the end.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Writer:
         self._config = config
         self._thread = get_ident()
         self._batch: Batch | None = None
+        self._is_lone = False
         self._alone: WriteJob | None = None
         self._lease: Lease | None = None
         self._waiter: asyncio.Future[None] = self.create_future()
@@ -101,12 +102,18 @@ class Writer:
         return self._lease.holder if self._lease is not None and self._lease.active else None
 
     def wake(self) -> None:
-        """Ends the idleness: what waits is taken behind all callbacks that are ready now."""
+        """Ends the idleness: what waits is taken behind all callbacks that are ready now, so that all who write in the
+        same turn share a batch. Where the latest job had nobody beside it, this one does not wait for others.
+        """
         self.idle = False
+        was_lone, self._is_lone = self._is_lone, True
         self._waiting_since = monotonic()
         if self._task.done():
             self._task = self._start()
-        self._call_soon(self._take)
+        if was_lone:
+            self._take()
+        else:
+            self._call_soon(self._take)
 
     def check(self) -> None:
         """Raises what stops a write now, except what has to do with threads, loops and forks."""
@@ -192,6 +199,9 @@ class Writer:
                 return
             else:
                 await self._sleep()
+        if self._alone is not None:
+            fail([self._alone], lambda: DatabaseClosed("the event loop is ending; this job had not started"))
+            self._alone = None
         self.idle = True
 
     def _take(self) -> None:
@@ -201,9 +211,7 @@ class Writer:
         try:
             jobs, durable = self.queue.take()
             if not jobs:
-                self.idle = True
-                if self._closing or self._cancelled:
-                    self._resume()
+                self._rest()
             elif jobs[0][1].lends or isinstance(jobs[0][1], Maintenance):
                 self._alone = jobs[0]
                 self._resume()
@@ -217,6 +225,11 @@ class Writer:
                 self.connection.post(partial(self._run_batch, batch))
         except BaseException as error:
             self._die_of(error)
+
+    def _rest(self) -> None:
+        self.idle = True
+        if self._closing or self._cancelled:
+            self._resume()
 
     async def _sleep(self) -> None:
         self._waiter = self.create_future()
@@ -264,7 +277,11 @@ class Writer:
             self.batch_splits += batch.splits
             if batch is self._batch:
                 self._batch = None
-                self._call_soon(self._take)
+                if done > 1 or self.queue:
+                    self._is_lone = False
+                    self._call_soon(self._take)
+                else:
+                    self._rest()
             if batch.lock_timeout is not None:
                 self._fail_queued(batch.lock_timeout, self.queue.behind)  # they have waited for the lock as long
             if batch.fatal is not None:
@@ -361,7 +378,7 @@ class Writer:
     def _stop(self, error: AiomemdbError) -> None:
         """Fails closed: nothing is written any more."""
         if self.stopped is None:
-            log.error("%s has stopped: %s", self.connection.name, error)
+            log.error("%s has stopped: %s", self.connection.name, error, exc_info=error.__cause__)
             self.stopped = error
         self.open_thread = None
         self._fail_queued(error)
@@ -378,6 +395,8 @@ class Writer:
             error.__cause__ = cause
         if batch is not None:
             self._settle_unheard(batch, error)
+        if self._alone is not None:
+            fail([self._alone], lambda: copy_error(error))
         self._closing = self._closing or cause is None
         if self._lease is not None:
             self._lease.lose(error)

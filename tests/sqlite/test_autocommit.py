@@ -67,6 +67,78 @@ def test_the_first_runs_in_a_transaction_and_the_next_without_one(session: Sessi
     assert plain(db_path, "SELECT id, body FROM note") == [(1, "a"), (2, "b"), (3, "c")]
 
 
+PLAIN = [
+    "a",
+    "a UNIQUE",
+    "a TEXT NOT NULL, c DEFAULT 5",
+    "a, b TEXT COLLATE NOCASE UNIQUE, UNIQUE (b, a DESC)",
+    "id INTEGER PRIMARY KEY, a",
+]
+NOT_PLAIN = [
+    "a, c DEFAULT (mine(1))",
+    "a CHECK (mine(a) > 0)",
+    "a, c AS (mine(a)) STORED",
+    "a, c DEFAULT CURRENT_TIMESTAMP",
+    "a COLLATE mine UNIQUE",
+    "id INTEGER PRIMARY KEY AUTOINCREMENT, a",
+]
+
+
+@pytest.mark.parametrize("columns", [*PLAIN, *NOT_PLAIN])
+def test_only_what_runs_nobodys_code_and_touches_no_other_table_goes_without(session: Session, columns: str) -> None:
+    connection = session.connection
+    connection.create_function("mine", 1, lambda x: x, deterministic=True)
+    connection.create_collation("mine", lambda x, y: (x > y) - (x < y))
+    connection.execute(f"CREATE TABLE t ({columns})")
+    connection.guard.clear()
+    sql = "INSERT INTO t (a) VALUES (?)"
+    run(session, 1, sql=sql)
+    for number in (2, 3):
+        assert statements_of(session, number, sql=sql)[0] == ("INSERT" if columns in PLAIN else "BEGIN")
+
+
+def test_a_function_that_reads_what_it_needs_reads_it_each_time(session: Session) -> None:
+    """One that has a default where it may not: in autocommit it would store that."""
+
+    def doubled(x: int) -> int:
+        try:
+            [(found,)] = session.connection.execute(f"SELECT {x} * 2").fetchall()
+        except sqlite3.Error:
+            return -1
+        return int(found)
+
+    session.connection.create_function("doubled", 1, doubled)
+    sql = "INSERT INTO log VALUES (doubled(?))"
+    for number in range(4):
+        run(session, number, sql=sql)
+    assert [row[0] for row in session.connection.execute("SELECT body FROM log")] == [0, 2, 4, 6]
+
+
+def test_what_has_committed_never_runs_again(session: Session, db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> bool:
+        raise OSError("stale file handle")
+
+    run(session, "a")
+    monkeypatch.setattr(session.identity, "check", fail)
+    with pytest.raises(OSError, match="stale"):  # it is the writer's, whose thread dies of it: unknown to the caller
+        run(session, "b")
+    assert plain(db_path, "SELECT body FROM note") == [("a",), ("b",)]
+
+
+def test_a_parameter_may_raise_anything(session: Session) -> None:
+    class Timeout(BaseException):
+        pass
+
+    class Value:
+        def __conform__(self, protocol: object) -> str:
+            raise Timeout
+
+    run(session, "a")
+    with pytest.raises((Timeout, sqlite3.Error)):
+        run(session, Value())
+    assert run(session, "b") == 2
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -171,6 +243,20 @@ def test_another_programs_lock_is_waited_for(session: Session, db_path: Path) ->
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LockTimeout):
             run(session, "b")
+    assert run(session, "b") == 2
+
+
+@pytest.mark.parametrize(
+    "code", [sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PROTOCOL]
+)
+def test_an_error_that_no_commit_can_meet_is_told_by_a_transaction(
+    session: Session, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(sql: str, params: Any) -> None:
+        raise failing(code)
+
+    run(session, "a")
+    monkeypatch.setattr(session, "autocommit", fail)
     assert run(session, "b") == 2
 
 

@@ -393,7 +393,7 @@ async def test_an_error_in_the_writer_itself_is_told_to_all_who_wait(
         raise RuntimeError("broken")
 
     async with aiomemdb.connect(db_path) as db:
-        await db.write("CREATE TABLE t (x)")
+        await asyncio.gather(db.write("CREATE TABLE t (x)"), db.flush())
         monkeypatch.setattr(JobQueue, part, broken)
         jobs = [db.submit(INSERT, (n,)) for n in range(3)]
         async with asyncio.timeout(2):

@@ -14,7 +14,7 @@ from aiomemdb.sqlite import batch as batch_module
 from aiomemdb.sqlite.batch import Batch, run_batch
 from aiomemdb.sqlite.job import Failure, WriteJob
 from aiomemdb.sqlite.script import split_script
-from aiomemdb.sqlite.sequence import follows
+from aiomemdb.sqlite.sequence import Program, program_of
 from aiomemdb.sqlite.session import WRITE, Session
 from tests.support.batches import open_session
 
@@ -92,19 +92,19 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize(("sql", "params"), FOLLOW)
 def test_inserts_that_leave_their_rowid_to_sqlite_follow(session: Session, sql: str, params: int) -> None:
-    assert follows(session.connection, sql, (None,) * params)
+    assert program_of(session.connection, sql, (None,) * params).follows
 
 
 @pytest.mark.parametrize(("sql", "params"), DO_NOT_FOLLOW)
 def test_all_others_do_not(session: Session, sql: str, params: int) -> None:
-    assert not follows(session.connection, sql, (None,) * params)
+    assert not program_of(session.connection, sql, (None,) * params).follows
 
 
 def test_it_looks_at_the_schema_of_now(session: Session) -> None:
     sql = "INSERT INTO keyed VALUES (?)"
-    assert follows(session.connection, sql, (1,))
+    assert program_of(session.connection, sql, (1,)).follows
     session.connection.execute("CREATE TRIGGER t AFTER INSERT ON keyed BEGIN INSERT INTO log VALUES (1); END")
-    assert not follows(session.connection, sql, (1,))
+    assert not program_of(session.connection, sql, (1,)).follows
 
 
 def test_each_caller_gets_the_rowid_of_its_own_row(session: Session, runs: list[int]) -> None:
@@ -193,7 +193,7 @@ def test_rowids_at_the_end_of_their_range_are_told_right(session: Session, runs:
 def test_a_statement_wrongly_taken_for_one_that_follows_is_found(
     session: Session, runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiomemdb.sqlite.rowids.follows", lambda *_: True)
+    monkeypatch.setattr("aiomemdb.sqlite.rowids.program_of", lambda *_: Program(follows=True, is_plain=False))
     sql = "INSERT INTO plain (id, x) VALUES (?, 1)"
     rowids, batch = run(session, [(sql, (10 * x,)) for x in range(100)])
     assert runs and batch.splits == 1

@@ -338,8 +338,9 @@ async def test_a_write_whose_timeout_runs_out_before_the_lock_s_has_its_own_erro
 
 
 @pytest.fixture
-def turn_elsewhere(db_path: Path, db: SQLiteDatabase) -> Iterator[Turnstile]:
+async def turn_elsewhere(db_path: Path, db: SQLiteDatabase) -> AsyncIterator[Turnstile]:
     """Another process has the turn; a turnstile of its own is as good as a process of its own."""
+    await asyncio.gather(db.flush(), db.flush())  # behind several that wrote at once, the next ones share a batch too
     with closing(Turnstile(db_path)) as turnstile:
         turnstile.open()
         turnstile.acquire(1)

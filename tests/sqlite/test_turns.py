@@ -12,12 +12,13 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, LockTimeout, TransactionTimeout, WriterCrashed
-from aiomemdb.sqlite import session
+from aiomemdb.sqlite import files, maintenance, session
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.filelock import Turnstile
 from aiomemdb.sqlite.session import Session
@@ -395,8 +396,9 @@ for job in range(100):
 
 
 async def look_at_the_log(db: SQLiteDatabase) -> None:
-    """Its size is looked at in each 16th batch at the latest, and what follows from it is done before the next."""
-    for _ in range(20):
+    """Its size is looked at when some time has passed, and what follows from it is done before the next batch."""
+    await asyncio.sleep(files._BETWEEN_LOOKS)
+    for _ in range(2):
         await db.write_fn(lambda conn: None)
 
 
@@ -412,7 +414,7 @@ async def test_a_log_that_one_has_checkpointed_is_not_checkpointed_at_once_by_th
     assert (db.statistics().checkpoints, patient.statistics().checkpoints) == (1, 0)
 
 
-@pytest.mark.parametrize("note", [b"\xff\xfe garbage", b"1 2 3", b"-5 x", b"\0" * 64, b"9" * 64, b"7" * 5000])
+@pytest.mark.parametrize("note", [b"\xff\xfe garbage", b"1 2 3 4", b"-5 x", b"\0" * 64, b"9" * 64, b"7" * 5000])
 async def test_a_note_that_says_nothing_costs_one_checkpoint_more(
     db: SQLiteDatabase, patient: SQLiteDatabase, db_path: Path, note: bytes
 ) -> None:
@@ -429,7 +431,7 @@ async def test_a_note_that_says_nothing_costs_one_checkpoint_more(
 async def test_a_note_on_another_log_says_nothing(db: SQLiteDatabase, patient: SQLiteDatabase, db_path: Path) -> None:
     await db.write(MANY_PAGES, (5_000_000,))
     await look_at_the_log(db)
-    Path(f"{db_path}-lock").write_bytes(b"1 999999999")
+    Path(f"{db_path}-lock").write_bytes(b"1 999999999 999999999 0")
     await patient.write(INSERT, (1,))
     await look_at_the_log(patient)
     assert patient.statistics().checkpoints == 1
@@ -440,7 +442,7 @@ async def test_a_note_on_an_earlier_log_of_the_same_inode_says_nothing(
 ) -> None:
     await db.write(MANY_PAGES, (5_000_000,))
     await look_at_the_log(db)
-    Path(f"{db_path}-lock").write_text(f"{os.stat(f'{db_path}-wal').st_ino} 999999999")
+    Path(f"{db_path}-lock").write_text(f"{os.stat(f'{db_path}-wal').st_ino} 999999999 999999999 0")
     await patient.write(INSERT, (1,))
     await look_at_the_log(patient)
     assert patient.statistics().checkpoints == 1
@@ -457,6 +459,31 @@ async def test_a_note_is_held_against_the_log_as_it_is_now(db: SQLiteDatabase, p
         await db.write(INSERT, (1,))
         await db.flush()
         assert db.statistics().checkpoints == 1
+
+
+async def test_a_log_that_somebody_keeps_is_tried_again_when_it_has_grown_or_when_time_has_passed(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "_WAIT_AT_MOST", 1)
+    now = time.monotonic()
+    monkeypatch.setattr(maintenance, "time", SimpleNamespace(monotonic=lambda: now))
+
+    async def checkpoints_after(size: int) -> int:
+        await db.write_many(MANY_PAGES, [(size // 5,)] * 5)
+        await look_at_the_log(db)
+        return db.statistics().checkpoints
+
+    async with db.snapshot() as snapshot:  # keeps the log from its restart
+        await snapshot.read("SELECT count(*) FROM log")
+        assert await checkpoints_after(40_000_000) == 1
+        assert await checkpoints_after(3_000_000) == 1
+        now += 0.02
+        assert await checkpoints_after(500_000) == 1  # not yet by its usual size
+        assert await checkpoints_after(1_500_000) == 2
+        assert await checkpoints_after(6_000_000) == 2  # not yet so long ago
+        assert await checkpoints_after(6_000_000) == 3  # by a quarter
+        now -= 1000  # the machine has started anew
+        assert await checkpoints_after(5_000_000) == 4
 
 
 async def test_a_log_that_was_cut_is_kept_small_by_all(db: SQLiteDatabase, patient: SQLiteDatabase) -> None:
