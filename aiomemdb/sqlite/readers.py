@@ -168,7 +168,6 @@ class Readers:
 
     def _parked(self, connection: Connection) -> None:
         """The thread has left the queue."""
-        self._hand_over()
         self._active.pop(connection, None)
         self._stuck.discard(connection)
         self.pool.give_back(connection)
@@ -176,6 +175,7 @@ class Readers:
         if self._pending and len(self._active) <= len(self._stuck):
             self._wake_one()
         self._look_whether_drained()
+        self._hand_over()
 
     def _look_whether_drained(self) -> None:
         if self._drained is not None and not self._active and not self._pending:

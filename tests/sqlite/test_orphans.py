@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 
 import aiomemdb
+from aiomemdb import DatabaseClosed
+from aiomemdb.sqlite import readers
+from aiomemdb.sqlite.lease import Lease
 from aiomemdb.sqlite.queue import JobQueue
+from aiomemdb.sqlite.writer import Writer
 from tests.support.gates import Gate
 from tests.support.killing import Killed, ended, kill_behind, kill_now, readers_of, threads_of, writer_of
 from tests.support.plain import assert_healthy, plain
@@ -405,3 +409,55 @@ async def test_an_error_in_the_writer_itself_is_told_to_all_who_wait(
         with pytest.raises(aiomemdb.WriterCrashed):
             await db.write(INSERT, (3,))
         assert await db.read_value("SELECT count(*) FROM t") == 3 * committed
+
+
+@pytest.mark.parametrize("verb", ["transaction", "checkpoint"])
+async def test_an_error_in_what_the_writer_does_alone_is_told_to_its_caller(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("broken")
+
+    async with aiomemdb.connect(db_path) as db:
+        monkeypatch.setattr(Lease, "begin", broken)
+        monkeypatch.setattr(writer_of(db), "submit", broken)
+        with pytest.raises(aiomemdb.WriterCrashed):
+            async with asyncio.timeout(2):
+                if verb == "transaction":
+                    await db.transaction().__aenter__()
+                else:
+                    await db.checkpoint()
+        monkeypatch.undo()
+
+
+async def test_what_the_writer_task_was_to_do_alone_is_failed_where_the_task_ends_first(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")  # alone, so that the next job is taken at once
+        assert isinstance(db._writer, Writer)
+        waiting = db._writer.lend(durable=False, timeout=None)
+        db._writer._gave_up = True
+        async with asyncio.timeout(2):
+            with pytest.raises(DatabaseClosed, match="not started"):
+                await waiting
+        assert await db.write("INSERT INTO t VALUES (1)") == 1
+
+
+async def test_answers_whose_delivery_was_struck_are_delivered_by_the_next(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, struck = readers.settle, list[int]()
+
+    def strike(finished: list[Any], *rest: Any, **options: Any) -> None:
+        if not struck:
+            struck.append(len(finished))
+            raise RuntimeError("struck")
+        original(finished, *rest, **options)
+
+    async with aiomemdb.connect(db_path) as db:
+        monkeypatch.setattr(readers, "settle", strike)
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        asked = [asyncio.create_task(db.read("SELECT 1")) for _ in range(10)]
+        async with asyncio.timeout(2):
+            await eventually(lambda: bool(struck))
+            assert await db.read_value("SELECT 2") == 2
+            assert [[tuple(row) for row in rows] for rows in await asyncio.gather(*asked)] == [[(1,)]] * 10
