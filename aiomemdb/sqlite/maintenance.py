@@ -24,7 +24,9 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 # 3.51.2 that corrupts a file when one connection checkpoints while another commits (https://www.sqlite.org/wal.html)
 # can't strike where all processes take turns at both.
 _PAGES = 1000
-_TRUNCATE_ABOVE = 4
+# A log that is cut takes its blocks from the file system anew, which is a third of the rate of large values: their log
+# is often of 20 MB.
+_TRUNCATE_ABOVE = 16
 # Milliseconds for each usual size of the log: the more it has outgrown that, the longer all writers wait for those who
 # read from it. New reads go on and are not waited for; a snapshot is left until the log has grown by a quarter, or by
 # its usual size and so many times the wait has passed. (By the quarter alone it grew to 383 MiB within an hour, beside
@@ -39,7 +41,7 @@ class Checkpointer:
 
     The log is a file that is written again from its start after a complete checkpoint, so its size is that of its
     longest life so far. Whenever it is due a PASSIVE checkpoint moves what it can without waiting for
-    anybody; then the log is restarted, and cut down where it has outgrown four times the usual size. When it is due
+    anybody; then the log is restarted, and cut down where it has outgrown sixteen times the usual size. When it is due
     again is left for the next process to have the turn: else each would checkpoint what one of them has checkpointed
     just now. A note that no checkpoint of the present log can have left, by its size, is of an earlier one (whose inode
     it may well have: ext4 gives a deleted file's to the next), or of the time before it was cut.

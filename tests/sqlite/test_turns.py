@@ -487,7 +487,7 @@ async def test_a_log_that_somebody_keeps_is_tried_again_when_it_has_grown_or_whe
 
 
 async def test_a_log_that_was_cut_is_kept_small_by_all(db: SQLiteDatabase, patient: SQLiteDatabase) -> None:
-    await db.write_many(MANY_PAGES, [(10_000_000,)] * 2)
+    await db.write_many(MANY_PAGES, [(10_000_000,)] * 7)
     await look_at_the_log(db)
     assert db.statistics().wal_bytes == 0
     for checkpoints in (1, 3, 5):  # each time it has grown past its usual size again
