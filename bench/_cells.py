@@ -45,7 +45,7 @@ class Options:
     """
 
     rounds: int = 9
-    seconds: float = 0.4
+    seconds: float = 0.35
     quick: bool = False
     full: bool = False
 

@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="the sizes that take minutes, too")
     parser.add_argument("--report", action="store_true", help="measure nothing: tables and plots of what is there")
     parser.add_argument("--rounds", type=int, default=9, help="of the cells that bars compare; others: every third")
-    parser.add_argument("--seconds", type=float, default=0.4, help="of each cell")
+    parser.add_argument("--seconds", type=float, default=0.35, help="of each cell")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     chosen = parser.parse_args()
     options = Options(
