@@ -49,7 +49,7 @@ from ..errors import (
     LockTimeout,
     WriterCrashed,
 )
-from .guard import primary_code
+from .codes import is_corruption, is_doubtful, is_nobodys_fault, primary_code
 from .job import Failure, WriteJob, annotate, copy_error
 from .session import WRITE, Session, TransactionSpoilt
 
@@ -60,36 +60,6 @@ BATCH_SECONDS = 0.005
 # How many jobs run between two looks at the clock: a few, as each may be slow; more in a run of plain inserts.
 _STRIDE = 8
 _LONG_STRIDE = 64
-
-_NOBODYS_FAULT = frozenset([sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
-_CORRUPT = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
-# After these nothing of an autocommitted statement can come back. 0: of Python's binding of the parameters.
-_SURELY_NOT_APPLIED = frozenset(
-    [
-        0,
-        sqlite3.SQLITE_AUTH,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_RANGE,
-        sqlite3.SQLITE_SCHEMA,
-        sqlite3.SQLITE_TOOBIG,
-    ]
-)
-_READING = frozenset(
-    [
-        sqlite3.SQLITE_IOERR_LOCK,
-        sqlite3.SQLITE_IOERR_READ,
-        sqlite3.SQLITE_IOERR_SHMLOCK,
-        sqlite3.SQLITE_IOERR_SHORT_READ,
-    ]
-)
 
 
 class Batch:
@@ -221,7 +191,7 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
         is_replaced = isinstance(error, DatabaseReplaced)
         if connection.total_changes != changes and not is_replaced:
             raise  # it has committed, and must not run again
-        failure = _failed_commit(session, batch, error, 1) if is_replaced or _is_doubtful(error) else None
+        failure = _failed_commit(session, batch, error, 1) if is_replaced or is_doubtful(error) else None
         batch.committing = False
         if failure is not None:
             batch._fail(1, failure.args[-1], session.max_value_bytes)
@@ -229,14 +199,6 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
     batch.committing = False
     batch.outcomes.append(cursor.lastrowid if cursor.rowcount else None)
     return True
-
-
-def _is_doubtful(error: BaseException) -> bool:
-    """Whether it may be of the COMMIT of a statement in autocommit, whose changes could come back."""
-    if isinstance(error, sqlite3.Error):
-        extended = getattr(error, "sqlite_errorcode", None)
-        return primary_code(error) not in _SURELY_NOT_APPLIED and extended not in _READING
-    return isinstance(error, MemoryError)
 
 
 def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: float) -> int:
@@ -253,7 +215,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     except _Spoilt as spoilt:
         session.rollback()
         _, cause, lost, ours = spoilt.args
-        if (lost and _is_nobodys_fault(session, cause)) or (ours and _is_corruption(cause)):
+        if (lost and is_nobodys_fault(session.connection, cause)) or (ours and is_corruption(cause)):
             raise _Broken(_stop_if_corrupt(batch, cause)) from None
         raise
     except _Again:
@@ -365,7 +327,7 @@ def _culprit(session: Session, error: BaseException, subject: Any, index: int, *
     # A function may have met it in a file of its own.
     ours = not callable(subject) or session.connection.raised is error
     session.connection.raised = None
-    if spoilt or lost or isinstance(error, TransactionSpoilt) or (ours and _is_corruption(culprit)):
+    if spoilt or lost or isinstance(error, TransactionSpoilt) or (ours and is_corruption(culprit)):
         raise _Spoilt(index, culprit, lost, ours) from None
     return annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
 
@@ -455,30 +417,8 @@ def _unknown(cause: BaseException, message: str) -> CommitOutcomeUnknown:
     return unknown
 
 
-def _is_nobodys_fault(session: Session, error: BaseException) -> bool:
-    code = primary_code(error)
-    return code in _NOBODYS_FAULT and not (code == sqlite3.SQLITE_FULL and _is_out_of_rowids(session))
-
-
-def _is_out_of_rowids(session: Session) -> bool:
-    """An AUTOINCREMENT table that has given its largest rowid answers as a full disk does, and takes the transaction
-    with it; but that is the fault of the statement (https://www.sqlite.org/autoinc.html).
-    """
-    try:
-        return bool(
-            session.connection.execute("SELECT 1 FROM sqlite_sequence WHERE seq = 9223372036854775807").fetchall()
-        )
-    except sqlite3.Error:  # there is no such table: no AUTOINCREMENT
-        return False
-
-
-def _is_corruption(error: BaseException) -> bool:
-    # CORRUPT_VTAB is what FTS5's integrity-check answers: the index disagrees with the table, not the file.
-    return primary_code(error) in _CORRUPT and error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT_VTAB  # type: ignore[attr-defined]
-
-
 def _stop_if_corrupt(batch: Batch, error: BaseException) -> BaseException:
-    if _is_corruption(error):
+    if is_corruption(error):
         batch.fatal = WriterCrashed(f"the writer has stopped: {error}; restore the file from a backup")
         batch.fatal.__cause__ = error
     return error

@@ -24,7 +24,8 @@ import anyio
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
 from ..errors import AiomemdbError, DatabaseClosed, ForkedError, LockTimeout, WriterCrashed
-from .guard import GuardedConnection, primary_code
+from .codes import primary_code
+from .guard import GuardedConnection
 from .hazards import has_second_library, hold, let_go
 from .job import Failure, settle_one
 

@@ -17,7 +17,7 @@ from weakref import ref
 
 from ..errors import ForbiddenStatement
 
-__all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished", "primary_code"]
+__all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished"]
 
 # Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
 _INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = (
@@ -79,12 +79,6 @@ _NAMES = {
     _DETACH: "DETACH ",
     _PRAGMA: "PRAGMA ",
 }
-
-
-def primary_code(error: BaseException) -> int:
-    """The primary result code of an error of sqlite3, 0 for any other."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return 0 if code is None else code & 0xFF
 
 
 def finished(result: Any) -> Any:

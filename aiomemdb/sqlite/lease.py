@@ -12,8 +12,9 @@ from typing import Any
 
 from ..errors import AiomemdbError, TransactionTimeout
 from .batch import commit_alone
+from .codes import primary_code
 from .connection import Connection
-from .guard import GuardedConnection, primary_code
+from .guard import GuardedConnection
 from .job import Failure, Operation, annotate, copy_error, settle_one
 from .maintenance import Checkpointer
 from .session import Session, TransactionSpoilt

@@ -20,8 +20,9 @@ from weakref import ref
 
 from ..config import Config
 from ..errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
+from .codes import primary_code
 from .connection import Connection, end_connections, retry_while_busy, wait_out
-from .guard import GuardedConnection, primary_code
+from .guard import GuardedConnection
 from .job import Failure, annotate, settle, settle_one
 from .pool import Pool
 from .queries import Fetch

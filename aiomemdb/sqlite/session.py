@@ -14,9 +14,10 @@ from typing import Any
 
 from ..errors import AiomemdbError, DatabaseClosed, ForbiddenStatement, LockTimeout
 from ..values import Row
+from .codes import primary_code
 from .filelock import Turnstile
 from .files import FileIdentity
-from .guard import GuardedConnection, finished, primary_code
+from .guard import GuardedConnection, finished
 from .hazards import has_wal_reset_bug
 from .job import Operation
 from .rowids import Rowids

@@ -17,7 +17,7 @@ ROOT = Path(aiomemdb.__file__).parent
 ROOMS = [
     "errors", "values", "runner",
     "config", "database",
-    "sqlite.job", "sqlite.queue", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
+    "sqlite.job", "sqlite.queue", "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
     "sqlite.filelock", "sqlite.pool", "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids",
     "sqlite.session",
     "sqlite.batch", "sqlite.connection", "sqlite.opening", "sqlite.maintenance",

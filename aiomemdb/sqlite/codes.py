@@ -1,0 +1,75 @@
+"""What SQLite's result codes mean for a job: whose fault an error is, and whether what it struck may yet come back.
+
+The codes: https://www.sqlite.org/rescode.html
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+__all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "primary_code"]
+
+_NOBODYS_FAULT = frozenset([sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
+_CORRUPT = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
+# After these nothing of an autocommitted statement can come back. 0: of Python's binding of the parameters.
+_SURELY_NOT_APPLIED = frozenset(
+    [
+        0,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_SCHEMA,
+        sqlite3.SQLITE_TOOBIG,
+    ]
+)
+_READING = frozenset(
+    [
+        sqlite3.SQLITE_IOERR_LOCK,
+        sqlite3.SQLITE_IOERR_READ,
+        sqlite3.SQLITE_IOERR_SHMLOCK,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+    ]
+)
+
+
+def primary_code(error: BaseException) -> int:
+    """The primary result code of an error of sqlite3, 0 for any other."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return 0 if code is None else code & 0xFF
+
+
+def is_nobodys_fault(connection: sqlite3.Connection, error: BaseException) -> bool:
+    """Whether it is the disk's, and would strike any other job too."""
+    code = primary_code(error)
+    return code in _NOBODYS_FAULT and not (code == sqlite3.SQLITE_FULL and _is_out_of_rowids(connection))
+
+
+def _is_out_of_rowids(connection: sqlite3.Connection) -> bool:
+    """An AUTOINCREMENT table that has given its largest rowid answers as a full disk does, and takes the transaction
+    with it; but that is the fault of the statement (https://www.sqlite.org/autoinc.html).
+    """
+    try:
+        return bool(connection.execute("SELECT 1 FROM sqlite_sequence WHERE seq = 9223372036854775807").fetchall())
+    except sqlite3.Error:  # there is no such table: no AUTOINCREMENT
+        return False
+
+
+def is_corruption(error: BaseException) -> bool:
+    # CORRUPT_VTAB is what FTS5's integrity-check answers: the index disagrees with the table, not the file.
+    return primary_code(error) in _CORRUPT and error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT_VTAB  # type: ignore[attr-defined]
+
+
+def is_doubtful(error: BaseException) -> bool:
+    """Whether it may be of the COMMIT of a statement in autocommit, whose changes could come back."""
+    if isinstance(error, sqlite3.Error):
+        extended = getattr(error, "sqlite_errorcode", None)
+        return primary_code(error) not in _SURELY_NOT_APPLIED and extended not in _READING
+    return isinstance(error, MemoryError)
