@@ -103,14 +103,15 @@ class Writer:
 
     def wake(self) -> None:
         """Ends the idleness: what waits is taken behind all callbacks that are ready now, so that all who write in the
-        same turn share a batch. Where the latest job had nobody beside it, this one does not wait for others.
+        same turn share a batch. Where the latest job had nobody beside it, this one does not wait for others, unless
+        they could share a sync of the disk.
         """
         self.idle = False
         was_lone, self._is_lone = self._is_lone, True
         self._waiting_since = monotonic()
         if self._task.done():
             self._task = self._start()
-        if was_lone:
+        if was_lone and not self.queue.unusual and self._config.durability != "full":
             self._take()
         else:
             self._call_soon(self._take)

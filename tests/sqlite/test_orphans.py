@@ -432,9 +432,10 @@ async def test_an_error_in_what_the_writer_does_alone_is_told_to_its_caller(
 
 async def test_what_the_writer_task_was_to_do_alone_is_failed_where_the_task_ends_first(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
-        await db.write("CREATE TABLE t (x)")  # alone, so that the next job is taken at once
+        await db.write("CREATE TABLE t (x)")
         assert isinstance(db._writer, Writer)
         waiting = db._writer.lend(durable=False, timeout=None)
+        db._writer._take()  # for the task, which has not woken
         db._writer._gave_up = True
         async with asyncio.timeout(2):
             with pytest.raises(DatabaseClosed, match="not started"):
