@@ -146,6 +146,9 @@ def _pictures(
         axes.set_xticks(sorted({x for points in lines.values() for x, _ in points}))
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
         axes.yaxis.set_major_formatter(lambda value, position: f"{value:,.10g}")
+        heights = [y for points in lines.values() for _, y in points]
+        if max(heights) < 30 * min(heights):  # else the powers of ten say enough
+            axes.yaxis.set_minor_formatter(lambda y, position: f"{y:,.10g}" if f"{y:e}"[0] in "235" else "")
         axes.xaxis.set_minor_locator(type(axes.xaxis.get_minor_locator())(subs=[]))
         axes.tick_params(which="both", colors=theme.ink)
         for label in (axes.xaxis.label, axes.yaxis.label):
