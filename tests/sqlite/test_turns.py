@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import logging
 import os
@@ -80,6 +81,15 @@ def assert_free(path: Path) -> None:
         pass
 
 
+def somebody_is_next(path: Path) -> bool:
+    with open(f"{path}-next") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 async def jobs(db: SQLiteDatabase) -> list[int]:
     return [row["job"] for row in await db.read("SELECT job FROM log ORDER BY id")]
 
@@ -100,11 +110,11 @@ async def test_a_write_beside_a_transaction_of_another_process_times_out_and_is_
 
 
 async def test_a_write_that_waits_for_another_process_is_done_when_its_turn_comes(
-    patient: SQLiteDatabase, other: OtherProcess
+    patient: SQLiteDatabase, other: OtherProcess, db_path: Path
 ) -> None:
     await other.does(BEGIN)
     waiting = patient.submit(INSERT, (1,))
-    await eventually(lambda: patient.statistics().running == 1)
+    await eventually(lambda: somebody_is_next(db_path))
     await other.does(END)
     assert await waiting == 2
     assert patient.statistics().lock_wait > 0
