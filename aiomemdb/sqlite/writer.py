@@ -434,7 +434,12 @@ class Writer:
         self._drop_queued(why)
         batch, self._batch = self._batch, None
         if batch is not None:
-            fail(batch.jobs, lambda: DatabaseClosed(f"{why} while this job was running", applied=None))
+            with self.connection.switching:  # one step, as in _expire
+                if self.connection.working_on is batch:
+                    fail(batch.jobs, lambda: DatabaseClosed(f"{why} while this job was running", applied=None))
+                else:
+                    batch.has_left = True
+                    fail(batch.jobs, lambda: DatabaseClosed(f"{why}; this job had not started"))
         if self._lease is not None:
             self._lease.expire(DatabaseClosed(f"{why}; the transaction is rolled back"))
         if self._task.done() and not self._task.cancelled():

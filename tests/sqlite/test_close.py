@@ -17,6 +17,7 @@ import pytest
 import aiomemdb
 from aiomemdb import DatabaseClosed, ReentrancyError
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.session import Session
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.whole import eventually
@@ -199,6 +200,26 @@ async def test_a_job_that_never_returns_does_not_hold_up_close(db: SQLiteDatabas
         gate.open()
         await eventually(lambda: threads() == [])
     assert plain(db_path, "SELECT job FROM log") in ([(-1,)], [])
+
+
+async def test_a_job_that_still_waits_for_its_turn_as_close_gives_up_is_not_applied(
+    db: SQLiteDatabase, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_turn = Session.take_turn
+
+    def wait_and_take_turn(session: Session) -> None:
+        gate.block()
+        take_turn(session)
+
+    with Gate() as gate:
+        monkeypatch.setattr(Session, "take_turn", wait_and_take_turn)
+        waiting = db.submit(INSERT, (1,))
+        await gate.wait_entered()
+        await db.close(timeout=0.2)
+        assert outcome(waiting) is False
+        gate.open()
+        await eventually(lambda: threads() == [])
+    assert plain(db_path, "SELECT * FROM log") == []
 
 
 async def test_a_transaction_that_never_ends_does_not_hold_up_close(db: SQLiteDatabase, db_path: Path) -> None:
