@@ -42,7 +42,7 @@ PROGRAM = """
         conn.execute("INSERT INTO blobs VALUES (zeroblob(5000000))")
 
     def outgrow(conn):
-        for _ in range(4):
+        for _ in range(15):
             grow(conn)
 
     def foreign_key(conn):
