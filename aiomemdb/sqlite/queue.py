@@ -68,7 +68,7 @@ class JobQueue:
 
     def take(self) -> tuple[list[WriteJob], bool]:
         """What waits, up to what a batch manages in its time and up to the next job that must run alone; and whether
-        any of it is durable.
+        any of it is durable. No jobs: nobody waits.
         """
         waiting = self._jobs
         # Futures are asked: a caller that was cancelled in this very turn has not said so yet (15 ns a job, in C).

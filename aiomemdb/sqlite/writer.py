@@ -213,7 +213,7 @@ class Writer:
             jobs, durable = self.queue.take()
             if not jobs:
                 self._rest()
-            elif jobs[0][1].lends or isinstance(jobs[0][1], Maintenance):
+            elif jobs[0][1] is LEASE or isinstance(jobs[0][1], Maintenance):
                 self._alone = jobs[0]
                 self._resume()
             else:
