@@ -208,8 +208,8 @@ async def test_memory_stays_flat(db: Any, traced: None, work: Callable[[Any, int
     assert await grows(db, work, 6_000) < FLAT
 
 
-async def test_memory_stays_flat_over_a_hundred_thousand_writes(db: Any, traced: None) -> None:
-    assert await grows(db, writes, 100_000) < FLAT
+async def test_memory_stays_flat_to_the_byte_over_forty_thousand_writes(db: Any, traced: None) -> None:
+    assert await grows(db, writes, 40_000) < FLAT  # 5 bytes a write: what is kept in a list takes 8
 
 
 @pytest.mark.soak
@@ -232,7 +232,7 @@ def resident() -> int:
 
 
 async def test_a_submitted_job_takes_at_most_512_bytes_beside_its_parameters(db: Any, traced: None) -> None:
-    parameters = [(n,) for n in range(50_000)]
+    parameters = [(n,) for n in range(20_000)]
     with Gate() as gate:
         held = asyncio.ensure_future(db.write_fn(gate.block))
         await gate.wait_entered()
@@ -243,7 +243,7 @@ async def test_a_submitted_job_takes_at_most_512_bytes_beside_its_parameters(db:
         await held
         await asyncio.wait(jobs)
     assert db.statistics().pending == 0
-    assert await db.read_value("SELECT count(*) FROM t") == 50_000
+    assert await db.read_value("SELECT count(*) FROM t") == 20_000
 
 
 async def test_what_a_job_held_is_let_go_when_it_has_settled(db: Any) -> None:

@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
     import asyncio, os, sqlite3, sys
     import aiomemdb
+    from aiomemdb.sqlite import maintenance
 
+    maintenance._PAGES = 100  # the log is moved and cut at a tenth of its usual size: strace stops at each page of it
     path = sys.argv[1]
     insert = "INSERT INTO t VALUES (1, 1)"
 
@@ -39,7 +41,7 @@ PROGRAM = """
         mark("between")
 
     def grow(conn):
-        conn.execute("INSERT INTO blobs VALUES (zeroblob(5000000))")
+        conn.execute("INSERT INTO blobs VALUES (zeroblob(500000))")
 
     def outgrow(conn):
         for _ in range(15):
@@ -200,7 +202,8 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     if strace is None or subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True).returncode != 0:
         pytest.skip("strace is not installed, or not permitted here")
     folder = tmp_path_factory.mktemp("traced")
-    command = [strace, "-f", "-qq", "-y", "-e", f"trace=flock,close,rmdir,{','.join(KINDS)}"]
+    # seccomp: only the calls that are traced are stopped at.
+    command = [strace, "-f", "--seccomp-bpf", "-qq", "-y", "-e", f"trace=flock,close,rmdir,{','.join(KINDS)}"]
     subprocess.run(
         [*command, "-o", folder / "trace", sys.executable, "-c", textwrap.dedent(PROGRAM), folder / "test.db"],
         check=True,

@@ -32,6 +32,11 @@ _NOISE = (
 )
 
 
+# A shell starts what runs in its background with SIGINT ignored, which all its children inherit. Python itself then
+# leaves it at that; but a program that is sent SIGINT is to meet it as it does in a terminal.
+_WITH_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a program ended: ``seconds`` from the line "ready" on its standard output, or from its start."""
@@ -75,7 +80,7 @@ def run_script(text: str, *arguments: object, interrupt: bool = False, timeout: 
 def start_script(text: str, *arguments: object, stderr: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """The same, started only; it is killed at the end of the block at the latest."""
     with subprocess.Popen(
-        [sys.executable, "-W", "default", "-c", textwrap.dedent(text), *map(str, arguments)],
+        [sys.executable, "-W", "default", "-c", _WITH_SIGINT + textwrap.dedent(text), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,

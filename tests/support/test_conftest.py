@@ -14,7 +14,7 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     """A folder with this suite's conftest.py and no other influence of this run."""
     for name in ("AIOMEMDB_MAX_SKIPS", "AIOMEMDB_TEST_LOOP", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
-    pytester.makeconftest(CONFTEST)
+    pytester.makeconftest(CONFTEST + "\n_TIME_TO_END = 0.2  # a thread that is left over is waited for no longer\n")
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
     return pytester
 
@@ -89,7 +89,7 @@ def test_a_test_that_hangs_ends_the_run_and_shows_what_it_awaited(inner: pytest.
             await asyncio.Event().wait()  # for ever
         """
     )
-    result = inner.runpytest_subprocess("--timeout=2", "--timeout-method=thread")
+    result = inner.runpytest_subprocess("--timeout=0.5", "--timeout-method=thread")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "await asyncio.Event().wait()  # for ever" in result.stdout.str() + result.stderr.str()
 
