@@ -12,7 +12,7 @@ from typing import TypeVar
 from ..config import Config
 from ..errors import AiomemdbError, LockTimeout
 from ..values import Row
-from .connection import retry_while_busy
+from .codes import retry_while_busy
 from .filelock import Turnstile
 from .guard import GuardedConnection
 from .hazards import has_second_library, second_library

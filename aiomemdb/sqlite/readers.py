@@ -20,8 +20,8 @@ from weakref import ref
 
 from ..config import Config
 from ..errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
-from .codes import primary_code
-from .connection import Connection, end_connections, retry_while_busy, wait_out
+from .codes import primary_code, retry_while_busy
+from .connection import Connection, end_connections, wait_out
 from .guard import GuardedConnection
 from .job import Failure, annotate, settle, settle_one
 from .pool import Pool

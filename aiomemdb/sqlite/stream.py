@@ -8,7 +8,8 @@ from typing import Any
 from weakref import ref
 
 from ..values import Row
-from .connection import Connection, retry_while_busy
+from .codes import retry_while_busy
+from .connection import Connection
 from .guard import GuardedConnection
 from .job import annotate
 from .queries import execute_query

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..config import checked_timeout
 from ..errors import ForbiddenStatement, ReentrancyError, WriteTimeout
-from .connection import Connection, retry_while_busy
+from .codes import retry_while_busy
+from .connection import Connection
 from .guard import Guard, GuardedConnection
 from .job import Failure, Operation, annotate, settle_one
 from .lease import Lease, held_leases, step_of

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.connection import retry_while_busy
+from aiomemdb.sqlite.codes import retry_while_busy
 from aiomemdb.sqlite.filelock import Turnstile
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate

@@ -1,0 +1,131 @@
+"""A loop that is busy in turns shorter than 5 ms keeps the lock of Python from the threads: it steps aside."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aiomemdb
+from aiomemdb.sqlite.connection import Connection
+from tests.support.queries import NUMBERS
+
+INSERT = "INSERT INTO t (x) VALUES (?)"
+# With nobody stepping aside: 20 writes took 1,500 turns, one write 1,200, 20 reads 250.
+FEW = 60
+
+
+class Turns:
+    """Counts the turns of a loop each of which takes 4 ms, in Python alone."""
+
+    count = 0
+
+    async def take(self) -> None:
+        while True:
+            end = time.perf_counter() + 0.004
+            while time.perf_counter() < end:
+                pass
+            self.count += 1
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def busy() -> AsyncIterator[Turns]:
+    turns = Turns()
+    taking = asyncio.create_task(turns.take())
+    await asyncio.sleep(0)
+    try:
+        yield turns
+    finally:
+        taking.cancel()
+        await asyncio.wait([taking])
+
+
+@pytest.fixture
+async def db(db_path: Path) -> AsyncIterator[aiomemdb.Database]:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script("CREATE TABLE t (id INTEGER PRIMARY KEY, x)")
+        yield db
+
+
+async def in_a_transaction(db: aiomemdb.Database) -> None:
+    async with db.transaction() as tx:
+        await tx.write(INSERT, (1,))
+
+
+async def in_a_snapshot(db: aiomemdb.Database) -> None:
+    async with db.snapshot() as snapshot:
+        await snapshot.read("SELECT * FROM t")
+
+
+async def streamed(db: aiomemdb.Database) -> None:
+    async for _ in db.read_stream("SELECT 1"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param(lambda db: asyncio.gather(*(db.write(INSERT, (n,)) for n in range(20))), id="20 writes"),
+        pytest.param(lambda db: asyncio.gather(*(db.read("SELECT * FROM t") for _ in range(20))), id="20 reads"),
+        pytest.param(lambda db: db.write(INSERT, (1,)), id="a write"),
+        pytest.param(lambda db: db.write(INSERT, (1,), durable=True), id="a durable write"),
+        pytest.param(lambda db: db.read("SELECT * FROM t"), id="a read"),
+        pytest.param(lambda db: asyncio.gather(*(db.read("SELECT 1") for _ in range(1000))), id="1,000 reads"),
+        pytest.param(in_a_transaction, id="a transaction"),
+        pytest.param(in_a_snapshot, id="a snapshot"),
+        pytest.param(streamed, id="a stream"),
+    ],
+)
+async def test_work_takes_few_turns_of_a_busy_loop(
+    db: aiomemdb.Database, work: Callable[[aiomemdb.Database], Awaitable[Any]]
+) -> None:
+    async with busy() as turns:
+        for _ in range(3):
+            began = turns.count
+            await work(db)
+            assert turns.count - began < FEW
+
+
+async def test_a_loop_that_gets_busy_just_behind_a_write_does_not_keep_the_next_one(db: aiomemdb.Database) -> None:
+    for _ in range(3):
+        await db.write(INSERT, (1,))
+        writing = asyncio.create_task(db.write(INSERT, (2,)))
+        await asyncio.sleep(0)  # it is posted, and nobody asks whether it is done
+        async with busy() as turns:
+            await writing
+            assert turns.count < 5 * FEW
+
+
+async def test_the_loop_steps_aside_ever_more_seldom_for_a_query_that_takes_long(
+    db: aiomemdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    step_aside = Connection._step_aside
+
+    def counted(*args: Any) -> None:
+        nonlocal asked
+        asked += 1
+        step_aside(*args)
+
+    monkeypatch.setattr(Connection, "_step_aside", counted)
+    async with busy() as turns:
+        await db.read(f"SELECT max(x) FROM ({NUMBERS})", (2_000_000,))
+        assert turns.count > 2 * FEW or asked < FEW / 4
+
+
+async def test_nobody_steps_aside_for_a_thread_that_is_gone(db_path: Path) -> None:
+    connection = Connection("gone", asyncio.get_running_loop())
+    connection.thread = threading.Thread()
+    later: list[Any] = []
+    connection.loop = type("Loop", (), {"call_later": lambda self, *args: later.append(args)})()  # type: ignore[assignment]
+    connection._asked_for = 1
+    connection._step_aside(1, 0.0, 0.001)
+    assert not later
+    connection.stopped.cancel()
