@@ -6,13 +6,14 @@ Theory of operation
 ``run_batch`` gets the jobs that waited and gives one outcome a job, in order. Its rules:
 
 1.  Jobs run in the order in which they came, in ONE transaction, and have an outcome only after its COMMIT returned.
-2.  A job that is one statement needs no savepoint (one costs half a write): SQLite undoes a failed statement
+2.  A job that is one statement needs no savepoint (one costs half a write): SQLite undoes most failed statements
     itself. Any other job runs inside one. Even a batch of one statement has its BEGIN and COMMIT, unless it is as
     plain as in rule 8: in autocommit, OR FAIL commits the rows before the failing one in spite of the error.
-3.  A failed statement whose rows stayed (OR FAIL, RAISE(FAIL): ``total_changes`` moved), one that took the
-    transaction with it (OR ROLLBACK, out of memory, an interrupt), and a job whose savepoint can't be closed have
-    *spoilt* the transaction. It is rolled back, and cut in three that run again one after another: the jobs before
-    it, the culprit alone, the jobs after it. So the culprit fails alone, and the order is kept.
+3.  A failed statement whose rows stayed (OR FAIL, RAISE(FAIL): ``total_changes`` moved) or may have stayed (all but
+    a constraint's errors, see ``is_undone``), one that took the transaction with it (OR ROLLBACK, out of memory, an
+    interrupt), and a job whose savepoint can't be closed have *spoilt* the transaction. It is rolled back, and cut in
+    three that run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
+    fails alone, and the order is kept.
 4.  Where COMMIT itself refuses the content (a deferred foreign key), the culprit is not known: the batch is
     rolled back and halved until it is.
 5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. If it struck during COMMIT, the
@@ -49,7 +50,7 @@ from ..errors import (
     LockTimeout,
     WriterCrashed,
 )
-from .codes import is_corruption, is_doubtful, is_nobodys_fault, primary_code
+from .codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
 from .job import Failure, WriteJob, annotate, copy_error
 from .session import WRITE, Session, TransactionSpoilt
 
@@ -213,6 +214,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
         # A wait for another program's lock is not work: whoever had to wait is not to be cut short as well.
         failed = _run_jobs(session, batch.jobs, start, stop, deadline + monotonic() - began, outcomes)
     except _Spoilt as spoilt:
+        session.cursor.execute("")  # a row of RETURNING that can't be decoded is left unread: no savepoint beside it
         session.rollback()
         _, cause, lost, ours = spoilt.args
         if (lost and is_nobodys_fault(session.connection, cause)) or (ours and is_corruption(cause)):
@@ -295,7 +297,7 @@ def _run_jobs(
                         break  # one function or script may be all that there is time for
             except BaseException as error:
                 before = changes if subject is plain and operation is WRITE else connection.changes_before
-                stayed = operation.single and connection.total_changes != before
+                stayed = operation.single and not (connection.total_changes == before and is_undone(error))
                 culprit = _culprit(session, error, subject, start + len(outcomes), spoilt=alone or stayed)
                 append(Failure(culprit))
                 failed = True

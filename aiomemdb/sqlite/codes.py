@@ -18,6 +18,7 @@ __all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "primary_code", "
 T = TypeVar("T")
 
 _NOBODYS_FAULT = frozenset([sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
+_CONSTRAINT_DATATYPE = 3091  # sqlite3 does not name it
 _CORRUPT = frozenset([sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
 # After these nothing of an autocommitted statement can come back. 0: of Python's binding of the parameters.
 _SURELY_NOT_APPLIED = frozenset(
@@ -73,6 +74,21 @@ def _is_out_of_rowids(connection: sqlite3.Connection) -> bool:
 def is_corruption(error: BaseException) -> bool:
     # CORRUPT_VTAB is what FTS5's integrity-check answers: the index disagrees with the table, not the file.
     return primary_code(error) in _CORRUPT and error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT_VTAB  # type: ignore[attr-defined]
+
+
+def is_undone(error: BaseException) -> bool:
+    """Whether a statement that failed with it has surely left nothing in its transaction, if ``total_changes`` did not
+    move.
+
+    SQLite prepares to undo a statement only where it sees that a constraint or a function may refuse a row. Where any
+    other error strikes, the rows before it stay, and are not counted: a malformed JSON in json_each(), a sum that
+    overflows, a row that is too large, a wrong type in a STRICT table. What Python refuses never ran, but for what it
+    can't decode of RETURNING's rows.
+    """
+    if getattr(error, "sqlite_errorcode", None) is None:
+        return not isinstance(error, sqlite3.OperationalError | MemoryError)
+    refused = primary_code(error) in (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_AUTH)
+    return refused and error.sqlite_errorcode != _CONSTRAINT_DATATYPE  # type: ignore[attr-defined]
 
 
 def is_doubtful(error: BaseException) -> bool:

@@ -30,6 +30,8 @@ CREATE TABLE audit (x);
 CREATE TABLE audited (x UNIQUE);
 INSERT INTO audited VALUES (5), (6);
 CREATE TRIGGER audited_before BEFORE INSERT ON audited BEGIN INSERT INTO audit VALUES (NEW.x); END;
+CREATE TABLE filled (x);
+INSERT INTO filled VALUES (1), (9223372036854775807);
 CREATE TABLE raising (how);
 CREATE TRIGGER raising_abort AFTER INSERT ON raising WHEN NEW.how = 'abort' BEGIN SELECT RAISE(ABORT, 'no'); END;
 CREATE TRIGGER raising_fail AFTER INSERT ON raising WHEN NEW.how = 'fail' BEGIN SELECT RAISE(FAIL, 'no'); END;
@@ -38,7 +40,7 @@ CREATE TRIGGER raising_rollback AFTER INSERT ON raising WHEN NEW.how = 'rollback
 CREATE TABLE parent (id INTEGER PRIMARY KEY);
 CREATE TABLE child (id INTEGER PRIMARY KEY, parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
 """
-TABLES = ("t", "strict", "fails", "audit", "audited", "raising", "parent", "child")
+TABLES = ("t", "strict", "fails", "audit", "audited", "filled", "raising", "parent", "child")
 MANY_ROWS = "INSERT INTO t (x) WITH RECURSIVE n (i) AS (VALUES (100) UNION ALL SELECT i + 1 FROM n LIMIT 10000)"
 LIMIT = 100_000
 
@@ -97,20 +99,13 @@ UNDONE_BY_SQLITE = [
     statement("UNIQUE, several rows", "INSERT INTO t (x) VALUES (6), (5), (7)", INTEGRITY, UNIQUE),
     statement("NOT NULL", "INSERT INTO t VALUES (6, NULL)", INTEGRITY, "SQLITE_CONSTRAINT_NOTNULL"),
     statement("CHECK", "INSERT INTO t VALUES (6, 10)", INTEGRITY, "SQLITE_CONSTRAINT_CHECK"),
-    statement("datatype", "INSERT INTO strict VALUES ('x')", INTEGRITY, "SQLITE_CONSTRAINT_DATATYPE"),
-    statement("mismatch", "INSERT INTO log VALUES ('x', 'x')", INTEGRITY, "SQLITE_MISMATCH"),
     statement("RAISE(ABORT)", "INSERT INTO raising VALUES ('abort')", INTEGRITY, "SQLITE_CONSTRAINT_TRIGGER"),
-    statement("syntax", "INSERT INTO t VALUS (1)", OPERATIONAL, "SQLITE_ERROR"),
-    statement("missing table", "INSERT INTO missing VALUES (1)", OPERATIONAL, "SQLITE_ERROR"),
     statement("too few parameters", "INSERT INTO t VALUES (?, ?)", sqlite3.ProgrammingError, None, 6),
     statement("a parameter of no type", "INSERT INTO t (x) VALUES (?)", sqlite3.ProgrammingError, None, object()),
     statement("too large an integer", "INSERT INTO t (x) VALUES (?)", OverflowError, None, 2**70),
     statement("two statements", "INSERT INTO t (x) VALUES (6); SELECT 1", sqlite3.ProgrammingError, None),
-    statement("too big", "INSERT INTO t VALUES (6, ?)", sqlite3.DataError, "SQLITE_TOOBIG", "x" * (LIMIT + 1)),
-    statement("too big a row", "INSERT INTO audit VALUES (zeroblob(200000))", sqlite3.DataError, "SQLITE_TOOBIG"),
     statement("denied", "PRAGMA synchronous = OFF", ForbiddenStatement, None),
     statement("no SQL", " -- nothing", sqlite3.ProgrammingError, None),
-    Culprit("not RETURNING", lambda db: db.write_returning("SELECT 1 FROM missing"), OPERATIONAL, "SQLITE_ERROR"),
     Culprit("UNIQUE in write_count", lambda db: db.write_count("INSERT INTO t (x) VALUES (5)"), INTEGRITY, UNIQUE),
     Culprit(
         "UNIQUE in write_returning",
@@ -120,7 +115,53 @@ UNDONE_BY_SQLITE = [
     ),
 ]
 
+# Of these nothing stays, but their errors do not tell: see ``is_undone``.
+PERHAPS_HALF_DONE = [
+    statement("datatype", "INSERT INTO strict VALUES ('x')", INTEGRITY, "SQLITE_CONSTRAINT_DATATYPE"),
+    statement("mismatch", "INSERT INTO log VALUES ('x', 'x')", INTEGRITY, "SQLITE_MISMATCH"),
+    statement("syntax", "INSERT INTO t VALUS (1)", OPERATIONAL, "SQLITE_ERROR"),
+    statement("missing table", "INSERT INTO missing VALUES (1)", OPERATIONAL, "SQLITE_ERROR"),
+    statement("too big", "INSERT INTO t VALUES (6, ?)", sqlite3.DataError, "SQLITE_TOOBIG", "x" * (LIMIT + 1)),
+    statement("too big a row", "INSERT INTO audit VALUES (zeroblob(200000))", sqlite3.DataError, "SQLITE_TOOBIG"),
+    Culprit("not RETURNING", lambda db: db.write_returning("SELECT 1 FROM missing"), OPERATIONAL, "SQLITE_ERROR"),
+]
+
 HALF_DONE = [
+    statement("a type, row 3", "INSERT INTO strict VALUES (1), (2), ('x')", INTEGRITY, "SQLITE_CONSTRAINT_DATATYPE"),
+    statement(
+        "a row too big, row 2",
+        "INSERT INTO raising SELECT value || hex(zeroblob(value)) FROM json_each('[1, 60000]')",
+        sqlite3.DataError,
+        "SQLITE_TOOBIG",
+    ),
+    statement(
+        "malformed JSON, row 2",
+        'INSERT INTO raising SELECT e.value FROM json_each(\'["[1]", "{"]\') AS o, json_each(o.value) AS e',
+        OPERATIONAL,
+        "SQLITE_ERROR",
+    ),
+    statement(
+        "a sum that overflows, row 2",
+        "UPDATE filled SET x = (SELECT sum(v) FROM (SELECT x AS v UNION ALL SELECT 1))",
+        OPERATIONAL,
+        "SQLITE_ERROR",
+    ),
+    statement(
+        "mismatch, row 2",
+        "INSERT OR REPLACE INTO parent (id) SELECT value FROM json_each('[1, \"x\"]')",
+        INTEGRITY,
+        "SQLITE_MISMATCH",
+    ),
+    Culprit(
+        "RETURNING what is no UTF-8",
+        lambda db: db.write_returning("INSERT INTO raising VALUES (CAST(x'ff' AS TEXT)) RETURNING how"),
+        OPERATIONAL,
+    ),
+    Culprit(
+        "RETURNING what is no UTF-8, in write_count",
+        lambda db: db.write_count("UPDATE filled SET x = CAST(x'ff' AS TEXT) RETURNING x"),
+        OPERATIONAL,
+    ),
     statement("OR FAIL", "INSERT OR FAIL INTO t (x) VALUES (6), (7), (5), (8)", INTEGRITY, UNIQUE),
     statement("UPDATE OR FAIL", "UPDATE OR FAIL audited SET x = 77", INTEGRITY, UNIQUE),
     statement("ON CONFLICT FAIL", "INSERT INTO fails VALUES (6), (7), (5)", INTEGRITY, UNIQUE),
@@ -241,7 +282,15 @@ ENDS_ITS_TRANSACTION = [
     }.items()
 ]
 
-CULPRITS = [*UNDONE_BY_SQLITE, *HALF_DONE, *LOST, *REFUSED_AT_COMMIT, *SEVERAL_STATEMENTS, *ENDS_ITS_TRANSACTION]
+CULPRITS = [
+    *UNDONE_BY_SQLITE,
+    *PERHAPS_HALF_DONE,
+    *HALF_DONE,
+    *LOST,
+    *REFUSED_AT_COMMIT,
+    *SEVERAL_STATEMENTS,
+    *ENDS_ITS_TRANSACTION,
+]
 
 
 def neighbour(db: SQLiteDatabase, n: int) -> Awaitable[Any]:
