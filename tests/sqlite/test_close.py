@@ -191,7 +191,7 @@ async def test_a_job_that_never_returns_does_not_hold_up_close(db: SQLiteDatabas
         held = await held_writer(db, gate)
         behind = [db.submit(INSERT, (job,)) for job in range(10)]
         began = time.monotonic()
-        await db.close(timeout=1, drain=drain)
+        await db.close(timeout=0.5, drain=drain)
         assert time.monotonic() - began < 2
         assert held.done() and all(job.done() for job in behind)
         assert outcome(held) is None  # it may yet be applied
@@ -235,7 +235,7 @@ async def test_a_transaction_that_never_ends_does_not_hold_up_close(db: SQLiteDa
     await entered.wait()
     behind = db.submit(INSERT, (2,))
     began = time.monotonic()
-    await db.close(timeout=1)
+    await db.close(timeout=0.5)
     assert time.monotonic() - began < 2
     assert outcome(behind) is False
     leave.set()
@@ -278,7 +278,7 @@ async def test_a_long_query_is_stopped_when_the_time_is_up(db: SQLiteDatabase) -
     reading = asyncio.create_task(db.read(LONG_QUERY))
     await eventually(lambda: db.statistics().readers_busy == 1)
     began = time.monotonic()
-    await db.close(timeout=1)
+    await db.close(timeout=0.5)
     assert time.monotonic() - began < 2
     with pytest.raises(DatabaseClosed):
         await reading
@@ -288,7 +288,7 @@ async def test_a_long_statement_is_stopped_when_the_time_is_up(db: SQLiteDatabas
     writing = asyncio.create_task(db.write(f"INSERT INTO log (job) {LONG_QUERY}"))
     await eventually(lambda: db.statistics().running == 1)
     began = time.monotonic()
-    await db.close(timeout=1)
+    await db.close(timeout=0.5)
     assert time.monotonic() - began < 2
     with pytest.raises((DatabaseClosed, sqlite3.OperationalError)):
         await writing
@@ -301,7 +301,7 @@ async def test_a_query_function_that_never_returns_does_not_hold_up_close(db: SQ
         reading = asyncio.create_task(db.read_fn(gate.block))
         await gate.wait_entered()
         began = time.monotonic()
-        await db.close(timeout=1)
+        await db.close(timeout=0.5)
         assert time.monotonic() - began < 2
         with pytest.raises(DatabaseClosed):
             await reading
@@ -317,7 +317,7 @@ async def test_maintenance_that_waits_for_a_lock_does_not_hold_up_close(db: SQLi
         vacuuming = asyncio.create_task(db.vacuum())
         await eventually(lambda: db.statistics().pending == 0)
         began = time.monotonic()
-        await db.close(timeout=1)
+        await db.close(timeout=0.5)
         assert time.monotonic() - began < 2
         assert vacuuming.done() or await asyncio.wait([vacuuming], timeout=1)
         with pytest.raises(DatabaseClosed):

@@ -200,7 +200,8 @@ async def test_a_text_that_the_library_has_compiled_itself_is_no_way_round(db: S
         await db.vacuum()
 
     for sql in ["BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "VACUUM", *PRAGMAS]:
-        await use_everything()
+        if sql not in PRAGMAS[1:]:  # what was compiled for itself is kept: enough for all of these
+            await use_everything()
         if swallowed_by_sqlite(verb, sql):
             continue
         with pytest.raises(ForbiddenStatement):
@@ -247,15 +248,14 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize("sql", WRITES)
 @pytest.mark.parametrize("verb", [verb for verb in READ_VERBS if "swallowed" not in verb])
-async def test_a_write_in_a_read_verb_is_sqlites_own_read_only_error(db: SQLiteDatabase, verb: str, sql: str) -> None:
-    if "REINDEX" in sql:
-        await db.write("CREATE INDEX i ON t (x)")
-    with pytest.raises(sqlite3.OperationalError) as caught:
-        await VERBS[verb](db, sql)
-    assert caught.value.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY
-    assert await db.read_value("SELECT group_concat(x) FROM t") == "1,2,3"
+async def test_a_write_in_a_read_verb_is_sqlites_own_read_only_error(db: SQLiteDatabase, verb: str) -> None:
+    await db.write("CREATE INDEX i ON t (x)")  # for REINDEX
+    for sql in WRITES:
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            await VERBS[verb](db, sql)
+        assert caught.value.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY, sql
+        assert await db.read_value("SELECT group_concat(x) FROM t") == "1,2,3", sql
 
 
 async def test_a_read_function_can_not_lift_its_guards(db: SQLiteDatabase) -> None:
@@ -304,12 +304,11 @@ METHODS: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("verb", ["write_fn", "read_fn", "tx.write_fn"])
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("swallowed", [False, True])
 async def test_a_method_that_would_end_the_transaction_or_lift_its_guards_is_refused(
-    db: SQLiteDatabase, method: str, verb: str, swallowed: bool
+    db: SQLiteDatabase, verb: str, swallowed: bool
 ) -> None:
-    def fn(conn: sqlite3.Connection) -> None:
+    def fn(conn: sqlite3.Connection, method: str) -> None:
         if verb != "read_fn":
             conn.execute("UPDATE t SET x = 9")
         try:
@@ -318,13 +317,14 @@ async def test_a_method_that_would_end_the_transaction_or_lift_its_guards_is_ref
             if not swallowed:
                 raise
 
-    with pytest.raises(ForbiddenStatement):
-        if verb == "tx.write_fn":
-            async with db.transaction() as tx:
-                await tx.write_fn(fn)
-        else:
-            await getattr(db, verb)(fn)
-    assert await db.read_value("SELECT group_concat(x) FROM t") == "1,2,3"
+    for method in METHODS:
+        with pytest.raises(ForbiddenStatement):
+            if verb == "tx.write_fn":
+                async with db.transaction() as tx:
+                    await tx.write_fn(fn, method)
+            else:
+                await getattr(db, verb)(fn, method)
+        assert await db.read_value("SELECT group_concat(x) FROM t") == "1,2,3", method
 
 
 async def test_prepare_may_do_what_jobs_may_not(db_path: Path) -> None:
@@ -348,41 +348,41 @@ async def test_prepare_may_do_what_jobs_may_not(db_path: Path) -> None:
 # -- what is allowed -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "PRAGMA user_version",
-        "PRAGMA application_id",
-        "PRAGMA table_info(t)",
-        "PRAGMA table_xinfo(t)",
-        "PRAGMA table_list",
-        "PRAGMA index_list(t)",
-        "PRAGMA foreign_key_list(t)",
-        "PRAGMA foreign_key_check",
-        "PRAGMA integrity_check",
-        "PRAGMA quick_check",
-        "PRAGMA data_version",
-        "PRAGMA page_count",
-        "PRAGMA page_size",
-        "PRAGMA freelist_count",
-        "PRAGMA max_page_count",
-        "PRAGMA schema_version",
-        "PRAGMA encoding",
-        "PRAGMA compile_options",
-        "PRAGMA database_list",
-        "PRAGMA function_list",
-        "SELECT * FROM pragma_table_info('t')",
-        "SELECT value FROM json_each('[1, 2]')",
-        "SELECT json_extract('{\"a\": 1}', '$.a')",
-        "EXPLAIN QUERY PLAN SELECT * FROM t",
-        "EXPLAIN SELECT * FROM t",
-        "VALUES (1)",
-        "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 3) SELECT i FROM n",
-    ],
-)
+LOOKS = [
+    "PRAGMA user_version",
+    "PRAGMA application_id",
+    "PRAGMA table_info(t)",
+    "PRAGMA table_xinfo(t)",
+    "PRAGMA table_list",
+    "PRAGMA index_list(t)",
+    "PRAGMA foreign_key_list(t)",
+    "PRAGMA foreign_key_check",
+    "PRAGMA integrity_check",
+    "PRAGMA quick_check",
+    "PRAGMA data_version",
+    "PRAGMA page_count",
+    "PRAGMA page_size",
+    "PRAGMA freelist_count",
+    "PRAGMA max_page_count",
+    "PRAGMA schema_version",
+    "PRAGMA encoding",
+    "PRAGMA compile_options",
+    "PRAGMA database_list",
+    "PRAGMA function_list",
+    "SELECT * FROM pragma_table_info('t')",
+    "SELECT value FROM json_each('[1, 2]')",
+    "SELECT json_extract('{\"a\": 1}', '$.a')",
+    "EXPLAIN QUERY PLAN SELECT * FROM t",
+    "EXPLAIN SELECT * FROM t",
+    "VALUES (1)",
+    "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 3) SELECT i FROM n",
+]
+
+
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if "beside" not in verb and "swallowed" not in verb])
-async def test_what_only_looks_is_allowed_in_every_verb(db: SQLiteDatabase, verb: str, sql: str) -> None:
-    await VERBS[verb](db, sql)
+async def test_what_only_looks_is_allowed_in_every_verb(db: SQLiteDatabase, verb: str) -> None:
+    for sql in LOOKS:
+        await VERBS[verb](db, sql)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,13 @@ async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
 
 
 @pytest.fixture
+async def hasty(db: SQLiteDatabase, db_path: Path) -> AsyncIterator[SQLiteDatabase]:
+    """Another handle on the same file, for what never comes."""
+    async with aiomemdb.connect(db_path, lock_timeout=0.1) as hasty:
+        yield hasty
+
+
+@pytest.fixture
 async def patient(db: SQLiteDatabase, db_path: Path) -> AsyncIterator[SQLiteDatabase]:
     """Another handle on the same file, which waits for as long as a test may take."""
     async with aiomemdb.connect(db_path, lock_timeout=100) as patient:
@@ -123,33 +130,33 @@ async def test_a_write_that_waits_for_another_process_is_done_when_its_turn_come
 
 @pytest.mark.parametrize("verb", ["checkpoint", "optimize", "vacuum", "flush"])
 async def test_each_verb_that_writes_waits_for_its_turn_and_times_out(
-    db: SQLiteDatabase, db_path: Path, verb: str
+    hasty: SQLiteDatabase, db_path: Path, verb: str
 ) -> None:
     with turn_taken(db_path), pytest.raises(LockTimeout):
-        await getattr(db, verb)()
-    await getattr(db, verb)()
+        await getattr(hasty, verb)()
+    await getattr(hasty, verb)()
     assert_free(db_path)
 
 
 async def test_all_jobs_that_waited_as_long_fail_with_the_one_that_had_no_turn(
-    db: SQLiteDatabase, db_path: Path
+    hasty: SQLiteDatabase, db_path: Path
 ) -> None:
     with turn_taken(db_path):
         waiting = [
             asyncio.ensure_future(job)
             for job in (
-                db.write(INSERT, (1,)),
-                db.write_fn(lambda conn: None, once=True),
-                db.flush(),
-                db.transaction().__aenter__(),
-                db.write(INSERT, (2,)),
+                hasty.write(INSERT, (1,)),
+                hasty.write_fn(lambda conn: None, once=True),
+                hasty.flush(),
+                hasty.transaction().__aenter__(),
+                hasty.write(INSERT, (2,)),
             )
         ]
         errors = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(error) for error in errors] == [LockTimeout] * len(waiting)
     assert [error.applied for error in errors if isinstance(error, LockTimeout)] == [False] * len(waiting)
-    await assert_whole(db)
-    assert await jobs(db) == []
+    await assert_whole(hasty)
+    assert await jobs(hasty) == []
 
 
 async def test_reads_snapshots_and_streams_go_on_while_writes_wait(patient: SQLiteDatabase, db_path: Path) -> None:
@@ -172,7 +179,7 @@ async def test_close_does_not_wait_for_another_process_past_its_timeout(
     waiting = [patient.submit(INSERT, (job,)) for job in range(3)]
     await eventually(lambda: patient.statistics().running > 0)
     async with asyncio.timeout(LONG):  # far below lock_timeout
-        await patient.close(timeout=1)
+        await patient.close(timeout=0.5)
     assert all(future.done() for future in waiting)
     errors = await asyncio.gather(*waiting, return_exceptions=True)
     assert [(type(error), error.applied) for error in errors] == [(DatabaseClosed, False)] * 3  # type: ignore[union-attr]
@@ -274,7 +281,7 @@ async def test_close_returns_beside_a_stopped_process(patient: SQLiteDatabase, o
     other.stop()
     waiting = patient.submit(INSERT, (1,))
     async with asyncio.timeout(LONG):
-        await patient.close(timeout=1)
+        await patient.close(timeout=0.5)
     with pytest.raises(DatabaseClosed):
         await waiting
 
@@ -304,17 +311,22 @@ async def test_a_program_that_takes_no_turns_is_waited_for(patient: SQLiteDataba
 
 
 async def test_a_program_that_takes_no_turns_and_keeps_its_lock_is_a_timeout(
-    db: SQLiteDatabase, other: OtherProcess, db_path: Path
+    hasty: SQLiteDatabase, other: OtherProcess, db_path: Path
 ) -> None:
     await other.does(FOREIGN_LOCK)
-    for verb in (db.write(INSERT, (1,)), db.transaction().__aenter__(), db.vacuum(), db.write(INSERT, (2,))):
+    for verb in (
+        hasty.write(INSERT, (1,)),
+        hasty.transaction().__aenter__(),
+        hasty.vacuum(),
+        hasty.write(INSERT, (2,)),
+    ):
         with pytest.raises(LockTimeout, match="another program has held the write lock") as caught:
             await verb
         assert caught.value.applied is False
         assert_free(db_path)
     await other.does("conn.execute('COMMIT'); None")
-    assert await jobs(db) == []
-    await assert_whole(db)
+    assert await jobs(hasty) == []
+    await assert_whole(hasty)
 
 
 async def test_close_does_not_wait_for_a_program_that_takes_no_turns_past_its_timeout(
@@ -360,7 +372,7 @@ def test_no_lock_is_waited_for_inside_sqlite_but_readers_by_a_checkpoint(db_path
 
 @pytest.mark.parametrize("has_bug", [True, False])
 async def test_a_program_that_takes_no_turns_is_warned_of_once_and_counted_each_time(
-    db: SQLiteDatabase,
+    hasty: SQLiteDatabase,
     other: OtherProcess,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -371,8 +383,8 @@ async def test_a_program_that_takes_no_turns_is_warned_of_once_and_counted_each_
     with caplog.at_level(logging.WARNING, "aiomemdb"):
         for met in (1, 2, 3, 4):
             with pytest.raises(LockTimeout):
-                await db.write(INSERT, (1,))
-            assert db.statistics().foreign_writers == met
+                await hasty.write(INSERT, (1,))
+            assert hasty.statistics().foreign_writers == met
             assert len(caplog.records) == (met >= 3)  # a reader's look at a log's header may have been taken for one
     [warning] = [record.getMessage() for record in caplog.records]
     assert "a program that does not use aiomemdb" in warning
