@@ -126,7 +126,7 @@ def campaign(place: Path, *, durability: Durability, runs: int, images: int) -> 
     return counts, broken
 
 
-SIZES = [(2, 300), pytest.param(20, 10_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+SIZES = [(2, 120), pytest.param(20, 10_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 
 
 @pytest.mark.parametrize(("runs", "images"), SIZES)
@@ -204,7 +204,7 @@ def after_failed_sync(
 
 @pytest.mark.parametrize(
     ("syncs", "images"),
-    [(range(7, 13), 50), pytest.param(range(7, 40), 300, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
+    [(range(7, 11), 40), pytest.param(range(7, 40), 300, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
 )
 def test_what_is_durable_after_a_sync_has_failed_outlasts_a_power_cut(
     tmp_path: Path, syncs: range, images: int, figures: Figures

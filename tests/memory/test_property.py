@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -141,8 +142,14 @@ async def agree(memory: Memory, model: Model, state: Beliefs, known_at: datetime
             assert {fact.value for fact in found} == {value for value, _, _ in holds}, (name, number, known_at)
 
 
-@settings(max_examples=50)
-@given(operations)
-def test_facts_agree_with_a_plain_model_at_all_times(chosen: list[tuple[object, ...]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(Path(folder, "memory.db"), chosen))
+@pytest.mark.parametrize(
+    "examples", [30, pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])], ids=["few", "many"]
+)
+def test_facts_agree_with_a_plain_model_at_all_times(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(operations)
+    def agrees(chosen: list[tuple[object, ...]]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(run(Path(folder, "memory.db"), chosen))
+
+    agrees()

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,8 +111,14 @@ async def links(memory: Memory, known_at: datetime | None = None) -> set[Link]:
     return {(subject, object) for subject, object in found if object is not None}
 
 
-@settings(max_examples=50)
-@given(operations)
-def test_links_agree_with_a_plain_model_at_all_times(chosen: list[tuple[str, str, str]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(Path(folder, "memory.db"), chosen))
+@pytest.mark.parametrize(
+    "examples", [25, pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])], ids=["few", "many"]
+)
+def test_links_agree_with_a_plain_model_at_all_times(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(operations)
+    def agrees(chosen: list[tuple[str, str, str]]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(run(Path(folder, "memory.db"), chosen))
+
+    agrees()

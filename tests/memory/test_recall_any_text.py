@@ -69,7 +69,7 @@ async def ask_each(path: Path, questions: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "examples", [15, pytest.param(250, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], ids=["300", "5000"]
+    "examples", [8, pytest.param(250, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], ids=["160", "5000"]
 )
 def test_any_text_is_a_question(tmp_path_factory: pytest.TempPathFactory, examples: int) -> None:
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))

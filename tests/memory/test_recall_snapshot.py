@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -105,6 +106,9 @@ CHANGES: list[Change] = [
 ]  # fmt: skip
 
 
+BEFORE_LINKS = ["named", "words", "vector_changes", "there"]  # the same steps, whatever the strategy
+
+
 def before_first(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], Awaitable[object]]) -> None:
     """Has a change made, to its end, just before recall first takes that step."""
     original, changed = getattr(SQLiteSearch, step), False
@@ -138,8 +142,14 @@ async def ask(memory: Memory, strategy: str = "expand") -> list[object]:
     return explained(await memory.recall(QUESTION, strategy=strategy, kinds=kinds, limit=50))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("strategy", ["expand", "ppr"])
-@pytest.mark.parametrize("step", ["named", "words", "vector_changes", "there", "around", "read"])
+@pytest.mark.parametrize(
+    ("strategy", "step"),
+    [
+        *product(["expand"], [*BEFORE_LINKS, "around", "read"]),
+        *product(["ppr"], ["around", "read"]),
+        *(pytest.param("ppr", step, marks=pytest.mark.soak) for step in BEFORE_LINKS),
+    ],
+)
 @pytest.mark.parametrize("change", CHANGES)
 async def test_what_changes_between_two_steps_changes_nothing_of_the_answer(
     memory: Memory, elsewhere: Memory, monkeypatch: pytest.MonkeyPatch, change: Change, step: str, strategy: str

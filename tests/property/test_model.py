@@ -385,7 +385,7 @@ class Model(RuleBasedStateMachine):
 
 
 def test_the_database_agrees_with_a_dict() -> None:
-    run_state_machine_as_test(Model, settings=settings(max_examples=120, stateful_step_count=30))
+    run_state_machine_as_test(Model, settings=settings(max_examples=40, stateful_step_count=30))
 
 
 @pytest.mark.soak

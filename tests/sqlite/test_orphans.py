@@ -14,6 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed
+from aiomemdb.sqlite import connection as connections
 from aiomemdb.sqlite import readers
 from aiomemdb.sqlite.lease import Lease
 from aiomemdb.sqlite.queue import JobQueue
@@ -292,8 +293,9 @@ async def test_a_snapshot_and_a_stream_whose_reader_died_fail_and_give_nothing_b
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
-def loop(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that the test may close."""
+def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that the test may close: an idle thread looks for that ten times as often as usual."""
+    monkeypatch.setattr(connections, "_LOOK_FOR_CLOSED_LOOP", connections._LOOK_FOR_CLOSED_LOOP / 10)
     loop = pytest.importorskip(request.param).new_event_loop()
     yield loop
     loop.close()
@@ -346,6 +348,17 @@ def test_jobs_submitted_right_before_the_loop_is_closed_are_told_the_truth(
     loop.close()
     abandoned(db)
     assert_told_the_truth(db_path, {n: told(future) for n, future in jobs.items()})
+
+
+def test_threads_whose_lookout_has_ended_look_for_themselves_whether_the_loop_is_closed(
+    loop: asyncio.AbstractEventLoop, db_path: Path
+) -> None:
+    db: Any = loop.run_until_complete(open_database(db_path))
+    [lookout] = [connection for connection in threads_of(db) if connection._looks_after]
+    lookout.stop()
+    assert lookout.join(2)
+    loop.close()
+    abandoned(db)
 
 
 def test_on_another_loop_after_its_own_was_closed_every_use_is_wrong_loop(

@@ -157,7 +157,7 @@ class Model:
         return None if row is None else row[0]
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(batches=st.lists(steps, min_size=1, max_size=4))
 @example([[("INSERT INTO docs (inserted) VALUES (:new)", 0, 200), ("DELETE FROM keyed", 0, 1)]])
 @example([[("INSERT INTO words VALUES (:new)", 0, 1), ("INSERT INTO words (words) VALUES ('optimize')", 0, 1)]])

@@ -285,7 +285,7 @@ CORRUPTIONS = [
 
 
 @pytest.mark.parametrize("corrupt", CORRUPTIONS)
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(model=models(), data=st.data())
 def test_a_history_that_was_corrupted_is_found(
     corrupt: Callable[[Model, st.DataObject], str], model: Model, data: st.DataObject
