@@ -156,6 +156,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                 await end_connections(connections[:1])
             _remove(self._folder)
             raise
+        readers[0].look_after(connection for connection in connections if connection is not readers[0])
         self._readers = Readers(readers, config, path)
         self._read_thread = get_ident()
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
