@@ -67,11 +67,11 @@ NAMERS: dict[str, Callable[[Memory, str], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD_NAMES, ids=["empty", "spaces", "NUL", "1 MB", "surrogate"])
 @pytest.mark.parametrize("where", NAMERS)
-async def test_a_name_that_is_none_is_refused(memory: Memory, where: str, bad: str) -> None:
-    with pytest.raises(ValueError, match=BAD_NAMES[bad]):
-        await NAMERS[where](memory, bad)
+async def test_a_name_that_is_none_is_refused(memory: Memory, where: str) -> None:
+    for bad, message in BAD_NAMES.items():
+        with pytest.raises(ValueError, match=message):
+            await NAMERS[where](memory, bad)
 
 
 @pytest.mark.parametrize("bad", [None, 7, b"Ann", ["Ann"], True])
@@ -195,11 +195,11 @@ COUNTS: dict[str, Callable[[Memory, Any], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("bad", [-1, 2**70, "7", 1.5, True])
 @pytest.mark.parametrize("where", COUNTS)
-async def test_a_count_that_is_none_is_refused(memory: Memory, where: str, bad: Any) -> None:
-    with pytest.raises(TypeError if type(bad) is not int else ValueError):
-        await COUNTS[where](memory, bad)
+async def test_a_count_that_is_none_is_refused(memory: Memory, where: str) -> None:
+    for bad, error in ((-1, ValueError), (2**70, ValueError), ("7", TypeError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(error):
+            await COUNTS[where](memory, bad)
 
 
 async def test_a_handle_is_not_an_id(memory: Memory) -> None:
