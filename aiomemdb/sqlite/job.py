@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 __all__ = [
     "Failure",
     "JobFuture",
-    "Maintenance",
     "Operation",
     "WriteJob",
     "annotate",
@@ -29,18 +28,28 @@ class Operation:
         name: the verb, for logs and ``repr``.
         single: it is one statement, which SQLite itself undoes whole; any other runs inside a savepoint.
         alone: it is never batched: a lease, maintenance, ``once=True``.
+        by_task: no batch runs it, the writer task itself does: a lease; maintenance, which is outside of any
+            transaction (its ``run`` gets the session and the arguments).
         lends: its future resolves when it has begun, not when it has ended.
     """
 
-    __slots__ = ("alone", "lends", "name", "run", "single")
+    __slots__ = ("alone", "by_task", "lends", "name", "run", "single")
 
     def __init__(
-        self, name: str, run: Callable[..., Any], *, single: bool = False, alone: bool = False, lends: bool = False
+        self,
+        name: str,
+        run: Callable[..., Any],
+        *,
+        single: bool = False,
+        alone: bool = False,
+        by_task: bool = False,
+        lends: bool = False,
     ) -> None:
         self.name: str = name
         self.run: Callable[..., Any] = run
         self.single: bool = single
-        self.alone: bool = alone
+        self.alone: bool = alone or by_task
+        self.by_task: bool = by_task
         self.lends: bool = lends
 
     def __repr__(self) -> str:
@@ -62,15 +71,6 @@ class JobFuture(asyncio.Future[Any]):
 
     durable = False
     started = False
-
-
-class Maintenance(Operation):
-    """An operation outside of any transaction; its ``run`` gets the session and the arguments."""
-
-    __slots__ = ()
-
-    def __init__(self, name: str, run: Callable[..., Any]) -> None:
-        super().__init__(name, run, alone=True)
 
 
 class Failure:
@@ -100,9 +100,6 @@ def settle(jobs: Sequence[tuple[Any, ...]], outcomes: Sequence[Any], *, failed: 
 
     Where none failed, the loop runs in C: map and deque take a third off a settled job's time.
     """
-    if len(jobs) == 1:
-        settle_one(jobs[0][0], outcomes[0])
-        return
     if not failed:
         settling = map(asyncio.Future.set_result, [job[0] for job in jobs], outcomes)
         while True:
@@ -119,14 +116,15 @@ def settle_one(future: asyncio.Future[Any], outcome: Any) -> None:
     """Resolves one future, also where its loop is closed: then nobody is called, but whoever looks sees it."""
     if future.done():
         return
+    failed = isinstance(outcome, Failure)
     try:
-        if isinstance(outcome, Failure):
+        if failed:
             future.set_exception(_raisable(outcome.error))
         else:
             future.set_result(outcome)
     except RuntimeError:
         pass  # "Event loop is closed", raised after the state was set
-    if isinstance(outcome, Failure) and future.get_loop().is_closed():
+    if failed and future.get_loop().is_closed():
         # Nobody can await it any more; asyncio would print a traceback for each job as the interpreter ends.
         future._log_traceback = False
 

@@ -28,7 +28,7 @@ held_leases: ContextVar[tuple[Lease, ...]] = ContextVar("aiomemdb_held_leases", 
 # How long the writer's thread leaves it to the loop to end what is held too long: that also stops a running step.
 _LEFT_TO_LOOP = 0.1
 
-LEASE = Operation("transaction", lambda *_: None, alone=True, lends=True)
+LEASE = Operation("transaction", lambda *_: None, by_task=True, lends=True)
 
 
 class Lease:

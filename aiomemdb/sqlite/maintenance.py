@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .guard import GuardedConnection
-from .job import Maintenance
+from .job import Operation
 from .session import Session
 
 __all__ = ["CHECKPOINT", "OPTIMIZE", "VACUUM", "Checkpointer", "checked_backup_target", "copy_database"]
@@ -158,9 +158,9 @@ def _vacuum(session: Session, checkpointer: Checkpointer) -> None:
         checkpointer.run(truncate=True)
 
 
-CHECKPOINT = Maintenance("checkpoint", _checkpoint)
-OPTIMIZE = Maintenance("optimize", _optimize)
-VACUUM = Maintenance("vacuum", _vacuum)
+CHECKPOINT = Operation("checkpoint", _checkpoint, by_task=True)
+OPTIMIZE = Operation("optimize", _optimize, by_task=True)
+VACUUM = Operation("vacuum", _vacuum, by_task=True)
 
 
 def checked_backup_target(path: str | os.PathLike[str]) -> Path:

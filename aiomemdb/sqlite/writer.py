@@ -27,7 +27,7 @@ from ..errors import (
 )
 from .batch import Batch, run_batch, take_turn
 from .connection import Connection, forked_error, wait_out
-from .job import Failure, JobFuture, Maintenance, Operation, WriteJob, copy_error, fail, settle, settle_one
+from .job import Failure, JobFuture, Operation, WriteJob, copy_error, fail, settle, settle_one
 from .lease import LEASE, Lease, held_leases
 from .maintenance import Checkpointer
 from .queue import JobQueue
@@ -64,6 +64,7 @@ class Writer:
         self.idle: bool = True
         self.stopped: AiomemdbError | None = None
         self._config = config
+        self._is_full = config.durability == "full"
         self._thread = get_ident()
         self._batch: Batch | None = None
         self._is_lone = False
@@ -111,7 +112,7 @@ class Writer:
         self._waiting_since = monotonic()
         if self._task.done():
             self._task = self._start()
-        if was_lone and not self.queue.unusual and self._config.durability != "full":
+        if was_lone and not self.queue.unusual and not self._is_full:
             self._take()
         else:
             self._call_soon(self._take)
@@ -213,7 +214,7 @@ class Writer:
             jobs, durable = self.queue.take()
             if not jobs:
                 self._rest()
-            elif jobs[0][1] is LEASE or isinstance(jobs[0][1], Maintenance):
+            elif jobs[0][1].by_task:
                 self._alone = jobs[0]
                 self._resume()
             else:
@@ -265,10 +266,14 @@ class Writer:
         jobs, outcomes = batch.jobs, batch.outcomes
         done = len(outcomes)
         try:
-            self.queue.took_time_for(done, jobs)
+            if done < len(jobs) or done > 1:
+                self.queue.took_time_for(done, jobs)
             if self._not_drained is not None:
                 self._fail_queued(self._not_drained)
-            settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
+            if done == 1:
+                settle_one(jobs[0][0], outcomes[0])
+            else:
+                settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
             errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
             self.writes += done - errors
             self.write_errors += errors
