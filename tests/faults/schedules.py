@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import random
 import threading
 from collections import deque
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
+
+import pytest
 
 from aiomemdb.sqlite import connection
 
@@ -44,7 +47,7 @@ class HeldInbox:
     def put(self, call: Callable[[], None] | None) -> None:
         self._held.append(call)
 
-    def get(self, timeout: float) -> Callable[[], None] | None:
+    def get(self, timeout: float | None) -> Callable[[], None] | None:
         """On the connection's thread: it has done all that it was given."""
         self._thread = threading.current_thread()
         self._wants_next.set()
@@ -52,7 +55,8 @@ class HeldInbox:
 
     @property
     def can_go_on(self) -> bool:
-        return bool(self._held)
+        has_ended = self._thread is not None and not self._thread.is_alive()
+        return bool(self._held) and not has_ended  # another thread may post to one that has ended
 
     def go_on(self) -> None:
         """On the loop: returns when the thread has done one more call."""
@@ -138,10 +142,10 @@ def scheduled(seed: object, *, shuffled: bool = True) -> Iterator[asyncio.Runner
         loops.append(ScheduledLoop(seed, shuffled=shuffled))
         return loops[0]
 
-    original = connection.SimpleQueue
-    connection.SimpleQueue = lambda: HeldInbox(loops[0])  # type: ignore[misc, assignment, return-value]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "SimpleQueue", lambda: HeldInbox(loops[0]))
+        # By the real clock the loop steps aside for a thread; here it waits for each anyway.
+        patch.setattr(connection, "_JUST_BEFORE", math.inf)
+        patch.setattr(connection, "_OLD", math.inf)
         with asyncio.Runner(loop_factory=make_loop) as runner:
             yield runner
-    finally:
-        connection.SimpleQueue = original  # type: ignore[misc]
