@@ -22,8 +22,11 @@ Theory of operation
 6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and
     run in the next one. Nobody waits long for the writer, and other processes get their turn.
 7.  A run of one plain insert, many parameters, is the usual batch of many agents. Once the first of them has told
-    its rowid, the rest runs by ``executemany``, at half the price, if their rowids must follow (sequence.py). That
-    they did is checked; if not, the range runs again, one by one.
+    its rowid, the rest runs by statements of many rows, at a third of the price, or by ``executemany``, if their
+    rowids must follow (sequence.py). That they did is checked; if not, the range runs again, one by one. A statement
+    of many rows that fails and leaves nothing (rule 3) is run by ``executemany``, which finds the culprit; and once a
+    job has failed, the rest of the batch is. One that may have left something, or took the transaction with it, has
+    spoilt it, and never runs so again.
 8.  Where one such insert is all that waits, the writes of a lone caller, it runs in autocommit, if it is one row and
     its keys, with no trigger, no row that makes way and nobody's function (sequence.py): nothing of it can stay behind.
     It must be the very program that was looked at: while it runs nothing may be compiled, so that where the schema has
@@ -38,8 +41,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from itertools import islice, repeat
-from operator import is_, length_hint
 from time import monotonic
 from typing import Any
 
@@ -52,6 +53,7 @@ from ..errors import (
 )
 from .codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
 from .job import Failure, WriteJob, annotate, copy_error
+from .rowids import Astray
 from .session import WRITE, Session, TransactionSpoilt
 
 __all__ = ["BATCH_SECONDS", "Batch", "commit_alone", "run_batch", "take_turn"]
@@ -117,10 +119,6 @@ class _Refused(Exception):
     """Rule 4: (index behind the last job that was reached, the error of COMMIT)."""
 
 
-class _Again(Exception):
-    """Rule 7: nothing is wrong with the jobs."""
-
-
 class _Broken(Exception):
     """Rule 5: (the error,)."""
 
@@ -165,7 +163,7 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
             else:
                 middle = (start + reached) // 2
                 ranges.extend([(middle, reached), (start, middle)])
-        except _Again:
+        except Astray:
             batch.splits += 1
             ranges.append((start, stop))
         except _Broken as broken:
@@ -220,7 +218,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
         if (lost and is_nobodys_fault(session.connection, cause)) or (ours and is_corruption(cause)):
             raise _Broken(_stop_if_corrupt(batch, cause)) from None
         raise
-    except _Again:
+    except Astray:
         session.connection.guard.armed = False
         session.rollback()
         raise
@@ -251,7 +249,6 @@ def _run_jobs(
     """Runs jobs inside the open transaction until all are done or time is up; tells whether any failed."""
     connection, cursor, rowids, guard = session.connection, session.cursor, session.rowids, session.connection.guard
     execute, append, compiled = cursor.execute, outcomes.append, guard.compiled
-    remaining = iter(jobs) if start == 0 and stop == len(jobs) else islice(jobs, start, stop)
     alone = stop - start == 1
     failed = False
     latest: int | None = None  # the rowid of the plain insert that has just run, if nothing ran since
@@ -259,12 +256,22 @@ def _run_jobs(
     if guard.missed:
         rowids.catch_up()
     plain: Any = rowids.plain
-    while chunk := list(islice(remaining, _STRIDE if latest is None else _LONG_STRIDE)):
+    at, stride = start, 1  # a run may begin as soon as one has told its rowid
+    while at < stop:
         guard.armed = True
-        if latest is not None and _is_run_of(plain, chunk) and rowids.program(plain, chunk[0][3]).follows:
-            latest, chunk_failed = _run_sequence(session, plain, chunk, latest, start, outcomes)
-            failed |= chunk_failed
-            chunk = []
+        if latest is not None:
+            run = _run_of(plain, jobs[at : min(at + _LONG_STRIDE, stop)])
+            if len(run) > 1 and rowids.program(plain, run[0]).follows:
+                latest, failed = _run_sequence(session, plain, run, latest, start, outcomes, failed)
+                at += len(run)
+                if guard.missed:
+                    rowids.catch_up()
+                    plain = rowids.plain
+                if monotonic() > deadline:
+                    break
+                continue
+        chunk = jobs[at : min(at + stride, stop)]
+        at, stride = at + len(chunk), _STRIDE
         for _, operation, subject, arguments in chunk:
             changes = connection.total_changes
             try:
@@ -334,50 +341,39 @@ def _culprit(session: Session, error: BaseException, subject: Any, index: int, *
     return annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
 
 
-def _is_run_of(text: str, chunk: list[WriteJob]) -> bool:
-    _, operations, subjects, _ = zip(*chunk, strict=True)
-    # By identity: what a caller gave for SQL may be anything, with an == that raises or lies.
-    return operations.count(WRITE) == len(chunk) and all(map(is_, subjects, repeat(text)))
+def _run_of(text: str, chunk: Sequence[WriteJob]) -> list[Any]:
+    """The parameters of the first of these jobs, as far as they are writes of this text."""
+    run = []
+    for _, operation, subject, parameters in chunk:
+        # By identity: what a caller gave for SQL may be anything, with an == that raises or lies.
+        if subject is not text or operation is not WRITE:
+            break
+        run.append(parameters)
+    return run
 
 
 def _run_sequence(
-    session: Session, sql: str, chunk: list[WriteJob], latest: int, start: int, outcomes: list[Any]
+    session: Session, sql: str, parameters: Sequence[Any], latest: int, start: int, outcomes: list[Any], failed: bool
 ) -> tuple[int, bool]:
-    """Rule 7: inserts whose rowids follow each other, by ``executemany``.
+    """Rule 7: inserts whose rowids follow each other.
 
     Args:
         latest: the rowid that the same statement inserted just before.
+        failed: whether any job before them has.
     Returns: (the rowid inserted last, whether any job failed).
     Raises:
         _Spoilt: as in rule 3.
-        _Again: the rowids did not follow each other after all.
+        Astray: the rowids did not follow each other after all.
     """
-    connection, cursor = session.connection, session.cursor
-    parameters = iter([job[3] for job in chunk])
-    waiting = len(chunk)
-    failed = False
-    while waiting:
-        changes = connection.total_changes
-        error: BaseException | None = None
-        try:
-            cursor.executemany(sql, parameters)
-        except BaseException as caught:
-            error = caught
-        left = length_hint(parameters)
-        inserted = waiting - left - (error is not None)
-        waiting = left
-        if error is not None and not connection.in_transaction:
-            _culprit(session, error, sql, start + len(outcomes) + inserted, spoilt=True)
-        last = session.rowids.last() if inserted else latest
-        if connection.total_changes - changes != inserted or last - latest != inserted:
-            session.rowids.follow_no_more(sql)
-            raise _Again
-        outcomes.extend(range(latest + 1, last + 1))
-        latest = last
+    while parameters:
+        inserted, error = session.rowids.write_run(sql, parameters, latest, at_once=not failed)
+        outcomes.extend(range(latest + 1, latest + inserted + 1))
+        latest += inserted
+        parameters = parameters[inserted + 1 :]
         if error is not None:
             outcomes.append(Failure(_culprit(session, error, sql, start + len(outcomes), spoilt=False)))
             failed = True
-            connection.guard.armed = True
+            session.connection.guard.armed = True
     return latest, failed
 
 

@@ -11,20 +11,31 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
+from collections.abc import Sequence
+from operator import length_hint
 from typing import Any
 
+from .codes import is_undone
 from .guard import GuardedConnection
 from .script import check_text
-from .sequence import Program, inserts_virtual, program_of
+from .sequence import FEWEST, ManyRows, Program, inserts_virtual, of_many_rows, program_of
 
-__all__ = ["Rowids"]
+__all__ = ["Astray", "Rowids"]
 
 # Classes of statements, by what lastrowid means after them.
 _ROWID, _NO_ROWID, _ASK = object(), object(), object()
 _CLASSES_KEPT = 2000
 _LONGEST_KEPT = 4096  # characters; longer texts are asked each time
+# Of so many texts there are statements of many rows, so that the connection's cache (256) stays for those of callers:
+# each costs 50 us to compile, three times what it gains. Once so many others were turned away, it is their turn.
+_MANY_ROWS_KEPT = 16
+_TURNED_AWAY = 1000
 _MAY_INSERT = re.compile(r"\b(insert|replace)\b", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
+
+
+class Astray(Exception):
+    """The rowids of a run can't be told: it is to run again, one by one. Nothing is wrong with its jobs."""
 
 
 class Rowids:
@@ -42,6 +53,8 @@ class Rowids:
         self._compiled = connection.guard.compiled
         self._classes: dict[str, object] = {}
         self._programs: dict[str, Program] = {}
+        self._many_rows: dict[str, tuple[ManyRows, ...]] = {}
+        self._turned_away = 0
         # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
         # has, so that afterwards it tells whether a statement inserted.
         self._sentinel = -secrets.randbits(62) - 1
@@ -109,12 +122,85 @@ class Rowids:
             try:
                 known = self._programs[sql] = program_of(self._connection, sql, params)
             except Exception:  # these parameters do not fit; their own job is to tell
-                known = Program(follows=False, is_plain=False)
+                known = Program(follows=False)
             self._compiled.clear()
         return known
 
-    def follow_no_more(self, sql: str) -> None:
-        self._programs[sql] = Program(follows=False, is_plain=False)
+    def write_run(
+        self, sql: str, parameters: Sequence[Any], latest: int, *, at_once: bool
+    ) -> tuple[int, BaseException | None]:
+        """Runs plain inserts that follow the one whose rowid was ``latest``, until one of them fails.
+
+        Args:
+            at_once: many of them may be one statement, if they can.
+        Returns: (how many have inserted, whose rowids are those next to ``latest``; the error of the next one or None).
+        Raises:
+            Astray: their rowids do not follow, or rows of them may have stayed that are not told.
+        """
+        connection, cursor = self._connection, self._cursor
+        done, error = (
+            self._write_at_once(sql, parameters, latest) if at_once and len(parameters) >= FEWEST else (0, None)
+        )
+        if error is not None or done == len(parameters):
+            return done, error
+        changes, remaining = connection.total_changes, iter(parameters[done:])
+        try:
+            cursor.executemany(sql, remaining)
+        except BaseException as caught:
+            error = caught
+        inserted = len(parameters) - done - length_hint(remaining) - (error is not None)
+        if error is None or connection.in_transaction:
+            grown = self.last() - latest - done if inserted else 0
+            self._check_sums(sql, inserted, connection.total_changes - changes, grown)
+        return done + inserted, error
+
+    def _write_at_once(self, sql: str, parameters: Sequence[Any], latest: int) -> tuple[int, BaseException | None]:
+        """As ``write_run``, as far as statements of many rows go; an error is that of a lost transaction."""
+        connection, cursor = self._connection, self._cursor
+        done = 0
+        for many in self._of_many_rows(sql):
+            while len(parameters) - done >= many.rows:
+                changes = connection.total_changes
+                try:
+                    values = many.values(parameters[done : done + many.rows])
+                    if values is None:
+                        return done, None
+                    cursor.execute(many.text, values)
+                except BaseException as error:
+                    stands = connection.in_transaction
+                    if stands and connection.total_changes == changes and is_undone(error):
+                        return done, None  # the fault of one of them: executemany finds it
+                    self._many_rows[sql] = ()
+                    if stands:
+                        raise Astray from None
+                    return done, error
+                finally:
+                    connection.guard.clear()  # it may have been compiled: that is no news of ``sql``
+                self._check_sums(
+                    sql, many.rows, connection.total_changes - changes, (cursor.lastrowid or 0) - latest - done
+                )
+                done += many.rows
+        return done, None
+
+    def _check_sums(self, sql: str, inserted: int, counted: int, grown: int) -> None:
+        if not inserted == counted == grown:
+            self._programs[sql] = Program(follows=False)
+            raise Astray
+
+    def _of_many_rows(self, sql: str) -> tuple[ManyRows, ...]:
+        program = self._programs.get(sql)
+        if program is None or not program.gains:
+            return ()
+        known = self._many_rows.get(sql)
+        if known is None:
+            if len(self._many_rows) >= _MANY_ROWS_KEPT:
+                self._turned_away += 1
+                if self._turned_away < _TURNED_AWAY:
+                    return ()
+                self._turned_away = 0
+                self._many_rows.clear()
+            known = self._many_rows[sql] = of_many_rows(sql)
+        return known
 
     def catch_up(self) -> None:
         """Forgets all if the schema changed. To be called where something was compiled and not learnt from: it may
@@ -130,6 +216,7 @@ class Rowids:
         self.plain = None
         self._classes.clear()
         self._programs.clear()
+        self._many_rows.clear()
 
     def _schema_version(self) -> int:
         version: int = self._connection.execute("PRAGMA schema_version").fetchone()[0]

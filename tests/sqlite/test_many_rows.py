@@ -1,0 +1,510 @@
+"""Runs of plain inserts by statements of many rows: the same rows, rowids and errors as one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from aiomemdb.sqlite.batch import Batch, run_batch
+from aiomemdb.sqlite.job import Failure
+from aiomemdb.sqlite.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY
+from aiomemdb.sqlite.sequence import of_many_rows, program_of
+from aiomemdb.sqlite.session import WRITE, Session
+from tests.support.batches import open_session
+from tests.support.plain import plain
+
+LIMIT = 100_000
+
+SCHEMA = """
+CREATE TABLE t (a, b);
+CREATE TABLE named (id INTEGER PRIMARY KEY, a TEXT NOT NULL, b REAL DEFAULT 7);
+CREATE TABLE strict (n INTEGER, s TEXT) STRICT;
+CREATE TABLE indexed (a, b);
+CREATE INDEX by_a ON indexed (a) WHERE a IS NOT NULL;
+CREATE TABLE failing (a NOT NULL ON CONFLICT FAIL);
+CREATE TABLE rolling (a NOT NULL ON CONFLICT ROLLBACK);
+CREATE TABLE ignoring (a NOT NULL ON CONFLICT IGNORE);
+CREATE TABLE filling (a NOT NULL ON CONFLICT REPLACE DEFAULT 'filled');
+CREATE TABLE "odd ""VALUES (?)"" name" ("a, b" INT, c);
+CREATE TABLE keyed (a UNIQUE);
+CREATE TABLE required (a NOT NULL, b);
+CREATE INDEX by_b ON required (b);
+CREATE TABLE auto (id INTEGER PRIMARY KEY AUTOINCREMENT, a);
+CREATE TABLE without (a PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE parent (id INTEGER PRIMARY KEY);
+CREATE TABLE child (a REFERENCES parent);
+CREATE TABLE checked (a CHECK (a > 0));
+CREATE TABLE computed (a, b AS (a + 1) STORED);
+CREATE TABLE dated (a, b DEFAULT CURRENT_TIMESTAMP);
+CREATE TABLE expressed (a);
+CREATE INDEX by_expression ON expressed (a + 1);
+CREATE TABLE audited (a);
+CREATE TRIGGER audits AFTER INSERT ON audited BEGIN INSERT INTO t VALUES ('audit', NEW.a); END;
+CREATE VIEW seen AS SELECT a FROM t;
+CREATE TRIGGER sees INSTEAD OF INSERT ON seen BEGIN INSERT INTO t VALUES ('seen', NEW.a); END;
+"""
+
+
+def create(session: Session) -> None:
+    sqlite3.Connection.executescript(session.connection, SCHEMA)
+    session.connection.guard.clear()
+
+
+@pytest.fixture
+def session(db_path: Path) -> Iterator[Session]:
+    with open_session(db_path, max_value_bytes=LIMIT) as session:
+        create(session)
+        yield session
+
+
+def run(session: Session, sql: str, parameters: list[Any]) -> list[Any]:
+    """Runs the inserts as one batch; gives each one's rowid or its error."""
+    with asyncio.Runner() as runner:
+        future = runner.get_loop().create_future()
+    batch = Batch([(future, WRITE, sql, params) for params in parameters])
+    run_batch(session, batch, budget=60)
+    assert batch.fatal is None
+    return [o.error if isinstance(o, Failure) else o for o in batch.outcomes]
+
+
+def statements_of(session: Session, job: Callable[[], object]) -> list[str]:
+    """The inserts that SQLite ran for the job."""
+    seen: list[str] = []
+    session.connection.set_trace_callback(lambda text: seen.append(text))
+    job()
+    session.connection.set_trace_callback(None)
+    return [text for text in seen if text.lstrip().upper().startswith("INSERT")]
+
+
+def goes_at_once(session: Session, sql: str, parameters: list[Any]) -> bool:
+    run(session, sql, parameters[:2])
+    return len(statements_of(session, lambda: run(session, sql, parameters))) < len(parameters)
+
+
+# -- which texts -----------------------------------------------------------------------------------------------------
+
+REPEATED = {
+    "INSERT INTO t VALUES (?, ?)": "INSERT INTO t VALUES (?, ?), (?, ?)",
+    "insert into t(a,b)values(?,?);": "insert into t(a,b)values (?,?), (?,?)",
+    " INSERT\tINTO\nmain . t ( a , b )\r\nVALUES ( ? , ? ) ; ": None,
+    'INSERT INTO "odd ""VALUES (?)"" name" ("a, b", c) VALUES (?, ?)': None,
+    "INSERT INTO tablé (ä$) VALUES (?)": None,
+    "INSERT INTO t (a, a) VALUES (?, ?)": None,
+}
+NOT_REPEATED = [
+    "INSERT INTO t VALUES (1) -- VALUES (?)",
+    "INSERT INTO t VALUES (?, 1) /* */",
+    "INSERT /* VALUES (?) */ INTO t VALUES (?, ?)",
+    "INSERT INTO t VALUES (?, ?) -- (",
+    "INSERT INTO t VALUES (?, ?), (?, ?)",
+    "INSERT INTO t SELECT ?1, ?2 UNION ALL VALUES (?, ?)",
+    "INSERT INTO t WITH c AS (SELECT 1) VALUES (?, ?)",
+    "WITH c AS (SELECT 1) INSERT INTO t VALUES (?, ?)",
+    "INSERT INTO t VALUES (?1, ?2)",
+    "INSERT INTO t VALUES (?2, ?1)",
+    "INSERT INTO t VALUES (:a, @b)",
+    "INSERT INTO t VALUES (?, 'VALUES (?)')",
+    "INSERT INTO t VALUES (?, ? + 1)",
+    "INSERT INTO t VALUES (?, (?))",
+    "INSERT INTO t AS u VALUES (?, ?)",
+    "INSERT INTO t VALUES (?, ?) RETURNING a",
+    "INSERT INTO keyed VALUES (?) ON CONFLICT DO NOTHING",
+    "INSERT OR IGNORE INTO t VALUES (?, ?)",
+    "INSERT OR FAIL INTO t VALUES (?, ?)",
+    "INSERT OR ROLLBACK INTO t VALUES (?, ?)",
+    "INSERT OR REPLACE INTO t VALUES (?, ?)",
+    "REPLACE INTO t VALUES (?, ?)",
+    "INSERT INTO t DEFAULT VALUES",
+    "INSERT INTO t VALUES (?, ?); SELECT 1",
+    "INSERT INTO t VALUES ()",
+    "INSERT INTO 't' VALUES (?, ?)",
+    "VALUES (?, ?)",
+    "",
+]
+
+
+@pytest.mark.parametrize("sql", REPEATED)
+def test_a_simple_text_has_one_of_many_rows(sql: str) -> None:
+    columns = sql.rsplit("(", 1)[1].count("?")
+    for many in of_many_rows(sql):
+        assert many.columns == columns
+        head, *rows = many.text.split("), ")
+        assert len(rows) == many.rows - 1
+        assert many.text.count("?") == sql.count("?") + (many.rows - 1) * columns
+        if expected := REPEATED[sql]:
+            assert ", ".join([f"{head})", f"{rows[0]})"]) == expected
+    assert of_many_rows(sql)
+
+
+@pytest.mark.parametrize("sql", NOT_REPEATED)
+def test_any_other_text_has_none(sql: str) -> None:
+    assert of_many_rows(sql) == ()
+
+
+@pytest.mark.parametrize(("columns", "sizes"), [(1, [64, 16]), (15, [64, 16]), (16, [16]), (62, [16]), (63, [])])
+def test_no_statement_has_more_parameters_than_any_sqlite_allows(columns: int, sizes: list[int]) -> None:
+    sql = f"INSERT INTO t VALUES ({', '.join('?' * columns)})"
+    assert [many.rows for many in of_many_rows(sql)] == sizes
+
+
+# -- which tables ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["t", "named", "strict", "indexed", "failing", "filling"])
+def test_a_run_into_a_simple_table_goes_at_once(session: Session, table: str) -> None:
+    column = "n" if table == "strict" else "a"
+    assert goes_at_once(session, f"INSERT INTO {table} ({column}) VALUES (?)", [(n,) for n in range(1, 101)])
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["keyed", "required", "auto", "without", "child", "checked", "computed", "dated", "expressed", "audited", "seen"],
+)
+def test_a_run_into_any_other_goes_row_by_row(session: Session, table: str) -> None:
+    session.connection.execute(
+        "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) INSERT INTO parent SELECT i FROM n LIMIT 999"
+    )
+    session.connection.execute("PRAGMA foreign_keys=ON")
+    parameters = [(n,) for n in range(3, 103)]
+    assert not goes_at_once(session, f"INSERT INTO {table} (a) VALUES (?)", parameters)
+
+
+def test_a_run_takes_few_statements(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    for _ in range(2):
+        run(session, sql, [(0, 0)] * 100)
+    seen = statements_of(session, lambda: run(session, sql, [(n, "x") for n in range(1 + 64 + 16 + 16 + 3)]))
+    assert [text.count("'x'") for text in seen] == [1, 64, 16, 16, 1, 1, 1]
+
+
+def test_a_run_that_begins_a_batch_of_others_goes_at_once_as_far_as_it_reaches(session: Session) -> None:
+    with asyncio.Runner() as runner:
+        future = runner.get_loop().create_future()
+    insert, other = "INSERT INTO t VALUES (?, ?)", "INSERT INTO auto (a) VALUES (?)"
+    run(session, insert, [(0, 0)] * 2)
+    jobs = [*[(future, WRITE, insert, (n, "x")) for n in range(20)], *[(future, WRITE, other, (n,)) for n in range(5)]]
+    batch = Batch(jobs)
+    seen = statements_of(session, lambda: run_batch(session, batch, budget=60))
+    assert [text.count("'x'") for text in seen if "'x'" in text] == [1, 16, 1, 1, 1]
+    assert batch.outcomes == [*range(3, 23), *range(1, 6)]
+
+
+# -- parameters ------------------------------------------------------------------------------------------------------
+
+
+class Raising:
+    def __conform__(self, protocol: object) -> str:
+        raise KeyError("no")
+
+
+class Adapted:
+    def __conform__(self, protocol: object) -> str:
+        return "adapted"
+
+
+class NoLength:
+    def __len__(self) -> int:
+        raise sqlite3.OperationalError("no length")
+
+    def __conform__(self, protocol: object) -> str:
+        return "of no length"
+
+
+def test_parameters_that_fit_together_but_not_each_fail_alone(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    short, long = 30, 31
+    outcomes = run(session, sql, [(n,) if n == short else (n, n, n) if n == long else (n, -n) for n in range(100)])
+    assert [n for n, o in enumerate(outcomes) if isinstance(o, sqlite3.ProgrammingError)] == [short, long]
+    rows = session.connection.execute("SELECT a, b FROM t").fetchall()
+    assert [tuple(row) for row in rows] == [(n, -n) for n in range(100) if n not in (short, long)]
+
+
+def test_a_mapping_among_tuples_is_not_taken_for_its_keys(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    outcomes = run(session, sql, [{"a": 1, "b": 2} if n == 40 else (n, n) for n in range(100)])
+    assert [n for n, o in enumerate(outcomes) if isinstance(o, BaseException)] == [40]
+    assert not session.connection.execute("SELECT 1 FROM t WHERE a = 'a'").fetchall()
+
+
+def test_a_value_that_can_not_be_bound_fails_alone(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    bad: dict[int, Any] = {20: object(), 21: 2**70, 40: Raising(), 90: "x" * (LIMIT + 1), 99: "\ud800"}
+    good: dict[int, Any] = {50: Adapted(), 51: NoLength(), 52: b"", 53: None}
+    outcomes = run(session, sql, [(n, bad.get(n, good.get(n, n))) for n in range(100)])
+    assert [n for n, o in enumerate(outcomes) if isinstance(o, BaseException)] == sorted(bad)
+    assert isinstance(outcomes[40], KeyError)
+    rows = dict(session.connection.execute("SELECT a, b FROM t").fetchall())
+    assert [n for n in range(100) if n not in rows] == sorted(bad)
+    assert [rows[n] for n in good] == ["adapted", "of no length", b"", None]
+
+
+def test_large_values_are_not_copied_together(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    assert goes_at_once(session, sql, [(n, "x" * 1000) for n in range(65)])
+    assert not goes_at_once(session, sql, [(n, "x" * 5000) for n in range(65)])
+    assert not goes_at_once(session, sql, [(n, b"x" * 90_000 if n in (20, 60) else b"") for n in range(65)])
+
+
+# -- failures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["named", "failing", "rolling"])
+@pytest.mark.parametrize("at", [1, 2, 30, 64, 65, 81, 99])
+def test_a_row_that_is_refused_fails_alone(session: Session, table: str, at: int) -> None:
+    outcomes = run(session, f"INSERT INTO {table} (a) VALUES (?)", [(None if n == at else str(n),) for n in range(100)])
+    assert isinstance(outcomes.pop(at), sqlite3.IntegrityError)
+    assert outcomes == list(range(1, 100))
+    rows = session.connection.execute(f"SELECT a FROM {table} ORDER BY rowid").fetchall()
+    assert [row[0] for row in rows] == [str(n) for n in range(100) if n != at]
+
+
+def test_a_row_that_is_ignored_has_no_rowid(session: Session) -> None:
+    outcomes = run(session, "INSERT INTO ignoring VALUES (?)", [(None if n == 50 else n,) for n in range(100)])
+    assert outcomes == [*range(1, 51), None, *range(51, 100)]
+
+
+# SQLite does not undo a statement of many rows after these, nor count what stays.
+UNFORESEEN = {
+    "a wrong type": ("INSERT INTO strict VALUES (?, ?)", ("no number", "x"), sqlite3.IntegrityError),
+    "too large a row": ("INSERT INTO t VALUES (?, ?)", ("x" * 60_000, "y" * 60_000), sqlite3.DataError),
+}
+
+
+@pytest.mark.parametrize("at", [1, 2, 30, 64, 65, 81, 99])
+@pytest.mark.parametrize("kind", UNFORESEEN)
+def test_an_error_that_sqlite_does_not_foresee_leaves_no_row_twice(session: Session, kind: str, at: int) -> None:
+    sql, bad, error = UNFORESEEN[kind]
+    for turn in range(3):
+        outcomes = run(session, sql, [bad if n == at else (n, "x") for n in range(100)])
+        assert isinstance(outcomes.pop(at), error)
+        assert outcomes == list(range(99 * turn + 1, 99 * turn + 100))
+    rows = session.connection.execute(f"SELECT * FROM {sql.split()[2]} ORDER BY rowid").fetchall()
+    assert [row[0] for row in rows] == [n for n in range(100) if n != at] * 3
+
+
+def test_an_interrupt_leaves_each_row_once(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    assert goes_at_once(session, sql, [(-1, 0)] * 98)
+    stops = [True]
+    session.connection.set_progress_handler(lambda: bool(stops and stops.pop()), 300)
+    outcomes = run(session, sql, [(n, "x") for n in range(100)])
+    session.connection.set_progress_handler(None, 300)
+    assert not stops
+    assert outcomes == list(range(101, 201))
+    assert [row[0] for row in session.connection.execute("SELECT a FROM t WHERE a >= 0")] == list(range(100))
+
+
+def test_a_full_disk_fails_all(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    run(session, sql, [(-1, 0)] * 2)
+    [pages] = session.connection.execute("PRAGMA page_count").fetchone()
+    session.connection.execute(f"PRAGMA max_page_count={pages + 3}")
+    outcomes = run(session, sql, [(n, "x" * 1000) for n in range(100)])
+    assert {getattr(outcome, "sqlite_errorname", None) for outcome in outcomes} == {"SQLITE_FULL"}
+    assert session.connection.execute("SELECT count(*) FROM t").fetchone()[0] == 2
+    session.connection.execute("PRAGMA max_page_count=1000000")
+    assert run(session, sql, [(n, "x" * 1000) for n in range(100)]) == list(range(3, 103))
+
+
+def test_where_fewer_parameters_are_allowed_it_goes_row_by_row(session: Session) -> None:
+    sqlite3.Connection.setlimit(session.connection, sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 20)
+    assert run(session, "INSERT INTO t VALUES (?, ?)", [(n, "x") for n in range(100)]) == list(range(1, 101))
+
+
+def test_once_one_has_failed_the_rest_of_the_batch_goes_row_by_row(session: Session) -> None:
+    sql = "INSERT INTO named (a) VALUES (?)"
+    run(session, sql, [("a",), ("b",)])
+    parameters = [(None if n == 10 else "x",) for n in range(200)]
+    seen = statements_of(session, lambda: run(session, sql, parameters))
+    assert sum("'x'), (" in text for text in seen) == 1
+    seen = statements_of(session, lambda: run(session, sql, [("x",)] * 200))
+    assert sum("'x'), (" in text for text in seen) > 2
+
+
+def test_rowids_at_the_end_of_their_range_are_told_right(session: Session) -> None:
+    session.connection.execute("INSERT INTO named (id, a) VALUES (9223372036854775760, 'top')")  # 47 below the largest
+    outcomes = run(session, "INSERT INTO named (a) VALUES (?)", [(str(n),) for n in range(100)])
+    rows = dict(session.connection.execute("SELECT a, id FROM named WHERE a <> 'top'").fetchall())
+    assert outcomes == [rows[str(n)] for n in range(100)]
+
+
+# -- the cache of statements and the schema --------------------------------------------------------------------------
+
+
+def test_hundreds_of_texts_do_not_crowd_the_cache(session: Session) -> None:
+    texts = [f"INSERT INTO t (a, b) {' ' * n}VALUES (?, ?)" for n in range(200)]
+    for _ in range(3):
+        for sql in texts:
+            run(session, sql, [(0, 0)] * 40)
+    known = session.rowids._many_rows
+    assert len(known) == _MANY_ROWS_KEPT and texts[-1] not in known
+    for _ in range(_TURNED_AWAY):
+        run(session, texts[-1], [(0, 0)] * 40)
+    assert list(known) == texts[-1:], "what is used now has its turn"
+
+
+OTHERS_CHANGE = {
+    "trigger": "CREATE TRIGGER t_audits AFTER INSERT ON t BEGIN INSERT INTO auto (a) VALUES (NEW.a); END",
+    "uneven trigger": """CREATE TRIGGER t_ignores BEFORE INSERT ON t WHEN NEW.a = 50
+        BEGIN INSERT INTO auto (a) VALUES (1); SELECT RAISE(IGNORE); END""",
+    "unique": "CREATE UNIQUE INDEX t_a ON t (a)",
+    "autoincrement": "DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a, b)",
+    "without": "DROP TABLE t; CREATE TABLE t (a, b, PRIMARY KEY (a, b)) WITHOUT ROWID",
+    "columns": "DROP TABLE t; CREATE TABLE t (b, c, a, id INTEGER PRIMARY KEY)",
+    "view": "DROP TABLE t; CREATE VIEW t AS SELECT 1 AS a, 2 AS b; "
+    "CREATE TRIGGER t_in INSTEAD OF INSERT ON t BEGIN INSERT INTO auto (a) VALUES (NEW.a); END",
+}
+
+
+@pytest.mark.parametrize("change", OTHERS_CHANGE)
+def test_what_another_process_made_of_the_table_is_met_as_it_is(session: Session, db_path: Path, change: str) -> None:
+    sql = "INSERT INTO t (a, b) VALUES (?, ?)"
+    run(session, sql, [(-n, 0) for n in range(1, 101)])
+    with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
+        other.executescript(OTHERS_CHANGE[change])
+    parameters = [(n, 0) for n in range(100)]
+    outcomes = run(session, sql, parameters)
+    if change == "view":
+        assert outcomes == [None] * 100
+        assert len(plain(db_path, "SELECT a FROM auto WHERE a >= 0")) == 100
+        return
+    rows = dict(plain(db_path, f"SELECT a, {'b' if change == 'without' else 'rowid'} FROM t WHERE a >= 0"))
+    assert outcomes == [None if change == "without" else rows.get(n) for n in range(100)]
+    assert len(rows) == (99 if "uneven" in change else 100)
+    assert len(plain(db_path, "SELECT a FROM auto WHERE a >= 0")) == {"trigger": 100, "uneven trigger": 1}.get(
+        change, 0
+    )
+
+
+def test_a_job_of_the_same_batch_that_changes_the_table_ends_the_run(session: Session) -> None:
+    with asyncio.Runner() as runner:
+        future = runner.get_loop().create_future()
+    sql = "INSERT INTO t VALUES (?, ?)"
+    texts = [(sql, (n, 0)) for n in range(70)]
+    change = [
+        ("CREATE TRIGGER t_doubles AFTER INSERT ON t WHEN NEW.b = 0 BEGIN INSERT INTO t VALUES (NEW.a, 1); END", ())
+    ]
+    batch = Batch([(future, WRITE, *job) for job in [*texts, *change, *texts]])
+    run_batch(session, batch, budget=60)
+    rows = session.connection.execute("SELECT rowid FROM t WHERE b = 0").fetchall()
+    assert (
+        [o for o in batch.outcomes if o is not None] == [row[0] for row in rows] == [*range(1, 71), *range(71, 211, 2)]
+    )
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_a_callers_own_text_of_many_rows_is_told_what_it_inserted(session: Session, db_path: Path, size: int) -> None:
+    """Where the library ran that very text meanwhile, and so compiled it anew behind a change of the schema."""
+    sql = "INSERT INTO t (a, b) VALUES (?, ?)"
+    [own] = [many for many in of_many_rows(sql) if many.rows == size]
+    values = (0, 0) * size
+    assert [run(session, own.text, [values]) for _ in range(3)] == [[size], [2 * size], [3 * size]]
+    assert goes_at_once(session, sql, [(n, 0) for n in range(100)])
+    with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
+        other.executescript("CREATE TABLE made (x)")
+    run(session, sql, [(n, 0) for n in range(100)])
+    with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
+        other.executescript("DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, a, b)")
+    run(session, sql, [(n, 0) for n in range(100)])
+    assert run(session, own.text, [values]) == [100 + size]
+
+
+class Migrating:
+    """A parameter whose adapter changes the schema, on the connection that binds it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def __conform__(self, protocol: object) -> str:
+        self.session.connection.execute("DROP TABLE auto")
+        self.session.connection.execute("CREATE TABLE auto (a PRIMARY KEY) WITHOUT ROWID")
+        return "migrated"
+
+
+def test_no_news_of_the_schema_is_lost_in_a_run(session: Session) -> None:
+    sql, other = "INSERT INTO t VALUES (?, ?)", "INSERT INTO auto (a) VALUES (?)"
+    assert run(session, other, [("first",), ("second",)]) == [1, 2]
+    run(session, sql, [(Migrating(session) if n == 30 else n, 0) for n in range(100)])
+    assert run(session, other, [("a",), ("b",)]) == [None, None]
+
+
+# -- everything at random --------------------------------------------------------------------------------------------
+
+INSERTS = [
+    ("INSERT INTO t VALUES (?, ?)", 2),
+    ("INSERT INTO named (a) VALUES (?)", 1),
+    ("INSERT INTO named (b, a) VALUES (?, ?)", 2),
+    ("INSERT INTO strict VALUES (?, ?)", 2),
+    ("INSERT INTO indexed VALUES (?, ?)", 2),
+    ("INSERT INTO failing VALUES (?)", 1),
+    ("INSERT INTO rolling VALUES (?)", 1),
+    ("INSERT INTO ignoring VALUES (?)", 1),
+    ("INSERT INTO filling VALUES (?)", 1),
+    ("INSERT INTO keyed VALUES (?)", 1),
+    ("INSERT INTO required VALUES (?, ?)", 2),
+    ("INSERT INTO auto (a) VALUES (?)", 1),
+    ("INSERT INTO audited VALUES (?)", 1),
+    ("INSERT INTO checked VALUES (?)", 1),
+]
+common = st.one_of(st.integers(-5, 10**6), st.text(max_size=3), st.floats(allow_nan=False), st.binary(max_size=3))
+rare = st.sampled_from([None, object, 2**70, True, "x" * 60_000, b"y" * (LIMIT + 1), "1", "1.5", "x" * 3000])
+Run = tuple[tuple[str, int], int, list[tuple[int, int, Any]], Any]
+runs = st.tuples(
+    st.sampled_from(INSERTS),
+    st.integers(1, 170),
+    st.lists(st.tuples(st.integers(0, 169), st.integers(0, 1), rare), max_size=3),
+    st.lists(common, min_size=1, max_size=5),
+)
+
+
+@settings(max_examples=120)
+@given(batches=st.lists(runs, min_size=1, max_size=3))
+@example([(("INSERT INTO strict VALUES (?, ?)", 2), 100, [(50, 0, "x" * 3000)], [1])])
+@example([(("INSERT INTO t VALUES (?, ?)", 2), 100, [(50, 0, "x" * 60_000), (50, 1, "x" * 60_000)], [1])] * 2)
+def test_runs_give_what_single_statements_give(batches: list[Run]) -> None:
+    with TemporaryDirectory() as folder, open_session(Path(folder) / "runs.db", max_value_bytes=LIMIT) as session:
+        create(session)
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as single:
+            single.executescript(SCHEMA)
+            single.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMIT)
+            for (sql, columns), length, odd, values in batches:
+                rows = [[values[(n + c) % len(values)] for c in range(columns)] for n in range(length)]
+                for n, column, value in odd:
+                    if n < length:
+                        rows[n][column % columns] = value
+                expected = [one(single, sql, tuple(row)) for row in rows]
+                told = [type(o) if isinstance(o, BaseException) else o for o in run(session, sql, [*map(tuple, rows)])]
+                assert told == expected
+            for table in SCHEMA.split("CREATE TABLE ")[1:]:
+                query = f"SELECT * FROM {table.split(' (')[0]}" if not table.startswith('"') else "SELECT 1"
+                assert [*map(tuple, session.connection.execute(query))] == single.execute(query).fetchall()
+
+
+def one(connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...]) -> Any:
+    """Runs one statement; gives the rowid that it inserted, or None, or its error's class."""
+    try:
+        cursor = connection.execute(sql, parameters)
+    except Exception as error:
+        return type(error)
+    return cursor.lastrowid if cursor.rowcount else None
+
+
+def test_what_gains_is_told_by_the_bytecode(session: Session) -> None:
+    def gains(sql: str) -> bool:
+        return program_of(session.connection, sql, (1,)).gains
+
+    assert gains("INSERT INTO named (a) VALUES (?)")
+    session.connection.execute("CREATE INDEX by_a_too ON named (a)")
+    assert not gains("INSERT INTO named (a) VALUES (?)")
+    assert gains("INSERT INTO indexed (a) VALUES (?)")
+    session.connection.execute("CREATE UNIQUE INDEX by_b_too ON indexed (b)")
+    assert not gains("INSERT INTO indexed (a) VALUES (?)")
