@@ -125,6 +125,7 @@ def _configure(raw: GuardedConnection, config: Config) -> None:
         run_prepare(raw, config.prepare)
     raw.row_factory = Row
     raw.text_factory = str
+    raw.renew_asking()
 
 
 def _guard(raw: GuardedConnection) -> None:

@@ -14,17 +14,23 @@ __all__ = ["ALL", "FIRST", "FUNCTION_READ", "FUNCTION_WITHIN", "VALUE", "Fetch",
 Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
 
 
-def execute_query(raw: GuardedConnection, sql: str, params: Any) -> sqlite3.Cursor:
+def execute_query(
+    raw: GuardedConnection, sql: str, params: Any, cursor: sqlite3.Cursor | None = None
+) -> sqlite3.Cursor:
     if not isinstance(sql, str):
         raise TypeError(f"sql must be a str, not {type(sql).__name__}")
-    cursor = raw.execute(sql, params)
+    cursor = (cursor or raw).execute(sql, params)
     if cursor.description is None:
         raise sqlite3.ProgrammingError("a read verb takes one query: this SQL is empty or gives no rows")
     return cursor
 
 
 def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
-    return execute_query(raw, sql, params).fetchall()
+    try:
+        return execute_query(raw, sql, params, raw.asking).fetchall()
+    except BaseException:
+        raw.renew_asking()
+        raise
 
 
 def FIRST(raw: GuardedConnection, sql: str, params: Any) -> Row | None:

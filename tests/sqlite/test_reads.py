@@ -79,6 +79,17 @@ async def test_rows_outlive_their_database(db_path: Path) -> None:
     assert repr(rows[0]) == "Row(one=1, two='two')"
 
 
+async def test_a_read_that_fails_at_its_second_row_leaves_no_snapshot_open(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path, readers=1) as db:
+        await db.write_script(SCHEMA)
+        for _ in range(2):
+            with pytest.raises(sqlite3.OperationalError, match="decode"):
+                await db.read("SELECT 'good' UNION ALL SELECT CAST(x'ff' AS TEXT) UNION ALL SELECT x FROM t")
+        await db.write(INSERT, (40,))
+        assert plain(db_path, "PRAGMA wal_checkpoint(TRUNCATE)") == [(0, 0, 0)]
+        assert [tuple(row) for row in await db.read(COUNT)] == [(4,)]
+
+
 # -- snapshots, and read-your-writes -------------------------------------------------------------------------
 
 
