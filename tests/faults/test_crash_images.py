@@ -202,12 +202,13 @@ def after_failed_sync(
     return counts, broken
 
 
+# Where a failed sync is forgotten, writes are lost by the failure of the 12th and of the 14th.
 @pytest.mark.parametrize(
     ("syncs", "images"),
-    [(range(7, 11), 40), pytest.param(range(7, 40), 300, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
+    [((8, 11, 12, 14), 40), pytest.param(range(7, 40), 300, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
 )
 def test_what_is_durable_after_a_sync_has_failed_outlasts_a_power_cut(
-    tmp_path: Path, syncs: range, images: int, figures: Figures
+    tmp_path: Path, syncs: Sequence[int], images: int, figures: Figures
 ) -> None:
     counts: Counter[str] = Counter()
     for at in syncs:
@@ -219,7 +220,7 @@ def test_what_is_durable_after_a_sync_has_failed_outlasts_a_power_cut(
 
 
 def test_where_a_failed_sync_is_forgotten_the_same_images_lose_durable_writes(tmp_path: Path) -> None:
-    for at in range(7, 30):
+    for at in range(12, 30):
         _, broken = after_failed_sync(tmp_path, at, images=50, sabotage="forget_failed_sync")
         if any(each.startswith("acknowledged and lost") for each in broken):
             return
