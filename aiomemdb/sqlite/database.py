@@ -24,6 +24,7 @@ from ..config import Config, checked_timeout
 from ..database import Database, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..values import Row, Statistics
+from .bell import call_on_loop
 from .connection import Connection, end_connections, forked_error
 from .filelock import Turnstile
 from .files import FileIdentity, file_uri, prepare_file
@@ -459,7 +460,7 @@ def _abandon(writer: Writer | _NoWriter, connections: list[Connection], path: st
 
     if not isinstance(writer, Writer):
         end()
-    elif not (writer.loop_is_running() and connections[0].deliver(writer.abandon, end)):
+    elif not (writer.loop_is_running() and call_on_loop(writer.loop, writer.abandon, end)):
         writer.fail_rest("the database was collected without close()")
         end()
     # Last, since a warning may be an error.

@@ -8,6 +8,7 @@ from typing import Any
 from weakref import ref
 
 from ..values import Row
+from .bell import call_on_loop
 from .codes import retry_while_busy
 from .connection import Connection
 from .guard import GuardedConnection
@@ -113,4 +114,4 @@ class RowStream:
     def __del__(self) -> None:
         # Collected on any thread, perhaps after the loop has ended: the loop itself takes the reader back.
         if self._connection is not None:
-            self._connection.deliver(give_back, self._readers, self._connection)
+            call_on_loop(self._connection.loop, give_back, self._readers, self._connection)

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from aiomemdb.sqlite import connection
+from aiomemdb.sqlite import bell, connection
 
 _PATIENCE = 20.0  # for a thread's one step, in real seconds
 _SOON = 0.1  # virtual seconds: what is due later, nobody's work takes so long
@@ -144,6 +144,7 @@ def scheduled(seed: object, *, shuffled: bool = True) -> Iterator[asyncio.Runner
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection, "SimpleQueue", lambda: HeldInbox(loops[0]))
+        patch.setattr(bell, "_HAS_EVENTFD", False)  # what a thread tells the loop goes by call_soon_threadsafe
         # By the real clock the loop steps aside for a thread; here it waits for each anyway.
         patch.setattr(connection, "_JUST_BEFORE", math.inf)
         patch.setattr(connection, "_OLD", math.inf)

@@ -20,7 +20,7 @@ ROOMS = [
     "sqlite.job", "sqlite.queue", "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
     "sqlite.filelock", "sqlite.pool", "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids",
     "sqlite.session",
-    "sqlite.batch", "sqlite.connection", "sqlite.opening", "sqlite.maintenance",
+    "sqlite.batch", "sqlite.bell", "sqlite.connection", "sqlite.opening", "sqlite.maintenance",
     "sqlite.verbs", "sqlite.readers", "sqlite.lease", "sqlite.writer", "sqlite.transaction", "sqlite.stream",
     "sqlite.database",
     "connect",
