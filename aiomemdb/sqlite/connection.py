@@ -10,8 +10,8 @@ Python's lock
 CPython has a thread that waits for its lock ask for it after 5 ms, but it waits those anew each time that the lock
 comes free. A loop frees it once a turn, for some microseconds, and has it back before the thread is awake. So beside a
 loop that is busy in turns of less than 5 ms a thread gets the lock once in 20 to 75 turns, and for twenty writes it
-needs it a hundred times: they took 1,500 turns of 4 ms, twenty reads 250. So the loop *steps aside* (now 4 turns, and
-2): it waits, its lock free, until the thread has done its work, for 0.1 ms; then more seldom, for up to 1 ms, as the
+needs it a hundred times: they took 1,500 turns of 4 ms, twenty reads 250. So the loop *steps aside* (now 3 turns, and
+2): it waits, its lock free, until the thread has done its work, for 0.2 ms; then more seldom, for up to 1 ms, as the
 thread may as well be in a long call of SQLite's. Whether it has to, it asks a turn after it has posted work; but not if
 it had posted some just before, which the thread has done since: that callback is a tenth of a lone caller's read. A
 thread that finds its work old has the loop asked, too.
@@ -64,7 +64,7 @@ _BUSY_TURN = 0.0001
 _OLD = 0.002
 # When the loop steps aside again, twice as late each time; and for how long.
 _PAUSES = (0.001, 0.1)
-_PART_OF_PAUSE = 0.1
+_PART_OF_PAUSE = 0.2
 _STEP_ASIDE_AT_MOST = 0.001
 
 
