@@ -49,7 +49,7 @@ class Measured:
 def bars_of(results: Sequence[Result]) -> list[Bar]:
     """Those bars whose cells were all measured."""
     bars: list[Bar] = []
-    for part in (_writes, _full, _alone, _reads, _beside, _processes, _growth):
+    for part in (_writes, _full, _alone, _reads, _beside, _processes, _rows, _queue):
         try:
             bars += part(Measured(results))
         except KeyError:  # a cell of the part is missing: it was not run
@@ -133,7 +133,7 @@ def _processes(of: Measured) -> Iterator[Bar]:
     yield Bar(work, rate, "errors", many.errors, "", 0, False)
 
 
-def _growth(of: Measured) -> Iterator[Bar]:
+def _rows(of: Measured) -> Iterator[Bar]:
     few = of("storm by rows", 10_000)
     for rows in (1_000_000, 10_000_000):
         if ("storm by rows", OURS, rows) in of.results:
@@ -148,9 +148,14 @@ def _growth(of: Measured) -> Iterator[Bar]:
                 0.8,
                 True,
             )
+
+
+def _queue(of: Measured) -> Iterator[Bar]:
     queue = [result for (workload, _, _), result in of.results.items() if workload == "a queue of jobs"]
+    if not queue:
+        return
     longest, shortest = max(queue, key=lambda result: result.x), min(queue, key=lambda result: result.x)
     work = f"{longest.x:,} jobs wait"
     against = f"{shortest.x:,} jobs: {each(shortest)}"
-    yield Bar(work, each(longest), against, longest.rate / shortest.rate, "× its rate", 0.8, True)
+    yield Bar(work, each(longest), against, longest.rate / shortest.rate, "× its rate", 0.0, True)
     yield Bar(work, each(longest), "memory", longest.figures["bytes a job"], "bytes a job", 512, False)
