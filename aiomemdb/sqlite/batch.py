@@ -212,8 +212,8 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
         # A wait for another program's lock is not work: whoever had to wait is not to be cut short as well.
         failed = _run_jobs(session, batch.jobs, start, stop, deadline + monotonic() - began, outcomes)
     except _Spoilt as spoilt:
-        # A row of RETURNING that can't be decoded is left unread: no savepoint beside it. (For an empty text Python 3.12
-        # and later would raise the latest error once more.)
+        # A row of RETURNING that can't be decoded is left unread: no savepoint beside it. (For an empty text Python
+        # 3.12 would raise the latest error once more.)
         session.cursor.execute("SELECT 1").fetchall()
         session.rollback()
         _, cause, lost, ours = spoilt.args
