@@ -26,7 +26,8 @@ class Operation:
 
     Attributes:
         name: the verb, for logs and ``repr``.
-        single: it is one statement, which SQLite itself undoes whole; any other runs inside a savepoint.
+        single: it is one statement, most of which SQLite itself undoes where they fail (codes.py, ``is_undone``); any
+            other runs inside a savepoint.
         alone: it is never batched: a lease, maintenance, ``once=True``.
         by_task: no batch runs it, the writer task itself does: a lease; maintenance, which is outside of any
             transaction (its ``run`` gets the session and the arguments).

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import Any
 
@@ -32,6 +32,8 @@ _MANY_ROWS_KEPT = 16
 _TURNED_AWAY = 1000
 _MAY_INSERT = re.compile(r"\b(insert|replace)\b", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
+# Values that are bound without running anybody's code.
+_SIMPLE = frozenset([int, float, str, bytes, bool, type(None)])
 
 
 class Astray(Exception):
@@ -44,10 +46,13 @@ class Rowids:
     Attributes:
         plain: the text of the latest plain insert. It is nearly always the next one's too, and comparing identities
             (5 ns) is all that the usual job pays for knowing what its lastrowid means.
+        altered: a job of the open transaction has changed the schema, perhaps a temporary one. As that may be rolled
+            back, to a savepoint too, nothing is taken for known of a text that was compiled anew.
     """
 
     def __init__(self, connection: GuardedConnection, cursor: sqlite3.Cursor) -> None:
         self.plain: str | None = None
+        self.altered: bool = False
         self._connection = connection
         self._cursor = cursor
         self._compiled = connection.guard.compiled
@@ -119,6 +124,8 @@ class Rowids:
         """What this plain insert is made of, as the schema is now; see sequence.py."""
         known = self._programs.get(sql)
         if known is None:
+            if len(self._programs) >= _CLASSES_KEPT:
+                self._programs.clear()
             try:
                 known = self._programs[sql] = program_of(self._connection, sql, params)
             except Exception:  # these parameters do not fit; their own job is to tell
@@ -157,30 +164,66 @@ class Rowids:
     def _write_at_once(self, sql: str, parameters: Sequence[Any], latest: int) -> tuple[int, BaseException | None]:
         """As ``write_run``, as far as statements of many rows go; an error is that of a lost transaction."""
         connection, cursor = self._connection, self._cursor
+        done, changes = 0, connection.total_changes
+        try:
+            for rows in self._in_blocks(sql, parameters):
+                self._check_sums(sql, rows, connection.total_changes - changes, (cursor.lastrowid or 0) - latest - done)
+                done, changes = done + rows, connection.total_changes
+        except Astray:
+            raise
+        except BaseException as error:
+            stands = connection.in_transaction
+            if stands and connection.total_changes == changes and is_undone(error):
+                return done, None  # the fault of one of them: executemany finds it
+            self._many_rows[sql] = ()
+            if stands:
+                raise Astray from None
+            return done, error
+        finally:
+            connection.guard.clear()  # it may have been compiled: that is no news of ``sql``
+        return done, None
+
+    def write_first_of_many(self, sql: str, rows: Sequence[Any]) -> tuple[int, int, Exception | None]:
+        """Runs an insert, which has just run, for the first of these rows, as far as statements of many rows go.
+
+        Where one fails, its rows are to be tried one by one, so that the one at fault tells its error; they may stand
+        there already, and nobody sees that their values were bound before.
+
+        Returns: (how many rows were tried, how many of them inserted; the error of the statement behind them or None).
+        Raises:
+            Exception: the transaction is lost.
+        """
+        connection, cursor = self._connection, self._cursor
+        if self._compiled or connection.guard.missed:
+            self.catch_up()
+        if type(rows[0]) is not tuple or len(sql) > _LONGEST_KEPT:
+            return 0, 0, None
+        done = inserted = 0
+        self.program(sql, (None,) * len(rows[0]))
+        try:
+            for count in self._in_blocks(sql, rows, simple=True):
+                done, inserted = done + count, inserted + cursor.rowcount
+        except Exception as error:
+            if not connection.in_transaction:
+                raise
+            return done, inserted, error
+        return done, inserted, None
+
+    def _in_blocks(self, sql: str, parameters: Sequence[Any], *, simple: bool = False) -> Iterator[int]:
+        """Runs as many as go by statements of many rows; gives the number of rows of each when it has run.
+
+        Args:
+            simple: none that has a value with an adapter.
+        """
         done = 0
         for many in self._of_many_rows(sql):
             while len(parameters) - done >= many.rows:
-                changes = connection.total_changes
-                try:
-                    values = many.values(parameters[done : done + many.rows])
-                    if values is None:
-                        return done, None
-                    cursor.execute(many.text, values)
-                except BaseException as error:
-                    stands = connection.in_transaction
-                    if stands and connection.total_changes == changes and is_undone(error):
-                        return done, None  # the fault of one of them: executemany finds it
-                    self._many_rows[sql] = ()
-                    if stands:
-                        raise Astray from None
-                    return done, error
-                finally:
-                    connection.guard.clear()  # it may have been compiled: that is no news of ``sql``
-                self._check_sums(
-                    sql, many.rows, connection.total_changes - changes, (cursor.lastrowid or 0) - latest - done
-                )
+                values = many.values(parameters[done : done + many.rows])
+                if values is None or (simple and not _SIMPLE.issuperset(map(type, values))):
+                    return
+                self._cursor.execute(many.text, values)
+                yield many.rows
                 done += many.rows
-        return done, None
 
     def _check_sums(self, sql: str, inserted: int, counted: int, grown: int) -> None:
         if not inserted == counted == grown:
@@ -206,10 +249,25 @@ class Rowids:
         """Forgets all if the schema changed. To be called where something was compiled and not learnt from: it may
         be a known text, compiled anew by another verb, and its next run would bring no news.
         """
-        changed = self._connection.guard.missed_schema()
+        self._look_at_schema()
+        if self.altered:
+            self._forget()
+
+    def begin_anew(self) -> None:
+        """To be called as a transaction begins, if the one before ``altered`` the schema: a change that was rolled back
+        and then one by another process can give the file the same version.
+        """
+        self.altered = False
+        self._version = -1
+
+    def _look_at_schema(self) -> None:
+        """Where something was compiled: forgets all if the file's schema is not that of which all this is known."""
+        guard = self._connection.guard
+        for changed in (guard.compiled_schema(), guard.missed_schema()):
+            self.altered = self.altered or changed
         version = self._schema_version()
-        if changed or version != self._version:
-            self._version = -1 if changed else version  # a change of ours may yet be rolled back
+        if version != self._version:
+            self._version = version
             self._forget()
 
     def _forget(self) -> None:
@@ -246,9 +304,10 @@ class Rowids:
         """Classes the text by what was compiled; to be called where something was."""
         guard, cursor = self._connection.guard, self._cursor
         inserts = guard.inserts_rowid()
-        if guard.compiled_schema():
-            self._version = -1
-            self._forget()
+        self._look_at_schema()
+        if sql in self._classes and not self.altered:
+            return self._classes[sql]  # it had been evicted from the connection's cache
+        self._programs.pop(sql, None)
         has_rows, counted = cursor.description is not None, cursor.rowcount != -1
         kind = _ASK
         if inserts is False:
@@ -266,10 +325,8 @@ class Rowids:
         if kind is _NO_ROWID and has_rows:
             kind = _ASK  # its rows are to be fetched each time
         guard.compiled.clear()
-        self._programs.pop(sql, None)
         if len(self._classes) >= _CLASSES_KEPT:
             self._classes.clear()  # dynamic SQL; what is still used is learnt again
-            self._programs.clear()
         if len(sql) <= _LONGEST_KEPT:
             self._classes[sql] = kind
         return kind

@@ -22,6 +22,7 @@ from .hazards import has_wal_reset_bug
 from .job import Operation
 from .rowids import Rowids
 from .script import check_text, split_script
+from .sequence import FEWEST
 
 __all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "SCRIPT", "WRITE", "Session"]
 
@@ -138,6 +139,8 @@ class Session:
             AiomemdbError: it is to be durable, and the disk has failed to sync what came before it.
         """
         self.autocommit_sql = None
+        if self.rowids.altered:
+            self.rowids.begin_anew()
         self._durable = durable or self._always_full
         if self._durable and self.log_in_doubt:
             self.heal_log()
@@ -412,7 +415,13 @@ class Session:
         count = self.write_count(sql, rows[0])
         if cursor.description is not None or cursor.rowcount < 0:  # RETURNING, WITH: executemany counts none of them
             return count + sum(self.write_count(sql, params) for params in rows[1:])
-        cursor.executemany(sql, rows[1:])
+        done, error = 1, None
+        if len(rows) > FEWEST:
+            at_once, inserted, error = self.rowids.write_first_of_many(sql, rows[1:])
+            done, count = done + at_once, count + inserted
+        cursor.executemany(sql, rows[done:])
+        if error is not None:  # and none of them has failed now, but there may be more rows than were given
+            raise error
         return count + max(cursor.rowcount, 0)
 
     def write_script(self, sql: str, _: Any) -> None:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aiomemdb.errors import ForbiddenStatement
 from aiomemdb.sqlite.batch import Batch, run_batch
-from aiomemdb.sqlite.job import Failure
+from aiomemdb.sqlite.job import Failure, Operation
 from aiomemdb.sqlite.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY
 from aiomemdb.sqlite.sequence import of_many_rows, program_of
-from aiomemdb.sqlite.session import COUNT, WRITE, Session
+from aiomemdb.sqlite.session import COUNT, MANY, WRITE, Session
 from tests.support.batches import open_session
 from tests.support.plain import plain
 
@@ -489,6 +490,182 @@ def test_no_news_of_the_schema_is_lost_in_a_run(session: Session) -> None:
     assert run(session, other, [("a",), ("b",)]) == [None, None]
 
 
+# -- write_many ------------------------------------------------------------------------------------------------------
+
+
+def write_many(session: Session, sql: str, parameters: list[Any], *, beside: bool = False) -> Any:
+    """Gives the count or the error; ``beside`` another job, so that it has a savepoint."""
+    with asyncio.Runner() as runner:
+        future = runner.get_loop().create_future()
+    neighbour = (future, WRITE, "INSERT INTO parent DEFAULT VALUES", ())
+    batch = Batch([*[neighbour] * beside, (future, MANY, sql, parameters), *[neighbour] * beside])
+    run_batch(session, batch, budget=60)
+    assert batch.fatal is None
+    outcomes = [o.error if isinstance(o, Failure) else o for o in batch.outcomes]
+    if beside:
+        first, _, last = outcomes
+        assert last == first + 1
+    return outcomes[beside]
+
+
+def many_goes_at_once(session: Session, sql: str, parameters: list[Any]) -> bool:
+    return len(statements_of(session, lambda: write_many(session, sql, parameters))) < len(parameters)
+
+
+def test_write_many_takes_few_statements(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    seen = statements_of(session, lambda: write_many(session, sql, [(n, "x") for n in range(1 + 64 + 64 + 16 + 2)]))
+    assert [text.count("'x'") for text in seen] == [1, 64, 64, 16, 1, 1]
+    assert write_many(session, sql, [(n, "x") for n in range(1 + 64 + 64 + 16 + 2)]) == 147
+    assert session.connection.execute("SELECT count(*), count(DISTINCT a) FROM t").fetchone()[:] == (294, 147)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [("t", True), ("named", True), ("failing", True), ("ignoring", True), ("keyed", False), ("audited", False)],
+)
+def test_write_many_goes_at_once_where_a_run_does(session: Session, table: str, expected: bool) -> None:
+    sql = f"INSERT INTO {table} (a) VALUES (?)"
+    assert many_goes_at_once(session, sql, [(n,) for n in range(100)]) is expected
+
+
+@pytest.mark.parametrize("change", OTHERS_CHANGE)
+def test_write_many_meets_what_another_process_made_of_the_table(session: Session, db_path: Path, change: str) -> None:
+    sql = "INSERT INTO t (a, b) VALUES (?, ?)"
+    assert many_goes_at_once(session, sql, [(-n, 0) for n in range(1, 101)])
+    with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
+        other.executescript(OTHERS_CHANGE[change])
+    assert many_goes_at_once(session, sql, [(n, 0) for n in range(100)]) is (change == "columns")
+    assert len(plain(db_path, "SELECT a FROM auto WHERE a >= 0")) == {
+        "trigger": 100,
+        "uneven trigger": 1,
+        "view": 100,
+    }.get(change, 0)
+
+
+class Counting:
+    """A value that notes how many rows there were each time that it was bound."""
+
+    def __init__(self, session: Session, seen: list[int]) -> None:
+        self.session, self.seen = session, seen
+
+    def __conform__(self, protocol: object) -> str:
+        self.seen.append(self.session.connection.execute("SELECT count(*) FROM failing").fetchone()[0])
+        return "counted"
+
+
+@pytest.mark.parametrize("refused", [None, 90])
+def test_write_many_binds_a_value_with_an_adapter_once_after_the_rows_before_it(
+    session: Session, refused: int | None
+) -> None:
+    seen: list[int] = []
+    rows = [(Counting(session, seen) if n >= 70 else None if n == refused else n,) for n in range(100)]
+    if refused is not None:
+        rows[refused] = (None,)
+    outcome = write_many(session, "INSERT INTO failing VALUES (?)", rows)
+    assert seen == list(range(70, refused or 100))
+    assert outcome == 100 if refused is None else isinstance(outcome, sqlite3.IntegrityError)
+
+
+def test_a_refusal_that_an_adapter_swallows_is_told_by_write_many(session: Session) -> None:
+    class Committing:
+        def __conform__(self, protocol: object) -> int:
+            with pytest.raises(ForbiddenStatement):
+                session.connection.commit()
+            return 1
+
+    outcome = write_many(session, "INSERT INTO t (a) VALUES (?)", [(Committing(),), *[(n,) for n in range(100)]])
+    assert isinstance(outcome, ForbiddenStatement)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("at", [0, 1, 30, 64, 65, 99])
+def test_a_row_that_takes_the_transaction_with_it_leaves_nothing_of_write_many(
+    session: Session, at: int, beside: bool
+) -> None:
+    rows = [(None if n == at else n,) for n in range(100)]
+    outcome = write_many(session, "INSERT INTO rolling VALUES (?)", rows, beside=beside)
+    assert isinstance(outcome, sqlite3.IntegrityError) and str(outcome) == "NOT NULL constraint failed: rolling.a"
+    assert not session.connection.execute("SELECT 1 FROM rolling").fetchall()
+
+
+def test_an_interrupt_leaves_nothing_of_write_many(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    assert many_goes_at_once(session, sql, [(-1, 0)] * 98)
+    stops = [True, False]
+    session.connection.set_progress_handler(lambda: bool(stops and stops.pop()), 300)
+    outcome = write_many(session, sql, [(n, "x") for n in range(100)])
+    session.connection.set_progress_handler(None, 300)
+    assert not stops
+    assert isinstance(outcome, sqlite3.OperationalError) and outcome.sqlite_errorname == "SQLITE_INTERRUPT"
+    assert not session.connection.execute("SELECT 1 FROM t WHERE a >= 0").fetchall()
+
+
+def test_rows_that_would_stand_there_twice_fail_write_many(session: Session) -> None:
+    """Of a statement of many rows some stay when one is too large; now all of them fit, one by one."""
+    sql, large = "INSERT INTO t VALUES (?, ?)", "x" * 60_000
+
+    def trace(text: str) -> None:
+        if "'second'" in text and text.count("(") == 1:
+            sqlite3.Connection.setlimit(session.connection, sqlite3.SQLITE_LIMIT_LENGTH, 10 * LIMIT)
+
+    session.connection.set_trace_callback(trace)
+    rows = [(0, "first"), (1, "second"), (large, large), *[(n, "x") for n in range(20)]]
+    outcome = write_many(session, sql, rows)
+    session.connection.set_trace_callback(None)
+    assert isinstance(outcome, sqlite3.DataError)
+    assert not session.connection.execute("SELECT 1 FROM t").fetchall()
+
+
+def test_texts_of_write_many_that_come_once_are_not_kept_forever(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aiomemdb.sqlite.rowids._CLASSES_KEPT", 5)
+    for n in range(20):
+        assert write_many(session, f"INSERT INTO t {' ' * n}VALUES (?, ?)", [(n, n)] * 20) == 20
+    assert len(session.rowids._programs) <= 5
+    long = f"INSERT INTO t {' ' * 5000}VALUES (?, ?)"
+    assert write_many(session, long, [(0, 0)] * 20) == 20
+    assert long not in session.rowids._programs
+
+
+def test_write_many_of_mappings_learns_nothing_from_their_size(session: Session) -> None:
+    sql = "INSERT INTO t VALUES (:a, :b)"
+    assert write_many(session, sql, [{"a": n, "b": n, "more": n} for n in range(100)]) == 100
+    assert session.rowids.program(sql, {"a": 1, "b": 1}).follows
+
+
+def test_write_many_meets_what_another_verb_of_its_transaction_was_compiled_for(
+    session: Session, db_path: Path
+) -> None:
+    sql, rows = "INSERT INTO t (a, b) VALUES (?, ?)", [(n, 0) for n in range(100)]
+    assert many_goes_at_once(session, sql, rows)
+    with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
+        other.executescript(OTHERS_CHANGE["trigger"])
+    session.take_turn()
+    session.begin(durable=False)
+    assert session.run(COUNT, sql, (0, 0)) == 1
+    seen = statements_of(session, lambda: session.run(MANY, sql, rows))
+    assert not any("), (" in text for text in seen)
+    session.rollback()
+
+
+@pytest.mark.parametrize("verb", [WRITE, COUNT, MANY])
+def test_write_many_meets_a_temp_trigger_that_a_savepoint_gave_back(session: Session, verb: Operation) -> None:
+    sql, rows = "INSERT INTO t VALUES (?, ?)", [(n, 0) for n in range(100)]
+    run(session, "CREATE TEMP TRIGGER tells AFTER INSERT ON main.t BEGIN DELETE FROM keyed; END", [()])
+    session.take_turn()
+    session.begin(durable=False)
+    session.connection.execute(session._savepoint_sql)
+    session.run(WRITE, "DROP TRIGGER temp.tells", ())
+    assert len(statements_of(session, lambda: session.run(MANY, sql, rows))) < 100
+    session.connection.execute(session._rollback_to_sql)
+    session.run(verb, sql, [(0, 0)] if verb is MANY else (0, 0))
+    seen = statements_of(session, lambda: session.run(MANY, sql, rows))
+    assert not any("), (" in text for text in seen)
+    session.rollback()
+
+
 # -- everything at random --------------------------------------------------------------------------------------------
 
 INSERTS = [
@@ -540,6 +717,48 @@ def test_runs_give_what_single_statements_give(batches: list[Run]) -> None:
             for table in SCHEMA.split("CREATE TABLE ")[1:]:
                 query = f"SELECT * FROM {table.split(' (')[0]}" if not table.startswith('"') else "SELECT 1"
                 assert [*map(tuple, session.connection.execute(query))] == single.execute(query).fetchall()
+
+
+@settings(max_examples=120)
+@given(jobs=st.lists(runs, min_size=1, max_size=3), beside=st.booleans())
+@example([(("INSERT INTO strict VALUES (?, ?)", 2), 100, [(50, 0, "x" * 3000)], [1])], False)
+@example([(("INSERT INTO t VALUES (?, ?)", 2), 100, [(50, 0, "x" * 60_000), (50, 1, "x" * 60_000)], [1])] * 2, True)
+@example([(("INSERT INTO failing VALUES (?)", 1), 100, [(30, 0, None), (40, 0, 2**70)], [1])], True)
+@example([(("INSERT INTO failing VALUES (?)", 1), 100, [(30, 0, 2**70), (40, 0, None)], [1])], True)
+@example([(("INSERT INTO ignoring VALUES (?)", 1), 170, [(30, 0, None), (165, 0, None)], [1])], True)
+def test_write_many_gives_what_executemany_gives(jobs: list[Run], beside: bool) -> None:
+    with TemporaryDirectory() as folder, open_session(Path(folder) / "many.db", max_value_bytes=LIMIT) as session:
+        create(session)
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as single:
+            single.executescript(SCHEMA)
+            single.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMIT)
+            for (sql, columns), length, odd, values in jobs:
+                rows = [[values[(n + c) % len(values)] for c in range(columns)] for n in range(length)]
+                for n, column, value in odd:
+                    if n < length:
+                        rows[n][column % columns] = value
+                parameters = [*map(tuple, rows)]
+                expected = all_of(single, sql, parameters)
+                outcome = write_many(session, sql, parameters, beside=beside)
+                told = (type(outcome), str(outcome)) if isinstance(outcome, BaseException) else outcome
+                assert told == expected
+            for table in SCHEMA.split("CREATE TABLE ")[1:]:
+                query = f"SELECT * FROM {table.split(' (')[0]}" if not table.startswith(('"', "parent")) else "SELECT 1"
+                assert [*map(tuple, session.connection.execute(query))] == single.execute(query).fetchall()
+
+
+def all_of(connection: sqlite3.Connection, sql: str, parameters: list[tuple[Any, ...]]) -> Any:
+    """Runs the statements, all or none; gives the count or the error."""
+    connection.execute("BEGIN")
+    try:
+        count = connection.execute(sql, parameters[0]).rowcount
+        count += max(connection.executemany(sql, parameters[1:]).rowcount, 0)
+    except Exception as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return type(error), str(error)
+    connection.execute("COMMIT")
+    return count
 
 
 def one(connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...]) -> Any:

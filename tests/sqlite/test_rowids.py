@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 import aiomemdb
 from aiomemdb.sqlite.batch import _LONG_STRIDE, _STRIDE, Batch, run_batch
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.job import Failure, WriteJob
-from aiomemdb.sqlite.session import WRITE, Session
+from aiomemdb.sqlite.guard import GuardedConnection
+from aiomemdb.sqlite.job import Failure, Operation, WriteJob
+from aiomemdb.sqlite.sequence import Program, program_of
+from aiomemdb.sqlite.session import COUNT, SCRIPT, WRITE, Session
 from tests.support.batches import in_one_batch, open_session
 
 # `inserted` is set by inserts alone, to a number that no other job has. `truth` hears of each insert by a trigger, and
@@ -432,3 +435,109 @@ def test_long_texts_are_not_kept(tmp_path: Path) -> None:
         assert [session.run(WRITE, text, ()) for text in (long, short, long, short)] == [1, 2, 3, 4]
         assert short in session.rowids._classes and long not in session.rowids._classes
         session.rollback()
+
+
+# -- what is known of a text that the connection's cache has lost ----------------------------------------------------
+
+FLIP = "INSERT INTO flip VALUES (?, 0)"
+WITHOUT = "CREATE {} TABLE flip (k PRIMARY KEY, inserted) WITHOUT ROWID"
+
+
+@pytest.fixture
+def session(db_path: Path) -> Iterator[Session]:
+    with open_session(db_path) as session:
+        batch_of(session, (SCRIPT, SCHEMA, ()))
+        yield session
+
+
+def batch_of(session: Session, *jobs: tuple[Operation, Any, Any]) -> list[Any]:
+    with asyncio.Runner() as runner:
+        future = runner.get_loop().create_future()
+    batch = Batch([(future, *job) for job in jobs])
+    run_batch(session, batch, budget=60)
+    return batch.outcomes
+
+
+def crowd_out(session: Session) -> None:
+    """Python's cache of statements holds 128."""
+    for n in range(130):
+        session.connection.execute(f"SELECT {n}")
+
+
+def change_by_another(db_path: Path, script: str) -> None:
+    with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
+        other.executescript(script)
+
+
+def test_a_text_that_is_compiled_anew_is_not_looked_at_again(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def look(connection: GuardedConnection, sql: str, params: Any) -> Program:
+        looked.append(sql)
+        return program_of(connection, sql, params)
+
+    monkeypatch.setattr("aiomemdb.sqlite.rowids.program_of", look)
+    texts = [f"INSERT INTO other {' ' * n}VALUES (?)" for n in range(150)]
+    for _ in range(3):
+        for sql in texts:
+            batch_of(session, *[(WRITE, sql, (0,))] * 12)
+    assert looked == texts
+
+
+@pytest.mark.parametrize("first", [WRITE, COUNT])
+def test_what_another_process_made_of_a_table_is_met_by_a_text_that_is_compiled_anew(
+    session: Session, db_path: Path, first: Operation
+) -> None:
+    assert batch_of(session, *[(WRITE, FLIP, (k,)) for k in range(1, 20)]) == list(range(1, 20))
+    crowd_out(session)
+    change_by_another(db_path, f"DROP TABLE flip; {WITHOUT.format('')}")
+    outcomes = batch_of(session, (first, FLIP, (100,)), *[(WRITE, FLIP, (k,)) for k in range(1, 20)])
+    assert outcomes == [1 if first is COUNT else None, *[None] * 19]
+
+
+def test_a_version_that_was_rolled_back_and_comes_again_is_not_taken_for_what_it_was(
+    session: Session, db_path: Path
+) -> None:
+    session.take_turn()
+    session.begin(durable=False)
+    for operation, subject, arguments in [
+        (SCRIPT, "CREATE TABLE one (a); CREATE TABLE two (a)", ()),
+        *[(WRITE, FLIP, (k,)) for k in range(1, 4)],
+    ]:
+        session.run(operation, subject, arguments)
+    session.rollback()
+    session.turnstile.release()
+    change_by_another(db_path, f"DROP TABLE flip; {WITHOUT.format('')}")  # two changes too
+    assert batch_of(session, (WRITE, "INSERT INTO other VALUES (1)", ()), (WRITE, FLIP, (5,))) == [1, None]
+
+
+@pytest.mark.parametrize("compile", ["write", "write_count", "write_many"])
+async def test_what_a_rollback_to_a_savepoint_gives_back_is_met_as_it_is(db: SQLiteDatabase, compile: str) -> None:
+    """A temp table is in no version of the file's schema."""
+    await db.write(WITHOUT.format("TEMP"))
+    async with db.transaction() as tx:
+        with pytest.raises(KeyError):
+            async with tx.transaction() as nested:
+                await nested.write("DROP TABLE temp.flip")
+                assert [await nested.write(FLIP, (k,)) for k in (1, 2, 3)] == [1, 2, 3]
+                assert await nested.write_many(FLIP, [(k,) for k in range(10, 110)]) == 100
+                raise KeyError
+        if compile == "write_count":
+            assert await tx.write_count(FLIP, (9,)) == 1
+        elif compile == "write_many":
+            assert await tx.write_many(FLIP, [(k,) for k in range(10, 110)]) == 100
+        assert [await tx.write(FLIP, (k,)) for k in (1, 2, 3)] == [None] * 3
+
+
+async def test_a_temp_trigger_that_a_savepoint_gives_back_fires(db: SQLiteDatabase) -> None:
+    sql = "INSERT INTO other VALUES (?)"
+    await db.write("CREATE TEMP TRIGGER tells AFTER INSERT ON main.other BEGIN DELETE FROM plain WHERE id = 1; END")
+    async with db.transaction() as tx:
+        with pytest.raises(KeyError):
+            async with tx.transaction() as nested:
+                await nested.write("DROP TRIGGER temp.tells")
+                assert await nested.write_many(sql, [(n,) for n in range(100)]) == 100
+                raise KeyError
+        await tx.write("INSERT INTO plain (id) VALUES (1)")
+        assert await tx.write_many(sql, [(n,) for n in range(100)]) == 100
+        assert await tx.read_value("SELECT count(*) FROM plain") == 0
