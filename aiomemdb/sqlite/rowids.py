@@ -27,9 +27,11 @@ _ROWID, _NO_ROWID, _ASK = object(), object(), object()
 _CLASSES_KEPT = 2000
 _LONGEST_KEPT = 4096  # characters; longer texts are asked each time
 # Of so many texts there are statements of many rows, so that the connection's cache (256) stays for those of callers:
-# each costs 50 us to compile, three times what it gains. Once so many others were turned away, it is their turn.
+# each costs 50 us to compile, three times what it gains. Once so many others were turned away, it is their turn. For so
+# many rows at once it is worth it each time.
 _MANY_ROWS_KEPT = 16
 _TURNED_AWAY = 1000
+_WORTH_COMPILING = 1000
 _MAY_INSERT = re.compile(r"\b(insert|replace)\b", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
 # Values that are bound without running anybody's code.
@@ -216,7 +218,7 @@ class Rowids:
             simple: none that has a value with an adapter.
         """
         done = 0
-        for many in self._of_many_rows(sql):
+        for many in self._of_many_rows(sql, len(parameters)):
             while len(parameters) - done >= many.rows:
                 values = many.values(parameters[done : done + many.rows])
                 if values is None or (simple and not _SIMPLE.issuperset(map(type, values))):
@@ -230,7 +232,7 @@ class Rowids:
             self._programs[sql] = Program(follows=False)
             raise Astray
 
-    def _of_many_rows(self, sql: str) -> tuple[ManyRows, ...]:
+    def _of_many_rows(self, sql: str, rows: int) -> tuple[ManyRows, ...]:
         program = self._programs.get(sql)
         if program is None or not program.gains:
             return ()
@@ -239,7 +241,7 @@ class Rowids:
             if len(self._many_rows) >= _MANY_ROWS_KEPT:
                 self._turned_away += 1
                 if self._turned_away < _TURNED_AWAY:
-                    return ()
+                    return of_many_rows(sql) if rows >= _WORTH_COMPILING else ()
                 self._turned_away = 0
                 self._many_rows.clear()
             known = self._many_rows[sql] = of_many_rows(sql)

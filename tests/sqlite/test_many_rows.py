@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aiomemdb.errors import ForbiddenStatement
 from aiomemdb.sqlite.batch import Batch, run_batch
 from aiomemdb.sqlite.job import Failure, Operation
-from aiomemdb.sqlite.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY
+from aiomemdb.sqlite.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
 from aiomemdb.sqlite.sequence import of_many_rows, program_of
 from aiomemdb.sqlite.session import COUNT, MANY, WRITE, Session
 from tests.support.batches import open_session
@@ -518,6 +518,23 @@ def test_write_many_takes_few_statements(session: Session) -> None:
     assert [text.count("'x'") for text in seen] == [1, 64, 64, 16, 1, 1]
     assert write_many(session, sql, [(n, "x") for n in range(1 + 64 + 64 + 16 + 2)]) == 147
     assert session.connection.execute("SELECT count(*), count(DISTINCT a) FROM t").fetchone()[:] == (294, 147)
+
+
+@pytest.mark.parametrize("length", [1, 2, 17, 18, 65, 66, 81, 129, 145])
+def test_write_many_counts_each_row(session: Session, length: int) -> None:
+    sql = "INSERT INTO t VALUES (?, ?)"
+    for turn in (1, 2):
+        assert write_many(session, sql, [(n, 0) for n in range(length)]) == length
+        assert session.connection.execute("SELECT count(*) FROM t").fetchone()[0] == turn * length
+
+
+def test_many_rows_are_worth_a_text_that_was_turned_away(session: Session) -> None:
+    for n in range(_MANY_ROWS_KEPT):
+        assert many_goes_at_once(session, f"INSERT INTO t {' ' * n}VALUES (?, ?)", [(0, 0)] * 100)
+    for _ in range(2):
+        assert not many_goes_at_once(session, "INSERT INTO named (a) VALUES (?)", [("a",)] * (_WORTH_COMPILING - 1))
+        assert many_goes_at_once(session, "INSERT INTO named (a) VALUES (?)", [("a",)] * (_WORTH_COMPILING + 1))
+    assert len(session.rowids._many_rows) == _MANY_ROWS_KEPT
 
 
 @pytest.mark.parametrize(
