@@ -501,7 +501,7 @@ def write_many(session: Session, sql: str, parameters: list[Any], *, beside: boo
     batch = Batch([*[neighbour] * beside, (future, MANY, sql, parameters), *[neighbour] * beside])
     run_batch(session, batch, budget=60)
     assert batch.fatal is None
-    outcomes = [o.error if isinstance(o, Failure) else o for o in batch.outcomes]
+    outcomes: list[Any] = [o.error if isinstance(o, Failure) else o for o in batch.outcomes]
     if beside:
         first, _, last = outcomes
         assert last == first + 1
