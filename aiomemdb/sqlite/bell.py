@@ -56,20 +56,20 @@ class Bell:
 
     def _hear(self) -> None:
         try:
-            os.read(self._descriptor, len(_ONE))
-        except BlockingIOError:  # a forked child's loop hears what is for its parent
-            return
-        self._run_told()
+            try:
+                os.read(self._descriptor, len(_ONE))
+            except BlockingIOError:  # a forked child's loop hears what is for its parent
+                return
+            self._run_told()
+        finally:
+            if self._told and self._descriptor >= 0:  # something was raised, a Ctrl-C perhaps
+                os.write(self._descriptor, _ONE)
 
     def _run_told(self) -> None:
         told = self._told
-        try:
-            while told:
-                callback, args = told.popleft()
-                callback(*args)
-        finally:
-            if told:  # that one raised, a Ctrl-C perhaps
-                self._loop.call_soon(self._run_told)
+        while told:
+            callback, args = told.popleft()
+            callback(*args)
 
     def take_down(self) -> None:
         """When the thread tells nothing more; on the loop, or, where that is closed, on the thread.
@@ -83,10 +83,19 @@ class Bell:
         if self._close is not None:
             self._close()
         if not self._loop.is_closed():
-            self._run_told()
+            try:
+                self._run_told()
+            finally:
+                if self._told:
+                    self._loop.call_soon(self._run_told)
 
     def leave_to_parent(self) -> None:
-        """In a forked child: puts another in its place; if its loop were closed there, its parent's would forget it."""
+        """In a forked child: puts another in its place; if its loop were closed there, its parent's would forget it.
+
+        Raises:
+            OSError: the child has no descriptor left.
+        """
+        self._told.clear()
         if self._descriptor >= 0:
             other = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             os.dup2(other, self._descriptor, inheritable=False)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ..errors import DatabaseClosed, LockTimeout
 
-__all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "primary_code", "retry_while_busy"]
+__all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "is_undone", "primary_code", "retry_while_busy"]
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ comes free. A loop frees it once a turn, for some microseconds, and has it back 
 loop that is busy in turns of less than 5 ms a thread gets the lock once in 20 to 75 turns, and for twenty writes it
 needs it a hundred times: they took 1,500 turns of 4 ms, twenty reads 250. So the loop *steps aside* (now 3 turns, and
 2): it waits, its lock free, until the thread has done its work, for 0.2 ms; then more seldom, for up to 1 ms, as the
-thread may as well be in a long call of SQLite's. Whether it has to, it asks a turn after it has posted work; but not if
-it had posted some just before, which the thread has done since: that callback is a tenth of a lone caller's read. A
-thread that finds its work old has the loop asked, too.
+thread may as well be in a long call of SQLite's; and for a small share of its time in all. Whether it has to, it asks a
+turn after it has posted work; but not if it had posted some just before, which the thread has done since: that callback
+is a tenth of a lone caller's read. A thread that finds its work old has the loop asked, too.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
@@ -51,8 +52,8 @@ T = TypeVar("T")
 # Waits for locks are cut in slices: sqlite3_interrupt does not break a busy wait, and close() must be able to.
 BUSY_SLICE = 0.1
 
-# How often an idle thread looks whether its event loop was closed under it, in seconds. One thread a database does, for
-# to wait with a time limit costs 0.8 us, of a lone caller's read 14.
+# How often an idle thread looks whether its event loop was closed under it, in seconds. To wait with a time limit costs
+# 0.8 us, of a lone caller's read 14; so for the threads that a lone caller's work goes to the others look.
 _LOOK_FOR_CLOSED_LOOP = 0.5
 
 _INTERRUPT_AGAIN = 0.05
@@ -66,6 +67,10 @@ _OLD = 0.002
 _PAUSES = (0.001, 0.1)
 _PART_OF_PAUSE = 0.2
 _STEP_ASIDE_AT_MOST = 0.001
+# What a loop gives up at most, for all its connections together: of 120 databases it would else stand still.
+_SHARE_OF_LOOP = 0.1
+_SHARE_IN_VAIN = 0.05
+_steps_aside_again_at: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, float] = weakref.WeakKeyDictionary()
 
 
 class Connection:
@@ -148,7 +153,11 @@ class Connection:
         self._bell.hang()
         driver._tx.put_nowait((cast(Any, _Unheard()), self._serve))
         driver._tx.put_nowait(cast(Any, _STOP_RUNNING_SENTINEL))
-        self.thread.start()
+        try:
+            self.thread.start()
+        except BaseException:  # there are too many
+            self._bell.take_down()
+            raise
 
     def _connect(self, _: GuardedConnection, configure: Callable[[GuardedConnection], None]) -> None:
         self.raw = cast(GuardedConnection, self._driver._connector())
@@ -191,7 +200,8 @@ class Connection:
                 continue
             if call is None:
                 return
-            if time.monotonic() - self._posted_at > _OLD and self._asked_for != self._served + 1:
+            is_old = time.monotonic() - self._posted_at > _OLD and self._served < self._posted
+            if is_old and self._asked_for != self._served + 1:
                 self._asked_for = self._served + 1
                 self.deliver(self._step_aside, self._asked_for, 0.0, _PAUSES[0])
             call()
@@ -255,16 +265,24 @@ class Connection:
         """On the loop: leaves Python's lock to the thread, where it keeps that from the call of this number."""
         if number != self._asked_for or self._served >= number or not self.thread.is_alive():
             return
-        if time.monotonic() < unless_before:
+        now = time.monotonic()
+        if now < unless_before:
             self._asked_for = 0
             return
-        self._way = way = threading.Lock()
-        way.acquire()
-        if self._served < number:
-            way.acquire(timeout=min(pause * _PART_OF_PAUSE, _STEP_ASIDE_AT_MOST))
-        self._way = None
-        if self._served < number:
-            self.loop.call_later(pause, self._step_aside, number, 0.0, min(2 * pause, _PAUSES[1]))
+        not_before = _steps_aside_again_at.get(self.loop, now)
+        if now >= not_before:
+            self._way = way = threading.Lock()
+            way.acquire()
+            if self._served < number:
+                way.acquire(timeout=min(pause * _PART_OF_PAUSE, _STEP_ASIDE_AT_MOST))
+            self._way = None
+            is_done = self._served >= number
+            took = time.monotonic() - now
+            _steps_aside_again_at[self.loop] = now + took / (_SHARE_OF_LOOP if is_done else _SHARE_IN_VAIN)
+            if is_done:
+                return
+        later = max(pause, not_before - now)
+        self.loop.call_later(later, self._step_aside, number, 0.0, min(2 * pause, _PAUSES[1]))
 
     def _has_ended(self) -> None:
         try:
@@ -384,9 +402,11 @@ def _leave_to_parent() -> None:
     for connection in list(_made):
         connection._lost = forked_error()
         connection.switching = threading.Lock()  # the thread may have held it
-        connection._bell.leave_to_parent()
         if connection.raw is not None:
             _keep_for_good(connection.raw)
+    for connection in list(_made):
+        with suppress(OSError):
+            connection._bell.leave_to_parent()
 
 
 def _keep_for_good(raw: GuardedConnection) -> None:

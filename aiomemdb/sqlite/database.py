@@ -157,7 +157,10 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                 await end_connections(connections[:1])
             _remove(self._folder)
             raise
-        readers[0].look_after(connection for connection in connections if connection is not readers[0])
+        # Those that a lone caller's work goes to; the others look each for itself.
+        hot = [connection for connection in (writing, readers[-1]) if connection is not None]
+        for reader in readers[:-1]:
+            reader.look_after(hot)
         self._readers = Readers(readers, config, path)
         self._read_thread = get_ident()
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.

@@ -26,7 +26,7 @@ __all__ = ["Astray", "Rowids"]
 _ROWID, _NO_ROWID, _ASK = object(), object(), object()
 _CLASSES_KEPT = 2000
 _LONGEST_KEPT = 4096  # characters; longer texts are asked each time
-# Of so many texts there are statements of many rows, so that the connection's cache (256) stays for those of callers:
+# Of so many texts there are statements of many rows, so that the connection's cache (300) stays for those of callers:
 # each costs 50 us to compile, three times what it gains. Once so many others were turned away, it is their turn. For so
 # many rows at once it is worth it each time.
 _MANY_ROWS_KEPT = 16

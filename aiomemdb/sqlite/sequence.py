@@ -129,7 +129,11 @@ class ManyRows:
         if [*map(type, parameters)].count(tuple) < self.rows or [*map(len, parameters)].count(self.columns) < self.rows:
             return None
         values = tuple(chain.from_iterable(parameters))
-        return values if sum(map(length_hint, values)) <= _MOST_CHARACTERS else None
+        try:
+            characters = sum(map(length_hint, values))
+        except Exception:  # an object of the caller's, for whose type there is an adapter
+            return None
+        return values if characters <= _MOST_CHARACTERS else None
 
 
 def of_many_rows(sql: str) -> tuple[ManyRows, ...]:

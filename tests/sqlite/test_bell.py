@@ -87,6 +87,41 @@ def test_a_ctrl_c_in_one_callback_loses_none_that_follows(loop: asyncio.Abstract
     assert heard == [1]
 
 
+def test_a_ctrl_c_that_strikes_as_it_is_rung_loses_nothing(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_and_raise(descriptor: int, count: int) -> bytes:
+        monkeypatch.undo()
+        os.read(descriptor, count)
+        raise KeyboardInterrupt
+
+    one = Bell(loop)
+    one.hang()
+    monkeypatch.setattr(bell, "os", type("os", (), {**vars(os), "read": staticmethod(read_and_raise)}))
+    in_a_thread(lambda: one.tell(loop.stop))
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
+    loop.run_forever()
+    one.take_down()
+
+
+def test_a_thread_that_can_not_be_started_leaves_no_descriptor(
+    loop: asyncio.AbstractEventLoop, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="start new thread"):
+            await aiomemdb.connect(db_path)
+
+    loop.run_until_complete(asyncio.sleep(0))
+    before = bells()
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    loop.run_until_complete(main())
+    assert bells() == before
+
+
 def test_what_was_told_before_the_end_is_heard_before_it(loop: asyncio.AbstractEventLoop) -> None:
     heard: list[int] = []
     one = Bell(loop)

@@ -14,6 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.connection import Connection
+from tests.support.killing import threads_of
 from tests.support.queries import NUMBERS
 
 INSERT = "INSERT INTO t (x) VALUES (?)"
@@ -120,12 +121,56 @@ async def test_the_loop_steps_aside_ever_more_seldom_for_a_query_that_takes_long
         assert turns.count > 2 * FEW or asked < FEW / 4
 
 
-async def test_nobody_steps_aside_for_a_thread_that_is_gone(db_path: Path) -> None:
-    connection = Connection("gone", asyncio.get_running_loop())
-    connection.thread = threading.Thread()
-    later: list[Any] = []
-    connection.loop = type("Loop", (), {"call_later": lambda self, *args: later.append(args)})()  # type: ignore[assignment]
-    connection._asked_for = 1
-    connection._step_aside(1, 0.0, 0.001)
-    assert not later
-    connection.stopped.cancel()
+class Postponing:
+    """A loop on which nothing is due yet."""
+
+    def __init__(self) -> None:
+        self.later: list[float] = []
+
+    def create_future(self) -> Any:
+        return asyncio.get_running_loop().create_future()
+
+    def call_later(self, delay: float, *_: Any) -> None:
+        self.later.append(delay)
+
+
+def at_work(loop: Any, thread: threading.Thread) -> Connection:
+    """A connection with a call that its thread never ends."""
+    connection = Connection("at work", loop)
+    connection.thread = thread
+    connection._posted = connection._asked_for = 1
+    return connection
+
+
+async def test_nobody_steps_aside_for_a_thread_that_is_gone() -> None:
+    loop = Postponing()
+    at_work(loop, threading.Thread())._step_aside(1, 0.0, 0.001)
+    assert not loop.later
+
+
+async def test_a_loop_steps_aside_for_many_connections_together_as_little_as_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = Postponing()
+    connections = [at_work(loop, threading.current_thread()) for _ in range(100)]
+    waits: list[threading.Lock] = []
+    make_lock = threading.Lock
+    monkeypatch.setattr(threading, "Lock", lambda: waits.append(make_lock()) or waits[-1])
+    for connection in connections:
+        connection._step_aside(1, 0.0, 0.1)
+    assert len(loop.later) == 100  # the others ask again
+    assert len(waits) == 1
+
+
+async def test_a_thread_that_nobody_gave_work_asks_for_nothing(db: aiomemdb.Database) -> None:
+    asked: list[int] = []
+    connection = threads_of(db)[0]  # type: ignore[arg-type]
+    await db.write(INSERT, (1,))
+    connection._posted_at = -1e9
+    deliver = connection.deliver
+    connection.deliver = lambda callback, *args: asked.append(1) or deliver(callback, *args)  # type: ignore[func-returns-value]
+    ran = threading.Event()
+    connection._inbox.put(ran.set)
+    assert ran.wait(5)
+    connection.deliver = deliver
+    assert not asked

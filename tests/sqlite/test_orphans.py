@@ -350,14 +350,32 @@ def test_jobs_submitted_right_before_the_loop_is_closed_are_told_the_truth(
     assert_told_the_truth(db_path, {n: told(future) for n, future in jobs.items()})
 
 
-def test_threads_whose_lookout_has_ended_look_for_themselves_whether_the_loop_is_closed(
+def test_threads_whose_lookouts_have_ended_look_for_themselves_whether_the_loop_is_closed(
     loop: asyncio.AbstractEventLoop, db_path: Path
 ) -> None:
     db: Any = loop.run_until_complete(open_database(db_path))
-    [lookout] = [connection for connection in threads_of(db) if connection._looks_after]
-    lookout.stop()
-    assert lookout.join(2)
+    lookouts = [connection for connection in threads_of(db) if connection._looks_after]
+    for lookout in lookouts:
+        lookout.stop()
+    assert all(lookout.join(2) for lookout in lookouts)
     loop.close()
+    abandoned(db)
+
+
+def test_a_reader_that_is_in_a_long_query_keeps_nobody_from_seeing_that_the_loop_is_closed(
+    loop: asyncio.AbstractEventLoop, db_path: Path
+) -> None:
+    async def main(gate: Gate) -> tuple[Any, Any]:
+        db: Any = await open_database(db_path)
+        lookout = next(connection for connection in threads_of(db) if connection._looks_after)
+        lookout.post(gate.block)
+        await gate.wait_entered()
+        return db, lookout
+
+    with Gate() as gate:
+        db, lookout = loop.run_until_complete(main(gate))
+        loop.close()
+        assert all(connection.join(2) for connection in threads_of(db) if connection is not lookout)
     abandoned(db)
 
 
