@@ -235,8 +235,7 @@ class Connection:
         if cast(object, self.raw) is not None:  # else it could not be opened
             self.raw.guard.armed = False
             try:
-                if self.raw.in_transaction:
-                    self.raw.rollback()
+                self.raw.roll_back()
                 if has_second_library(self._path):
                     # Closed, it would drop that library's locks, and remove the log that its commits still go to.
                     _keep_for_good(self.raw)

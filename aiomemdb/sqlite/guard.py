@@ -17,6 +17,7 @@ from weakref import ref
 
 from ..errors import ForbiddenStatement
 from ..values import Row
+from .codes import primary_code
 
 __all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished"]
 
@@ -268,6 +269,18 @@ class GuardedConnection(sqlite3.Connection):
     def rollback(self) -> None:
         self._refuse("rollback()", "raise an error: the job is rolled back whole")
         super().rollback()
+
+    def roll_back(self) -> None:
+        """Ends what is open, for the library itself; once more where a late interrupt struck the ROLLBACK."""
+        self.guard.armed = False
+        for is_last in (False, False, True):
+            if not self.in_transaction:
+                return
+            try:
+                super().rollback()
+            except sqlite3.OperationalError as error:
+                if is_last or primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+                    raise
 
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
         self._refuse("executescript()", "it commits first; use db.write_script(), or execute() one by one")

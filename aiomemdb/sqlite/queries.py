@@ -54,9 +54,7 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
         guard.armed = True
         return FUNCTION_WITHIN(raw, function, arguments)
     finally:
-        guard.armed = False
-        if raw.in_transaction:
-            raw.rollback()
+        raw.roll_back()
 
 
 def FUNCTION_WITHIN(raw: GuardedConnection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

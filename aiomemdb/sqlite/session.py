@@ -245,8 +245,7 @@ class Session:
 
     def rollback(self) -> None:
         self.connection.close_noted()  # interrupted, an open one would have the rollback refused
-        if self.connection.in_transaction:
-            self.connection.rollback()
+        self.connection.roll_back()
 
     def settle_failed_commit(self) -> bool:
         """After a COMMIT that failed with an I/O error its frames may come back at a restart. A further small

@@ -220,8 +220,7 @@ def begin_snapshot(raw: GuardedConnection) -> None:
 
 def _end_reading(raw: GuardedConnection) -> None:
     raw.close_noted()
-    if raw.in_transaction:
-        raw.rollback()
+    raw.roll_back()
 
 
 @asynccontextmanager

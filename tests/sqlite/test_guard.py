@@ -444,3 +444,14 @@ async def test_an_index_that_disagrees_does_not_stop_the_writer(db: SQLiteDataba
         await db.write("INSERT INTO f (f, rank) VALUES ('integrity-check', 1)")
     assert caught.value.sqlite_errorname == "SQLITE_CORRUPT_VTAB"
     await db.write("DROP TABLE f")
+
+
+def test_a_rollback_that_an_interrupt_strikes_is_done_all_the_same() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=GuardedConnection)
+    connection.execute("BEGIN")
+    strikes = iter([1, 0])
+    connection.set_progress_handler(lambda: next(strikes, 0), 1)
+    connection.roll_back()
+    assert not connection.in_transaction
+    assert next(strikes, None) is None
+    connection.close()
