@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import aiomemdb
 from aiomemdb.errors import ForbiddenStatement
 from aiomemdb.sqlite.batch import Batch, run_batch
 from aiomemdb.sqlite.job import Failure, Operation
@@ -804,3 +805,17 @@ def test_what_gains_is_told_by_the_bytecode(session: Session) -> None:
     assert gains("INSERT INTO indexed (a) VALUES (?)")
     session.connection.execute("CREATE UNIQUE INDEX by_b_too ON indexed (b)")
     assert not gains("INSERT INTO indexed (a) VALUES (?)")
+
+
+async def test_an_object_that_can_not_tell_its_length_goes_as_its_adapter_says(db_path: Path) -> None:
+    class Odd:
+        def __len__(self) -> int:
+            raise RuntimeError("no length")
+
+        def __conform__(self, protocol: object) -> str:
+            return "odd"
+
+    async with aiomemdb.connect(db_path) as db:
+        await db.write("CREATE TABLE t (x)")
+        assert await db.write_many("INSERT INTO t (x) VALUES (?)", [(Odd(),) for _ in range(100)]) == 100
+        assert await db.read_value("SELECT count(*) FROM t WHERE x = 'odd'") == 100
