@@ -221,7 +221,6 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
             raise _Broken(_stop_if_corrupt(batch, cause)) from None
         raise
     except Astray:
-        session.connection.guard.armed = False
         session.rollback()
         raise
     batch.committing = True

@@ -233,7 +233,6 @@ class Connection:
 
     def _close_raw(self) -> None:
         if cast(object, self.raw) is not None:  # else it could not be opened
-            self.raw.guard.armed = False
             try:
                 self.raw.roll_back()
                 if has_second_library(self._path):
@@ -403,6 +402,7 @@ def _leave_to_parent() -> None:
         connection.switching = threading.Lock()  # the thread may have held it
         if connection.raw is not None:
             _keep_for_good(connection.raw)
+    # When all are safe: it needs a descriptor, of which the child may have none left.
     for connection in list(_made):
         with suppress(OSError):
             connection._bell.leave_to_parent()

@@ -271,7 +271,7 @@ class GuardedConnection(sqlite3.Connection):
         super().rollback()
 
     def roll_back(self) -> None:
-        """Ends what is open, for the library itself; once more where a late interrupt struck the ROLLBACK."""
+        """Ends what is open, for the library itself, with the guard off; once more where a late interrupt struck it."""
         self.guard.armed = False
         for is_last in (False, False, True):
             if not self.in_transaction:

@@ -14,12 +14,10 @@ __all__ = ["ALL", "FIRST", "FUNCTION_READ", "FUNCTION_WITHIN", "VALUE", "Fetch",
 Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
 
 
-def execute_query(
-    raw: GuardedConnection, sql: str, params: Any, cursor: sqlite3.Cursor | None = None
-) -> sqlite3.Cursor:
+def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Any) -> sqlite3.Cursor:
     if not isinstance(sql, str):
         raise TypeError(f"sql must be a str, not {type(sql).__name__}")
-    cursor = (cursor or raw).execute(sql, params)
+    cursor = on.execute(sql, params)
     if cursor.description is None:
         raise sqlite3.ProgrammingError("a read verb takes one query: this SQL is empty or gives no rows")
     return cursor
@@ -27,7 +25,7 @@ def execute_query(
 
 def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
     try:
-        return execute_query(raw, sql, params, raw.asking).fetchall()
+        return execute_query(raw.asking, sql, params).fetchall()
     except BaseException:
         raw.renew_asking()
         raise

@@ -718,6 +718,22 @@ runs = st.tuples(
 )
 
 
+def sql_and_rows(drawn: Run) -> tuple[str, list[tuple[Any, ...]]]:
+    (sql, columns), length, odd, values = drawn
+    rows = [[values[(n + c) % len(values)] for c in range(columns)] for n in range(length)]
+    for n, column, value in odd:
+        if n < length:
+            rows[n][column % columns] = value
+    return sql, [*map(tuple, rows)]
+
+
+def assert_same_tables(session: Session, single: sqlite3.Connection, *, but: str = '"') -> None:
+    for table in SCHEMA.split("CREATE TABLE ")[1:]:
+        if not table.startswith(('"', but)):
+            query = f"SELECT * FROM {table.split(' (')[0]}"
+            assert [*map(tuple, session.connection.execute(query))] == single.execute(query).fetchall()
+
+
 @settings(max_examples=120)
 @given(batches=st.lists(runs, min_size=1, max_size=3))
 @example([(("INSERT INTO strict VALUES (?, ?)", 2), 100, [(50, 0, "x" * 3000)], [1])])
@@ -728,18 +744,13 @@ def test_runs_give_what_single_statements_give(batches: list[Run]) -> None:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as single:
             single.executescript(SCHEMA)
             single.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMIT)
-            for (sql, columns), length, odd, values in batches:
-                rows = [[values[(n + c) % len(values)] for c in range(columns)] for n in range(length)]
-                for n, column, value in odd:
-                    if n < length:
-                        rows[n][column % columns] = value
-                expected = [one(single, sql, tuple(row)) for row in rows]
-                outcomes = run(session, sql, [*map(tuple, rows)])
+            for batch in batches:
+                sql, parameters = sql_and_rows(batch)
+                expected = [one(single, sql, row) for row in parameters]
+                outcomes = run(session, sql, parameters)
                 told = ["failed" if isinstance(o, BaseException) else o for o in outcomes]
                 assert told == expected
-            for table in SCHEMA.split("CREATE TABLE ")[1:]:
-                query = f"SELECT * FROM {table.split(' (')[0]}" if not table.startswith('"') else "SELECT 1"
-                assert [*map(tuple, session.connection.execute(query))] == single.execute(query).fetchall()
+            assert_same_tables(session, single)
 
 
 @settings(max_examples=120)
@@ -755,19 +766,13 @@ def test_write_many_gives_what_executemany_gives(jobs: list[Run], beside: bool) 
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as single:
             single.executescript(SCHEMA)
             single.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMIT)
-            for (sql, columns), length, odd, values in jobs:
-                rows = [[values[(n + c) % len(values)] for c in range(columns)] for n in range(length)]
-                for n, column, value in odd:
-                    if n < length:
-                        rows[n][column % columns] = value
-                parameters = [*map(tuple, rows)]
+            for job in jobs:
+                sql, parameters = sql_and_rows(job)
                 expected = all_of(single, sql, parameters)
                 outcome = write_many(session, sql, parameters, beside=beside)
                 told = (type(outcome), str(outcome)) if isinstance(outcome, BaseException) else outcome
                 assert told == expected
-            for table in SCHEMA.split("CREATE TABLE ")[1:]:
-                query = f"SELECT * FROM {table.split(' (')[0]}" if not table.startswith(('"', "parent")) else "SELECT 1"
-                assert [*map(tuple, session.connection.execute(query))] == single.execute(query).fetchall()
+            assert_same_tables(session, single, but="parent")
 
 
 def all_of(connection: sqlite3.Connection, sql: str, parameters: list[tuple[Any, ...]]) -> Any:
