@@ -23,6 +23,7 @@ from .job import Operation
 from .rowids import Rowids
 from .script import check_text, split_script
 from .sequence import FEWEST
+from .slow import SLOW_FUNCTION, SlowFunctions
 
 __all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "SCRIPT", "WRITE", "Session"]
 
@@ -36,9 +37,6 @@ _WAIT_TO_HEAL = 100
 
 # A reader of ours takes the lock too, for some microseconds, where it met a log's header half written.
 _WARN_AT = 3
-
-# A function that keeps the writer for longer than this is logged with its name: everybody else waits for it.
-SLOW_FUNCTION = 0.25
 
 
 class Session:
@@ -89,6 +87,7 @@ class Session:
         connection.cursors += [self.cursor, self._control]
         connection.execute(_NO_WAIT)
         self.rowids: Rowids = Rowids(connection, self.cursor)
+        self._slow = SlowFunctions()
 
     # Turns
 
@@ -440,8 +439,7 @@ class Session:
             connection.stop_noting()
             took = time.monotonic() - began
             if took > SLOW_FUNCTION:
-                name = getattr(function, "__qualname__", repr(function))
-                log.warning("write_fn(%s) kept the writer for %.2f s; all other writes waited", name, took)
+                self._slow.note(function, took)
             connection.row_factory = Row
             connection.text_factory = str
         return finished(result)

@@ -16,7 +16,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import ForbiddenStatement, Row
-from aiomemdb.sqlite import session
+from aiomemdb.sqlite import session, slow
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.script import split_script
 from tests.support.batches import in_one_batch
@@ -456,6 +456,7 @@ async def test_a_slow_function_is_logged_with_its_name(
 ) -> None:
     def slow_one(conn: sqlite3.Connection) -> None: ...
 
+    monkeypatch.setattr(slow, "LOG_EVERY", 0.0)
     with caplog.at_level(logging.WARNING, "aiomemdb"):
         await db.write_fn(slow_one)
         assert caplog.messages == []
@@ -463,7 +464,24 @@ async def test_a_slow_function_is_logged_with_its_name(
         await db.write_fn(slow_one)
         await db.write_fn(functools.partial(slow_one))
     assert "slow_one" in caplog.messages[0] and "kept the writer" in caplog.messages[0]
-    assert "slow_one" in caplog.messages[1]
+    assert "slow_one) kept the writer" in caplog.messages[1]
+
+
+async def test_slow_functions_are_logged_once_in_a_while_with_how_many_they_were(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def slow_one(conn: sqlite3.Connection) -> None: ...
+
+    monkeypatch.setattr(session, "SLOW_FUNCTION", -1.0)
+    with caplog.at_level(logging.WARNING, "aiomemdb"):
+        for _ in range(4):
+            await db.write_fn(slow_one)
+        assert len(caplog.messages) == 1 and "more" not in caplog.messages[0]
+        monkeypatch.setattr(slow, "LOG_EVERY", 0.0)
+        await db.write_fn(slow_one)
+        await db.write_fn(slow_one)
+    assert "(3 more did so since the last warning)" in caplog.messages[1]
+    assert "more" not in caplog.messages[2]
 
 
 async def test_a_cursor_in_the_traceback_of_an_error_holds_no_snapshot(db: SQLiteDatabase) -> None:

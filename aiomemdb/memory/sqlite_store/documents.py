@@ -14,7 +14,7 @@ from .identity import resolve_in_job
 from .rows import EPISODE, entities_by_id, episode_of, facts_by_id
 from .work import Work, namespace_id, root
 
-__all__ = ["write"]
+__all__ = ["title", "write"]
 
 Answer: TypeAlias = Remembered | list[Fact] | Exception
 
@@ -22,6 +22,12 @@ Answer: TypeAlias = Remembered | list[Fact] | Exception
 def write(conn: sqlite3.Connection, drafts: Sequence[tuple[Scope, Draft]]) -> list[Answer]:
     """Writes drafts in order: texts with their facts, or facts alone."""
     return [_write(conn, scope, draft) for scope, draft in drafts]
+
+
+def title(draft: tuple[Scope, Draft]) -> str:
+    """The call that made a draft, as the log names it."""
+    _, written = draft
+    return "add_fact()" if written.episode is None else f"remember() of {len(written.facts):,} facts"
 
 
 def _write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Answer:

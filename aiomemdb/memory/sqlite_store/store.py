@@ -13,6 +13,7 @@ from ..searching import Kind, Model, Search
 from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from . import documents, embeddings, facts, forgetting, identity, merging, reading
+from .jobs import Job
 from .schema import is_current, migrate
 from .search import SQLiteSearch
 from .work import active_model
@@ -29,7 +30,7 @@ class SQLiteStore(SQLiteSearch, Store):
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):
-            await self._db.write_fn(migrate, normalisers)
+            await self._db.write_fn(Job(migrate), normalisers)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Search]:
@@ -43,18 +44,24 @@ class SQLiteStore(SQLiteSearch, Store):
     async def find_or_create(
         self, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
     ) -> list[Entity | Exception]:
-        return await self._write_together(identity.find_or_create, names, scope, model, near)
+        return await self._write_together(
+            identity.find_or_create, lambda _: "find_or_create_entity()", names, scope, model, near
+        )
 
     async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> Sequence[Remembered | list[Fact] | BaseException]:
         # One job, as each has a savepoint, before which FTS5 writes out its new words: 200 us of 1,000 a document.
-        return await self._write_together(documents.write, drafts)
+        return await self._write_together(documents.write, documents.title, drafts)
 
-    async def _write_together(self, function: Callable[..., list[Any]], items: Sequence[Any], *args: Any) -> list[Any]:
+    async def _write_together(
+        self, function: Callable[..., list[Any]], title: Callable[[Any], str], items: Sequence[Any], *args: Any
+    ) -> list[Any]:
         """Runs ``function(conn, items, *args)``, which gives an answer for each item, as one job. If one of them fails
         it, all is rolled back and each is a job of its own, so that nobody has another's error.
         """
+        # What several calls take together is the library's doing, none of their callers'.
+        job = Job(function, title(items[0]) if len(items) == 1 else None)
         try:
-            answers: list[Any] = await self._db.write_fn(function, items, *args)
+            answers: list[Any] = await self._db.write_fn(job, items, *args)
             return answers
         except AiomemdbError:
             raise  # not of one item alone
@@ -64,7 +71,7 @@ class SQLiteStore(SQLiteSearch, Store):
         answers = []
         for item in items:
             try:
-                answers += await self._write_together(function, [item], *args)
+                answers += await self._write_together(function, title, [item], *args)
             except Exception as error:
                 answers.append(error)
         return answers
@@ -72,27 +79,29 @@ class SQLiteStore(SQLiteSearch, Store):
     async def update_entity(
         self, scope: Scope, entity: int, changes: Mapping[str, Any], vector: bytes | None, model: Model | None
     ) -> Entity:
-        updated: Entity = await self._db.write_fn(merging.update_entity, scope, entity, changes, vector, model)
+        updated: Entity = await self._db.write_fn(
+            Job(merging.update_entity, "update_entity()"), scope, entity, changes, vector, model
+        )
         return updated
 
     async def add_alias(self, scope: Scope, entity: int, key: str) -> Entity:
-        named: Entity = await self._db.write_fn(merging.add_alias, scope, entity, key)
+        named: Entity = await self._db.write_fn(Job(merging.add_alias, "add_alias()"), scope, entity, key)
         return named
 
     async def merge(self, scope: Scope, keep: int, duplicate: int) -> Entity:
-        merged: Entity = await self._db.write_fn(merging.merge, scope, keep, duplicate)
+        merged: Entity = await self._db.write_fn(Job(merging.merge, "merge()"), scope, keep, duplicate)
         return merged
 
     async def retract(self, scope: Scope, fact: int, reason: str) -> Fact:
-        retracted: Fact = await self._db.write_fn(facts.retract, scope, fact, reason)
+        retracted: Fact = await self._db.write_fn(Job(facts.retract, "retract()"), scope, fact, reason)
         return retracted
 
     async def forget(self, scope: Scope, kind: Kind, ref: int) -> Forgotten:
-        forgotten: Forgotten = await self._db.write_fn(forgetting.forget, scope, kind, ref)
+        forgotten: Forgotten = await self._db.write_fn(Job(forgetting.forget, "forget()"), scope, kind, ref)
         return forgotten
 
     async def forget_namespace(self, scope: Scope) -> Forgotten:
-        namespace = await self._db.write_fn(forgetting.hide_namespace, scope)
+        namespace = await self._db.write_fn(Job(forgetting.hide_namespace, "forget_namespace()"), scope)
         return Forgotten() if namespace is None else await self._delete(namespace)
 
     async def sweep(self) -> None:
@@ -102,7 +111,7 @@ class SQLiteStore(SQLiteSearch, Store):
     async def _delete(self, namespace: int) -> Forgotten:
         deleted, done = Forgotten(), False
         while not done:
-            piece, done = await self._db.write_fn(forgetting.delete_slice, namespace)
+            piece, done = await self._db.write_fn(Job(forgetting.delete_slice), namespace)
             deleted += piece
         return deleted
 
@@ -162,13 +171,13 @@ class SQLiteStore(SQLiteSearch, Store):
         return found
 
     async def put_vectors(self, model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) -> None:
-        await self._db.write_fn(embeddings.put_vectors, model, kind, vectors)
+        await self._db.write_fn(Job(embeddings.put_vectors), model, kind, vectors)
 
     async def switch_model(self, model: Model, *, force: bool = False) -> bool:
         upto = await self._db.read_fn(embeddings.complete_upto, model)
-        complete: bool = await self._db.write_fn(embeddings.switch_model, model, force, upto)
+        complete: bool = await self._db.write_fn(Job(embeddings.switch_model), model, force, upto)
         if complete or force:
-            while await self._db.write_fn(embeddings.drop_slice):
+            while await self._db.write_fn(Job(embeddings.drop_slice)):
                 pass
         return complete
 
@@ -177,7 +186,7 @@ class SQLiteStore(SQLiteSearch, Store):
         return left
 
     async def put_near_names(self, model: Model, after: int, upto: int, near: Sequence[tuple[int, int, float]]) -> None:
-        await self._db.write_fn(embeddings.put_near_names, model, after, upto, near)
+        await self._db.write_fn(Job(embeddings.put_near_names), model, after, upto, near)
 
     async def to_reembed(self, model: Model) -> int:
         count: int = await self._db.read_fn(embeddings.to_reembed, model)
