@@ -14,9 +14,10 @@ from ..store import DraftFact, Scope
 from ..values import Fact
 from .rows import facts_by_id, json_list
 from .schema import UNBOUNDED
+from .setwise import apply
 from .work import Work
 
-__all__ = ["expire", "expire_unfounded", "find_believed", "retract", "state", "unite_evidence"]
+__all__ = ["expire", "expire_unfounded", "retract", "state", "unite_evidence"]
 
 _INSERT = (
     "INSERT INTO fact "
@@ -111,14 +112,14 @@ def _state_one(work: Work, fact: _Planned, episode: int | None, model: int | Non
         older, closes_at = _overlapped(work, fact)
         if closes_at is not None:
             fact = _Planned(fact.subject, fact.object, replace(fact.draft, invalid_at=closes_at))
-    believed = find_believed(work.conn, fact.identity)
+    believed = work.conn.execute(f"SELECT id, invalid_at FROM fact WHERE {_IDENTITY}", fact.identity).fetchone()
     if believed is None:
         id = _insert(work, fact, model)
     elif fact.draft.invalid_at is None or believed["invalid_at"] == fact.draft.invalid_at:
         id = believed["id"]
     else:
         # The same fact, known now to end at another time: a correction.
-        expire(work, believed["id"])
+        expire(work, [(believed["id"], None)])
         id = _insert(work, fact, model)
         _succeed(work, believed["id"], id)
     _add_evidence(work, [(id, fact.draft)], episode)
@@ -134,11 +135,6 @@ def _insert(work: Work, fact: _Planned, model: int | None) -> int:
     if model is not None:
         work.add_vectors(model, "fact", [(id, fact.draft.vector)])
     return id
-
-
-def find_believed(conn: sqlite3.Connection, identity: tuple[int, str, int | str | None, int]) -> sqlite3.Row | None:
-    row: sqlite3.Row | None = conn.execute(f"SELECT id, invalid_at FROM fact WHERE {_IDENTITY}", identity).fetchone()
-    return row
 
 
 def _overlapped(work: Work, fact: _Planned) -> tuple[list[sqlite3.Row], int | None]:
@@ -168,7 +164,7 @@ def _overlapped(work: Work, fact: _Planned) -> tuple[list[sqlite3.Row], int | No
 def _close(work: Work, row: sqlite3.Row, fact: _Planned, successor: int) -> None:
     """Expires a superseded fact; what is left of its interval goes on as a copy with the same evidence."""
     old, begin = row["id"], _begin(fact.draft.valid_at)
-    expire(work, old, successor)
+    expire(work, [(old, successor)])
     if _begin(row["valid_at"]) < begin:
         copy = work.conn.execute(
             "INSERT INTO fact "
@@ -188,7 +184,7 @@ def _succeed(work: Work, old: int, new: int) -> None:
 
 def _inherit(work: Work, old: int, new: int) -> None:
     """A copy has its original's evidence and vector."""
-    unite_evidence(work.conn, old, new)
+    unite_evidence(work.conn, [(old, new)])
     work.conn.execute(
         "INSERT INTO vector (model, namespace, kind, ref, data) SELECT model, namespace, kind, ?, data FROM vector "
         "WHERE model IN (SELECT id FROM vector_model) AND namespace = ? AND kind = 'fact' AND ref = ? "
@@ -203,11 +199,13 @@ _UNITE = (
 )
 
 
-def unite_evidence(conn: sqlite3.Connection, source: int, target: int) -> None:
-    conn.execute(
-        "INSERT INTO fact_evidence SELECT ?, episode, quote, confidence, agent, created_at FROM fact_evidence "
-        f"WHERE fact = ? {_UNITE}",
-        (target, source),
+def unite_evidence(conn: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> None:
+    """Add to the second fact of each pair the evidence of the first."""
+    apply(
+        conn,
+        "INSERT INTO fact_evidence SELECT j.value->>1, v.episode, v.quote, v.confidence, v.agent, v.created_at "
+        f"FROM json_each(:rows) j CROSS JOIN fact_evidence v ON v.fact = j.value->>0 WHERE TRUE {_UNITE}",
+        pairs,
     )
 
 
@@ -219,9 +217,17 @@ def _add_evidence(work: Work, stated: Sequence[tuple[int, DraftFact]], episode: 
     )
 
 
-def expire(work: Work, fact: int, successor: int | None = None, *, reason: str | None = None) -> None:
-    work.conn.execute("UPDATE fact SET expired_at = ?, superseded_by = ? WHERE id = ?", (work.at, successor, fact))
-    work.note("expire" if successor is None else "supersede", "fact", fact, successor, reason)
+def expire(work: Work, facts: Sequence[tuple[int, int | None]]) -> None:
+    """Expire facts, each with the one that takes its place, or None."""
+    apply(
+        work.conn,
+        "UPDATE fact SET expired_at = :at, superseded_by = j.value->>1 FROM json_each(:rows) j "
+        "WHERE fact.id = j.value->>0",
+        facts,
+        at=work.at,
+    )
+    for fact, successor in facts:
+        work.note("expire" if successor is None else "supersede", "fact", fact, successor)
 
 
 def retract(conn: sqlite3.Connection, scope: Scope, fact: int, reason: str) -> Fact:
@@ -239,10 +245,10 @@ def retract(conn: sqlite3.Connection, scope: Scope, fact: int, reason: str) -> F
 
 def expire_unfounded(work: Work, facts: Sequence[int]) -> None:
     """Expires those of the facts that only superseded texts still evidence."""
-    for row in work.conn.execute(
+    rows = work.conn.execute(
         "SELECT f.id FROM json_each(?) j CROSS JOIN fact f ON f.id = j.value WHERE f.expired_at IS NULL "
         "AND NOT EXISTS (SELECT 1 FROM fact_evidence v LEFT JOIN episode p ON p.id = v.episode "
         "WHERE v.fact = f.id AND p.expired_at IS NULL)",
         (json_list(facts),),
-    ).fetchall():
-        expire(work, row[0])
+    ).fetchall()
+    expire(work, [(row[0], None) for row in rows])

@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from ..deciding.merging import BelievedFact, decide_moves
 from ..searching import Model
 from ..store import Scope
 from ..values import Entity
-from .facts import expire, find_believed, unite_evidence
+from .facts import expire, unite_evidence
 from .rows import entities_by_id
 from .schema import UNBOUNDED
+from .setwise import load
 from .work import Work
 
 __all__ = ["add_alias", "merge", "update_entity"]
@@ -101,26 +103,31 @@ def merge(conn: sqlite3.Connection, scope: Scope, keep: int, duplicate: int) -> 
     return entities_by_id(conn, [into])[into]
 
 
+# Subject and object apart: for an OR of both SQLite would scan.
+_OF_OTHER = "(SELECT id FROM fact WHERE subject = :other UNION SELECT id FROM fact WHERE object = :other)"
+_MOVING = f"fact f WHERE f.expired_at IS NULL AND f.id IN {_OF_OTHER}"
+# The believed facts that are what one of those will be.
+_IN_THE_WAY = (
+    "fact f CROSS JOIN fact b ON b.subject = iif(f.subject = :other, :into, f.subject) AND b.predicate = f.predicate "
+    "AND coalesce(b.object, b.value) = coalesce(iif(f.object = :other, :into, f.object), f.value) "
+    f"AND ifnull(b.valid_at, {UNBOUNDED}) = ifnull(f.valid_at, {UNBOUNDED}) "
+    f"WHERE b.expired_at IS NULL AND f.expired_at IS NULL AND f.id IN {_OF_OTHER}"
+)
+
+
 def _move_facts(work: Work, into: int, other: int) -> None:
-    """Facts that become the same unite their evidence and one is closed, and so is one about itself that arises."""
-    conn = work.conn
-    for row in conn.execute(
-        "SELECT id, subject, predicate, object, value, valid_at FROM fact WHERE expired_at IS NULL AND id IN "
-        "(SELECT id FROM fact WHERE subject = ? UNION SELECT id FROM fact WHERE object = ?) ORDER BY id",
-        (other, other),
-    ).fetchall():
-        subject = into if row["subject"] == other else row["subject"]
-        object = into if row["object"] == other else row["object"]
-        begin = UNBOUNDED if row["valid_at"] is None else row["valid_at"]
-        same = find_believed(conn, (subject, row["predicate"], row["value"] if object is None else object, begin))
-        if subject == object and row["subject"] != row["object"]:
-            expire(work, row["id"])
-        elif same is not None:
-            unite_evidence(conn, row["id"], same["id"])
-            expire(work, row["id"], same["id"])
-        conn.execute("UPDATE fact SET subject = ?, object = ? WHERE id = ?", (subject, object, row["id"]))
-    conn.execute("UPDATE fact SET subject = ? WHERE subject = ?", (into, other))
-    conn.execute("UPDATE fact SET object = ? WHERE object = ?", (into, other))
+    conn, both = work.conn, {"into": into, "other": other}
+    columns = "{0}.id, {0}.subject, {0}.predicate, {0}.object, {0}.value, {0}.valid_at"
+    moving = [BelievedFact(*row) for row in sorted(load(conn, columns.format("f"), _MOVING, {"other": other}))]
+    in_the_way = [BelievedFact(*row) for row in load(conn, columns.format("b"), _IN_THE_WAY, both)]
+    moves = decide_moves(into, other, moving, in_the_way)
+    unite_evidence(conn, moves.united)
+    expire(work, moves.expired)
+    conn.execute(
+        "UPDATE fact SET subject = iif(subject = :other, :into, subject), object = iif(object = :other, :into, object) "
+        f"WHERE id IN {_OF_OTHER}",
+        both,
+    )
 
 
 def _move_names(work: Work, into: int, other: int) -> None:

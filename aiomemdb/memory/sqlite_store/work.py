@@ -10,12 +10,13 @@ from ..searching import Model
 from ..store import Scope
 from ..times import now_micros
 from .rows import json_list
+from .setwise import apply
 
 __all__ = ["Work", "active_model", "check_model", "model_id", "namespace_id", "root"]
 
-_EVENT = (
+_EVENTS = (
     "INSERT INTO memory_event (at, namespace, agent, operation, kind, ref, other, reason) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "SELECT :at, :namespace, :agent, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(:rows)"
 )
 
 
@@ -89,11 +90,10 @@ class Work:
 
     def note(self, operation: str, kind: str, ref: int, other: int | None = None, reason: str | None = None) -> None:
         """A line for the audit; written by ``finish``."""
-        self._events.append((self.at, self.namespace, self.agent, operation, kind, ref, other, reason))
+        self._events.append((operation, kind, ref, other, reason))
 
     def finish(self) -> None:
-        if self._events:
-            self.conn.executemany(_EVENT, self._events)
+        apply(self.conn, _EVENTS, self._events, at=self.at, namespace=self.namespace, agent=self.agent)
 
     def next_id(self, table: str) -> int:
         """The first id that was never used. What is inserted with it and those after it counts as AUTOINCREMENT does
