@@ -183,6 +183,8 @@ class Writer:
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        if task is not self._task:  # a write that woke the writer since then has started the next one
+            return
         if task.cancelled():  # before its first step; it outlasts every later cancellation
             if not self.idle:
                 self._task = self._start()

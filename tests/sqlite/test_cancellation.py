@@ -438,6 +438,65 @@ async def test_the_writer_task_cancelled_again_and_again_costs_nobody_a_job(db: 
     await assert_whole(db)
 
 
+async def test_a_write_between_the_end_of_a_cancelled_writer_task_and_its_callback_starts_one_task(
+    db_path: Path,
+) -> None:
+    # the loop                          | the writer
+    # ----------------------------------|---------------------------------------------
+    # the task's first step: cancelled  | it has ended; its callback is behind the write
+    # a write                           | finds that the task has ended, starts another
+    # the callback of the first task    | is not to start a third
+    async with aiomemdb.connect(db_path) as db:
+        own_task(":writer").cancel()
+        written: asyncio.Future[asyncio.Future[int | None]] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(lambda: written.set_result(db.submit(LOG.partition(";")[0])))
+        await (await written)
+        assert len(own_tasks(":writer")) == 1
+        async with db.transaction() as tx:
+            await tx.write(INSERT, (1,))
+        await assert_whole(db)
+
+
+@pytest.mark.parametrize("loop_name", ["asyncio", "uvloop"])
+def test_the_writer_task_cancelled_at_random_between_writes_and_transactions_runs_once(
+    db_path: Path, loop_name: str
+) -> None:
+    module = pytest.importorskip("uvloop") if loop_name == "uvloop" else asyncio
+    with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
+        runner.run(_cancel_the_writer_at_random(db_path))
+
+
+async def _cancel_the_writer_at_random(db_path: Path) -> None:
+    reports: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(LOG)
+        for seed in range(20):
+            dice, stop = random.Random(seed), asyncio.Event()
+
+            async def harass(dice: random.Random = dice, stop: asyncio.Event = stop) -> None:
+                while not stop.is_set():
+                    for task in own_tasks(":writer"):
+                        task.cancel()
+                    for _ in range(1 + dice.randrange(3)):
+                        await asyncio.sleep(0)
+
+            harassing = asyncio.create_task(harass())
+            try:
+                for job in range(30):
+                    if dice.random() < 0.5:
+                        async with db.transaction() as tx:
+                            await tx.write(INSERT, (job,))
+                    else:
+                        await db.write(INSERT, (job,))
+            finally:
+                stop.set()
+                await harassing
+        assert await db.read_value("SELECT count(*) FROM log") == 600
+        await assert_whole(db)
+    assert reports == []
+
+
 async def test_the_writer_task_cancelled_while_a_batch_runs_costs_nobody_a_job(db: SQLiteDatabase) -> None:
     with Gate() as gate:
         held = asyncio.create_task(db.write_fn(gate.block))
