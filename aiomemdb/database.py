@@ -172,8 +172,8 @@ class Database(Transaction, Protocol):
     def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Snapshot]:
         """Several awaited reads of one and the same state. Holds a reader, and keeps the log from being reset.
 
-        A task that holds one and would have to wait for a second gets ``ReentrancyError``. Many tasks that each hold
-        one and open another in a child task can wait for each other: give ``timeout``, or as many ``readers``.
+        A task that holds one waits for a second like any other. Where all who hold one wait for another, the last to
+        ask gets ``ReentrancyError``: it would wait for itself. A task counts as those that it descends from.
         """
         ...
 

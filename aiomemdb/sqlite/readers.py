@@ -13,6 +13,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -37,6 +38,38 @@ _STUCK = 0.002
 _HAND_OVER = 256
 
 
+# Seconds until a task is told that it waits for itself. Not at once: a stream that was just dropped is about to give
+# its reader back, perhaps from its thread. Where the children of those who hold one wait, these may go on all the same.
+_STUCK_FOR_SURE = 0.02
+_STUCK_BY_CHILDREN = 1.0
+
+
+class Hold:
+    """That ``task`` holds a reader; ``over`` when it has left that."""
+
+    __slots__ = ("over", "task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        # Weakly: a finished task keeps its result, which may be the very stream that nobody else holds any more.
+        self.task: ref[asyncio.Task[Any]] = ref(task)
+        self.over: bool = False
+
+
+class _Wait:
+    """A task's wait for a reader; ``held``: by the task, or those that it descends from, meanwhile."""
+
+    __slots__ = ("held", "limit", "look")
+
+    def __init__(self, timeout: float | None) -> None:
+        self.held: tuple[Hold, ...] = tuple(hold for hold in held_readers.get() if not hold.over)
+        self.limit: asyncio.Timeout = asyncio.timeout(timeout)
+        self.look: asyncio.TimerHandle | None = None
+
+
+#: What the current task, or one that it descends from, holds: as ``lease.held_leases``.
+held_readers: ContextVar[tuple[Hold, ...]] = ContextVar("aiomemdb_held_readers", default=())
+
+
 class Readers:
     """Owns the read-only connections and the queue of queries."""
 
@@ -58,8 +91,8 @@ class Readers:
         self._stuck: set[Connection] = set()
         self._ticking = False
         self._drained: asyncio.Future[None] | None = None
-        # Weakly: a finished task keeps its result, which may be the very stream that nobody else holds any more.
-        self._owners: dict[Connection, ref[asyncio.Task[Any]]] = {}
+        self._held: dict[Connection, Hold] = {}
+        self._waiting: dict[asyncio.Task[Any], _Wait] = {}
         for connection in connections:
             connection.on_lost = partial(self._lost, connection)
 
@@ -215,37 +248,58 @@ class Readers:
 
         Raises:
             ReadTimeout: none came free in time.
-            ReentrancyError: the task holds one already and all are held: it could wait for ever for itself.
+            ReentrancyError: it would wait for itself: all who hold one wait for another, it or its parent among them.
         """
         task = asyncio.current_task()
         assert task is not None
-        for _ in range(20):  # a stream that was just dropped is about to give its reader back, perhaps from its thread
-            if self._waits_for_itself(task):
-                await asyncio.sleep(0.001)
-        if self._waits_for_itself(task):
-            raise ReentrancyError(
-                f"all {len(self._owners)} readers that snapshots and streams may hold are held, one of them by this "
-                "task: it would wait for itself; read through the one it has, or raise connect(readers=...)"
-            )
         began = monotonic()
         if self.pool.idle == 0:
             self._step_aside = True  # a reader that serves the queue leaves it after its query
+        wait = self._waiting[task] = _Wait(timeout)
+        self._look_later(_STUCK_FOR_SURE, task, wait, by_children=False)
         try:
-            async with asyncio.timeout(timeout):
+            async with wait.limit:
                 connection = await self.pool.acquire()
         except TimeoutError:
+            if task not in self._waiting:
+                raise ReentrancyError(
+                    f"all {len(self._held)} readers that snapshots and streams may hold are held by tasks that wait "
+                    "for one more, this task or its parent among them: it would wait for itself; read through the one "
+                    "that is held, or raise connect(readers=...)"
+                ) from None
             assert timeout is not None
             raise read_timeout(timeout, started=False) from None
+        finally:
+            if wait.look is not None:
+                wait.look.cancel()
+            self._waiting.pop(task, None)
         self.reader_wait_max = max(self.reader_wait_max, monotonic() - began)
-        self._owners[connection] = ref(task)
+        hold = self._held[connection] = Hold(task)
+        held_readers.set((*wait.held, hold))
         return connection
 
-    def _waits_for_itself(self, task: asyncio.Task[Any]) -> bool:
-        return len(self._owners) >= self.pool.max_leases and any(owner() is task for owner in self._owners.values())
+    def _look_later(self, seconds: float, task: asyncio.Task[Any], wait: _Wait, *, by_children: bool) -> None:
+        wait.look = self._loop.call_later(seconds, self._look_whether_stuck, task, wait, by_children)
+
+    def _look_whether_stuck(self, task: asyncio.Task[Any], wait: _Wait, by_children: bool) -> None:
+        if self._is_stuck(by_children=by_children):
+            del self._waiting[task]  # at once: it leaves room for the others, which wait on
+            wait.limit.reschedule(self._loop.time())
+        else:
+            self._look_later(_STUCK_BY_CHILDREN, task, wait, by_children=True)
+
+    def _is_stuck(self, *, by_children: bool) -> bool:
+        """Whether all readers that may be leased are held by tasks that wait for another, or whose children do."""
+        if len(self._held) < self.pool.max_leases:
+            return False
+        if by_children:
+            return {hold for wait in self._waiting.values() for hold in wait.held}.issuperset(self._held.values())
+        return all(hold.task() in self._waiting for hold in self._held.values())
 
     def leaving(self, connection: Connection) -> None:
         """Its holder has left it; it comes back when what was left open is closed."""
-        self._owners.pop(connection, None)
+        if (hold := self._held.pop(connection, None)) is not None:
+            hold.over = True
 
     def release(self, connection: Connection) -> None:
         self.pool.release(connection)

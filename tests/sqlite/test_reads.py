@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -541,8 +541,34 @@ async def test_a_task_that_would_wait_for_its_own_snapshot_is_told_so_at_once(db
     await assert_whole(db)  # type: ignore[arg-type]
 
 
-async def test_tasks_that_hold_one_snapshot_each_and_ask_for_a_second_do_not_wait_for_each_other_for_ever(
+async def _look(db: aiomemdb.Database) -> None:
+    async with db.snapshot() as snapshot:
+        await snapshot.read_value(COUNT)
+
+
+async def _stream(db: aiomemdb.Database) -> None:
+    async for _ in db.read_stream("SELECT id FROM t", chunk=1):
+        pass
+
+
+async def _in_a_child(coroutine: Coroutine[Any, Any, None]) -> None:
+    await asyncio.create_task(coroutine)
+
+
+async def _in_a_grandchild(coroutine: Coroutine[Any, Any, None]) -> None:
+    await asyncio.gather(_in_a_child(coroutine))
+
+
+async def _in_place(coroutine: Coroutine[Any, Any, None]) -> None:
+    await coroutine
+
+
+@pytest.mark.parametrize("second", [_look, _stream])
+@pytest.mark.parametrize("run", [_in_place, _in_a_child, _in_a_grandchild])
+async def test_of_tasks_that_all_hold_a_snapshot_and_ask_for_a_second_one_is_told_and_the_others_wait(
     db: aiomemdb.Database,
+    second: Callable[[aiomemdb.Database], Coroutine[Any, Any, None]],
+    run: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],
 ) -> None:
     holding = asyncio.Barrier(3)
 
@@ -550,12 +576,39 @@ async def test_tasks_that_hold_one_snapshot_each_and_ask_for_a_second_do_not_wai
         async with db.snapshot():
             await holding.wait()
             try:
-                async with db.snapshot():
-                    return "had two"
+                await run(second(db))
             except aiomemdb.ReentrancyError:
                 return "told"
+            return "had two"
 
-    assert "told" in await asyncio.gather(*[greedy() for _ in range(3)])  # who is told leaves room for the others
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*[greedy() for _ in range(3)])
+    assert sorted(outcomes) == ["had two", "had two", "told"]
+    await assert_whole(db)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("run", [_in_place, _in_a_child])
+async def test_a_task_that_holds_a_snapshot_waits_for_a_second_where_others_go_on(
+    db: aiomemdb.Database, run: Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
+) -> None:
+    leave = asyncio.Event()
+    holding = asyncio.Barrier(3)
+
+    async def hold() -> None:
+        async with db.snapshot():
+            await holding.wait()
+            await leave.wait()
+
+    async def hold_and_look() -> None:
+        async with db.snapshot():
+            await holding.wait()
+            await run(_look(db))
+
+    others = [asyncio.create_task(hold()) for _ in range(2)]
+    looking = asyncio.create_task(hold_and_look())
+    await eventually(lambda: db._readers.pool.waiting == 1)  # type: ignore[attr-defined]
+    leave.set()
+    await asyncio.gather(looking, *others)
     await assert_whole(db)  # type: ignore[arg-type]
 
 
