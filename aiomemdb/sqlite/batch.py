@@ -9,9 +9,9 @@ Theory of operation
 2.  A job that is one statement needs no savepoint (one costs half a write): SQLite undoes most failed statements
     itself. Any other job runs inside one. Even a batch of one statement has its BEGIN and COMMIT, unless it is as
     plain as in rule 8: in autocommit, OR FAIL commits the rows before the failing one in spite of the error.
-3.  A failed statement whose rows stayed (OR FAIL, RAISE(FAIL): ``total_changes`` moved) or may have stayed (all but
-    a constraint's errors, see ``is_undone``), one that took the transaction with it (OR ROLLBACK, out of memory, an
-    interrupt), and a job whose savepoint can't be closed have *spoilt* the transaction. It is rolled back, and cut in
+3.  A failed statement whose rows stayed (OR FAIL, RAISE(FAIL): ``total_changes`` moved) or may have stayed (all errors
+    except a constraint's, see ``is_undone``; of a trigger that fails halfway, see ``fails_halfway``), one that took the
+    transaction with it (OR ROLLBACK, out of memory, an interrupt), and a job whose savepoint can't be closed have *spoilt* the transaction. It is rolled back, and cut in
     three that run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
     fails alone, and the order is kept.
 4.  Where COMMIT itself refuses the content (a deferred foreign key), the culprit is not known: the batch is
@@ -305,8 +305,8 @@ def _run_jobs(
                         break  # one function or script may be all that there is time for
             except BaseException as error:
                 before = changes if subject is plain and operation is WRITE else connection.changes_before
-                stayed = operation.single and not (connection.total_changes == before and is_undone(error))
-                culprit = _culprit(session, error, subject, start + len(outcomes), spoilt=alone or stayed)
+                spoilt = alone or (operation.single and _may_have_stayed(session, error, subject, arguments, before))
+                culprit = _culprit(session, error, subject, start + len(outcomes), spoilt=spoilt)
                 append(Failure(culprit))
                 failed = True
                 if guard.missed:
@@ -323,6 +323,13 @@ def _run_jobs(
     return failed
 
 
+def _may_have_stayed(session: Session, error: BaseException, sql: Any, params: Any, changes_before: int) -> bool:
+    """Whether rows of a statement that failed may be in the open transaction (rule 3)."""
+    if session.connection.total_changes != changes_before or not is_undone(error):
+        return True
+    return primary_code(error) == sqlite3.SQLITE_CONSTRAINT and session.rowids.fails_halfway(sql, params)
+
+
 def _culprit(session: Session, error: BaseException, subject: Any, index: int, *, spoilt: bool) -> BaseException:
     """The error for the caller of a job that failed, if the transaction can go on without that job.
 
@@ -331,6 +338,7 @@ def _culprit(session: Session, error: BaseException, subject: Any, index: int, *
     """
     guard = session.connection.guard
     guard.armed = False
+    session.connection.forget_error()
     culprit = error.args[0] if isinstance(error, TransactionSpoilt) else guard.explain(error)
     guard.clear()
     lost = not session.connection.in_transaction

@@ -212,7 +212,7 @@ class _JobCursor(sqlite3.Cursor):
         try:
             sqlite3.Cursor.execute(self, *args, **kwargs)
         except sqlite3.Error as error:
-            self.connection.raised = error  # type: ignore[attr-defined]
+            self.connection.note_raised(error)  # type: ignore[attr-defined]
             raise
         return self
 
@@ -222,7 +222,7 @@ class _JobCursor(sqlite3.Cursor):
         try:
             sqlite3.Cursor.executemany(self, *args, **kwargs)
         except sqlite3.Error as error:
-            self.connection.raised = error  # type: ignore[attr-defined]
+            self.connection.note_raised(error)  # type: ignore[attr-defined]
             raise
         return self
 
@@ -246,6 +246,7 @@ class GuardedConnection(sqlite3.Connection):
         self.raised: sqlite3.Error | None = None
         self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
         self.asking: sqlite3.Cursor = self.cursor()  # of queries that are read to their end; see renew_asking
+        self._looking: sqlite3.Cursor = self.cursor()  # of forget_error and look_at_schema
         self.noted: list[ref[Any]] = []
         self._noting: dict[str, Callable[..., Any]] = {}
 
@@ -261,6 +262,10 @@ class GuardedConnection(sqlite3.Connection):
         if self.guard.denied is None:
             self.guard.denied = message
         raise ForbiddenStatement(message)
+
+    def note_raised(self, error: sqlite3.Error) -> None:
+        self.raised = error
+        self.forget_error()
 
     def commit(self) -> None:
         self._refuse("commit()", "the job is committed when it returns")
@@ -299,7 +304,7 @@ class GuardedConnection(sqlite3.Connection):
         self._refuse("close()", "use await db.close()")
         # While a cursor keeps a statement (after executemany or an error) SQLite keeps the files open, and the log.
         self.close_noted()
-        for cursor in (self.asking, *self.cursors):
+        for cursor in (self.asking, self._looking, *self.cursors):
             cursor.close()
         super().close()
 
@@ -353,6 +358,25 @@ class GuardedConnection(sqlite3.Connection):
         self.asking.close()
         self.asking = sqlite3.Connection.cursor(self)
         self.asking.row_factory = Row
+
+    def forget_error(self) -> None:
+        """To be called after each statement that failed, before another one is bound: where Python can't bind a value
+        it asks SQLite for the latest error, and would raise that of the failed statement in place of its own.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._looking.execute("SELECT 1").fetchall()
+
+    def look_at_schema(self) -> None:
+        """Has SQLite compare the schema in memory with the file's, and read it anew where they differ.
+
+        It does so by itself for each statement that uses a table, except in two cases. PRAGMAs that list what they do
+        not find use none. And after a ROLLBACK a schema can stay in memory that was never committed (CREATE INDEX, an
+        ALTER that fails when the schema is read again, one more write): it is recognised only as long as the file has
+        seen fewer changes than were rolled back.
+
+        Raises: sqlite3.Error: the file can't be read.
+        """
+        self._looking.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
 
     def note_cursors(self) -> None:
         """From here on notes what a user's function opens; see ``close_noted`` and ``_JobCursor``. It costs the

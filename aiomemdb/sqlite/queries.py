@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -9,9 +10,11 @@ from typing import Any, TypeAlias
 from ..values import Row
 from .guard import GuardedConnection, finished
 
-__all__ = ["ALL", "FIRST", "FUNCTION_READ", "FUNCTION_WITHIN", "VALUE", "Fetch", "execute_query"]
+__all__ = ["ALL", "FIRST", "FUNCTION_READ", "FUNCTION_WITHIN", "VALUE", "Fetch", "execute_query", "look_if_pragma"]
 
 Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
+
+_MAY_BE_PRAGMA = re.compile("pragma", re.IGNORECASE)
 
 
 def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Any) -> sqlite3.Cursor:
@@ -23,15 +26,36 @@ def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Any)
     return cursor
 
 
+def look_if_pragma(raw: GuardedConnection, sql: str) -> bool:
+    """A PRAGMA that lists (``foreign_key_list``, ``index_info``, …) answers from the schema in memory, and compares that
+    with the file's only where it finds something. So if this may be one, the schema in memory is brought up to date;
+    returns whether it may be.
+    """
+    is_pragma = _MAY_BE_PRAGMA.search(sql) is not None
+    if is_pragma:
+        raw.look_at_schema()
+    return is_pragma
+
+
 def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
     try:
-        return execute_query(raw.asking, sql, params).fetchall()
+        rows: list[Row] = execute_query(raw.asking, sql, params).fetchall()
+        if not rows and look_if_pragma(raw, sql):
+            rows = execute_query(raw.asking, sql, params).fetchall()
+        return rows
     except BaseException:
         raw.renew_asking()
         raise
 
 
 def FIRST(raw: GuardedConnection, sql: str, params: Any) -> Row | None:
+    row = _first(raw, sql, params)
+    if row is None and look_if_pragma(raw, sql):
+        row = _first(raw, sql, params)
+    return row
+
+
+def _first(raw: GuardedConnection, sql: str, params: Any) -> Row | None:
     cursor = execute_query(raw, sql, params)
     row: Row | None = cursor.fetchone()
     cursor.close()  # an unfinished statement would keep its snapshot, and the log with it
@@ -49,6 +73,7 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
     guard.armed = False
     raw.execute(f"BEGIN /* {guard.savepoint} */")
     try:
+        raw.look_at_schema()
         guard.armed = True
         return FUNCTION_WITHIN(raw, function, arguments)
     finally:

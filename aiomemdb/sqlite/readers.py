@@ -179,6 +179,7 @@ class Readers:
                     return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self._path)
             except BaseException as later:
                 error = later
+        raw.forget_error()
         explained = annotate(raw.guard.explain(error), subject)
         raw.guard.clear()
         return Failure(explained)

@@ -18,7 +18,7 @@ from typing import Any
 from .codes import is_undone
 from .guard import GuardedConnection
 from .script import check_text
-from .sequence import FEWEST, ManyRows, Program, inserts_virtual, of_many_rows, program_of
+from .sequence import FEWEST, ManyRows, Program, fails_halfway, inserts_virtual, of_many_rows, program_of
 
 __all__ = ["Astray", "Rowids"]
 
@@ -60,6 +60,7 @@ class Rowids:
         self._compiled = connection.guard.compiled
         self._classes: dict[str, object] = {}
         self._programs: dict[str, Program] = {}
+        self._fails_halfway: dict[str, bool] = {}
         self._many_rows: dict[str, tuple[ManyRows, ...]] = {}
         self._turned_away = 0
         # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
@@ -135,6 +136,21 @@ class Rowids:
             self._compiled.clear()
         return known
 
+    def fails_halfway(self, sql: str, params: Any) -> bool:
+        """Whether this statement, which has just failed by a constraint, may have left rows all the same."""
+        known = self._fails_halfway.get(sql)
+        if known is None:
+            try:
+                known = fails_halfway(self._connection, sql, params)
+            except Exception:  # parameters that can be read only once
+                return True
+            self._compiled.clear()
+            if len(self._fails_halfway) >= _CLASSES_KEPT:
+                self._fails_halfway.clear()
+            if len(sql) <= _LONGEST_KEPT:
+                self._fails_halfway[sql] = known
+        return known
+
     def write_run(
         self, sql: str, parameters: Sequence[Any], latest: int, *, at_once: bool
     ) -> tuple[int, BaseException | None]:
@@ -176,6 +192,7 @@ class Rowids:
         except BaseException as error:
             stands = connection.in_transaction
             if stands and connection.total_changes == changes and is_undone(error):
+                connection.forget_error()
                 return done, None  # the fault of one of them: executemany finds it
             self._many_rows[sql] = ()
             if stands:
@@ -208,6 +225,7 @@ class Rowids:
         except Exception as error:
             if not connection.in_transaction:
                 raise
+            connection.forget_error()
             return done, inserted, error
         return done, inserted, None
 
@@ -276,6 +294,7 @@ class Rowids:
         self.plain = None
         self._classes.clear()
         self._programs.clear()
+        self._fails_halfway.clear()
         self._many_rows.clear()
 
     def _schema_version(self) -> int:

@@ -27,7 +27,7 @@ from typing import Any
 
 from .guard import GuardedConnection
 
-__all__ = ["FEWEST", "ManyRows", "Program", "inserts_virtual", "of_many_rows", "program_of"]
+__all__ = ["FEWEST", "ManyRows", "Program", "fails_halfway", "inserts_virtual", "of_many_rows", "program_of"]
 
 _unique = count()
 
@@ -100,6 +100,21 @@ def inserts_virtual(connection: GuardedConnection, sql: str, params: Any) -> boo
     rows = _explained(connection, sql, params)
     own = next((n for n, row in enumerate(rows) if n and row["addr"] == 0), len(rows))  # those of triggers come behind
     return any(row["opcode"] == "VUpdate" for row in rows[:own])
+
+
+_FAIL = 3  # of a conflict: what was done before it stays (OE_Fail in SQLite's sources)
+
+
+def fails_halfway(connection: GuardedConnection, sql: str, params: Any) -> bool:
+    """Whether a trigger of this statement may refuse a row by FAIL: rows that it has changed before then stay, and those
+    of its unfinished statement are not in ``total_changes``. (Without a trigger they are.)
+    """
+    rows = _explained(connection, sql, params)
+    return any(row["opcode"] == "Program" for row in rows) and any(
+        (row["opcode"] in ("Halt", "HaltIfNull") and row["p2"] == _FAIL)
+        or (row["opcode"] == "VUpdate" and row["p5"] == _FAIL)
+        for row in rows
+    )
 
 
 # Few sizes: each is a text of its own in the connection's cache of statements.

@@ -20,6 +20,7 @@ from .files import FileIdentity
 from .guard import GuardedConnection, finished
 from .hazards import has_wal_reset_bug
 from .job import Operation
+from .queries import look_if_pragma
 from .rowids import Rowids
 from .script import check_text, split_script
 from .sequence import FEWEST
@@ -243,8 +244,28 @@ class Session:
         self.connection.execute(f"PRAGMA user_version={version}")
 
     def rollback(self) -> None:
+        """In a turn: ends the transaction, also where SQLite has ended it already."""
         self.connection.close_noted()  # interrupted, an open one would have the rollback refused
         self.connection.roll_back()
+        self._forget_undone_schema()
+
+    def undo_savepoint(self) -> None:
+        """Undoes what was done since the innermost savepoint, and removes that.
+
+        Raises: sqlite3.Error: it is gone, and the transaction with it.
+        """
+        self.connection.execute(self._rollback_to_sql)
+        self.connection.execute(self._release_sql)
+        self._forget_undone_schema()
+
+    def _forget_undone_schema(self) -> None:
+        """Each time: which statement has changed the schema is not known where a function or a trigger ran it, and the
+        look takes 1 us.
+        """
+        try:
+            self.connection.look_at_schema()
+        except sqlite3.Error:  # the disk fails: without a look at it, all that is in memory goes
+            self.connection.execute("PRAGMA writable_schema=RESET")
 
     def settle_failed_commit(self) -> bool:
         """After a COMMIT that failed with an I/O error its frames may come back at a restart. A further small
@@ -334,8 +355,7 @@ class Session:
             result = self.run(operation, subject, arguments)
         except BaseException as error:
             try:
-                execute(self._rollback_to_sql)
-                execute(self._release_sql)
+                self.undo_savepoint()
             except sqlite3.Error:
                 raise TransactionSpoilt(error) from None
             if isinstance(error, TransactionSpoilt):
@@ -397,6 +417,7 @@ class Session:
 
     def write_returning(self, sql: str, params: Any) -> list[Row]:
         check_text(sql)
+        look_if_pragma(self.connection, sql)
         cursor = self.cursor
         cursor.execute(sql, params)
         if cursor.description is None:  # but it has run, and total_changes do not tell where it was DDL or a PRAGMA
@@ -432,6 +453,7 @@ class Session:
     def write_function(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         connection = self.connection
         began = time.monotonic()
+        connection.look_at_schema()
         connection.note_cursors()
         try:
             result = function(connection, *arguments)

@@ -90,6 +90,7 @@ class RowStream:
         with raw.guarded() as guard:
             try:
                 if self._cursor is None:
+                    retry_while_busy(raw.look_at_schema, self._lock_timeout, "the database")
                     self._cursor = retry_while_busy(
                         lambda: execute_query(raw, self._sql, self._params),
                         self._lock_timeout,
@@ -98,6 +99,7 @@ class RowStream:
                     raw.noted.append(ref(self._cursor))  # closed by who takes the reader back, or closes it
                 return self._cursor.fetchmany(self._chunk)
             except BaseException as error:
+                raw.forget_error()
                 raise annotate(guard.explain(error), self._sql) from None
 
     def _release(self) -> None:

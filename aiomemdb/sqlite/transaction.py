@@ -132,8 +132,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs):
     def _undo(self, raw: GuardedConnection) -> None:
         self._lease.writes = self._writes_before
         if raw.in_transaction:
-            raw.execute(f"ROLLBACK TO {self._savepoint}")
-            raw.execute(f"RELEASE {self._savepoint}")
+            self._session.undo_savepoint()
 
     def _close(self) -> None:
         self._ended = True
@@ -206,6 +205,7 @@ def _answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, ar
     try:
         result = fetch(raw, subject, arguments)
     except BaseException as error:
+        raw.forget_error()
         raise annotate(guard.explain(error), subject) from None
     if guard.denied is not None:  # and a function swallowed it
         raise ForbiddenStatement(guard.denied)
@@ -215,7 +215,7 @@ def _answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, ar
 def begin_snapshot(raw: GuardedConnection) -> None:
     raw.execute(f"BEGIN /* {raw.guard.savepoint} */")
     # A snapshot is taken at the first SELECT, not at BEGIN.
-    raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+    raw.look_at_schema()
 
 
 def _end_reading(raw: GuardedConnection) -> None:

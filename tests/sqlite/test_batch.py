@@ -32,15 +32,41 @@ INSERT INTO audited VALUES (5), (6);
 CREATE TRIGGER audited_before BEFORE INSERT ON audited BEGIN INSERT INTO audit VALUES (NEW.x); END;
 CREATE TABLE filled (x);
 INSERT INTO filled VALUES (1), (9223372036854775807);
+CREATE TABLE aborting (x);
+CREATE TRIGGER aborting_abort AFTER INSERT ON aborting BEGIN SELECT RAISE(ABORT, 'no'); END;
 CREATE TABLE raising (how);
-CREATE TRIGGER raising_abort AFTER INSERT ON raising WHEN NEW.how = 'abort' BEGIN SELECT RAISE(ABORT, 'no'); END;
 CREATE TRIGGER raising_fail AFTER INSERT ON raising WHEN NEW.how = 'fail' BEGIN SELECT RAISE(FAIL, 'no'); END;
 CREATE TRIGGER raising_rollback AFTER INSERT ON raising WHEN NEW.how = 'rollback'
     BEGIN SELECT RAISE(ROLLBACK, 'no'); END;
+CREATE TABLE taken (x UNIQUE, y NOT NULL ON CONFLICT FAIL DEFAULT 0);
+CREATE TABLE halving (how);
+CREATE TRIGGER halving_unique BEFORE INSERT ON halving WHEN NEW.how = 'unique'
+    BEGIN INSERT OR FAIL INTO taken (x) SELECT value FROM json_each('[1, 2, 2]'); END;
+CREATE TRIGGER halving_null BEFORE INSERT ON halving WHEN NEW.how = 'null'
+    BEGIN INSERT INTO taken SELECT value, value FROM json_each('[1, null]'); END;
+CREATE TRIGGER halving_raise BEFORE INSERT ON halving WHEN NEW.how = 'raise'
+    BEGIN INSERT INTO taken (x) SELECT iif(value = 2, RAISE(FAIL, 'no'), value) FROM json_each('[1, 2]'); END;
+CREATE TRIGGER halving_update AFTER UPDATE ON halving
+    BEGIN INSERT OR FAIL INTO taken (x) SELECT value FROM json_each('[1, 2, 2]'); END;
+CREATE TRIGGER halving_delete AFTER DELETE ON halving
+    BEGIN INSERT OR FAIL INTO taken (x) SELECT value FROM json_each('[1, 2, 2]'); END;
+INSERT INTO halving VALUES ('old');
+CREATE VIEW shown AS SELECT how FROM halving;
+CREATE TRIGGER shown_insert INSTEAD OF INSERT ON shown
+    BEGIN INSERT OR FAIL INTO taken (x) SELECT value FROM json_each('[1, 2, 2]'); END;
+CREATE TABLE deeper (how);
+CREATE TRIGGER deeper_insert AFTER INSERT ON deeper BEGIN INSERT INTO halving VALUES ('unique'); END;
+CREATE VIRTUAL TABLE box USING rtree (id, low, high);
+CREATE TABLE boxing (x);
+CREATE TRIGGER boxing_insert BEFORE INSERT ON boxing
+    BEGIN INSERT OR FAIL INTO box SELECT value, 0, 1 FROM json_each('[1, 2, 2]'); END;
 CREATE TABLE parent (id INTEGER PRIMARY KEY);
 CREATE TABLE child (id INTEGER PRIMARY KEY, parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
 """
-TABLES = ("t", "strict", "fails", "audit", "audited", "filled", "raising", "parent", "child")
+TABLES = (
+    *("t", "strict", "fails", "audit", "audited", "filled", "aborting", "raising", "taken", "halving", "deeper", "box"),
+    *("boxing", "parent", "child"),
+)
 MANY_ROWS = "INSERT INTO t (x) WITH RECURSIVE n (i) AS (VALUES (100) UNION ALL SELECT i + 1 FROM n LIMIT 10000)"
 LIMIT = 100_000
 
@@ -99,7 +125,7 @@ UNDONE_BY_SQLITE = [
     statement("UNIQUE, several rows", "INSERT INTO t (x) VALUES (6), (5), (7)", INTEGRITY, UNIQUE),
     statement("NOT NULL", "INSERT INTO t VALUES (6, NULL)", INTEGRITY, "SQLITE_CONSTRAINT_NOTNULL"),
     statement("CHECK", "INSERT INTO t VALUES (6, 10)", INTEGRITY, "SQLITE_CONSTRAINT_CHECK"),
-    statement("RAISE(ABORT)", "INSERT INTO raising VALUES ('abort')", INTEGRITY, "SQLITE_CONSTRAINT_TRIGGER"),
+    statement("RAISE(ABORT)", "INSERT INTO aborting VALUES (1)", INTEGRITY, "SQLITE_CONSTRAINT_TRIGGER"),
     statement("too few parameters", "INSERT INTO t VALUES (?, ?)", sqlite3.ProgrammingError, None, 6),
     statement("a parameter of no type", "INSERT INTO t (x) VALUES (?)", sqlite3.ProgrammingError, None, object()),
     statement("too large an integer", "INSERT INTO t (x) VALUES (?)", OverflowError, None, 2**70),
@@ -167,6 +193,25 @@ HALF_DONE = [
     statement("ON CONFLICT FAIL", "INSERT INTO fails VALUES (6), (7), (5)", INTEGRITY, UNIQUE),
     statement("RAISE(FAIL)", "INSERT INTO raising VALUES ('a'), ('fail')", INTEGRITY, "SQLITE_CONSTRAINT_TRIGGER"),
     statement("OR FAIL behind a trigger", "INSERT OR FAIL INTO audited VALUES (5)", INTEGRITY, UNIQUE),
+    *[
+        statement(f"{name} in a trigger", sql, INTEGRITY, errorname)
+        for name, sql, errorname in [
+            ("OR FAIL", "INSERT INTO halving VALUES ('unique')", UNIQUE),
+            ("ON CONFLICT FAIL", "INSERT INTO halving VALUES ('null')", "SQLITE_CONSTRAINT_NOTNULL"),
+            ("RAISE(FAIL)", "INSERT INTO halving VALUES ('raise')", "SQLITE_CONSTRAINT_TRIGGER"),
+            ("OR FAIL of an UPDATE", "UPDATE halving SET how = 'new'", UNIQUE),
+            ("OR FAIL of a DELETE", "DELETE FROM halving", UNIQUE),
+            ("OR FAIL of a view", "INSERT INTO shown VALUES ('x')", UNIQUE),
+            ("OR FAIL one deeper", "INSERT INTO deeper VALUES ('x')", UNIQUE),
+            ("OR FAIL of a virtual table", "INSERT INTO boxing VALUES (1)", "SQLITE_CONSTRAINT"),
+        ]
+    ],
+    Culprit(
+        "OR FAIL in a trigger, in write_count",
+        lambda db: db.write_count("INSERT INTO halving VALUES ('unique')"),
+        INTEGRITY,
+        UNIQUE,
+    ),
     Culprit(
         "OR FAIL in write_count",
         lambda db: db.write_count("INSERT OR FAIL INTO t (x) VALUES (6), (5)"),
