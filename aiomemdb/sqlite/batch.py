@@ -9,11 +9,12 @@ Theory of operation
 2.  A job that is one statement needs no savepoint (one costs half a write): SQLite undoes most failed statements
     itself. Any other job runs inside one. Even a batch of one statement has its BEGIN and COMMIT, unless it is as
     plain as in rule 8: in autocommit, OR FAIL commits the rows before the failing one in spite of the error.
-3.  A failed statement whose rows stayed (OR FAIL, RAISE(FAIL): ``total_changes`` moved) or may have stayed (all errors
-    except a constraint's, see ``is_undone``; of a trigger that fails halfway, see ``fails_halfway``), one that took the
-    transaction with it (OR ROLLBACK, out of memory, an interrupt), and a job whose savepoint can't be closed have *spoilt* the transaction. It is rolled back, and cut in
-    three that run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
-    fails alone, and the order is kept.
+3.  A failed statement has *spoilt* the transaction where its rows stayed (OR FAIL, RAISE(FAIL): ``total_changes``
+    moved) or may have stayed (all errors except a constraint's, see ``is_undone``; a trigger that fails halfway, see
+    ``fails_halfway``), and where it took the transaction with it (OR ROLLBACK, out of memory, an interrupt). So has a
+    job whose savepoint can't be closed. The transaction is rolled back, and cut in three that run again one after
+    another: the jobs before it, the culprit alone, the jobs after it. So the culprit fails alone, and the order is
+    kept.
 4.  Where COMMIT itself refuses the content (a deferred foreign key), the culprit is not known: the batch is
     rolled back and halved until it is.
 5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. If it struck during COMMIT, the

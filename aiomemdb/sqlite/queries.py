@@ -27,9 +27,10 @@ def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Any)
 
 
 def look_if_pragma(raw: GuardedConnection, sql: str) -> bool:
-    """A PRAGMA that lists (``foreign_key_list``, ``index_info``, …) answers from the schema in memory, and compares that
-    with the file's only where it finds something. So if this may be one, the schema in memory is brought up to date;
-    returns whether it may be.
+    """Brings the schema in memory up to date if this may be a PRAGMA; returns whether it may be.
+
+    Those that list (``foreign_key_list``, ``index_info``, …) answer from it, and compare it with the file's only where
+    they find something.
     """
     is_pragma = _MAY_BE_PRAGMA.search(sql) is not None
     if is_pragma:

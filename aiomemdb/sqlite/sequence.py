@@ -106,8 +106,8 @@ _FAIL = 3  # of a conflict: what was done before it stays (OE_Fail in SQLite's s
 
 
 def fails_halfway(connection: GuardedConnection, sql: str, params: Any) -> bool:
-    """Whether a trigger of this statement may refuse a row by FAIL: rows that it has changed before then stay, and those
-    of its unfinished statement are not in ``total_changes``. (Without a trigger they are.)
+    """Whether a trigger of this statement may refuse a row by FAIL: rows that it has changed before then stay, and
+    those of its unfinished statement are not in ``total_changes``. (Without a trigger they are.)
     """
     rows = _explained(connection, sql, params)
     return any(row["opcode"] == "Program" for row in rows) and any(

@@ -30,9 +30,9 @@ async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
 
 # -- what was undone -----------------------------------------------------------------------------------------
 #
-# SQLite forgets what a connection has changed in the schema when it is rolled back, except where an ALTER that fails has
-# had it read the changed schema anew. What was undone then stays in memory until the file is seen to be another one, by
-# a counter; and that is the same again when others have changed the schema as often.
+# SQLite forgets what a connection has changed in the schema when it is rolled back, except where an ALTER that fails
+# has had it read the changed schema anew. What was undone then stays in memory until the file is seen to be another
+# one, by a counter; and that is the same again when others have changed the schema as often.
 
 
 class Undone(Exception):
@@ -143,9 +143,10 @@ async def test_an_index_that_was_undone_is_never_used(
 async def test_an_index_that_was_undone_is_in_no_neighbours_way(
     db: SQLiteDatabase, culprit: Callable[[sqlite3.Connection], None]
 ) -> None:
-    outcomes = await in_one_batch(db, db.write_fn(culprit), db.write("CREATE INDEX ghost ON t (b)"))
-    assert isinstance(outcomes[0], Undone | sqlite3.IntegrityError)
-    assert outcomes[1] is None
+    first, behind = db.write("INSERT INTO u VALUES (1, 1)"), db.write("CREATE INDEX ghost ON t (b)")
+    outcomes = await in_one_batch(db, first, db.write_fn(culprit), behind)
+    assert isinstance(outcomes[1], Undone | sqlite3.IntegrityError)
+    assert outcomes[2] is None
 
 
 def test_where_the_schema_cant_be_looked_at_all_of_it_is_forgotten(
