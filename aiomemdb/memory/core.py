@@ -108,7 +108,7 @@ class Core:
         self._sweeping = asyncio.create_task(self._sweep(), name="aiomemdb:memory:sweep")
 
     async def _sweep(self) -> None:
-        """Deletes what is left of forgotten namespaces: nobody sees it any more, so nobody waits for that."""
+        """Deletes what is left of what was forgotten: nobody sees it any more, so nobody waits for that."""
         try:
             await self._store.sweep()
         except Exception:

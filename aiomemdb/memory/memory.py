@@ -289,7 +289,11 @@ class Memory(Naming, Recalling):
         an entity its facts, aliases and mentions; a fact itself alone: what is left of one that was superseded is a
         fact of its own. The audit keeps operation, kind and id, never content.
 
+        One job hides all of it at once (some 3 us a fact) and deletes what little there is; more is deleted in slices,
+        between which others write.
+
         Raises: NotFound.
+        Cancellation: what is hidden stays hidden; the rest is deleted when the file is opened next.
         """
         kind, ref = kind_of(target)
         return await self._core.store.forget(self._scope, kind, ref)

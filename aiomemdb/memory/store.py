@@ -219,7 +219,7 @@ class Store(Search, Protocol):
         ...
 
     async def forget(self, scope: Scope, kind: Kind, ref: int) -> Forgotten:
-        """Raises: NotFound."""
+        """Hides it and what goes along in one job, then deletes the rows in slices. Raises: NotFound."""
         ...
 
     async def forget_namespace(self, scope: Scope) -> Forgotten:
@@ -227,7 +227,7 @@ class Store(Search, Protocol):
         ...
 
     async def sweep(self) -> None:
-        """Deletes what is left of forgotten namespaces, in slices."""
+        """Deletes what is left of all that was forgotten, in slices."""
         ...
 
     async def entities(

@@ -393,5 +393,5 @@ async def test_a_slice_of_a_forgotten_namespace_costs_the_same_however_much_is_g
             _, done = forgetting.delete_slice(conn, namespace)
             costs.append(steps[0])
         conn.rollback()
-    assert len(costs) == 92  # 30 slices of each of three tables, one for what they all name, one that finds nothing
+    assert len(costs) > 200  # of 50 of the 10,500 rows
     assert max(costs) < 3 * sorted(costs)[len(costs) // 2]

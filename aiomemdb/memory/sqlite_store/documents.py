@@ -41,7 +41,7 @@ def _write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Answer:
     except (EpisodeExists, NotFound) as error:
         return error
     if replaced is not None and draft.episode is not None and replaced["content"] == draft.episode.content:
-        return _as_it_was(conn, replaced["id"])
+        return _as_it_was(conn, space, replaced["id"])
     work = Work(conn, scope, space)
     model = None if draft.model is None else work.model(draft.model)
     who = _resolve(work, draft, roots, model)
@@ -94,15 +94,19 @@ def _roots(conn: sqlite3.Connection, scope: Scope, space: int | None, draft: Dra
     return {id: root(conn, scope, space, id) for id in draft.who if isinstance(id, int)}
 
 
-def _as_it_was(conn: sqlite3.Connection, episode: int) -> Remembered:
+def _as_it_was(conn: sqlite3.Connection, space: int | None, episode: int) -> Remembered:
     """The very text was there: nothing happens, and its facts and mentions are handed out as they are."""
     row = conn.execute(_EPISODE_BY_ID, (episode,)).fetchone()
     facts = conn.execute(
         "SELECT v.fact FROM fact_evidence v JOIN fact f ON f.id = v.fact "
-        "WHERE v.episode = ? AND f.expired_at IS NULL ORDER BY v.fact",
-        (episode,),
+        "WHERE v.episode = ? AND f.namespace = ? AND f.expired_at IS NULL ORDER BY v.fact",
+        (episode, space),
     ).fetchall()
-    mentioned = conn.execute("SELECT entity FROM mention WHERE episode = ? ORDER BY entity", (episode,)).fetchall()
+    mentioned = conn.execute(
+        "SELECT m.entity FROM mention m JOIN entity e ON e.id = m.entity WHERE m.episode = ? AND e.namespace = ? "
+        "ORDER BY m.entity",
+        (episode, space),
+    ).fetchall()
     return Remembered(
         episode_of(row),
         tuple(facts_by_id(conn, [fact[0] for fact in facts])),

@@ -97,8 +97,9 @@ class SQLiteStore(SQLiteSearch, Store):
         return retracted
 
     async def forget(self, scope: Scope, kind: Kind, ref: int) -> Forgotten:
-        forgotten: Forgotten = await self._db.write_fn(Job(forgetting.forget, "forget()"), scope, kind, ref)
-        return forgotten
+        forgotten: Forgotten
+        forgotten, hidden = await self._db.write_fn(Job(forgetting.forget, "forget()"), scope, kind, ref)
+        return forgotten if hidden is None else forgotten + await self._delete(hidden)
 
     async def forget_namespace(self, scope: Scope) -> Forgotten:
         namespace = await self._db.write_fn(Job(forgetting.hide_namespace, "forget_namespace()"), scope)
