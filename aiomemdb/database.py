@@ -210,7 +210,8 @@ class Database(Transaction, Protocol):
         """Takes no new job, drains what is queued (or fails it: ``drain=False``) and ends all threads.
 
         Every future ever handed out is resolved before it returns, and it returns within ``timeout`` seconds, even
-        if another program holds the lock or a job never returns. Idempotent.
+        if another program holds the lock or a job never returns. The loop goes on while many jobs fail; those that are
+        left when the time is up share one error. Idempotent.
         Cancellation: the closing goes on.
         """
         ...

@@ -174,6 +174,7 @@ class Connection:
             try:
                 self._run_calls()
             finally:
+                self.switch(None)  # an interrupt that comes late meets a closed connection, or stops its closing
                 for other in self._looks_after:
                     other._inbox.put(other._look_for_itself)
                 self.at_end(self._close_raw)
@@ -232,19 +233,28 @@ class Connection:
             call()
 
     def _close_raw(self) -> None:
-        if cast(object, self.raw) is not None:  # else it could not be opened
+        if cast(object, self.raw) is None:  # it could not be opened
+            return
+        for step in (self._end_work, self._close_or_keep):
             try:
-                self.raw.roll_back()
-                if has_second_library(self._path):
-                    # Closed, it would drop that library's locks, and remove the log that its commits still go to.
-                    _keep_for_good(self.raw)
-                    log.warning("%s: not closed, for a second SQLite library has %s open", self.name, self._path)
-                else:
-                    if self._held is not None:
-                        let_go(self._held)
-                    self.raw.close()
-            except sqlite3.Error as error:
-                log.warning("%s: closing failed: %s", self.name, error)
+                step()
+            except Exception as error:  # of whatever kind: the next step is to come all the same
+                log.warning("%s: closing failed: %r", self.name, error)
+
+    def _end_work(self) -> None:
+        self.raw.roll_back()
+        # It takes an interrupt that came late, which would have the close leave its log behind.
+        self.raw.execute("SELECT 1").fetchone()
+
+    def _close_or_keep(self) -> None:
+        if has_second_library(self._path):
+            # Closed, it would drop that library's locks, and remove the log that its commits still go to.
+            _keep_for_good(self.raw)
+            log.warning("%s: not closed, for a second SQLite library has %s open", self.name, self._path)
+        else:
+            if self._held is not None:
+                let_go(self._held)
+            self.raw.close()
 
     def post(self, call: Callable[[], None]) -> None:
         """On the loop: has ``call`` run on the thread, after what was posted before. It must raise nothing."""

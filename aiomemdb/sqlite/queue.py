@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import itemgetter
+from typing import Any
 
 from ..errors import QueueFull
-from .job import JobFuture, WriteJob, copy_error, fail
+from .job import JobFuture, WriteJob
 
 __all__ = ["JobQueue"]
 
@@ -121,9 +122,7 @@ class JobQueue:
         self.unusual = True
         self._jobs.extendleft(reversed(rest))
 
-    def fail(self, error: BaseException, count: int | None = None) -> int:
-        """Fails the first ``count`` jobs, or all, each with an error of its own; gives how many."""
+    def drop(self, count: int | None = None) -> list[asyncio.Future[Any]]:
+        """Takes out the first ``count`` jobs, or all, never to run; gives their futures."""
         count = len(self._jobs) if count is None else min(count, len(self._jobs))
-        failed = [self._jobs.popleft() for _ in range(count)]
-        fail(failed, lambda: copy_error(error))
-        return len(failed)
+        return [self._jobs.popleft()[0] for _ in range(count)]

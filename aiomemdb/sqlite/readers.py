@@ -13,6 +13,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from time import monotonic
@@ -23,6 +24,7 @@ from ..config import Config
 from ..errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
 from .codes import primary_code, retry_while_busy
 from .connection import Connection, end_connections, wait_out
+from .failing import Failing
 from .guard import GuardedConnection
 from .job import Failure, annotate, settle, settle_one
 from .pool import Pool
@@ -83,6 +85,7 @@ class Readers:
         self.loop_is_running: Callable[[], bool] = self._loop.is_running
         self._lock_timeout = config.lock_timeout
         self._path = path
+        self._failing = Failing(self._loop)
         self._pending: deque[tuple[asyncio.Future[Any], Fetch, Any, Any]] = deque()
         self._finished: deque[tuple[asyncio.Future[Any], Any]] = deque()
         self._handing_over = False
@@ -138,7 +141,7 @@ class Readers:
             self._active[connection] = None
             connection.post(partial(self._serve, connection))
         elif not self.connections:
-            self._fail_pending(_all_lost)
+            self._fail_pending(_all_lost())
 
     def _serve(self, connection: Connection) -> None:
         """On a reader's thread: answers queries until there are none, or somebody wants the reader for himself."""
@@ -322,7 +325,7 @@ class Readers:
         if isinstance(working_on, asyncio.Future):
             settle_one(working_on, Failure(error))
         if cause is None:
-            self._fail_pending(lambda: DatabaseClosed("the event loop was closed before the database"))
+            self._fail_pending(error)
             return
         self._active.pop(connection, None)
         self._stuck.discard(connection)
@@ -334,9 +337,13 @@ class Readers:
             self._wake_one()
         self._look_whether_drained()
 
-    def _fail_pending(self, make_error: Callable[[], BaseException]) -> None:
+    def _fail_pending(self, error: BaseException) -> None:
+        dropped = []
         while self._pending:
-            settle_one(self._pending.popleft()[0], Failure(make_error()))
+            with suppress(IndexError):  # a reader's thread took it
+                dropped.append(self._pending.popleft()[0])
+        if dropped:
+            self._failing.add(dropped, error)
 
     async def close(self, deadline: float, *, drain: bool) -> None:
         """Answers what waits (or fails it), then ends all threads by ``deadline`` (of the loop's clock)."""
@@ -346,17 +353,21 @@ class Readers:
 
         self.pool.close(closed)
         if not drain:
-            self._fail_pending(closed)
+            self._fail_pending(closed())
         if self._active or self._pending:
             self._drained = self._loop.create_future()
-            await wait_out([self._drained], max(0.0, deadline - 0.5 - self._loop.time()))
-        self._fail_pending(closed)
+            # The last part of the time is for the queries that are stopped, as in Writer.close.
+            remaining = max(0.0, deadline - self._loop.time())
+            await wait_out([self._drained], remaining - min(0.5, remaining / 4))
+        self._fail_pending(closed())
         for connection in list(self.connections):
             work = connection.working_on
             if isinstance(work, asyncio.Future) and connection.interrupt(work):
                 settle_one(work, Failure(closed()))
         await end_connections(list(self.connections), deadline - self._loop.time())
         self._hand_over()
+        await wait_out([self._failing.finished()], max(0.0, (deadline - self._loop.time()) / 2))
+        self._failing.finish()
 
 
 def _all_lost() -> AiomemdbError:

@@ -27,6 +27,7 @@ from ..errors import (
 )
 from .batch import Batch, run_batch, take_turn
 from .connection import Connection, forked_error, wait_out
+from .failing import Failing
 from .job import Failure, JobFuture, Operation, WriteJob, copy_error, fail, settle, settle_one
 from .lease import LEASE, Lease, held_leases
 from .maintenance import Checkpointer
@@ -56,6 +57,7 @@ class Writer:
         self.session: Session = session
         self.checkpointer: Checkpointer = checkpointer
         self.queue: JobQueue = JobQueue(config.max_pending)
+        self._failing = Failing(connection.loop)
         self.enqueue: Callable[[WriteJob], None] = self.queue.append
         self.loop: asyncio.AbstractEventLoop = connection.loop
         self.loop_is_running: Callable[[], bool] = self.loop.is_running
@@ -376,7 +378,10 @@ class Writer:
             )
 
     def _fail_queued(self, error: BaseException, count: int | None = None) -> None:
-        self.write_errors += self.queue.fail(error, count)
+        dropped = self.queue.drop(count)
+        self.write_errors += len(dropped)
+        if dropped:
+            self._failing.add(dropped, error)
 
     def _drop_queued(self, why: str) -> None:
         """Fails what waits, and what a batch that runs now has no time for."""
@@ -439,6 +444,10 @@ class Writer:
 
     def fail_rest(self, why: str) -> None:
         self._drop_queued(why)
+        self._failing.finish()
+        self._fail_running(why)
+
+    def _fail_running(self, why: str) -> None:
         batch, self._batch = self._batch, None
         if batch is not None:
             with self.connection.switching:  # one step, as in _expire
@@ -492,6 +501,8 @@ class Writer:
         if not self._task.done():
             if self._batch is not None:
                 self.connection.interrupt(self._batch)
-            self.fail_rest("close() ran out of time")
+            self._fail_running("close() ran out of time")
             self._gave_up = True
             self._resume()
+        await wait_out([self._failing.finished()], max(0.0, (deadline - self.loop.time()) / 2))
+        self._failing.finish()

@@ -20,7 +20,7 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.files import file_uri
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
-from tests.support.plain import assert_healthy, plain
+from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.verbs import INSERT, LOG, VERBS
 from tests.support.whole import assert_whole, eventually
 
@@ -320,6 +320,29 @@ async def test_an_interrupt_behind_the_last_step_of_a_fetch_costs_the_thread_not
     await connection.run(lambda raw: cursors.pop().close())
     assert await connection.run(lambda raw: raw.execute("SELECT 1").fetchone()[0]) == 1
     await end_connections([connection])
+
+
+async def test_an_interrupt_that_comes_when_the_connection_is_closed_finds_nothing_to_stop(db_path: Path) -> None:
+    connection = Connection("aiomemdb:test:writer", asyncio.get_running_loop())
+    sqlite3.connect(db_path).close()
+    with Gate() as gate:
+        connection.at_end = lambda close: (close(), gate.block())  # type: ignore[func-returns-value]
+        await connection.open(file_uri(db_path, read_only=False), lambda raw: None)
+        work = object()
+        connection.post(lambda: connection.switch(work))  # as a batch, of which the loop has not heard the end
+        connection.stop()
+        await gate.wait_entered()
+        assert not connection.interrupt(work)
+    await end_connections([connection])
+
+
+async def test_an_interrupt_that_comes_late_leaves_no_log_behind(db_path: Path) -> None:
+    db = await aiomemdb.connect(db_path)
+    await db.write_script(LOG)
+    connection = db._writer.connection  # type: ignore[union-attr]
+    connection.post(lambda: sqlite3.Connection.interrupt(connection.raw))
+    await db.close()
+    assert names_in(db_path.parent) == [db_path.name]
 
 
 async def test_a_reader_on_its_way_back_is_waited_for_by_a_task_that_holds_others(db_path: Path) -> None:

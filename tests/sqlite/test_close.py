@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from contextvars import Context
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, ReentrancyError
+from aiomemdb.sqlite import failing
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.session import Session
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain
+from tests.support.queries import sql_gate
 from tests.support.whole import eventually
 
 INSERT = "INSERT INTO log (job) VALUES (?)"
@@ -78,6 +81,38 @@ async def test_ten_thousand_pending_jobs_are_all_resolved(db: SQLiteDatabase, db
     assert outcome(held) == "done"  # it ran already
     assert {outcome(job) for job in jobs} == ({"done"} if drain else {False})
     assert plain(db_path, "SELECT count(*) FROM log") == [(10_001 if drain else 1,)]
+
+
+async def test_the_loop_goes_on_while_many_jobs_fail_and_all_are_resolved_before_close_returns(
+    db: SQLiteDatabase,
+) -> None:
+    with Gate() as gate:
+        held = await held_writer(db, gate)
+        jobs = [db.submit(INSERT, (job,)) for job in range(10_000)]
+        closing_ = asyncio.create_task(db.close(timeout=30, drain=False))
+        resolved = [0]
+        while resolved[-1] < len(jobs):
+            await asyncio.sleep(0)
+            resolved.append(sum(job.done() for job in jobs))
+        assert max(after - before for before, after in pairwise(resolved)) < 2000
+        gate.open()
+        await asyncio.wait([held, closing_])
+    assert {outcome(job) for job in jobs} == {False}
+
+
+async def test_when_the_time_is_up_what_many_jobs_wait_for_is_told_at_once(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failing, "_SLICE", 1)  # so that there is not the time for each to have its iteration
+    with Gate() as gate:
+        held = await held_writer(db, gate)
+        jobs = [db.submit(INSERT, (job,)) for job in range(10_000)]
+        await db.close(timeout=0)
+        assert all(job.done() for job in jobs)
+        gate.open()
+        await asyncio.wait([held])
+        await eventually(lambda: threads() == [])
+    assert {outcome(job) for job in jobs} == {False}
 
 
 async def test_awaited_jobs_and_transactions_that_wait_are_drained_in_order(db: SQLiteDatabase, db_path: Path) -> None:
@@ -282,6 +317,19 @@ async def test_a_long_query_is_stopped_when_the_time_is_up(db: SQLiteDatabase) -
     assert time.monotonic() - began < 2
     with pytest.raises(DatabaseClosed):
         await reading
+
+
+async def test_a_query_that_ends_in_time_is_answered_however_short_that_is(db_path: Path) -> None:
+    with Gate() as gate:
+        db = await aiomemdb.connect(db_path, prepare=sql_gate(gate))
+        reading = asyncio.create_task(db.read_value("SELECT gate()"))
+        await gate.wait_entered()
+        closing_ = asyncio.create_task(db.close(timeout=0.49))
+        await eventually(lambda: db._readers is not None and db._readers.pool._closed is not None)
+        gate.open()
+        await asyncio.wait([reading])
+        await closing_
+    assert outcome(reading) == "done"
 
 
 async def test_a_long_statement_is_stopped_when_the_time_is_up(db: SQLiteDatabase, db_path: Path) -> None:

@@ -17,7 +17,8 @@ ROOT = Path(aiomemdb.__file__).parent
 ROOMS = [
     "errors", "values", "runner",
     "config", "database",
-    "sqlite.job", "sqlite.queue", "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
+    "sqlite.job", "sqlite.queue", "sqlite.failing",
+    "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
     "sqlite.filelock", "sqlite.pool", "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids",
     "sqlite.slow", "sqlite.session",
     "sqlite.batch", "sqlite.bell", "sqlite.connection", "sqlite.opening", "sqlite.maintenance",
