@@ -1,18 +1,15 @@
-"""A dozen agents read Python source at the same time and write what they learn into one memory.
+"""Many agents write one SQLite file at once: today's ways beside aiomemdb's, and then what a shared memory is good for.
 
-The unit of work is a file, as an agent's unit is a task: many steps that must hold together. From each file an
-agent learns its modules, classes, functions and bases, what imports, defines, subclasses and decorates what, and what
-its docstrings say: one `await memory.remember(...)`, wholly or not at all. All agents meet the same names all the time,
-and all of them mean the same entities. Meanwhile other agents ask: what reads configuration files, how is json
-connected to re?
-
-Afterwards one thread does the same with plain dicts, and the memory must hold exactly that. Then all agents ask for the
-same names at once, of an embedder that counts. Then the same files are written in the ways usual today, for some
-seconds each, and every result is held against the truth.
+First the storm: 64 agents state facts from real Python source in one file, "json.decoder imports re", each found or
+created as a transaction of its own; in five of today's ways and in ours, for some seconds each, and every file is held
+against plain sets afterwards. Then agents read the same source and write notes into one `Memory`, a module's or a
+class's docstrings and facts at a time, while others ask it questions; the memory must hold exactly what plain sets and
+dicts hold. At last one question, and one path from a name to another.
 
     python examples/multi_agent.py                 the standard library and what is installed beside it
     python examples/multi_agent.py src tests       any folders
     python examples/multi_agent.py --quick         a few seconds
+    python examples/multi_agent.py --full          some minutes
 """
 
 from __future__ import annotations
@@ -21,117 +18,42 @@ import argparse
 import asyncio
 import itertools
 import os
+import platform
 import sqlite3
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+import zlib
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from _multi_agent import todays_ways
-from _multi_agent.graph import (
-    MEMORY_TABLES,
-    PLAIN_TABLES,
-    Graph,
-    Outcome,
-    compare,
-    gives_up_first,
-    graph_of,
-)
-from _multi_agent.report import Result, say_results, say_skipped, say_verdict
-from _multi_agent.screen import AgentLine, Board, Screen, latency
+from _multi_agent.graph import MEMORY_TABLES, compare, truth_of_notes
+from _multi_agent.screen import STORM_HEADINGS, WIDTH, AgentLine, Board, Screen, latency, storm_row
 from _multi_agent.source import (
     Entity,
-    FileFacts,
-    Skipped,
+    Note,
     SourceFile,
     find_files,
+    in_reading_order,
     installed_folders,
     parsing_processes,
-    read_facts,
-    spread,
+    read_notes,
 )
+from _multi_agent.storm import GIVEN_UP, LOCK_TIMEOUT, OURS, WAYS, Tally, storm
+from rich.console import Group
+from rich.text import Text
 
 import aiomemdb
 from aiomemdb import Entity as MemoryEntity
 from aiomemdb import Episode, Fact, Memory, Name
-from aiomemdb.embedders import Embedder, packaged
 
 # --- The agents: the part to copy --------------------------------------------------------------------------
 
 # In source code Path and path are two names; the memory's default takes them for one.
 AS_WRITTEN = aiomemdb.Normaliser("as written", str)
 
-
-def open_memory(target: str | aiomemdb.Database, embedder: Embedder | None = None) -> Memory:
-    return Memory.open(target, agent="reader", normaliser=AS_WRITTEN, embedder=embedder)
-
-
-async def remember(memory: Memory, facts: FileFacts, outcome: Outcome) -> None:
-    """One file: its docstrings as a text, whom it mentions, and the facts drawn from it, in one job.
-
-    One agent in forty is cut off in the middle and takes its file again: all of it was written or nothing, and
-    what its key names is not written twice.
-    """
-
-    async def write() -> None:
-        await memory.remember(
-            facts.text,
-            [(named(source), kind, named(target)) for kind, source, target in facts.links],
-            mentions=[named(entity) for entity in facts.entities],
-            key=facts.path,
-        )
-
-    try:
-        if gives_up_first(facts):
-            cut_off = asyncio.create_task(write())
-            await asyncio.sleep(0)
-            cut_off.cancel()
-            await asyncio.wait([cut_off])
-        await write()
-    except (aiomemdb.AiomemdbError, sqlite3.Error, ValueError) as error:
-        outcome.errors[f"{type(error).__name__}: {error}"] += 1
-    else:
-        outcome.done.append(facts)
-        outcome.met += len(facts.entities) + len(facts.links)
-
-
-def named(entity: Entity) -> Name:
-    """A name and what it is the name of: the module `enum` and a function `enum` are two."""
-    kind, name = entity
-    return Name(name, kind)
-
-
-async def explore(memory: Memory, parsers: Executor, work: Iterator[SourceFile], me: AgentLine, board: Board) -> None:
-    """An agent: take the next file, have it parsed in another process, write what it says."""
-    loop = asyncio.get_running_loop()
-    for file in work:
-        me.module = file.module
-        facts = await loop.run_in_executor(parsers, read_facts, file)
-        if isinstance(facts, Skipped):
-            board.skipped.append(facts)
-        else:
-            await remember(memory, facts, board.outcome)
-        me.done += 1
-    me.module = "done"
-
-
-async def ask(db: aiomemdb.Database, memory: Memory, board: Board) -> None:
-    """Another agent: it asks one question after the other, as long as the others write."""
-    for question in itertools.cycle(QUESTIONS):
-        started = time.perf_counter()
-        try:
-            board.answer = await answer(memory, question)
-        except (aiomemdb.AiomemdbError, sqlite3.Error) as error:
-            board.outcome.errors[f"{type(error).__name__}: {error}"] += 1
-        else:
-            board.latencies.append(time.perf_counter() - started)
-        board.most_pending = max(board.most_pending, db.statistics().pending)
-        await asyncio.sleep(0.005)
-
-
+# (in words, for recall) or (two names, for path)
 QUESTIONS: tuple[str | tuple[str, str], ...] = (
     "what reads configuration files?",
     ("json", "re"),
@@ -141,204 +63,271 @@ QUESTIONS: tuple[str | tuple[str, str], ...] = (
 )
 
 
-async def answer(memory: Memory, question: str | tuple[str, str]) -> str:
+async def remember(memory: Memory, note: Note) -> None:
+    """A text, whom it mentions and the facts drawn from it, in one job: all of it or nothing."""
+    await memory.remember(
+        note.text,
+        [(named(source), kind, named(target)) for kind, source, target in note.links],
+        mentions=[named(note.about)],
+        key=note.key,
+    )
+
+
+def named(entity: Entity) -> Name:
+    """A name and what it is the name of: the module `enum` and a function `enum` are two."""
+    kind, name = entity
+    return Name(name, kind)
+
+
+async def write_notes(memory: Memory, work: Iterator[Note], me: AgentLine, board: Board) -> None:
+    """An agent: take the next note, write it. One in forty is cut off in the middle, and takes its note again."""
+    for note in work:
+        me.reading = note.about[1]
+        try:
+            if zlib.crc32(note.key.encode()) % GIVEN_UP == 0:
+                await cut_off(remember(memory, note))
+            await remember(memory, note)
+        except (aiomemdb.AiomemdbError, sqlite3.Error, ValueError) as error:
+            board.errors[f"{type(error).__name__}: {error}"] += 1
+        else:
+            board.written.append(note)
+            board.facts += len(note.links)
+            me.notes += 1
+    me.reading = "done"
+
+
+async def cut_off(call: Coroutine[object, object, None]) -> None:
+    task = asyncio.create_task(call)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def ask(memory: Memory, board: Board) -> None:
+    """Another agent: it asks one question after the other, and thinks about each answer."""
+    for question in itertools.cycle(QUESTIONS):
+        started = time.perf_counter()
+        try:
+            answer = await answers(memory, question)
+        except (aiomemdb.AiomemdbError, sqlite3.Error) as error:
+            board.errors[f"{type(error).__name__}: {error}"] += 1
+        else:
+            board.latencies.append(time.perf_counter() - started)
+            board.question, board.answer = in_words(question), "; ".join(answer)
+        await asyncio.sleep(THINKING_SECONDS)
+
+
+async def answers(memory: Memory, question: str | tuple[str, str]) -> list[str]:
     """A question in words is for `recall`, one about two names for `path`."""
     if isinstance(question, str):
-        found = await memory.recall(question, limit=3)
-        words = [hit.item.text if isinstance(hit.item, Fact) else first_line(hit.item) for hit in found]
-        return f"{question} {'; '.join(words) or 'nothing is known yet'}"
+        found = await memory.recall(question, limit=2, kinds=("episode",))
+        return [said(hit.item) for hit in found] or ["nothing is known yet"]
     source, target = question
     try:
         chain = await memory.path(source, target)
     except aiomemdb.NotFound:
         chain = None
-    how = "; ".join(fact.text for fact in chain) if chain else "nothing that is known yet"
-    return f"how is {source} connected to {target}? {how}"
+    return [fact.text for fact in chain] if chain else ["nothing that is known yet"]
 
 
-def first_line(item: Episode | MemoryEntity) -> str:
-    line = item.content.partition("\n")[0] if isinstance(item, Episode) else item.name
-    return line if len(line) <= 80 else line[:79] + "…"
+def in_words(question: str | tuple[str, str]) -> str:
+    return question if isinstance(question, str) else "how is {} connected to {}?".format(*question)
 
 
-async def write_parsed(path: str, units: Iterable[FileFacts], agents: int, outcome: Outcome) -> None:
-    """The same agents with the files parsed before, to stand beside today's ways of writing."""
-
-    async def agent() -> None:
-        for facts in units:
-            await remember(memory, facts, outcome)
-
-    async with open_memory(path) as memory, asyncio.TaskGroup() as team:
-        for _ in range(agents):
-            team.create_task(agent())
+def said(item: Fact | Episode | MemoryEntity) -> str:
+    text = item.text if isinstance(item, Fact) else item.content if isinstance(item, Episode) else item.name
+    line = text.partition("\n")[0]
+    return line if len(line) <= WIDTH - 10 else line[: WIDTH - 11] + "…"
 
 
 # --- The demo around them ----------------------------------------------------------------------------------
 
+STORMING_AGENTS = 64
+WRITING_AGENTS = 12
 ASKING_AGENTS = 4
-NAMES = 300
-WAYS: dict[str, todays_ways.Way] = {
-    "aiomemdb": write_parsed,
-    "aiosqlite": todays_ways.a_connection_each,
-    "aiosqlite BEGIN": todays_ways.a_connection_each_begin,
-    "aiosqlite IMMEDIATE": todays_ways.a_connection_each_immediate,
-    "aiosqlite shared": todays_ways.one_shared_connection,
-}
+THINKING_SECONDS = 0.2
+LEAST_FILES = 30  # are read, however long that takes
 
 
-async def demo(options: argparse.Namespace, files: list[SourceFile]) -> int:
+class Times(NamedTuple):
+    """Seconds. The parts of the demo end by the clock, so that it takes as long on a slow machine."""
+
+    reading: float
+    storm: float  # each way
+    agents: float
+
+    @property
+    def all(self) -> float:
+        return self.reading + len(WAYS) * (self.storm + 1) + self.agents + 5
+
+
+QUICK, USUAL, FULL = Times(0.5, 0.3, 1.5), Times(6, 3, 14), Times(30, 15, 90)
+
+
+async def demo(options: argparse.Namespace, folder: str) -> int:
     """All of it, in order; returns the exit code."""
-    screen = Screen()
-    with tempfile.TemporaryDirectory(prefix="aiomemdb-demo-") as folder:
-        path = options.keep or os.path.join(folder, "graph.db")
-        outcome = await write_with_agents(screen, path, files, options)
-        units = await read_alone(screen, files)
-        truth = graph_of(units)
-        verdict = await asyncio.to_thread(compare, path, truth, MEMORY_TABLES)
-        say_verdict(screen, truth, verdict)
-        names_agree = await name_at_once(screen, os.path.join(folder, "names.db"), truth, options.agents)
-
-        results: list[Result] = [("aiomemdb at work", outcome, verdict)]
-        for number, name in enumerate(WAYS):
-            path = os.path.join(folder, f"way{number}.db")
-            results.append(await write_in_a_way(screen, name, path, units, options))
-    say_results(screen, results, len(units), options.seconds)
-    if options.keep:
-        screen.say(f"The graph is kept in {options.keep}")
-    if verdict.perfect and not outcome.errors and names_agree:
-        return 0
+    screen, times = Screen(), options.times
     screen.say(
-        f"FAILED: aiomemdb had {outcome.errors.total()} errors; against the truth its file has "
-        f"{verdict.lost} lost, {verdict.duplicates} duplicates, {verdict.stray} stray; "
-        f"integrity_check: {verdict.integrity}",
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores. "
+        f"This takes about {round(times.all, -1):.0f} seconds; Ctrl-C ends it at any time."
     )
-    return 1
+    notes = await read_source(screen, options.files, times.reading)
+    failures = await show_storm(screen, folder, notes, times.storm)
+    path = options.keep or os.path.join(folder, "memory.db")
+    failures += await show_agents(screen, path, notes, times.agents)
+    await show_answers(screen, path)
+    screen.say()
+    for failure in failures:
+        screen.say(f"FAILED: {failure}", style="bold red")
+    say_what_next(screen, options.keep)
+    return 1 if failures else 0
 
 
-async def write_with_agents(screen: Screen, path: str, files: list[SourceFile], options: argparse.Namespace) -> Outcome:
-    """The agents at work: some write, some ask, and the screen shows them."""
-    work = iter(files)  # shared: whoever is free takes the next file
-    board = Board(len(files), [AgentLine(-(-len(files) // options.agents)) for _ in range(options.agents)])
-    outcome = board.outcome
-    with parsing_processes(options.parsers) as parsers:
-        async with aiomemdb.connect(path) as db, open_memory(db) as memory:
-            started = time.perf_counter()
-            async with screen.watching(board, db.statistics):
-                asking = [asyncio.create_task(ask(db, memory, board)) for _ in range(ASKING_AGENTS)]
-                try:
-                    async with asyncio.TaskGroup() as team:
-                        for me in board.agents:
-                            team.create_task(explore(memory, parsers, work, me, board))
-                finally:
-                    for task in asking:
-                        task.cancel()
-                    await asyncio.wait(asking)
-            outcome.seconds = time.perf_counter() - started
-            statistics = db.statistics()
-            answers = [await answer(memory, question) for question in QUESTIONS]
+async def read_source(screen: Screen, files: list[SourceFile], seconds: float) -> list[Note]:
+    """What is read within the time is what all agents write."""
+    notes: list[Note] = []
+    read = 0
+    started = time.perf_counter()
+
+    def reading() -> str:
+        facts = sum(len(note.links) for note in notes)
+        return f"Read {read:,} of {len(files):,} Python files: {len(notes):,} notes with {facts:,} facts."
+
+    with parsing_processes(min(os.cpu_count() or 1, 8)) as parsers:
+        loop, work = asyncio.get_running_loop(), iter(files)
+
+        async def reader() -> None:
+            nonlocal read
+            for file in work:
+                notes.extend(await loop.run_in_executor(parsers, read_notes, file))
+                read += 1
+                if read >= LEAST_FILES and time.perf_counter() - started > seconds:
+                    return
+
+        async with screen.watching(lambda: Text(reading())), asyncio.TaskGroup() as team:
+            for _ in range(16):
+                team.create_task(reader())
+    screen.say(reading())
+    return notes
+
+
+async def show_storm(screen: Screen, folder: str, notes: list[Note], seconds: float) -> list[str]:
+    """All ways of writing, one after the other, in a row each; returns what went wrong in ours."""
+    screen.title(f"(a) The storm: {STORMING_AGENTS} agents state facts in one file, for {seconds:g} s each way")
+    facts = [fact for note in notes for fact in note.links]
+    tallies: list[Tally] = []
+
+    def picture() -> Group:
+        rows = [storm_row(tally) for tally in tallies[:-1]]
+        return Group(*rows, storm_row(tallies[-1], finished=False) if tallies else Text())
+
+    screen.say(STORM_HEADINGS, style="cyan")
+    async with screen.watching(picture):
+        for number, way in enumerate(WAYS):
+            tallies.append(tally := Tally(way.name))
+            await storm(way, os.path.join(folder, f"storm{number}.db"), facts, STORMING_AGENTS, seconds, tally)
+            if not screen.is_live:
+                screen.say(storm_row(tally))
+    if screen.is_live:
+        for tally in tallies:
+            screen.say(storm_row(tally))
+    ours = tallies[-1]
     screen.say(
-        f"{options.agents} agents wrote {len(outcome.done):,} files in {outcome.seconds:.1f} s: "
-        f"{outcome.met:,} times an entity or a link was found or created, "
-        f"in {statistics.batches:,} batches of {statistics.mean_batch:.1f} on average, "
-        f"{statistics.largest_batch} at most.",
+        'A fact, "json.decoder imports re", is one transaction: find or create two names, then the fact. All use the '
+        f"same tables and statements, WAL, synchronous=NORMAL and a lock timeout of {LOCK_TIMEOUT:g} s. One fact in "
+        f"{GIVEN_UP} is given up halfway, rolled back and stated again. A fact that fails is not stated again."
     )
+    screen.say("Lost: reported as written, but not in the file. Doubled: rows that repeat another.")
     screen.say(
-        f"{ASKING_AGENTS} more agents asked {len(board.latencies):,} questions meanwhile: {latency(board.latencies)}.",
+        f"aiomemdb put {len(ours.done) / max(1, ours.commits):.0f} facts into a commit, as those that wait at the same "
+        "time share one. In the other ways each agent commits for itself."
     )
-    say_skipped(screen, board.skipped)
-    for line in answers:
-        screen.say(f"  {line}")
-    return outcome
+    if errors := [(tally.name, *tally.errors.most_common(1)[0]) for tally in tallies if tally.errors]:
+        screen.say("Errors: " + "; ".join(f"{name}: {count:,} × {message}" for name, message, count in errors))
+    return [] if ours.perfect else [f"{OURS.name}: {storm_row(ours)} stray: {ours.stray}"]
 
 
-async def name_at_once(screen: Screen, path: str, truth: Graph, agents: int) -> bool:
-    """All agents ask for the same names at once; whether each was embedded once and is one entity."""
-    try:
-        embedder = CountingEmbedder(packaged())
-    except ImportError:
-        screen.say("No embedder is installed (aiomemdb[embeddings]): names are not embedded here.")
-        return True
-    names = [name for name in truth.entities if name[0] == "class"][:NAMES]
-    async with open_memory(path, embedder) as memory:
-        found = await asyncio.gather(
-            *(memory.find_or_create_entity(name, kind) for _ in range(agents) for kind, name in names)
-        )
-        kept = (await memory.counts()).entities
-    ids, texts = {entity.id for entity in found}, {name for _, name in names}
+async def show_agents(screen: Screen, path: str, notes: list[Note], seconds: float) -> list[str]:
+    """The agents at work: some write, some ask, and the screen shows them; returns what the memory holds wrongly."""
+    screen.title(
+        f"(b) One memory: {WRITING_AGENTS} agents write notes for {seconds:g} s, {ASKING_AGENTS} more ask meanwhile"
+    )
+    async with aiomemdb.connect(path) as db, Memory.open(db, agent="reader", normaliser=AS_WRITTEN) as memory:
+        before = db.statistics().batches
+        agents = [AgentLine() for _ in range(WRITING_AGENTS)]
+        board = Board(agents, seconds, lambda: db.statistics().batches - before)
+        work = until(time.perf_counter() + seconds, notes)  # shared: a free agent takes the next note
+        async with screen.watching(board.picture, board.line, every=seconds / 1.5):
+            asking = [asyncio.create_task(ask(memory, board)) for _ in range(ASKING_AGENTS)]
+            try:
+                async with asyncio.TaskGroup() as team:
+                    for me in agents:
+                        team.create_task(write_notes(memory, work, me, board))
+            finally:
+                for task in asking:
+                    task.cancel()
+                await asyncio.wait(asking)
+        took = time.perf_counter() - board.started
     screen.say(
-        f"{agents} agents asked for the same {len(names):,} names at once: {kept:,} entities, "
-        f"{kept - len(ids)} duplicates; embeddings a name: {embedder.texts.total() / max(1, len(texts)):g}."
+        f"{len(board.written):,} notes with {board.facts:,} facts in {took:.1f} s, {len(board.written) / took:,.0f} "
+        f"notes a second; {board.notes_a_commit:.1f} notes a commit: {board.why_so_many}."
     )
-    return kept == len(ids) == len(names) and set(embedder.texts.values()) <= {1}
+    screen.say(f"{len(board.latencies):,} questions were answered meanwhile: {latency(board.latencies)}.")
+    truth = await asyncio.to_thread(truth_of_notes, board.written)
+    verdict = await asyncio.to_thread(compare, path, truth, MEMORY_TABLES)
+    screen.say(
+        f"Plain sets and dicts of the same notes hold {len(truth.names):,} names, {len(truth.facts):,} facts and "
+        f"{len(truth.texts):,} texts. The file holds {'exactly these' if verdict.perfect else 'SOMETHING ELSE'}: "
+        f"{verdict.lost:,} lost, {verdict.doubled:,} doubled, {verdict.stray:,} that no agent wrote.",
+        style="green" if verdict.perfect else "bold red",
+    )
+    wrong = [f"the memory had errors: {message} ({count:,} ×)" for message, count in board.errors.most_common(3)]
+    if not verdict.perfect:
+        wrong.append(f"the memory does not hold the truth: {'; '.join(verdict.examples) or verdict.integrity}")
+    return wrong
 
 
-class CountingEmbedder:
-    """An embedder that remembers how often it embedded each text."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self.model, self.dim = embedder.model, embedder.dim
-        self.texts: Counter[str] = Counter()
-        self._embedder = embedder
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        self.texts.update(texts)
-        return await self._embedder.embed(texts)
+def until(deadline: float, notes: Iterable[Note]) -> Iterator[Note]:
+    return itertools.takewhile(lambda _: time.perf_counter() < deadline, notes)
 
 
-async def read_alone(screen: Screen, files: list[SourceFile]) -> list[FileFacts]:
-    """One thread, one file after the other."""
-    units: list[FileFacts] = []
-    async with screen.step("one thread reads the same files", lambda: f"{len(units):,} of {len(files):,}"):
-        for file in files:
-            facts = read_facts(file)
-            if isinstance(facts, FileFacts):
-                units.append(facts)
-            await asyncio.sleep(0)  # lets the screen be drawn, and Ctrl-C come through
-    return units
+async def show_answers(screen: Screen, path: str) -> None:
+    """Opens the file anew, as the next program would, and asks it."""
+    screen.title("(c) What it learnt: the file opened anew, one question and one path")
+    async with Memory.open(path, normaliser=AS_WRITTEN) as memory:
+        for question in QUESTIONS[:2]:
+            screen.say(in_words(question), style="green")
+            answer = await answers(memory, question)
+            for line in answer if isinstance(question, str) else [", ".join(answer)]:
+                screen.say(f"  {line}")
 
 
-async def write_in_a_way(
-    screen: Screen, name: str, path: str, units: list[FileFacts], options: argparse.Namespace
-) -> Result:
-    """One of the ways of writing, within its time, held against what it says it wrote."""
-    outcome = Outcome()
-    async with screen.step(name, lambda: f"{len(outcome.done):,} files"):
-        way = WAYS[name]
-        await todays_ways.time_boxed(way, path, units, options.agents, outcome, options.seconds)
-        tables = MEMORY_TABLES if way is write_parsed else PLAIN_TABLES
-        verdict = await asyncio.to_thread(compare, path, graph_of(outcome.done), tables)
-    return name, outcome, verdict
+def say_what_next(screen: Screen, kept: str | None) -> None:
+    screen.say("What next?", style="bold")
+    screen.say("  Copy examples/quickstart.py (storage) or examples/shared_memory.py (memory); read README.md.")
+    keep = "" if kept else ' To keep the memory: ARGS="--keep memory.db".'
+    screen.say(f'  Let the agents read your own code: make demo ARGS="FOLDER".{keep}')
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="A dozen agents write one graph of Python source into SQLite.")
+    parser = argparse.ArgumentParser(description="Many agents write one SQLite file at once, and ask it questions.")
     add = parser.add_argument
     add("folders", nargs="*", type=Path, help="default: the standard library and what is installed beside it")
-    add("--quick", action="store_true", help="fewer files, and less time for each of today's ways")
-    add("--agents", type=int, default=12, help="how many agents write (default: 12)")
-    add("--files", type=int, help="at most so many, evenly from all (default: 4000; 500 with --quick)")
-    add("--keep", metavar="PATH", help="keep the database there")
+    length = parser.add_mutually_exclusive_group()
+    for times, option, what in ((QUICK, "--quick", "a few seconds"), (FULL, "--full", "some minutes")):
+        length.add_argument(option, dest="times", action="store_const", const=times, default=USUAL, help=what)
+    add("--keep", metavar="PATH", help="keep the memory there")
     options = parser.parse_args()
-    options.files = options.files if options.files is not None else 500 if options.quick else 4000
-    options.seconds = 2.0 if options.quick else 10.0
-    options.parsers = min(os.cpu_count() or 1, 8)
-    if options.agents < 1 or options.files < 1:
-        parser.error("--agents and --files must be at least 1")
     if options.keep and os.path.exists(options.keep):
         parser.error(f"{options.keep} exists already")
     for folder in options.folders:
         if not folder.is_dir():
             parser.error(f"{folder} is no folder")
-    found = find_files(options.folders or installed_folders())
-    if not found:
+    options.files = in_reading_order(find_files(options.folders or installed_folders()))
+    if not options.files:
         parser.error("no Python file there")
-    files = spread(found, options.files)
-    print(
-        f"{len(files):,} of {len(found):,} Python files; agents: {options.agents}, "
-        f"processes that parse: {options.parsers}",
-        flush=True,
-    )
-    return aiomemdb.run(demo(options, files))
+    with tempfile.TemporaryDirectory(prefix="aiomemdb-demo-") as folder:
+        return aiomemdb.run(demo(options, folder))
 
 
 if __name__ == "__main__":

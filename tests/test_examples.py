@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
-import subprocess
-import sys
+import sqlite3
 import textwrap
+from contextlib import closing
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+from aiomemdb import Memory, Name
 from tests.support.plain import assert_healthy, plain
 from tests.support.scripts import Ended, run_script
 
@@ -120,14 +124,121 @@ def test_shared_memory_agrees_on_who_is_who(db_path: Path) -> None:
     assert plain(db_path, "SELECT text FROM fact WHERE expired_at IS NOT NULL") == [("Ada Lovelace lives in London",)]
 
 
-def test_the_demo_holds_what_plain_dicts_hold_and_answers_questions() -> None:
-    command = [sys.executable, ROOT / "examples" / "multi_agent.py", ROOT / "aiomemdb", "--quick"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=55)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "the database holds exactly these. integrity_check: ok." in ended.stdout
-    assert re.search(r"(\d+) names at once: \1 entities, 0 duplicates; embeddings a name: 1\.", ended.stdout)
-    assert re.search(r"aiomemdb at work +(\d+) +0 +0 +0 +0 ", ended.stdout)
+# -- the demo ------------------------------------------------------------------------------------------------
+
+DEMO = (ROOT / "examples" / "multi_agent.py", ROOT / "aiomemdb", "--quick")
+
+# Parts of the library taken out, in the process that then runs the demo.
+SABOTAGES = {
+    "a memory that forgets a fact now and then": """
+        from aiomemdb import Memory
+        remember = Memory.remember
+        async def forgetful(self, content, facts=(), **more):
+            return await remember(self, content, list(facts)[:-1] if len(content) % 3 else facts, **more)
+        Memory.remember = forgetful
+    """,
+    "a writer that now and then does nothing": """
+        from aiomemdb.sqlite.database import SQLiteDatabase
+        write_fn = SQLiteDatabase.write_fn
+        async def lazy(self, fn, *args, **more):
+            if getattr(fn, "__name__", "") == "state_fact" and args[0][0] == "subclasses":
+                return None
+            return await write_fn(self, fn, *args, **more)
+        SQLiteDatabase.write_fn = lazy
+    """,
+}
+
+
+def run_demo(folder: Path, before: str = "", *, interrupt: bool = False) -> Ended:
+    """Runs the demo for a few seconds, after some lines of Python in the same process."""
+    find = f"import sys; sys.path.insert(0, {str(ROOT / 'examples')!r})"
+    text = "\n".join(map(textwrap.dedent, (find, before, _AS_A_PROGRAM)))
+    return run_script(text, folder, *DEMO, interrupt=interrupt, timeout=100)
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_holds_what_plain_dicts_hold_and_answers_questions(tmp_path: Path) -> None:
+    ended = run_demo(tmp_path)
+    ended.assert_ok()
+    assert ended.stderr == ""
+    assert len(ended.stdout.splitlines()) <= 30
+    assert re.search(r"^aiomemdb +[1-9][\d,]* +\d[\d.]* m?s +0 +0 +0$", ended.stdout, re.MULTILINE)
+    assert "The file holds exactly these: 0 lost, 0 doubled, 0 that no agent wrote." in ended.stdout
     assert "what reads configuration files?" in ended.stdout and "how is json connected to re?" in ended.stdout
+    assert ended.stdout.splitlines()[-3] == "What next?"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("sabotage", SABOTAGES)
+def test_the_demo_fails_with(sabotage: str, tmp_path: Path) -> None:
+    ended = run_demo(tmp_path, SABOTAGES[sabotage])
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "FAILED: " in ended.stdout
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    return importlib.import_module("_multi_agent.graph")
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "lost", "doubled", "stray"),
+    [
+        ("SELECT 1", 0, 0, 0),
+        ("DELETE FROM facts WHERE id = 1", 1, 0, 0),
+        ("INSERT INTO names (kind, name) SELECT kind, name FROM names WHERE id = 1", 0, 1, 0),
+        ("INSERT INTO facts (kind, source, target) SELECT kind, source, target FROM facts", 0, 2, 0),
+        ("INSERT INTO names (kind, name) VALUES ('module', 'enum')", 0, 0, 1),
+        ("UPDATE facts SET target = 1 WHERE id = 2", 1, 0, 1),
+        ("UPDATE facts SET target = 99 WHERE id = 2", 1, 0, 1),
+    ],
+)
+def test_the_demo_sees_what_is_wrong_with_a_file(
+    graph: Any, db_path: Path, sabotage: str, lost: int, doubled: int, stray: int
+) -> None:
+    facts = [("imports", ("module", "json"), ("module", name)) for name in ("re", "json.decoder")]
+    with closing(sqlite3.connect(db_path)) as conn:
+        conn.executescript(graph.SCHEMA)
+        conn.executemany(graph.ADD_NAME, [("module", name) for name in ("json", "re", "json.decoder")])
+        conn.executemany(graph.ADD_FACT, [("imports", 1, 2), ("imports", 1, 3)])
+        conn.execute(sabotage)
+        conn.commit()
+    verdict = graph.compare(db_path, graph.truth_of_facts(facts), graph.PLAIN_TABLES)
+    assert (verdict.lost, verdict.doubled, verdict.stray, verdict.integrity) == (lost, doubled, stray, "ok")
+    assert verdict.perfect is (sabotage == "SELECT 1")
+
+
+async def test_the_demo_sees_a_text_that_is_not_the_one_written(graph: Any, db_path: Path) -> None:
+    source = importlib.import_module("_multi_agent.source")
+    json, re = ("module", "json"), ("module", "re")
+    note = source.Note("json.py", json, "json: JSON encoder and decoder.", [("imports", json, re)])
+    async with Memory.open(db_path) as memory:
+        await memory.remember(note.text, [(Name("json", "module"), "imports", Name("re", "module"))], key=note.key)
+    assert graph.compare(db_path, graph.truth_of_notes([note]), graph.MEMORY_TABLES).perfect
+    other = note._replace(text="json: something")
+    verdict = graph.compare(db_path, graph.truth_of_notes([other]), graph.MEMORY_TABLES)
+    assert (verdict.lost, verdict.doubled, verdict.stray) == (1, 0, 1)
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_ends_at_once_when_it_is_interrupted_and_leaves_nothing(tmp_path: Path) -> None:
+    """Struck in the storm, where a hundred threads and connections are open."""
+    ready = """
+        import _multi_agent.storm as storm, tempfile
+        tempfile.tempdir = sys.argv[1]
+        start = storm._connections
+        @storm.asynccontextmanager
+        async def announced(path, count):
+            async with start(path, count) as conns:
+                if count > 1:
+                    print("ready", flush=True)
+                yield conns
+        storm._connections = announced
+    """
+    ended = run_demo(tmp_path, ready, interrupt=True)
+    assert (ended.returncode, ended.stderr) == (130, "stopped\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- the README ----------------------------------------------------------------------------------------------

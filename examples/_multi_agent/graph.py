@@ -1,130 +1,117 @@
-"""The graph in SQLite, what must be in it, and the comparison of the two.
+"""What must be in a database file, from plain sets and dicts, and the comparison of the two.
 
-All of today's ways of writing meet the same tables. Nothing in them forbids a second row of the same name, as in
-most programs that look first and insert then: whether there is one is up to how they write.
+The storm's ways of writing all meet the same tables. Nothing in them forbids a second row of the same name, as in
+most programs that look first and insert then: whether there is one depends on how they write.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from _multi_agent.source import Entity, FileFacts, Link
+from _multi_agent.source import Entity, Link, Note
 
 SCHEMA = """
-CREATE TABLE entities (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL);
-CREATE INDEX entities_by_name ON entities (name, kind);
-CREATE TABLE links (
+CREATE TABLE names (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL);
+CREATE INDEX names_by_name ON names (name, kind);
+CREATE TABLE facts (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, source INTEGER NOT NULL, target INTEGER NOT NULL
 );
-CREATE INDEX links_from ON links (source, kind, target);
-CREATE INDEX links_to ON links (target, kind, source);
+CREATE INDEX facts_by_source ON facts (source, kind, target);
 """
 
-FIND_ENTITY = "SELECT id FROM entities WHERE kind = ? AND name = ?"
-ADD_ENTITY = "INSERT INTO entities (kind, name) VALUES (?, ?)"
-FIND_LINK = "SELECT id FROM links WHERE kind = ? AND source = ? AND target = ?"
-ADD_LINK = "INSERT INTO links (kind, source, target) VALUES (?, ?, ?)"
+FIND_NAME = "SELECT id FROM names WHERE kind = ? AND name = ?"
+ADD_NAME = "INSERT INTO names (kind, name) VALUES (?, ?)"
+FIND_FACT = "SELECT id FROM facts WHERE kind = ? AND source = ? AND target = ?"
+ADD_FACT = "INSERT INTO facts (kind, source, target) VALUES (?, ?, ?)"
 
-# What a file holds: (id, kind, name) of each entity, and (kind, source, target) of each link.
-PLAIN_TABLES = ("SELECT id, kind, name FROM entities", "SELECT kind, source, target FROM links")
-MEMORY_TABLES = (
+
+class Tables(NamedTuple):
+    """Queries for all that a file holds: (id, kind, name), (kind, source, target), (key, text)."""
+
+    names: str
+    facts: str
+    texts: str
+
+
+PLAIN_TABLES = Tables(
+    "SELECT id, kind, name FROM names",
+    "SELECT kind, source, target FROM facts",
+    "SELECT NULL, NULL WHERE FALSE",
+)
+MEMORY_TABLES = Tables(
     "SELECT id, type, name FROM entity",
     "SELECT predicate, subject, object FROM fact WHERE expired_at IS NULL",
+    "SELECT key, content FROM episode WHERE expired_at IS NULL",
 )
 
 
-class GaveUp(Exception):
-    """The agent dropped its file halfway, as when a tool call or a model call fails."""
-
-
-def gives_up_first(facts: FileFacts) -> bool:
-    """One file in forty is dropped halfway and then written again, the same ones in every way of writing."""
-    return zlib.crc32(facts.module.encode()) % 40 == 0
-
-
 @dataclass
-class Graph:
-    """Plain dicts, filled by one thread: what the files say, without any database."""
+class Truth:
+    """Plain sets and a dict, filled by one thread without any database."""
 
-    entities: dict[Entity, None] = field(default_factory=dict)
-    links: dict[Link, None] = field(default_factory=dict)
-
-    def add(self, facts: FileFacts) -> None:
-        self.entities.update(dict.fromkeys(facts.entities))
-        self.links.update(dict.fromkeys(facts.links))
+    names: set[Entity] = field(default_factory=set)
+    facts: set[Link] = field(default_factory=set)
+    texts: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass
-class Outcome:
-    """What a way of writing says it did."""
+def truth_of_facts(facts: Iterable[Link]) -> Truth:
+    truth = Truth()
+    for fact in facts:
+        truth.facts.add(fact)
+        truth.names.update(fact[1:])
+    return truth
 
-    done: list[FileFacts] = field(default_factory=list)
-    met: int = 0  # how many times an entity or a link was found or created for them
-    errors: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
+
+def truth_of_notes(notes: Iterable[Note]) -> Truth:
+    truth = Truth()
+    for note in notes:
+        truth.names.add(note.about)
+        truth.texts[note.key] = note.text
+        for fact in note.links:
+            truth.facts.add(fact)
+            truth.names.update(fact[1:])
+    return truth
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A database file held against what must be in it; entities and links counted together."""
+    """A database file held against the truth; names, facts and texts counted together."""
 
     lost: int  # reported as written, not in the file
-    duplicates: int  # rows beyond the first that say the same
-    stray: int  # in the file, although no file reported as written says so; links to nowhere among them
-    integrity: str
+    doubled: int  # rows beyond the first that say the same
+    stray: int  # in the file, although nothing that was reported as written says so
+    integrity: str  # "ok", or the first thing that SQLite finds wrong with the file
     examples: tuple[str, ...]  # a few of the differences, in words
 
     @property
     def perfect(self) -> bool:
-        return (self.lost, self.duplicates, self.stray, self.integrity) == (0, 0, 0, "ok")
+        return (self.lost, self.doubled, self.stray, self.integrity) == (0, 0, 0, "ok")
 
 
-def graph_of(units: Iterable[FileFacts]) -> Graph:
-    graph = Graph()
-    for facts in units:
-        graph.add(facts)
-    return graph
-
-
-def compare(path: str, expected: Graph, tables: tuple[str, str]) -> Verdict:
-    """Read the whole file back with plain `sqlite3`, after everyone has left it."""
-    find_entities, find_links = tables
+def compare(path: str, truth: Truth, tables: Tables) -> Verdict:
+    """Read the whole file back with plain `sqlite3`, after all have left it."""
     with closing(sqlite3.connect(path)) as conn:
-        names: dict[int, Entity] = {number: (kind, name) for number, kind, name in conn.execute(find_entities)}
-        rows = conn.execute(find_links).fetchall()
+        names: dict[int, Entity] = {number: (kind, name) for number, kind, name in conn.execute(tables.names)}
+        rows = conn.execute(tables.facts).fetchall()
+        texts = conn.execute(tables.texts).fetchall()
         (integrity,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
-    entities = Counter(names.values())
-    links = Counter((kind, names[a], names[b]) for kind, a, b in rows if a in names and b in names)
-    lost_entities, lost_links = (
-        expected.entities.keys() - entities.keys(),
-        expected.links.keys() - links.keys(),
-    )
-    stray_entities, stray_links = (
-        entities.keys() - expected.entities.keys(),
-        links.keys() - expected.links.keys(),
-    )
-    differences: dict[str, list[tuple[str | Entity, ...]]] = {
-        "lost": [*lost_entities, *lost_links],
-        "more than once": [
-            *(entity for entity, count in entities.items() if count > 1),
-            *(link for link, count in links.items() if count > 1),
-        ],
-        "stray": [*stray_links, *stray_entities],
-    }
+    nowhere: Entity = ("nothing", "")
+    held = Counter[Hashable](names.values())
+    held.update((kind, names.get(source, nowhere), names.get(target, nowhere)) for kind, source, target in rows)
+    held.update(texts)
+    expected: set[Hashable] = {*truth.names, *truth.facts, *truth.texts.items()}
+    lost, stray = expected - held.keys(), held.keys() - expected
+    doubled = [thing for thing, count in held.items() if count > 1]
+    found = {"lost": list(lost), "doubled": doubled, "stray": list(stray)}
     return Verdict(
-        lost=len(lost_entities) + len(lost_links),
-        duplicates=entities.total() - len(entities) + links.total() - len(links),
-        stray=len(stray_entities) + len(stray_links) + len(rows) - links.total(),
+        lost=len(lost),
+        doubled=held.total() - len(held),
+        stray=len(stray),
         integrity=integrity,
-        examples=tuple(f"{what}: {_words(things[0])}" for what, things in differences.items() if things),
+        examples=tuple(f"{what}: {things[0]}" for what, things in found.items() if things),
     )
-
-
-def _words(thing: tuple[str | Entity, ...]) -> str:
-    """`("class", "Exception")` is "class Exception"; a link is its three parts in a row."""
-    return " ".join(part if isinstance(part, str) else " ".join(part) for part in thing)

@@ -1,4 +1,4 @@
-"""What the demo shows: a live screen on a terminal, plain lines elsewhere."""
+"""What the demo shows: a live screen on a terminal, few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,73 +6,22 @@ import asyncio
 import math
 import time
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from _multi_agent.graph import Outcome
-from _multi_agent.source import Skipped
+from _multi_agent.source import Note
+from _multi_agent.storm import Tally
 
 REDRAW_SECONDS = 0.25
-LINE_SECONDS = 2.0
-
-
-class Gauges(Protocol):
-    """The fields of `db.statistics()` that are shown."""
-
-    @property
-    def pending(self) -> int: ...
-    @property
-    def batches(self) -> int: ...
-    @property
-    def writes(self) -> int: ...
-    @property
-    def largest_batch(self) -> int: ...
-    @property
-    def mean_batch(self) -> float: ...
-
-
-@dataclass
-class AgentLine:
-    """One agent's row on the screen."""
-
-    share: int  # of the files, if all agents were equally fast
-    done: int = 0
-    module: str = "starting"
-
-
-@dataclass
-class Board:
-    """What the agents put up for the screen to show."""
-
-    files: int
-    agents: list[AgentLine]
-    outcome: Outcome = field(default_factory=Outcome)
-    skipped: list[Skipped] = field(default_factory=list)
-    answer: str = ""
-    latencies: array[float] = field(default_factory=lambda: array("d"))  # of reads, in seconds
-    most_pending: int = 0
-
-    @property
-    def done(self) -> int:
-        return sum(agent.done for agent in self.agents)
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that at least this share of them does not exceed; 0 for no values."""
-    return sorted(values)[max(0, math.ceil(len(values) * share) - 1)] if values else 0.0
-
-
-def latency(seconds: Sequence[float]) -> str:
-    return f"p50 {percentile(seconds, 0.5) * 1000:.1f} ms, p99 {percentile(seconds, 0.99) * 1000:.1f} ms"
+WIDTH = 100
 
 
 class Screen:
@@ -80,30 +29,29 @@ class Screen:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
+        self.is_live = self.console.is_terminal
 
-    def say(self, text: str) -> None:
-        """Print as it is; lines are folded on a terminal only."""
-        self.console.print(text, markup=False, soft_wrap=not self.console.is_terminal)
+    def say(self, text: str | Text = "", style: str = "") -> None:
+        """Print a line as it is, folded on a terminal only; empty ones are for terminals."""
+        if self.is_live or text:
+            self.console.print(text, markup=False, style=style, soft_wrap=not self.is_live)
+
+    def title(self, text: str) -> None:
+        self.say()
+        self.say(text, style="bold")
 
     @asynccontextmanager
-    async def watching(self, board: Board, gauges: Callable[[], Gauges]) -> AsyncIterator[None]:
-        """Show the board while the block runs."""
-        rates = _Rates(board, gauges)
-        if self.console.is_terminal:
-            with Live(rates.picture(), console=self.console, auto_refresh=False, transient=True) as live:
-                async with _every(REDRAW_SECONDS, lambda: live.update(rates.picture(), refresh=True)):
+    async def watching(
+        self, picture: Callable[[], RenderableType], line: Callable[[], str] | None = None, *, every: float = 5.0
+    ) -> AsyncIterator[None]:
+        """While the block runs: redraw the picture on a terminal; elsewhere print the line, if any, in seconds."""
+        if self.is_live:
+            with Live(picture(), console=self.console, auto_refresh=False, transient=True) as live:
+                async with _every(REDRAW_SECONDS, lambda: live.update(picture(), refresh=True)):
                     yield
-        else:
-            async with _every(LINE_SECONDS, lambda: self.say(rates.line())):
+        elif line is not None:
+            async with _every(every, lambda: self.say(line())):
                 yield
-
-    @asynccontextmanager
-    async def step(self, title: str, describe: Callable[[], str]) -> AsyncIterator[None]:
-        """Show that one thing is under way, and how far it is."""
-        if self.console.is_terminal:
-            with self.console.status(title) as status:
-                async with _every(REDRAW_SECONDS, lambda: status.update(f"{title}: {describe()}")):
-                    yield
         else:
             yield
 
@@ -121,60 +69,131 @@ async def _every(seconds: float, act: Callable[[], None]) -> AsyncIterator[None]
     finally:
         task.cancel()
         await asyncio.wait([task])
-    act()  # the last state, too
 
 
-class _Rates:
-    """Turns the board and the gauges into a picture or a line, with rates over the last two seconds."""
+# --- The storm ---------------------------------------------------------------------------------------------
 
-    def __init__(self, board: Board, gauges: Callable[[], Gauges]) -> None:
-        self.board = board
-        self.gauges = gauges
-        self.started = time.perf_counter()
-        self.samples: deque[tuple[float, int, int, int]] = deque([(self.started, 0, 0, 0)])
+STORM_HEADINGS = f"{'':38}{'written a second':>17}{'longest wait':>14}{'errors':>9}{'lost':>9}{'doubled':>9}"
 
-    def _figures(self) -> dict[str, str]:
-        now, board, gauges = time.perf_counter(), self.board, self.gauges()
-        self.samples.append((now, gauges.writes, board.outcome.met, len(board.latencies)))
-        while len(self.samples) > 2 and self.samples[1][0] < now - 2.0:
-            self.samples.popleft()
-        then, writes, rows, reads = self.samples[0]
-        span = max(now - then, 1e-9)
-        return {
-            "files a second": f"{(gauges.writes - writes) / span:,.0f}",
-            "entities and links a second": f"{(board.outcome.met - rows) / span:,.0f}",
-            "batch": f"{gauges.mean_batch:.1f} on average, {gauges.largest_batch} at most",
-            "queue": f"{gauges.pending} waiting, {board.most_pending} at most",
-            "questions a second": f"{(len(board.latencies) - reads) / span:,.0f}",
-            "their latency": latency(board.latencies[-2000:]),
-        }
+
+def storm_row(tally: Tally, *, finished: bool = True) -> Text:
+    """A way's name and figures; what went wrong is red."""
+    row = Text(f"{tally.name:38}")
+    row.append(f"{tally.rate:17,.0f}")
+    row.append(f"{_duration(tally.longest):>14}")
+    wrong = (tally.errors.total(), tally.lost, tally.doubled)
+    for count in wrong if finished else wrong[:1]:
+        row.append(f"{count:9,}", style="bold red" if count else "")
+    if finished and not any(wrong):
+        row.stylize("green")
+    return row
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+# --- The agents at work ------------------------------------------------------------------------------------
+
+
+@dataclass
+class AgentLine:
+    """One agent's row on the screen."""
+
+    notes: int = 0
+    reading: str = "starting"
+
+
+@dataclass
+class Board:
+    """What the agents put up for the screen to show."""
+
+    agents: list[AgentLine]
+    seconds: float
+    commits: Callable[[], int]
+    written: list[Note] = field(default_factory=list)
+    facts: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    question: str = ""
+    answer: str = ""
+    latencies: array[float] = field(default_factory=lambda: array("d"))  # of answers, in seconds
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._samples = deque([(self.started, 0, 0, 0)])
+
+    def figures(self) -> list[tuple[str, str, str]]:
+        """(what, how much, how fast in the last two seconds)"""
+        now = time.perf_counter()
+        counts = (len(self.written), self.facts, len(self.latencies))
+        self._samples.append((now, *counts))
+        while len(self._samples) > 2 and self._samples[1][0] < now - 2.0:
+            self._samples.popleft()
+        then, *before = self._samples[0]
+        span = max(now - then, REDRAW_SECONDS)
+        notes, facts, answers = (
+            f"{(count - was) / span:,.0f} a second" for count, was in zip(counts, before, strict=True)
+        )
+        return [
+            ("notes written", f"{counts[0]:,}", notes),
+            ("facts in them", f"{counts[1]:,}", facts),
+            ("notes a commit", f"{self.notes_a_commit:.1f}", self.why_so_many),
+            ("questions answered", f"{counts[2]:,}", f"{answers}, {latency(self.latencies[-500:])}"),
+            ("errors", f"{self.errors.total():,}", ""),
+        ]
+
+    @property
+    def notes_a_commit(self) -> float:
+        return len(self.written) / max(1, self.commits())
+
+    @property
+    def why_so_many(self) -> str:
+        if self.notes_a_commit >= 1.5:
+            return "those that wait at the same time share one"
+        return "few wait at the same time: the writer is faster than the agents"
 
     def line(self) -> str:
-        figures = self._figures()
-        seconds = time.perf_counter() - self.started
-        return f"{seconds:5.1f} s  {self.board.done:,} of {self.board.files:,} files; " + "; ".join(
-            f"{name}: {value}" for name, value in figures.items()
+        return f"{time.perf_counter() - self.started:4.0f} s: " + "; ".join(
+            f"{name} {amount}" + (f" ({more})" if more.endswith("a second") else "")
+            for name, amount, more in self.figures()
         )
 
     def picture(self) -> Group:
-        bars = Table.grid(padding=(0, 1))
-        for number, agent in enumerate(self.board.agents, 1):
-            total = max(agent.share, agent.done, 1)
-            bars.add_row(
-                f"agent {number}",
-                ProgressBar(total=total, completed=agent.done, width=30),
-                Text(f"{agent.done:,}", justify="right"),
-                Text(agent.module, style="dim", no_wrap=True, overflow="ellipsis"),
-            )
-        bars.add_section()
-        bars.add_row(
-            "all",
-            ProgressBar(total=max(self.board.files, 1), completed=self.board.done, width=30),
-            Text(f"{self.board.done:,}", justify="right"),
-            Text(f"of {self.board.files:,} files, {time.perf_counter() - self.started:.0f} s", no_wrap=True),
+        passed = time.perf_counter() - self.started
+        clock = Table.grid(padding=(0, 1))
+        clock.add_row(
+            ProgressBar(total=self.seconds, completed=min(passed, self.seconds), width=40),
+            f"{passed:.0f} of {self.seconds:.0f} s",
         )
+        agents = Table.grid(padding=(0, 1))
+        most = max(1, *(agent.notes for agent in self.agents))
+        for number, agent in enumerate(self.agents, 1):
+            agents.add_row(
+                f"agent {number}",
+                ProgressBar(total=most, completed=agent.notes, width=24),
+                Text(f"{agent.notes:,} notes", justify="right"),
+                Text(agent.reading, style="dim", no_wrap=True, overflow="ellipsis"),
+            )
         figures = Table.grid(padding=(0, 2))
-        for name, value in self._figures().items():
-            figures.add_row(Text(name, style="cyan"), Text(value, no_wrap=True))
-        last_answer = Text(self.board.answer, style="green", no_wrap=True, overflow="ellipsis")
-        return Group(bars, Text(), figures, last_answer)
+        for name, amount, more in self.figures():
+            figures.add_row(Text(name, style="cyan"), Text(amount, justify="right"), Text(more, no_wrap=True))
+        return Group(
+            clock,
+            Text(),
+            agents,
+            Text(),
+            figures,
+            Text(),
+            Text(self.question, style="green", no_wrap=True, overflow="ellipsis"),
+            Text(f"  {self.answer}", no_wrap=True, overflow="ellipsis"),
+        )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of the values that at least this share of them does not exceed; 0 for no values."""
+    return sorted(values)[max(0, math.ceil(len(values) * share) - 1)] if values else 0.0
+
+
+def latency(seconds: Sequence[float]) -> str:
+    half, most = (f"{percentile(seconds, share) * 1000:.0f} ms" for share in (0.5, 0.99))
+    return f"half within {half}, 99 in 100 within {most}"

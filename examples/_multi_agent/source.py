@@ -1,6 +1,6 @@
-"""Reading Python source: which files there are, and what one file says about modules, classes and functions.
+"""Reading Python source: which files there are, and what one file says of its module and its classes.
 
-`read_facts` runs in worker processes, so everything here is plain functions over plain tuples and lists.
+`read_notes` runs in worker processes, so everything here is plain functions over plain tuples and lists.
 What a name means is judged by the file alone: a base class is named after the import it came through.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import multiprocessing
 import os
+import random
 import signal
 import sysconfig
 import warnings
@@ -21,27 +22,21 @@ from typing import NamedTuple
 Entity = tuple[str, str]  # its kind ("module", "class" or "function") and its name
 Link = tuple[str, Entity, Entity]  # "imports", "defines", "subclasses" or "decorates"; from; to
 
+ASKED_ABOUT = {"argparse", "asyncio", "configparser", "json", "re", "socket"}
+
 
 class SourceFile(NamedTuple):
     path: str
     module: str
 
 
-class FileFacts(NamedTuple):
-    """What one file says, each thing once, in the order in which the file says it."""
+class Note(NamedTuple):
+    """What one module or class says of itself, each thing once: the text and the facts that an agent writes at once."""
 
-    path: str
-    module: str
-    entities: list[Entity]
+    key: str  # its file and its name
+    about: Entity
+    text: str  # docstrings, the first paragraph of each after the name of what it is of
     links: list[Link]
-    text: str  # its docstrings, the first paragraph of each after the name of what it is of
-
-
-class Skipped(NamedTuple):
-    """A file that could not be read as Python, and why."""
-
-    path: str
-    reason: str
 
 
 def installed_folders() -> list[Path]:
@@ -79,36 +74,35 @@ def _python_files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if name.endswith(".py"))
 
 
-def spread(files: list[SourceFile], count: int) -> list[SourceFile]:
-    """At most `count` of the files, evenly from the whole list."""
-    if len(files) <= count:
-        return files
-    return [files[i * len(files) // count] for i in range(count)]
+def in_reading_order(files: list[SourceFile]) -> list[SourceFile]:
+    """First what the questions are about, then the rest shuffled, the same way each time: time may end the reading."""
+    shuffled = random.Random(0).sample(files, len(files))
+    return sorted(shuffled, key=lambda file: file.module.partition(".")[0] not in ASKED_ABOUT)
 
 
 @contextmanager
 def parsing_processes(count: int) -> Iterator[Executor]:
-    """Processes for `read_facts`. They leave Ctrl-C to their parent, which ends them in good order."""
+    """Processes for `read_notes`. They leave Ctrl-C to their parent, which ends them in good order."""
     spawn = multiprocessing.get_context("spawn")  # a process that has threads should not be forked
     with ProcessPoolExecutor(count, spawn) as pool:
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a new process inherits that something is ignored
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a new process inherits what is blocked
         try:
             for _ in range(count):
                 pool.submit(int)  # starts a process
         finally:
-            signal.signal(signal.SIGINT, handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield pool
 
 
-def read_facts(file: SourceFile) -> FileFacts | Skipped:
-    """Read and parse one file; never raises for what a file may hold."""
+def read_notes(file: SourceFile) -> list[Note]:
+    """Read and parse one file; a file that is no Python says nothing."""
     try:
         file.module.encode()  # a file's name may be bytes that are no text
         with open(file.path, "rb") as source, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source.read(), file.path)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError) as error:
-        return Skipped(file.path, type(error).__name__)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
+        return []
     is_package = os.path.basename(file.path) == "__init__.py"
     return _Reading(file, is_package).read(tree)
 
@@ -120,38 +114,53 @@ class _Reading:
         self.path, self.module = file
         self.package = self.module if is_package else self.module.rpartition(".")[0]
         self.meaning: dict[str, str] = {}  # a name in this file -> the full name it stands for
-        self.entities: dict[Entity, None] = {("module", self.module): None}  # a dict, as it keeps the order
-        self.links: dict[Link, None] = {}
-        self.texts: list[str] = []
+        self.links: dict[Entity, dict[Link, None]] = {}  # of each note; dicts, as they keep the order
+        self.texts: dict[Entity, list[str]] = {}
 
-    def read(self, tree: ast.Module) -> FileFacts:
+    def read(self, tree: ast.Module) -> list[Note]:
         for definition in tree.body:
             if isinstance(definition, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 self.meaning[definition.name] = f"{self.module}.{definition.name}"
-        self._document(tree, self.module)
-        waiting: list[tuple[ast.AST, Entity]] = [(tree, ("module", self.module))]
+        module: Entity = ("module", self.module)
+        self._open_note(module)
+        self._document(module, tree, self.module)
+        # What stands below a definition: the definition itself, and the module or class whose note it goes into.
+        waiting: list[tuple[ast.AST, Entity, Entity]] = [(tree, module, module)]
         while waiting:
-            node, owner = waiting.pop()
+            node, owner, note = waiting.pop()
             if isinstance(node, ast.Import):
                 self._import(node)
             elif isinstance(node, ast.ImportFrom):
                 self._import_from(node)
             elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                owner = self._define(node, owner)
-            waiting.extend((child, owner) for child in reversed(_statements_below(node)))
-        text = "\n".join(self.texts) or f"{self.module} says nothing of itself"
-        return FileFacts(self.path, self.module, list(self.entities), list(self.links), text)
+                owner, note = self._define(node, owner, note)
+            waiting.extend((child, owner, note) for child in reversed(_statements_below(node)))
+        return [
+            Note(
+                f"{self.path}:{about[1]}",
+                about,
+                "\n".join(self.texts[about]) or f"{about[1]} says nothing of itself",
+                list(links),
+            )
+            for about, links in self.links.items()
+        ]
 
-    def _document(self, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> None:
+    def _open_note(self, about: Entity) -> None:
+        self.links.setdefault(about, {})
+        self.texts.setdefault(about, [])
+
+    def _document(
+        self, note: Entity, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str
+    ) -> None:
         if docstring := ast.get_docstring(node):
             paragraph = " ".join(docstring.split("\n\n")[0].replace("\0", " ").split())
-            self.texts.append(f"{name}: {paragraph.encode(errors='replace').decode()}")
+            self.texts[note].append(f"{name}: {paragraph.encode(errors='replace').decode()}")
 
     def _import(self, node: ast.Import) -> None:
         for alias in node.names:
             if alias.asname:
                 self.meaning[alias.asname] = alias.name
-            self._link("imports", ("module", self.module), ("module", alias.name))
+            self._imports(alias.name)
 
     def _import_from(self, node: ast.ImportFrom) -> None:
         source = node.module or ""
@@ -161,24 +170,29 @@ class _Reading:
         for alias in node.names:
             self.meaning[alias.asname or alias.name] = f"{source}.{alias.name}"
         if source:  # a relative import that climbs out of every package names nothing
-            self._link("imports", ("module", self.module), ("module", source))
+            self._imports(source)
 
-    def _define(self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, owner: Entity) -> Entity:
+    def _imports(self, name: str) -> None:
+        module: Entity = ("module", self.module)
+        self.links[module]["imports", module, ("module", name)] = None
+
+    def _define(
+        self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, owner: Entity, note: Entity
+    ) -> tuple[Entity, Entity]:
         kind = "class" if isinstance(node, ast.ClassDef) else "function"
         defined = (kind, f"{owner[1]}.{node.name}")
-        self._link("defines", owner, defined)
-        self._document(node, defined[1])
+        self.links[note]["defines", owner, defined] = None
+        if kind == "class":
+            note = defined
+            self._open_note(note)
+        self._document(note, node, defined[1])
         for base in node.bases if isinstance(node, ast.ClassDef) else ():
             if name := self._full_name(base):
-                self._link("subclasses", defined, ("class", name))
+                self.links[note]["subclasses", defined, ("class", name)] = None
         for decorator in node.decorator_list:
             if name := self._full_name(decorator):
-                self._link("decorates", ("function", name), defined)
-        return defined
-
-    def _link(self, kind: str, source: Entity, target: Entity) -> None:
-        self.entities[source] = self.entities[target] = None
-        self.links[kind, source, target] = None
+                self.links[note]["decorates", ("function", name), defined] = None
+        return defined, note
 
     def _full_name(self, expression: ast.expr) -> str | None:
         """`Generic[T]` is "typing.Generic", `app.route("/")` is "app.route"; what has no name is None."""
