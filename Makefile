@@ -15,7 +15,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
 		printf '  make %-12s %s\n' "$$target" "$$what"; done
 
-demo: $(READY)  ## watch many agents write and ask one memory
+demo: $(READY)  ## under a minute: many agents at one file, today's ways and ours; ARGS=--full for longer
 	$(BIN)/python examples/multi_agent.py $(ARGS)
 
 demo-quick: $(READY)  ## the same in a few seconds
