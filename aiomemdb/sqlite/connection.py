@@ -24,7 +24,6 @@ import ctypes
 import logging
 import math
 import os
-import sqlite3
 import threading
 import time
 import weakref
@@ -357,7 +356,11 @@ class Connection:
         with self.switching:
             if self.working_on is not work or not self.thread.is_alive():
                 return False
-            sqlite3.Connection.interrupt(self.raw)  # the guarded one refuses it while a job runs
+            try:
+                self.raw.stop_query()
+            except Exception as error:  # of somebody's proxy: who stops work has more to clean up
+                log.warning("%s: what runs can't be interrupted: %r", self.name, error)
+                return True
         self.loop.call_later(_INTERRUPT_AGAIN, self.interrupt, work)
         return True
 

@@ -12,7 +12,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
 from threading import get_ident
@@ -198,21 +198,29 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
     async def _close(self, timeout: float, drain: bool) -> None:
         assert self._readers is not None and self._loop is not None
         deadline = self._loop.time() + timeout
-        try:
+        # From the last to the first, each whatever those before it have raised.
+        async with AsyncExitStack() as ends:
+            ends.callback(self._let_go)
+            ends.push_async_callback(self._end_threads, deadline)
+            ends.push_async_callback(self._readers.close, deadline, drain=drain)
             if isinstance(self._writer, Writer):
-                await self._writer.close(deadline, drain=drain)
-            await self._readers.close(deadline, drain=drain)
-            for cancelled in self._backups.values():
-                cancelled.set()
-            await end_connections(list(self._backups), deadline - self._loop.time())
-            if isinstance(self._writer, Writer):
-                self._writer.session.turnstile.end_by = time.monotonic() + (deadline - self._loop.time()) / 2
-                # The last one: only a connection that may write can empty the log and remove it.
-                await end_connections([self._writer.connection], deadline - self._loop.time())
-        finally:
-            if self._finalizer is not None:
-                self._finalizer.detach()
-            _remove(self._folder)
+                ends.callback(self._writer.give_up, "closed")
+                ends.push_async_callback(self._writer.close, deadline, drain=drain)
+
+    async def _end_threads(self, deadline: float) -> None:
+        assert self._readers is not None and self._loop is not None
+        for cancelled in self._backups.values():
+            cancelled.set()
+        await end_connections([*self._readers.connections, *self._backups], deadline - self._loop.time())
+        if isinstance(self._writer, Writer):
+            self._writer.session.turnstile.end_by = time.monotonic() + (deadline - self._loop.time()) / 2
+            # The last one: only a connection that may write can empty the log and remove it.
+            await end_connections([self._writer.connection], deadline - self._loop.time())
+
+    def _let_go(self) -> None:
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        _remove(self._folder)
 
     # Who may call
 

@@ -287,6 +287,14 @@ class GuardedConnection(sqlite3.Connection):
                 if is_last or primary_code(error) != sqlite3.SQLITE_INTERRUPT:
                     raise
 
+    def stop_query(self) -> None:
+        """Interrupts what runs, for the library itself: while a job runs too, and through a tracer's proxy."""
+        super().interrupt()
+
+    def copy_into(self, target: sqlite3.Connection, progress: Callable[[int, int, int], object]) -> None:
+        """Copies the database, for the library itself, as ``stop_query``."""
+        super().backup(target, pages=256, progress=progress, sleep=0)
+
     def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
         self._refuse("executescript()", "it commits first; use db.write_script(), or execute() one by one")
         return super().executescript(sql_script)

@@ -101,14 +101,17 @@ def settle(jobs: Sequence[tuple[Any, ...]], outcomes: Sequence[Any], *, failed: 
 
     Where none failed, the loop runs in C: map and deque take a third off a settled job's time.
     """
-    if not failed:
-        settling = map(asyncio.Future.set_result, [job[0] for job in jobs], outcomes)
+    if jobs and not failed:
+        # Of the class at hand: asyncio.Future may have become another since (nest_asyncio).
+        settling = map(type(jobs[0][0]).set_result, [job[0] for job in jobs], outcomes)
         while True:
             try:
                 deque(settling, maxlen=0)
                 return
             except asyncio.InvalidStateError:
                 continue  # that one was cancelled; map goes on behind it
+            except (TypeError, AttributeError):
+                break  # futures of several classes: one by one, those that are settled are passed over
     for (future, *_), outcome in zip(jobs, outcomes, strict=True):
         settle_one(future, outcome)
 

@@ -150,7 +150,7 @@ class Lease:
         """They are rolled back in any case, whoever still waits for them."""
         self._doomed = True
         work = self._connection.working_on
-        if isinstance(work, asyncio.Future) and work is not self._beginning and work is not self._ending:
+        if asyncio.isfuture(work) and work is not self._beginning and work is not self._ending:
             self._connection.interrupt(work)
 
     def lose(self, error: AiomemdbError) -> None:

@@ -194,10 +194,10 @@ def copy_database(
             raise Cancelled
 
     try:
-        copy = sqlite3.connect(partial, isolation_level=None)
+        copy = sqlite3.Connection(partial, isolation_level=None)  # not connect(): a tracer's proxy is no target
         try:
             copy.execute("PRAGMA synchronous=FULL")
-            sqlite3.Connection.backup(source, copy, pages=256, progress=report, sleep=0)
+            source.copy_into(copy, report)
         finally:
             copy.close()
         os.link(partial, target)  # unlike rename, refuses to replace a file that came meanwhile

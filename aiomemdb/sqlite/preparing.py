@@ -98,6 +98,7 @@ class _Wall:
 
     def methods(self, raw: GuardedConnection) -> dict[str, Callable[..., Any]]:
         """In place of the connection's, while ``prepare`` runs: no authorizer sees what these do."""
+        open_blob, set_config = raw.blobopen, raw.setconfig
 
         def set_authorizer(authorizer_callback: object) -> None:
             self._refuse("set_authorizer()", "aiomemdb has one of its own")
@@ -105,12 +106,12 @@ class _Wall:
         def blobopen(*args: Any, readonly: bool = False, **kwargs: Any) -> sqlite3.Blob:
             if not readonly:
                 self._refuse("blobopen() for writing", _WHEN_OPEN)
-            return GuardedConnection.blobopen(raw, *args, readonly=True, **kwargs)
+            return open_blob(*args, readonly=True, **kwargs)
 
         def setconfig(op: int, enable: bool = True, /) -> None:
             if op in _UNLOCKING:
                 self._refuse("setconfig() of what unlocks the schema", _WHEN_OPEN)
-            GuardedConnection.setconfig(raw, op, enable)
+            set_config(op, enable)
 
         return {"set_authorizer": set_authorizer, "blobopen": blobopen, "setconfig": setconfig}
 

@@ -20,7 +20,6 @@ from .job import JobFuture, WriteJob
 __all__ = ["JobQueue"]
 
 _FUTURE = itemgetter(0)  # of a WriteJob
-_DONE = asyncio.Future.done
 
 
 class JobQueue:
@@ -77,13 +76,21 @@ class JobQueue:
             self.behind = 0
             return [] if job[0].done() else [job], False
         # Futures are asked: a caller that was cancelled in this very turn has not said so yet (15 ns a job, in C).
-        if not self.unusual and len(waiting) <= self._at_most and not any(map(_DONE, map(_FUTURE, waiting))):
+        if not self.unusual and len(waiting) <= self._at_most and not self._any_has_left():
             jobs, durable = list(waiting), False
             waiting.clear()
         else:
             jobs, durable = self._take_looking()
         self.behind = len(waiting)
         return jobs, durable
+
+    def _any_has_left(self) -> bool:
+        """Whether any future is done; or whether it can't be told, as they are of several classes (see ``settle``)."""
+        waiting = self._jobs
+        try:
+            return bool(waiting) and any(map(type(waiting[0][0]).done, map(_FUTURE, waiting)))
+        except TypeError:
+            return True
 
     def _take_looking(self) -> tuple[list[WriteJob], bool]:
         waiting = self._jobs

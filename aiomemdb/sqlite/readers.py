@@ -322,7 +322,7 @@ class Readers:
             error = DatabaseClosed("the event loop was closed before the database")
         while self._finished:
             settle_one(*self._finished.popleft())
-        if isinstance(working_on, asyncio.Future):
+        if asyncio.isfuture(working_on):
             settle_one(working_on, Failure(error))
         if cause is None:
             self._fail_pending(error)
@@ -362,7 +362,7 @@ class Readers:
         self._fail_pending(closed())
         for connection in list(self.connections):
             work = connection.working_on
-            if isinstance(work, asyncio.Future) and connection.interrupt(work):
+            if asyncio.isfuture(work) and connection.interrupt(work):
                 settle_one(work, Failure(closed()))
         await end_connections(list(self.connections), deadline - self._loop.time())
         self._hand_over()

@@ -438,9 +438,13 @@ class Writer:
             # The loop is not ending, it was this task alone that somebody cancelled: nobody's job is to suffer.
             self.loop.call_later(_DRAIN_AFTER_CANCEL, self._give_up, task)
         else:
-            self._gave_up = True
-            self.fail_rest("the event loop is ending")
-            self._resume()
+            self.give_up("the event loop is ending")
+
+    def give_up(self, why: str) -> None:
+        """Fails all that is left, and ends the writer task."""
+        self._gave_up = True
+        self.fail_rest(why)
+        self._resume()
 
     def fail_rest(self, why: str) -> None:
         self._drop_queued(why)
