@@ -28,7 +28,7 @@ ROOMS = [
     "embedders.protocol", "embedders.common",
     "embedders.wordllama", "embedders.sentence_transformers", "embedders.openai",
     "memory.prompt", "memory.values", "memory.times", "memory.names", "memory.searching",
-    "memory.store", "memory.vectors",
+    "memory.store", "memory.vectors", "memory.deciding.merging", "memory.sqlite_store.setwise",
     "memory.sqlite_store.jobs", "memory.sqlite_store.schema", "memory.sqlite_store.rows", "memory.sqlite_store.work",
     "memory.sqlite_store.identity", "memory.sqlite_store.facts", "memory.sqlite_store.documents",
     "memory.sqlite_store.merging", "memory.sqlite_store.forgetting", "memory.sqlite_store.reading",
