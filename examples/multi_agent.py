@@ -305,7 +305,7 @@ async def show_answers(screen: Screen, path: str) -> None:
 def say_what_next(screen: Screen, kept: str | None) -> None:
     screen.say("What next?", style="bold")
     screen.say("  Copy examples/quickstart.py (storage) or examples/shared_memory.py (memory); read README.md.")
-    keep = "" if kept else ' To keep the memory: ARGS="--keep memory.db".'
+    keep = "" if kept else ' Keep it: ARGS="--keep memory.db".'
     screen.say(f'  Let the agents read your own code: make demo ARGS="FOLDER".{keep}')
 
 
