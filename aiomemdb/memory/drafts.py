@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from .names import Normaliser, checked_key, checked_name, checked_text
+from .names import Normaliser, checked_key, checked_name, checked_text, is_blank
 from .store import Draft, DraftEpisode, DraftFact, NameRequest
-from .times import optional_micros
+from .times import offset_of, optional_micros
 from .values import Entity, Name, NameLike, Scalar, Statement
 
 __all__ = ["Drafter", "canonical", "checked_json", "checked_similarity"]
 
 
 def canonical(value: Scalar) -> str:
-    """A literal as JSON, one text for each value: 1.0 is 1.
+    """A literal as JSON, one text for all that are the same: 1.0 is 1, and so are the normal forms of a string.
+
+    Not NFKC, by which 10² is 102.
 
     Raises: TypeError: no JSON scalar; ValueError: NaN or infinity, or what ``checked_text`` refuses.
     """
+    return as_json(unicodedata.normalize("NFC", value) if isinstance(value, str) else value)
+
+
+def as_json(value: Scalar) -> str:
+    """A literal as JSON, as it was given but for 1.0, which is 1. Raises: as ``canonical``."""
     if isinstance(value, str):
         return json.dumps(checked_text("value", value), ensure_ascii=False)
     if isinstance(value, float):
@@ -140,18 +148,15 @@ class Drafter:
         if valid_at is not None and invalid_at is not None and invalid_at <= valid_at:
             raise ValueError(f"invalid_at={fact.invalid_at} must be later than valid_at={fact.valid_at}")
         subject, subject_name = self.who("subject", fact.subject)
-        object = value = None
+        object = value = given = None
         if fact.object is not None:
             object, end = self.who("object", fact.object)
         else:
             assert fact.value is not None
-            value = canonical(fact.value)
+            value, given = canonical(fact.value), as_json(fact.value)
             end = fact.value if isinstance(fact.value, str) else value
-        predicate = self.predicate(fact.predicate)
-        if fact.text is None:
-            text = f"{subject_name} {' '.join(fact.predicate.split())} {end}"
-        else:
-            text = checked_text("text", fact.text)
+        predicate, shown = self.predicate(fact.predicate), " ".join(fact.predicate.split())
+        text = f"{subject_name} {shown} {end}" if fact.text is None else checked_text("text", fact.text)
         self.draft.facts.append(
             DraftFact(
                 subject,
@@ -164,6 +169,10 @@ class Drafter:
                 invalid_at,
                 float(confidence),
                 bool(fact.replace),
+                predicate_given=None if shown == predicate else shown,
+                value_given=None if given == value else given,
+                valid_offset=offset_of(fact.valid_at),
+                invalid_offset=offset_of(fact.invalid_at),
             )
         )
 
@@ -186,7 +195,7 @@ class Drafter:
     ) -> DraftEpisode:
         """Raises: TypeError, ValueError: a part of it can't be."""
         checked_text("content", content)
-        if not content.strip():
+        if is_blank(content):
             raise ValueError("content is empty")
         if seq is not None:
             if session is None:
@@ -202,5 +211,6 @@ class Drafter:
             checked_json("metadata", metadata),
             optional_micros("occurred_at", occurred_at),
             bool(replace),
+            occurred_offset=offset_of(occurred_at),
         )
         return self.draft.episode

@@ -62,7 +62,8 @@ class Memory(Naming, Recalling):
             namespace: what is written and identified is of this one alone.
             agent: who writes; kept with each row.
             embedder: turns texts into vectors; without one everything works by words, names and graph.
-            normaliser: which ways to write a name are one. The file keeps to the one that it was made with.
+            normaliser: which ways to write a name are one; default: those that are equal by NFKC, case folded, without
+                what shows nothing, with one apostrophe and one hyphen. The file keeps to the one that it was made with.
             near: from which cosine on two names are noted as near (never merged by that).
             vector_cache_bytes: what vectors may take in memory: four bytes a number, so that the default has room for
                 half a million of 256 numbers, texts, facts and names together. Namespaces that need more are read from
@@ -151,7 +152,7 @@ class Memory(Naming, Recalling):
                 evidenced, and this one does not state, are expired.
             session: a conversation or a stream of notes; ``seq`` is its place there, None: next, or that of the
                 version which it replaces.
-            occurred_at: when it was said; an aware datetime.
+            occurred_at: when it was said; an aware datetime, which comes back with its offset from UTC.
 
         Raises:
             EpisodeExists; NotFound: an ``Entity`` that is not of this namespace, or was forgotten;

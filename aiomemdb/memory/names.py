@@ -16,6 +16,7 @@ __all__ = [
     "checked_name",
     "checked_text",
     "fold",
+    "is_blank",
     "may_be_one",
 ]
 
@@ -43,8 +44,24 @@ class Normaliser:
         return self.function(text)
 
 
+# Default_Ignorable_Code_Point of https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt: what by itself
+# shows nothing. Zero-width spaces and joiners, direction marks, soft hyphens, variation selectors.
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+# Other ways to type an apostrophe and a hyphen in a name, of those that
+# https://www.unicode.org/Public/security/16.0.0/confusables.txt takes for the one, and that have the property Dash in
+# https://www.unicode.org/Public/16.0.0/ucd/PropList.txt. NFKC adds their wide and small forms.
+_ALIKE = str.maketrans(
+    dict.fromkeys("\u00b4\u02b9\u02bb\u02bc\u02bd\u055a\u05f3\u2018\u2019\u201b\u2032\u2035", "'")
+    | dict.fromkeys("\u058a\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58", "-")
+)
+
+
 def fold(text: str) -> str:
-    """NFKC, case folded, spaces collapsed: "ＡＣＭＥ  Corp" and "acme corp" are one.
+    """NFKC, case folded, without what shows nothing, apostrophes and hyphens each one, spaces collapsed:
+    "ＡＣＭＥ  Corp" and "acme corp" are one, and so are "O’Brien" and "O'Brien".
 
     Folding can undo the normal form and the form bring back what folds (https://www.unicode.org/reports/tr15/,
     R5 of chapter 3.13), hence twice.
@@ -52,11 +69,19 @@ def fold(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
     normal = unicodedata.normalize
-    return " ".join(normal("NFKC", normal("NFKC", text).casefold()).casefold().split())
+    # Before the form, which takes an acute accent apart; after it, as it makes an apostrophe of "\u0149".
+    text = _IGNORABLE.sub("", text.translate(_ALIKE))
+    text = normal("NFKC", normal("NFKC", text).casefold()).casefold().translate(_ALIKE)
+    return " ".join(text.split())
 
 
-FOLDED = Normaliser("nfkc-casefold-1", fold)
-FOLDED_PREDICATE = Normaliser("casefold-1", lambda text: " ".join(text.casefold().split()))
+FOLDED = Normaliser("nfkc-casefold-2", fold)
+FOLDED_PREDICATE = Normaliser("nfkc-casefold-2", fold)
+
+
+def is_blank(text: str) -> bool:
+    """Whether it shows nothing."""
+    return not (text if text.isascii() else _IGNORABLE.sub("", text)).strip()
 
 
 def checked_text(what: str, text: str) -> str:
@@ -79,14 +104,14 @@ def checked_text(what: str, text: str) -> str:
 def checked_name(what: str, name: str) -> str:
     """The name with its spaces collapsed.
 
-    Raises: as ``checked_text``; ValueError also where it is empty or longer than ``MAX_NAME``.
+    Raises: as ``checked_text``; ValueError also where nothing of it shows, or it is longer than ``MAX_NAME``.
     """
     if not isinstance(name, str):
         raise TypeError(f"{what} must be a str, not {type(name).__name__}")
     if len(name) > MAX_NAME:
         raise ValueError(f"{what} has {len(name):,} characters; at most {MAX_NAME:,} make a name")
     name = " ".join(checked_text(what, name).split())
-    if not name:
+    if is_blank(name):
         raise ValueError(f"{what} is empty")
     return name
 

@@ -83,7 +83,8 @@ class Recalling(Asking):
             hops: how many links are followed from what is found (``"expand"``).
             budget: how many tokens ``to_prompt`` may have; hits that would not fit are left out.
             as_of: facts that held then (default: now).
-            known_at: what was believed then (default: now): facts, texts, entities.
+            known_at: what was believed then (default: now): facts, texts, entities, all up to the newest event whose
+                clock is not after it.
             kinds: of "fact", "episode" and "entity", those that are wanted.
             strategy: ``"expand"``: what is linked to what is found counts too. ``"ppr"``: a random walk from the best
                 facts (personalised PageRank), better where an answer takes several facts, slower. ``"hybrid"``: words
@@ -98,13 +99,16 @@ class Recalling(Asking):
         Cancellation: nothing happens.
         """
         wanted = _checked(query, limit, hops, budget, kinds, strategy)
-        when = When(now_micros() if as_of is None else _micros("as_of", as_of), optional_micros("known_at", known_at))
+        when = When(now_micros() if as_of is None else _micros("as_of", as_of))
+        known = optional_micros("known_at", known_at)
         question = query.replace("\0", " ").encode(errors="ignore").decode()  # no text that is stored has these
         sought = wanted if strategy == "hybrid" else dict.fromkeys((*wanted, "fact", "episode"))
         vectors, embedded = self._core.vectors, list[bytes]()
         if vectors is not None and question.strip():  # before the snapshot, which holds a reader
             embedded = await vectors.embed([question])
         async with self._core.store.snapshot() as reads:
+            if known is not None:
+                when = replace(when, known=await reads.known_upto(known))
             search = _Searching(self._core, reads, self._scope, when)
             found = await search.candidates(question, embedded, tuple(sought))
             scores: Scores = found.own

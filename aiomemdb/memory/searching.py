@@ -22,13 +22,12 @@ Node: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Facts that held at ``as_of`` and were believed at ``known_at`` (None: are), and texts that were known then.
-
-    In microseconds since 1970.
+    """Facts that held at ``as_of``, in microseconds, and were believed up to the event ``known`` (None: are);
+    texts that were known up to it.
     """
 
     as_of: int
-    known_at: int | None = None
+    known: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,10 @@ class Search(Protocol):
 
     Raises: what the engine's ``Database`` raises. Cancellation: nothing happens.
     """
+
+    async def known_upto(self, known_at: int) -> int:
+        """The newest event whose clock is not after ``known_at``, in microseconds; 0: there is none."""
+        ...
 
     async def words(
         self, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int

@@ -76,7 +76,7 @@ class NameRequest:
 
 @dataclass(slots=True)
 class DraftEpisode:
-    """A text to be stored. ``metadata`` is JSON, ``occurred_at`` microseconds."""
+    """A text to be stored. ``metadata`` is JSON, ``occurred_at`` microseconds, ``occurred_offset`` minutes."""
 
     content: str
     key: str | None = None
@@ -87,11 +87,19 @@ class DraftEpisode:
     occurred_at: int | None = None
     replace: bool = False
     vector: bytes | None = None
+    occurred_offset: int | None = None
 
 
 @dataclass(slots=True)
 class DraftFact:
-    """A fact to be stated. ``subject`` and ``object`` are places in ``Draft.who``, ``value`` is canonical JSON."""
+    """A fact to be stated.
+
+    Attributes:
+        subject, object: places in ``Draft.who``.
+        predicate: normalised, and ``predicate_given`` as it is shown, where that differs.
+        value: canonical JSON, compared, and ``value_given`` as it is shown, where that differs.
+        valid_at, invalid_at: microseconds, and their offsets from UTC in minutes.
+    """
 
     subject: int
     predicate: str
@@ -104,6 +112,10 @@ class DraftFact:
     confidence: float = 1.0
     replace: bool = False
     vector: bytes | None = None
+    predicate_given: str | None = None
+    value_given: str | None = None
+    valid_offset: int | None = None
+    invalid_offset: int | None = None
 
 
 @dataclass(slots=True)
@@ -132,6 +144,8 @@ class Draft:
 @dataclass(frozen=True, slots=True)
 class FactQuery:
     """Which facts, each None for any; ids and predicates are sets. Times in microseconds; ``known_at`` None is now.
+
+    What is known at a time is all up to the newest event whose clock is not after it.
 
     Ids of entities that were merged away stand for those that stayed.
     """

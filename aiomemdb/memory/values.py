@@ -65,17 +65,20 @@ NameLike: TypeAlias = str | Name | Entity
 class Fact:
     """``subject predicate object`` (or a literal ``value``), with two times, both half-open.
 
-    World time: it holds from ``valid_at`` until before ``invalid_at``; None is unbounded.
-    Knowledge time: it was believed from ``created_at`` until before ``expired_at``; None is until now.
+    World time: it holds from ``valid_at`` until before ``invalid_at``; None is unbounded. Both come back with the
+    offset from UTC that they were given with, in whole minutes.
+    Knowledge time: it was believed from ``created_at`` until before ``expired_at``; None is until now. Both are what
+    the clock said, in UTC; what came first is told by the events (see ``Event``).
     """
 
     id: int
     namespace: str
     subject: int
     predicate: str
-    """Normalised."""
+    """As it was written; predicates are one if they are equal once normalised."""
     object: int | None
     value: Scalar | None
+    """As it was given; strings are one in all their canonical forms (NFC), and in no other way."""
     text: str
     """The fact as a sentence; what word search finds."""
     valid_at: datetime | None
@@ -117,6 +120,7 @@ class Episode:
     content: str
     metadata: Mapping[str, Any] = field(hash=False)
     occurred_at: datetime | None
+    """With the offset from UTC that it was given with, in whole minutes."""
     created_at: datetime
     expired_at: datetime | None
     """When a newer version took its place."""
@@ -190,8 +194,10 @@ class Event:
     """One line of the audit: what was done, to what, when and by whom; never what it said."""
 
     id: int
+    """The order of knowledge: ids only grow, whatever the clock does."""
     at: datetime
-    """Knowledge time: it never goes back, and no two jobs share one."""
+    """What the clock said, which may have said more before. ``known_at=t`` is all up to the newest event whose clock is
+    not after ``t``."""
     operation: str
     kind: str
     """"entity", "fact", "episode" or "namespace"."""

@@ -31,8 +31,13 @@ def assert_sound(path: Path) -> None:
             "AND ref NOT IN (SELECT id FROM entity WHERE merged_into IS NULL)",
             "SELECT ref FROM vector WHERE kind = 'fact' AND ref NOT IN (SELECT id FROM fact)",
             "SELECT ref FROM vector WHERE kind = 'episode' AND ref NOT IN (SELECT id FROM episode)",
-            "SELECT at FROM memory_event GROUP BY at HAVING count(DISTINCT namespace) > 1",
-            "SELECT id FROM (SELECT id, at < lag(at) OVER (ORDER BY id) AS back FROM memory_event) WHERE back",
+            "SELECT id FROM (SELECT id, at < lag(at) OVER (ORDER BY id) AS back FROM memory_event) WHERE back "
+            "AND id NOT IN (SELECT event FROM memory_clock_back)",
+            "SELECT id FROM fact WHERE created_event NOT IN (SELECT id FROM memory_event)",
+            "SELECT id FROM fact WHERE expired_event NOT IN (SELECT id FROM memory_event)",
+            "SELECT id FROM episode WHERE created_event NOT IN (SELECT id FROM memory_event)",
+            "SELECT id FROM episode WHERE expired_event NOT IN (SELECT id FROM memory_event)",
+            "SELECT id FROM entity WHERE created_event NOT IN (SELECT id FROM memory_event)",
         ):
             assert conn.execute(orphans).fetchall() == [], orphans
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aiomemdb import Fact, Memory, NotFound
+from tests.memory.filling import CAFE, CAFE_IN_PARTS
 from tests.memory.support import day
 
 
@@ -29,6 +30,32 @@ async def works_at(memory: Memory, where: str, begin: int | None = None, end: in
         invalid_at=None if end is None else day(end),
         **more,
     )
+
+
+async def test_a_predicate_is_one_however_it_is_written_and_is_shown_as_it_was(memory: Memory) -> None:
+    oslo = await memory.add_fact("Ann", f"Meets At {CAFE}", "Oslo", replace=True)
+    assert oslo.predicate == f"Meets At {CAFE}"
+    bergen = await memory.add_fact("Ann", f"meets\u200b at {CAFE_IN_PARTS}", "Bergen", replace=True)
+    assert await memory.facts("Ann", f"MEETS AT {CAFE.upper()}") == [bergen]
+    around = await memory.neighbors("Ann", predicates=[f"meets at {CAFE}"])
+    assert around.facts == (bergen,)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"), [(CAFE, CAFE_IN_PARTS, True), ("10\u00b2", "102", False), ("Id", "id", False)]
+)
+async def test_strings_are_one_in_their_canonical_form_alone(memory: Memory, one: str, other: str, same: bool) -> None:
+    first = await memory.add_fact("Ann", "says", value=one)
+    second = await memory.add_fact("Ann", "says", value=other)
+    assert (first.id == second.id) is same
+    assert first.value == one
+    assert await memory.facts("Ann", value=other) == [second]
+
+
+async def test_a_value_is_shown_as_it_was_given(memory: Memory) -> None:
+    fact = await memory.add_fact("Ann", "says", value="\n\u0301" + CAFE_IN_PARTS)
+    assert fact.value == "\n\u0301" + CAFE_IN_PARTS
+    assert fact.text.endswith(CAFE_IN_PARTS)
 
 
 async def test_a_fact_is_found_from_each_end(memory: Memory) -> None:
@@ -215,18 +242,6 @@ async def test_a_fact_of_another_namespace_can_not_be_retracted(memory: Memory) 
     with pytest.raises(NotFound):
         await memory.scoped(namespace="mail").retract(fact)
     assert await memory.facts("Ann") == [fact]
-
-
-# -- knowledge time ----------------------------------------------------------------------------------------------------
-
-
-async def test_knowledge_time_never_goes_back(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = await works_at(memory, "Acme")
-    for back in (0, 1, 10**15):
-        monkeypatch.setattr("aiomemdb.memory.sqlite_store.work.now_micros", lambda back=back: back)
-        later = await works_at(memory, f"Beta {back}")
-        assert later.created_at > first.created_at
-        first = later
 
 
 # -- surroundings ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,20 @@ async def test_case_spaces_and_width_make_no_other_entity(memory: Memory, varian
     assert (await memory.counts()).entities == 1
 
 
+async def test_what_is_not_seen_makes_no_other_entity(memory: Memory) -> None:
+    first = await memory.find_or_create_entity("Acme Corp", "for\u00adprofit")
+    for name in ("Ac\u200bme Corp", "Acme\u00ad Corp", "\ufeffAcme Corp", "Acme Corp\u200e", "Ac\u200dme Corp"):
+        assert await memory.find_or_create_entity(name, "forprofit") == first
+    with pytest.raises(ValueError, match="is empty"):
+        await memory.find_or_create_entity("\u200b")
+
+
+async def test_joiners_stay_in_what_is_shown(memory: Memory) -> None:
+    entity = await memory.find_or_create_entity("می\u200cخواهم")
+    assert entity.name == "می\u200cخواهم"
+    assert await memory.find_or_create_entity("میخواهم") == entity
+
+
 async def test_the_first_way_to_write_a_name_stays_its_name(memory: Memory) -> None:
     await memory.find_or_create_entity("Acme  Corp")
     assert (await memory.find_or_create_entity("ACME CORP")).name == "Acme Corp"

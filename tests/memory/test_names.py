@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiomemdb.memory.names import checked_name, fold, may_be_one
+from aiomemdb.memory.names import checked_name, fold, is_blank, may_be_one
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,23 @@ from aiomemdb.memory.names import checked_name, fold, may_be_one
         ("ΜΆΪΟΣ", "μάϊοσ"),
         ("№ 5", "no 5"),
         ("北京", "北京"),
+        ("Ac\u200bme\u2060", "acme"),
+        ("Ac\u00adme", "acme"),
+        ("\ufeffAcme\u200e", "acme"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("❤\ufe0f", "❤"),
+        ("e\u034f\u0301", "é"),
+        ("O\u2019Brien", "o'brien"),
+        ("O\u02bcBrien", "o'brien"),
+        ("O\u00b4Brien", "o'brien"),
+        ("O\uff07Brien", "o'brien"),
+        ("\u0149", "'n"),
+        ("Coca\u2010Cola", "coca-cola"),
+        ("Coca\u2011Cola", "coca-cola"),
+        ("Coca\u2013Cola", "coca-cola"),
+        ("Coca\u2212Cola", "coca-cola"),
+        ("Coca\uff0dCola", "coca-cola"),
+        ("ハート", "ハート"),
     ],
 )
 def test_a_name_folds_to_its_key(name: str, key: str) -> None:
@@ -38,12 +57,27 @@ def test_the_short_way_of_ascii_is_the_long_one(name: str) -> None:
     assert fold(name) == marked.removesuffix("é").rstrip(" ")
 
 
+@pytest.mark.parametrize("name", ["", " ", "\u200b", "\ufeff \u00ad", "\u2066\u2069", "\u3164"])
+def test_a_name_of_which_nothing_shows_is_empty(name: str) -> None:
+    with pytest.raises(ValueError, match="is empty"):
+        checked_name("name", name)
+
+
+def test_no_key_holds_what_shows_nothing_or_another_apostrophe() -> None:
+    every = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    assert sum(map(is_blank, every)) == 4174 + sum(map(str.isspace, every))  # as many as the standard counts
+    for char in every:
+        key = fold(f"a{char}\u0301b")
+        assert fold(key) == key
+        assert not any(is_blank(part) for part in key if part != " ")
+
+
 @given(st.text(max_size=20))
 def test_what_is_accepted_has_no_spaces_to_spare(name: str) -> None:
     try:
         accepted = checked_name("name", name)
     except ValueError:
-        assert "\0" in name or not name.strip() or not name.isprintable()
+        assert "\0" in name or is_blank(name)
     else:
         assert accepted == " ".join(name.split()) != ""
 

@@ -303,7 +303,8 @@ async def test_the_store_follows_no_links_of_what_is_not_believed(memory: Memory
     around = memory._core.store.around
     links = await around(["default"], nodes, [old.episode.id], When(now_micros()), 50)
     assert not any(astuple(links))
-    then = When(now_micros(), to_micros("then", old.episode.created_at))
+    known = await memory._core.store.known_upto(to_micros("then", old.episode.created_at))
+    then = When(now_micros(), known)
     links = await around(["default"], nodes, [old.episode.id], then, 50)
     assert len(links.ends) == 2 and links.evidence and links.mentioned and links.stated and not links.beside
 

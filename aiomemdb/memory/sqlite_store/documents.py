@@ -130,7 +130,9 @@ def _insert_episode(work: Work, episode: DraftEpisode, model: int | None, replac
     conn, version = work.conn, 1
     if replaced is not None:
         version = replaced["version"] + 1
-        conn.execute("UPDATE episode SET expired_at = ? WHERE id = ?", (work.at, replaced["id"]))
+        conn.execute(
+            "UPDATE episode SET expired_at = ?, expired_event = ? WHERE id = ?", (work.at, work.event, replaced["id"])
+        )
     seq = episode.seq
     if replaced is not None and seq is None and replaced["session"] == episode.session:
         seq = replaced["seq"]  # corrected, it stays in its place
@@ -141,7 +143,7 @@ def _insert_episode(work: Work, episode: DraftEpisode, model: int | None, replac
         ).fetchone()[0]
     id = conn.execute(
         "INSERT INTO episode (namespace, key, version, session, seq, agent, source, content, metadata, occurred_at, "
-        "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "occurred_offset, created_at, created_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             work.namespace,
             episode.key,
@@ -153,7 +155,9 @@ def _insert_episode(work: Work, episode: DraftEpisode, model: int | None, replac
             episode.content,
             episode.metadata,
             episode.occurred_at,
+            episode.occurred_offset,
             work.at,
+            work.event,
         ),
     ).lastrowid
     assert id is not None

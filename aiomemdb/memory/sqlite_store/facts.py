@@ -1,4 +1,4 @@
-"""Facts: stated, said again, superseded, retracted. No row changes but in ``expired_at`` and ``superseded_by``.
+"""Facts: stated, said again, superseded, retracted. No row changes but in when it expired and ``superseded_by``.
 
 A believed fact is identified by subject, predicate, object or value, and ``valid_at``.
 """
@@ -17,15 +17,16 @@ from .schema import UNBOUNDED
 from .setwise import apply
 from .work import Work
 
-__all__ = ["expire", "expire_unfounded", "retract", "state", "unite_evidence"]
+__all__ = ["IDENTITY", "expire", "expire_unfounded", "retract", "state", "unite_evidence"]
 
 _INSERT = (
     "INSERT INTO fact "
-    "(id, namespace, subject, predicate, object, value, text, valid_at, invalid_at, created_at, agent) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "(id, namespace, subject, predicate, predicate_given, object, value, value_given, text, valid_at, valid_offset, "
+    "invalid_at, invalid_offset, created_at, created_event, agent) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-# The words of the unique index, so that it serves.
-_IDENTITY = (
+#: What identifies a believed fact, in the words of the unique index, so that it serves.
+IDENTITY = (
     f"subject = ? AND predicate = ? AND coalesce(object, value) = ? AND ifnull(valid_at, {UNBOUNDED}) = ? "
     "AND expired_at IS NULL"
 )
@@ -96,12 +97,17 @@ def _row(work: Work, id: int | None, fact: _Planned) -> tuple[object, ...]:
         work.namespace,
         fact.subject,
         draft.predicate,
+        draft.predicate_given,
         fact.object,
         draft.value,
+        draft.value_given,
         draft.text,
         draft.valid_at,
+        draft.valid_offset,
         draft.invalid_at,
+        draft.invalid_offset,
         work.at,
+        work.event,
         work.agent,
     )
 
@@ -111,8 +117,11 @@ def _state_one(work: Work, fact: _Planned, episode: int | None, model: int | Non
     if fact.draft.replace:
         older, closes_at = _overlapped(work, fact)
         if closes_at is not None:
-            fact = _Planned(fact.subject, fact.object, replace(fact.draft, invalid_at=closes_at))
-    believed = work.conn.execute(f"SELECT id, invalid_at FROM fact WHERE {_IDENTITY}", fact.identity).fetchone()
+            invalid_at, offset = closes_at
+            fact = _Planned(
+                fact.subject, fact.object, replace(fact.draft, invalid_at=invalid_at, invalid_offset=offset)
+            )
+    believed = work.conn.execute(f"SELECT id, invalid_at FROM fact WHERE {IDENTITY}", fact.identity).fetchone()
     if believed is None:
         id = _insert(work, fact, model)
     elif fact.draft.invalid_at is None or believed["invalid_at"] == fact.draft.invalid_at:
@@ -137,28 +146,27 @@ def _insert(work: Work, fact: _Planned, model: int | None) -> int:
     return id
 
 
-def _overlapped(work: Work, fact: _Planned) -> tuple[list[sqlite3.Row], int | None]:
+def _overlapped(work: Work, fact: _Planned) -> tuple[list[sqlite3.Row], tuple[int, int | None] | None]:
     """The believed facts of the same subject and predicate that begin no later and still hold where this one begins,
     and when this one must end: a late arrival is closed where the next one begins.
     """
     begin, end = _begin(fact.draft.valid_at), fact.draft.invalid_at
     identity = fact.identity
-    older, next_begin = [], None
+    older, closes_at = [], None
     for row in work.conn.execute(
-        "SELECT id, object, value, valid_at, invalid_at FROM fact "
+        "SELECT id, object, value, valid_at, valid_offset, invalid_at FROM fact "
         "WHERE subject = ? AND predicate = ? AND expired_at IS NULL ORDER BY id",
         (fact.subject, fact.draft.predicate),
     ).fetchall():
         other = _begin(row["valid_at"])
         if other > begin:
-            next_begin = other if next_begin is None else min(next_begin, other)
+            if end is None or other < end:
+                end, closes_at = other, (other, row["valid_offset"])
         elif (other < begin or (row["value"] if row["object"] is None else row["object"]) != identity[2]) and (
             row["invalid_at"] is None or row["invalid_at"] > begin
         ):
             older.append(row)
-    if next_begin is not None and (end is None or next_begin < end):
-        end = next_begin
-    return older, end
+    return older, closes_at
 
 
 def _close(work: Work, row: sqlite3.Row, fact: _Planned, successor: int) -> None:
@@ -168,9 +176,11 @@ def _close(work: Work, row: sqlite3.Row, fact: _Planned, successor: int) -> None
     if _begin(row["valid_at"]) < begin:
         copy = work.conn.execute(
             "INSERT INTO fact "
-            "(namespace, subject, predicate, object, value, text, valid_at, invalid_at, created_at, agent) "
-            "SELECT namespace, subject, predicate, object, value, text, valid_at, ?, ?, agent FROM fact WHERE id = ?",
-            (begin, work.at, old),
+            "(namespace, subject, predicate, predicate_given, object, value, value_given, text, valid_at, "
+            "valid_offset, invalid_at, invalid_offset, created_at, created_event, agent) "
+            "SELECT namespace, subject, predicate, predicate_given, object, value, value_given, text, valid_at, "
+            "valid_offset, ?, ?, ?, ?, agent FROM fact WHERE id = ?",
+            (begin, fact.draft.valid_offset, work.at, work.event, old),
         ).lastrowid
         assert copy is not None
         work.note("create", "fact", copy, old)
@@ -221,10 +231,11 @@ def expire(work: Work, facts: Sequence[tuple[int, int | None]]) -> None:
     """Expire facts, each with the one that takes its place, or None."""
     apply(
         work.conn,
-        "UPDATE fact SET expired_at = :at, superseded_by = j.value->>1 FROM json_each(:rows) j "
+        "UPDATE fact SET expired_at = :at, expired_event = :event, superseded_by = j.value->>1 FROM json_each(:rows) j "
         "WHERE fact.id = j.value->>0",
         facts,
         at=work.at,
+        event=work.event,
     )
     for fact, successor in facts:
         work.note("expire" if successor is None else "supersede", "fact", fact, successor)
@@ -237,7 +248,7 @@ def retract(conn: sqlite3.Connection, scope: Scope, fact: int, reason: str) -> F
     if row is None or row["namespace"] != work.namespace:
         raise NotFound(f"no fact {fact} in namespace {work.scope.namespace!r}")
     if row["expired_at"] is None:
-        conn.execute("UPDATE fact SET expired_at = ? WHERE id = ?", (work.at, fact))
+        conn.execute("UPDATE fact SET expired_at = ?, expired_event = ? WHERE id = ?", (work.at, work.event, fact))
         work.note("retract", "fact", fact, reason=reason or None)
     work.finish()
     return facts_by_id(conn, [fact])[0]

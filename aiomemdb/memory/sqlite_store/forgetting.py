@@ -80,7 +80,7 @@ class _Hiding:
         )
 
     def execute(self, sql: str, **params: object) -> int:
-        here = {"hidden": self.hidden, "namespace": self.work.namespace, "at": self.work.at}
+        here = {"hidden": self.hidden, "namespace": self.work.namespace, "at": self.work.at, "event": self.work.event}
         return self.work.conn.execute(sql, {**here, **params}).rowcount
 
     def entity(self, id: int) -> None:
@@ -119,7 +119,9 @@ class _Hiding:
 
     def let_be_stated_anew(self) -> None:
         """While they wait: no two believed facts are the same. Of an entity that is hidden there are no others."""
-        self.execute("UPDATE fact SET expired_at = :at WHERE namespace = :hidden AND expired_at IS NULL")
+        self.execute(
+            "UPDATE fact SET expired_at = :at, expired_event = :event WHERE namespace = :hidden AND expired_at IS NULL"
+        )
 
     def leave(self, kind: Kind, ids: list[int]) -> None:
         """Nothing but lines of the audit, and these without reasons, which are words."""

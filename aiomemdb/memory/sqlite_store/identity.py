@@ -19,7 +19,7 @@ from ..vectors import nearest, unpack
 from .rows import ENTITY, entities_by_id, entity_of, json_list
 from .work import Work
 
-__all__ = ["find_or_create", "resolve", "resolve_in_job"]
+__all__ = ["Candidate", "find_or_create", "pick", "resolve", "resolve_in_job"]
 
 _ALIASES = (
     "SELECT j.key, a.type, e.id, e.type_key FROM json_each(?) j "
@@ -28,7 +28,7 @@ _ALIASES = (
 
 
 @dataclass(slots=True)
-class _Candidate:
+class Candidate:
     """An alias that has the wanted key."""
 
     alias_type: str
@@ -36,7 +36,7 @@ class _Candidate:
     type_key: str
 
 
-def _pick(candidates: Sequence[_Candidate], wanted: NameRequest) -> tuple[int, bool] | AmbiguousEntity | None:
+def pick(candidates: Sequence[Candidate], wanted: NameRequest) -> tuple[int, bool] | AmbiguousEntity | None:
     """The entity that a name means, and whether it adopts the type; None: there is none.
 
     No type: the oldest of that name. A type: the same, else one without a type, which adopts it.
@@ -62,7 +62,7 @@ def _pick(candidates: Sequence[_Candidate], wanted: NameRequest) -> tuple[int, b
 
 def resolve(conn: sqlite3.Connection, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
     """The entities that are there; None where one is to be made or to adopt a type. For a reader."""
-    found: dict[int, list[_Candidate]] = {}
+    found: dict[int, list[Candidate]] = {}
     rows = conn.execute(
         "SELECT j.key, a.type, e.type_key, " + ENTITY + " FROM memory_namespace n, json_each(?) j "
         "CROSS JOIN entity_alias a ON a.namespace = n.id AND a.key = j.value JOIN entity e ON e.id = a.entity "
@@ -73,11 +73,11 @@ def resolve(conn: sqlite3.Connection, namespace: str, names: Sequence[NameReques
     entities: dict[int, Entity | sqlite3.Row] = {}
     for row in rows:
         place, alias_type, type_key, entity = row[0], row[1], row[2], row[3]
-        found.setdefault(place, []).append(_Candidate(alias_type, entity, type_key))
+        found.setdefault(place, []).append(Candidate(alias_type, entity, type_key))
         entities[entity] = row
     results: list[Entity | Exception | None] = []
     for place, wanted in enumerate(names):
-        picked = _pick(found.get(place, ()), wanted)
+        picked = pick(found.get(place, ()), wanted)
         if picked is None or isinstance(picked, AmbiguousEntity):
             results.append(picked)
         elif picked[1]:
@@ -118,7 +118,7 @@ class _Resolution:
         self.names = names
         self.model_id = model_id
         self.near = near
-        self.candidates: dict[str, list[_Candidate]] = {}
+        self.candidates: dict[str, list[Candidate]] = {}
         self.next_id = 0
         self.new_entities: list[tuple[object, ...]] = []
         self.new_aliases: list[tuple[object, ...]] = []
@@ -134,13 +134,13 @@ class _Resolution:
         for place, alias_type, entity, type_key in self.work.conn.execute(
             _ALIASES, (json.dumps(keys), self.work.namespace)
         ).fetchall():
-            self.candidates.setdefault(keys[place], []).append(_Candidate(alias_type, entity, type_key))
+            self.candidates.setdefault(keys[place], []).append(Candidate(alias_type, entity, type_key))
         ids = [self.one(wanted) for wanted in self.names]
         self.flush()
         return ids
 
     def one(self, wanted: NameRequest) -> int | AmbiguousEntity:
-        picked = _pick(self.candidates.get(wanted.key, ()), wanted)
+        picked = pick(self.candidates.get(wanted.key, ()), wanted)
         if isinstance(picked, AmbiguousEntity):
             return picked
         if picked is None:
@@ -165,6 +165,7 @@ class _Resolution:
                 wanted.description,
                 work.agent,
                 work.at,
+                work.event,
             )
         )
         self.add_alias(wanted.key, wanted.type_key, id, wanted.type_key)
@@ -178,7 +179,7 @@ class _Resolution:
 
     def add_alias(self, key: str, alias_type: str, entity: int, type_key: str) -> None:
         self.new_aliases.append((self.work.namespace, key, alias_type, entity))
-        self.candidates.setdefault(key, []).append(_Candidate(alias_type, entity, type_key))
+        self.candidates.setdefault(key, []).append(Candidate(alias_type, entity, type_key))
 
     def near_ones(self, wanted: NameRequest) -> list[_NearOne]:
         """What is near now: of the snapshot's what is still there, and what came since."""
@@ -238,8 +239,8 @@ class _Resolution:
         conn = self.work.conn
         if self.new_entities:
             conn.executemany(
-                "INSERT INTO entity (id, namespace, name, key, type, type_key, description, agent, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO entity (id, namespace, name, key, type, type_key, description, agent, created_at, "
+                "created_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 self.new_entities,
             )
         if self.new_aliases:

@@ -1,4 +1,4 @@
-"""How the writer's log names the memory's jobs."""
+"""The memory's jobs: what each looks at first, and how the writer's log names it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .migrating import check_version
+
 __all__ = ["Job"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A function for the writer, and the call that needs it.
+
+    It looks first whether the file is still of this version: another process may have migrated it meanwhile. Raises,
+    beside what the function does: SchemaTooNew.
 
     Attributes:
         log_name: the call as its caller knows it, named if it keeps the writer for long; None: the job's length is the
@@ -23,4 +28,5 @@ class Job:
     log_name: str | None = None
 
     def __call__(self, conn: sqlite3.Connection, *args: Any) -> Any:
+        check_version(conn)
         return self.function(conn, *args)

@@ -24,7 +24,7 @@ from .rows import (
     facts_by_id,
     json_list,
 )
-from .work import namespace_id
+from .work import known_upto, namespace_id
 
 __all__ = ["counts", "entities", "episodes", "evidence", "facts", "history", "path", "surroundings"]
 
@@ -76,7 +76,7 @@ def entities(
     return [entity_of(row) for row in rows.fetchall()]
 
 
-def _conditions(query: FactQuery) -> tuple[list[str], list[object]]:
+def _conditions(conn: sqlite3.Connection, query: FactQuery) -> tuple[list[str], list[object]]:
     """Which facts; times are half-open: a fact holds from its begin until before its end."""
     where, params = list[str](), list[object]()
     if query.any_knowledge:
@@ -84,8 +84,8 @@ def _conditions(query: FactQuery) -> tuple[list[str], list[object]]:
     elif query.known_at is None:
         where.append("f.expired_at IS NULL")
     else:
-        where.append("f.created_at <= ? AND (f.expired_at IS NULL OR f.expired_at > ?)")
-        params += [query.known_at, query.known_at]
+        where.append("f.created_event <= ? AND (f.expired_event IS NULL OR f.expired_event > ?)")
+        params += [known_upto(conn, query.known_at)] * 2
     if not query.any_time:
         where.append("(f.valid_at IS NULL OR f.valid_at <= ?) AND (f.invalid_at IS NULL OR f.invalid_at > ?)")
         params += [query.as_of, query.as_of]
@@ -101,7 +101,7 @@ def _conditions(query: FactQuery) -> tuple[list[str], list[object]]:
 def facts(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
     """What is named drives the search, each by its index; left to itself, SQLite prefers the order of ids to that."""
     here, spaces = _in_spaces(conn, namespaces, "f")
-    where, params = _conditions(query)
+    where, params = _conditions(conn, query)
     source, driving = "fact f", list[object]()
     chosen = (("id", _VALUES, query.ids), ("subject", _ROOTS, query.subjects), ("object", _ROOTS, query.objects))
     for column, those, ids in chosen:
@@ -152,7 +152,7 @@ def _links(
 ) -> list[Fact]:
     """The facts at a frontier. Each way has its index; one OR of both would scan."""
     here, spaces = _in_spaces(conn, namespaces, "+f")
-    where, params = _conditions(query)
+    where, params = _conditions(conn, query)
     each_way = " UNION ".join(
         f"SELECT f.id FROM json_each(?) j CROSS JOIN fact f ON f.{end} = j.value WHERE {' AND '.join([here, *where])}"
         for end in ("subject", "object")
@@ -224,7 +224,7 @@ class _Links:
 
     def __init__(self, conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery) -> None:
         here, spaces = _in_spaces(conn, namespaces, "f")
-        where, params = _conditions(query)
+        where, params = _conditions(conn, query)
         counts = " AND ".join([here, *where])
         # Filtered afterwards: of a hundred thousand facts that don't hold, none may be stepped over for nothing.
         self._sql = " UNION ALL ".join(

@@ -30,20 +30,21 @@ __all__ = [
 # Columns, for tables that are called e, f, p and n (memory_namespace).
 ENTITY = "e.id, n.name AS namespace, e.name, e.type, e.description, e.attributes, e.agent, e.created_at"
 FACT = (
-    "f.id, n.name AS namespace, f.subject, f.predicate, f.object, f.value, f.text, f.valid_at, f.invalid_at, "
+    "f.id, n.name AS namespace, f.subject, ifnull(f.predicate_given, f.predicate) AS predicate, f.object, "
+    "ifnull(f.value_given, f.value) AS value, f.text, f.valid_at, f.valid_offset, f.invalid_at, f.invalid_offset, "
     "f.created_at, f.expired_at, f.superseded_by, f.agent"
 )
 EPISODE = (
     "p.id, n.name AS namespace, p.key, p.version, p.session, p.seq, p.agent, p.source, p.content, p.metadata, "
-    "p.occurred_at, p.created_at, p.expired_at"
+    "p.occurred_at, p.occurred_offset, p.created_at, p.expired_at"
 )
 EVIDENCE = "v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
 
 BELIEVED = "f.expired_at IS NULL"
 
 
-def _time(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
+def _time(micros: int | None, offset: int | None = None) -> datetime | None:
+    return None if micros is None else from_micros(micros, offset)
 
 
 def entity_of(row: Iterable[Any]) -> Entity:
@@ -70,7 +71,9 @@ def fact_of(row: sqlite3.Row) -> Fact:
         value,
         text,
         valid_at,
+        valid_offset,
         invalid_at,
+        invalid_offset,
         created_at,
         expired_at,
         superseded_by,
@@ -84,8 +87,8 @@ def fact_of(row: sqlite3.Row) -> Fact:
         object,
         None if value is None else json.loads(value),
         text,
-        _time(valid_at),
-        _time(invalid_at),
+        _time(valid_at, valid_offset),
+        _time(invalid_at, invalid_offset),
         from_micros(created_at),
         _time(expired_at),
         superseded_by,
@@ -106,6 +109,7 @@ def episode_of(row: sqlite3.Row) -> Episode:
         content,
         metadata,
         occurred_at,
+        occurred_offset,
         created_at,
         expired_at,
     ) = row
@@ -120,7 +124,7 @@ def episode_of(row: sqlite3.Row) -> Episode:
         source,
         content,
         {} if metadata == "{}" else json.loads(metadata),
-        _time(occurred_at),
+        _time(occurred_at, occurred_offset),
         from_micros(created_at),
         _time(expired_at),
     )

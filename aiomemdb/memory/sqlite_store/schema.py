@@ -1,24 +1,48 @@
-"""The tables of the memory graph, and how a file gets them: ordered migrations, each recorded in the file."""
+"""The tables of the memory graph, by the version of the schema that made them. What has been released is never changed,
+only followed by more.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-import sqlite3
-from collections.abc import Iterable, Mapping
-
-from ...errors import NormaliserChanged, SchemaTooNew
-from ..times import now_micros
-
-__all__ = ["MIGRATIONS", "UNBOUNDED", "is_current", "migrate"]
+__all__ = ["FIRST", "SECOND", "UNBOUNDED"]
 
 #: Stands for "since ever" where NULL can't: in a unique index NULLs differ from each other.
 UNBOUNDED = -(2**63)
 
-# What a statement of a migration makes.
-_MADE = re.compile(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX|TRIGGER) (\w+)")
+_FACT_INDEXES = (
+    f"""CREATE UNIQUE INDEX fact_believed
+        ON fact (subject, predicate, coalesce(object, value), ifnull(valid_at, {UNBOUNDED}))
+        WHERE expired_at IS NULL""",
+    # The next two also serve the foreign keys and the times that are past, so they hold what is expired too.
+    "CREATE INDEX fact_of_subject ON fact (subject, predicate)",
+    "CREATE INDEX fact_of_object ON fact (object, predicate) WHERE object IS NOT NULL",
+    "CREATE INDEX fact_of_namespace ON fact (namespace)",
+)
+_EVIDENCE_INDEXES = (
+    "CREATE UNIQUE INDEX evidence_of_fact ON fact_evidence (fact, ifnull(episode, 0), ifnull(agent, ''))",
+    "CREATE INDEX evidence_of_episode ON fact_evidence (episode) WHERE episode IS NOT NULL",
+)
 
-_FIRST = (
+
+def _word_search(table: str, *columns: str) -> tuple[str, ...]:
+    """An FTS5 index whose content is a table's own, kept by triggers (https://www.sqlite.org/fts5.html, 4.4.3).
+
+    Rows whose words change have them taken out by their old text: that is how FTS5 finds them.
+    """
+    names = ", ".join(columns)
+    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("old", "new"))
+    add = f"INSERT INTO {table}_words (rowid, {names}) VALUES (new.id, {new});"
+    remove = f"INSERT INTO {table}_words ({table}_words, rowid, {names}) VALUES ('delete', old.id, {old});"
+    return (
+        f"CREATE VIRTUAL TABLE {table}_words USING fts5({names}, content='{table}', content_rowid='id', "
+        "tokenize='porter unicode61 remove_diacritics 2')",
+        f"CREATE TRIGGER {table}_words_insert AFTER INSERT ON {table} BEGIN {add} END",
+        f"CREATE TRIGGER {table}_words_delete AFTER DELETE ON {table} BEGIN {remove} END",
+        f"CREATE TRIGGER {table}_words_update AFTER UPDATE OF {names} ON {table} BEGIN {remove} {add} END",
+    )
+
+
+FIRST: tuple[str, ...] = (
     # A forgotten namespace has no name: nothing finds its rows any more, while they are deleted slice by slice.
     """CREATE TABLE memory_namespace (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -99,13 +123,7 @@ _FIRST = (
         CHECK (valid_at < invalid_at),
         CHECK (created_at <= expired_at)
     )""",
-    f"""CREATE UNIQUE INDEX fact_believed
-        ON fact (subject, predicate, coalesce(object, value), ifnull(valid_at, {UNBOUNDED}))
-        WHERE expired_at IS NULL""",
-    # The next two also serve the foreign keys and the times that are past, so they hold what is expired too.
-    "CREATE INDEX fact_of_subject ON fact (subject, predicate)",
-    "CREATE INDEX fact_of_object ON fact (object, predicate) WHERE object IS NOT NULL",
-    "CREATE INDEX fact_of_namespace ON fact (namespace)",
+    *_FACT_INDEXES,
     # Without an episode: an agent stated it directly.
     """CREATE TABLE fact_evidence (
         fact INTEGER NOT NULL REFERENCES fact(id),
@@ -115,8 +133,7 @@ _FIRST = (
         agent TEXT,
         created_at INTEGER NOT NULL
     )""",
-    "CREATE UNIQUE INDEX evidence_of_fact ON fact_evidence (fact, ifnull(episode, 0), ifnull(agent, ''))",
-    "CREATE INDEX evidence_of_episode ON fact_evidence (episode) WHERE episode IS NOT NULL",
+    *_EVIDENCE_INDEXES,
     "CREATE TABLE vector_model (id INTEGER PRIMARY KEY, name TEXT NOT NULL, dim INTEGER NOT NULL, UNIQUE (name, dim))",
     """CREATE TABLE vector (
         id INTEGER PRIMARY KEY,
@@ -141,109 +158,80 @@ _FIRST = (
     )""",
     "CREATE INDEX event_of ON memory_event (ref, kind)",
     "CREATE INDEX event_with_reason ON memory_event (namespace) WHERE reason IS NOT NULL",
+    *_word_search("entity", "name", "description"),
+    *_word_search("episode", "content"),
+    *_word_search("fact", "text"),
+)
+
+_FACT_COLUMNS = (
+    "id, namespace, subject, predicate, object, value, text, valid_at, invalid_at, created_at, expired_at, "
+    "superseded_by, agent"
 )
 
 
-def _word_search(table: str, *columns: str) -> tuple[str, ...]:
-    """An FTS5 index whose content is a table's own, kept by triggers (https://www.sqlite.org/fts5.html, 4.4.3).
-
-    Rows whose words change have them taken out by their old text: that is how FTS5 finds them.
-    """
-    names = ", ".join(columns)
-    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("old", "new"))
-    add = f"INSERT INTO {table}_words (rowid, {names}) VALUES (new.id, {new});"
-    remove = f"INSERT INTO {table}_words ({table}_words, rowid, {names}) VALUES ('delete', old.id, {old});"
-    return (
-        f"CREATE VIRTUAL TABLE {table}_words USING fts5({names}, content='{table}', content_rowid='id', "
-        "tokenize='porter unicode61 remove_diacritics 2')",
-        f"CREATE TRIGGER {table}_words_insert AFTER INSERT ON {table} BEGIN {add} END",
-        f"CREATE TRIGGER {table}_words_delete AFTER DELETE ON {table} BEGIN {remove} END",
-        f"CREATE TRIGGER {table}_words_update AFTER UPDATE OF {names} ON {table} BEGIN {remove} {add} END",
-    )
+def _event_at(at: str) -> str:
+    """The event by which what has this time was known: no two jobs shared one, and it never went back."""
+    return f"ifnull((SELECT id FROM memory_event WHERE at <= {at} ORDER BY at DESC, id DESC LIMIT 1), 0)"
 
 
-#: (name, statements), in order; what has been released is never changed, only followed by more.
-MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "the memory graph",
-        (
-            *_FIRST,
-            *_word_search("entity", "name", "description"),
-            *_word_search("episode", "content"),
-            *_word_search("fact", "text"),
-        ),
-    ),
+# The order of knowledge is the event's, whatever the clock does; times come back with the offset that they were given
+# with; what is compared stands beside what is shown. fact loses a CHECK by it (the clock may go back between its two
+# times), so it is copied, and fact_evidence with it, whose foreign key would follow the old one.
+SECOND: tuple[str, ...] = (
+    "CREATE TABLE memory_clock_back (event INTEGER PRIMARY KEY)",  # the first of each job whose clock had gone back
+    "CREATE INDEX memory_event_at ON memory_event (at)",
+    """CREATE TABLE fact_2 (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        namespace INTEGER NOT NULL REFERENCES memory_namespace(id),
+        subject INTEGER NOT NULL REFERENCES entity(id),
+        predicate TEXT NOT NULL,  -- normalised
+        predicate_given TEXT,  -- as it is shown, where that differs
+        object INTEGER REFERENCES entity(id),
+        value TEXT,  -- canonical JSON
+        value_given TEXT,  -- as it is shown, where that differs
+        text TEXT NOT NULL,
+        valid_at INTEGER,
+        valid_offset INTEGER,  -- minutes from UTC, as it was given; NULL: none
+        invalid_at INTEGER,
+        invalid_offset INTEGER,
+        created_at INTEGER NOT NULL,
+        created_event INTEGER NOT NULL,
+        expired_at INTEGER,
+        expired_event INTEGER,
+        superseded_by INTEGER,  -- no foreign key: that fact may be forgotten
+        agent TEXT,
+        CHECK ((object IS NULL) <> (value IS NULL)),
+        CHECK (valid_at < invalid_at),
+        CHECK ((expired_at IS NULL) = (expired_event IS NULL)),
+        CHECK (created_event <= expired_event)
+    )""",
+    f"INSERT INTO fact_2 ({_FACT_COLUMNS}, created_event, expired_event) SELECT {_FACT_COLUMNS}, "
+    f"{_event_at('created_at')}, iif(expired_at IS NULL, NULL, {_event_at('expired_at')}) FROM fact ORDER BY id",
+    # An id is never used again, of those that were deleted either.
+    "DELETE FROM sqlite_sequence WHERE name = 'fact_2'",
+    "UPDATE sqlite_sequence SET name = 'fact_2' WHERE name = 'fact'",
+    """CREATE TABLE fact_evidence_2 (
+        fact INTEGER NOT NULL REFERENCES fact_2(id),
+        episode INTEGER REFERENCES episode(id),
+        quote TEXT,
+        confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),
+        agent TEXT,
+        created_at INTEGER NOT NULL
+    )""",
+    "INSERT INTO fact_evidence_2 SELECT * FROM fact_evidence ORDER BY rowid",
+    "DROP TABLE fact_evidence",
+    "DROP TABLE fact",
+    "ALTER TABLE fact_2 RENAME TO fact",
+    "ALTER TABLE fact_evidence_2 RENAME TO fact_evidence",
+    *_FACT_INDEXES,
+    *_EVIDENCE_INDEXES,
+    *_word_search("fact", "text")[1:],
+    "ALTER TABLE entity ADD COLUMN created_event INTEGER NOT NULL DEFAULT 0",
+    f"UPDATE entity SET created_event = {_event_at('created_at')}",
+    "ALTER TABLE episode ADD COLUMN created_event INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE episode ADD COLUMN expired_event INTEGER",
+    "ALTER TABLE episode ADD COLUMN occurred_offset INTEGER",  # minutes from UTC, as it was given; NULL: none
+    f"UPDATE episode SET created_event = {_event_at('created_at')}, "
+    f"expired_event = iif(expired_at IS NULL, NULL, {_event_at('expired_at')})",
+    "DROP INDEX memory_event_at",
 )
-
-
-def is_current(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
-    """Whether there is nothing for ``migrate`` to do; asked first, as a reader waits for nobody.
-
-    Raises: SchemaTooNew, NormaliserChanged: see ``migrate``.
-    """
-    if conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'").fetchone() is None:
-        return False
-    if _version(conn) != len(MIGRATIONS):
-        return False
-    return _check_normalisers(conn, normalisers)
-
-
-def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
-    """Brings the file up to this version, in one job, and looks whether its keys were made as ours will be.
-
-    Args:
-        normalisers: what each is for, and its name.
-
-    Raises:
-        SchemaTooNew: a later version of the library wrote the file.
-        NormaliserChanged: the file's keys were made by another normaliser.
-        ValueError: the file has tables of somebody else's by our names.
-    """
-    conn.execute(
-        "CREATE TABLE IF NOT EXISTS memory_migration "
-        "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)"
-    )
-    version = _version(conn)
-    for number, (name, statements) in enumerate(MIGRATIONS[version:], start=version + 1):
-        _check_names(conn, statements)
-        for statement in statements:
-            conn.execute(statement)
-        conn.execute("INSERT INTO memory_migration VALUES (?, ?, ?)", (number, name, now_micros()))
-    for use, name in normalisers.items():
-        conn.execute("INSERT INTO memory_meta VALUES (?, ?) ON CONFLICT DO NOTHING", (use, name))
-    _check_normalisers(conn, normalisers)
-
-
-def _version(conn: sqlite3.Connection) -> int:
-    """The file's version. Raises: SchemaTooNew."""
-    version: int = conn.execute("SELECT ifnull(max(version), 0) FROM memory_migration").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise SchemaTooNew(
-            f"the file's memory has schema {version}, this version of aiomemdb knows {len(MIGRATIONS)}: update aiomemdb"
-        )
-    return version
-
-
-def _check_names(conn: sqlite3.Connection, statements: Iterable[str]) -> None:
-    """Raises: ValueError: what is to be made is there, so it is not ours."""
-    wanted = [made[1] for statement in statements if (made := _MADE.match(statement))]
-    rows = conn.execute(
-        "SELECT name FROM sqlite_schema WHERE name COLLATE NOCASE IN (SELECT value FROM json_each(?))",
-        (json.dumps(wanted),),
-    ).fetchall()
-    if rows:
-        raise ValueError(
-            f"the database has {', '.join(repr(row[0]) for row in rows)} already, which is not the memory's: "
-            "give the memory a file of its own"
-        )
-
-
-def _check_normalisers(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
-    """Whether all are recorded. Raises: NormaliserChanged."""
-    stored = dict(tuple(row) for row in conn.execute("SELECT key, value FROM memory_meta").fetchall())
-    for use, name in normalisers.items():
-        if stored.get(use, name) != name:
-            raise NormaliserChanged(
-                f"the file's {use} is {stored[use]!r}, not {name!r}: open it with the one that made its keys"
-            )
-    return all(use in stored for use in normalisers)

@@ -11,6 +11,7 @@ from ..searching import Found, Kind, Links, Model, Node, Search, VectorChanges, 
 from ..values import Entity, Episode, Fact
 from . import embeddings
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, entity_of, episode_of, evidence_of, fact_of, json_list
+from .work import known_upto
 
 __all__ = ["SQLiteSearch"]
 
@@ -24,6 +25,10 @@ class SQLiteSearch(Search):
 
     def __init__(self, reads: Snapshot) -> None:
         self._reads = reads
+
+    async def known_upto(self, known_at: int) -> int:
+        event: int = await self._reads.read_fn(known_upto, known_at)
+        return event
 
     async def words(
         self, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
@@ -83,7 +88,7 @@ def _words(
     rows = conn.execute(
         f"SELECT t.id, -w.rank FROM {kind}_words w CROSS JOIN {kind} t ON t.id = w.rowid "
         f"WHERE {kind}_words MATCH :words AND {_counts('t', kind, spaces, when)} ORDER BY w.rank LIMIT :limit",
-        {"words": " OR ".join(chosen), "limit": limit, "as_of": when.as_of, "known_at": when.known_at},
+        {"words": " OR ".join(chosen), "limit": limit, "as_of": when.as_of, "known": when.known},
     )
     return [(row[0], row[1]) for row in rows.fetchall()]
 
@@ -133,7 +138,7 @@ def _around(
     spaces = _spaces(conn, namespaces)
     if not spaces:
         return Links()
-    params = {"as_of": when.as_of, "known_at": when.known_at, "hub": hub}
+    params = {"as_of": when.as_of, "known": when.known, "hub": hub}
     counts = {letter: _counts(letter, kind, spaces, when) for letter, kind in _KINDS.items()}
 
     def rows(ids: str, select: str, source: str, *condition: str) -> list[Any]:
@@ -215,7 +220,7 @@ def _there(conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, ids: 
     rows = conn.execute(
         f"SELECT t.id FROM json_each(:ids) j CROSS JOIN {kind} t ON t.id = j.value "
         f"WHERE {_counts('t', kind, spaces, when)}",
-        {"ids": json_list(ids), "as_of": when.as_of, "known_at": when.known_at},
+        {"ids": json_list(ids), "as_of": when.as_of, "known": when.known},
     )
     return {row[0] for row in rows.fetchall()}
 
@@ -236,7 +241,7 @@ def _read(conn: sqlite3.Connection, namespaces: Sequence[str], nodes: Sequence[N
             {
                 "ids": json_list(id for of, id in nodes if of == kind),
                 "as_of": when.as_of,
-                "known_at": when.known_at,
+                "known": when.known,
             },
         )
         items |= {(kind, row[0]): value_of(row) for row in rows.fetchall()}
@@ -262,19 +267,19 @@ def _spaces(conn: sqlite3.Connection, namespaces: Iterable[str]) -> str:
 
 
 def _counts(table: str, kind: str, spaces: str, when: When) -> str:
-    """Which rows of a table count: readable, believed and holding. Its parameters are :as_of and :known_at.
+    """Which rows of a table count: readable, believed and holding. Its parameters are :as_of and :known.
 
     The ``+`` keeps the planner from walking through all of a namespace.
     """
     conditions = [f"+{table}.namespace IN ({spaces})"]
     if kind == "entity":  # a merged one is no more, whenever one asks: what was known of it is the other's
         conditions.append(f"{table}.merged_into IS NULL")
-    elif when.known_at is None:
+    elif when.known is None:
         conditions.append(f"{table}.expired_at IS NULL")
     else:
-        conditions.append(f"({table}.expired_at IS NULL OR {table}.expired_at > :known_at)")
-    if when.known_at is not None:
-        conditions.append(f"{table}.created_at <= :known_at")
+        conditions.append(f"({table}.expired_event IS NULL OR {table}.expired_event > :known)")
+    if when.known is not None:
+        conditions.append(f"{table}.created_event <= :known")
     if kind == "fact":
         conditions.append(f"({table}.valid_at IS NULL OR {table}.valid_at <= :as_of)")
         conditions.append(f"({table}.invalid_at IS NULL OR {table}.invalid_at > :as_of)")

@@ -14,7 +14,7 @@ from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from . import documents, embeddings, facts, forgetting, identity, merging, reading
 from .jobs import Job
-from .schema import is_current, migrate
+from .migrating import is_current, migrate
 from .search import SQLiteSearch
 from .work import active_model
 
@@ -30,7 +30,7 @@ class SQLiteStore(SQLiteSearch, Store):
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):
-            await self._db.write_fn(Job(migrate), normalisers)
+            await self._db.write_fn(migrate, normalisers)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Search]:

@@ -12,7 +12,7 @@ from ..times import now_micros
 from .rows import json_list
 from .setwise import apply
 
-__all__ = ["Work", "active_model", "check_model", "model_id", "namespace_id", "root"]
+__all__ = ["Work", "active_model", "check_model", "known_upto", "model_id", "namespace_id", "root"]
 
 _EVENTS = (
     "INSERT INTO memory_event (at, namespace, agent, operation, kind, ref, other, reason) "
@@ -23,6 +23,27 @@ _EVENTS = (
 def namespace_id(conn: sqlite3.Connection, name: str) -> int | None:
     row = conn.execute("SELECT id FROM memory_namespace WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]
+
+
+def known_upto(conn: sqlite3.Connection, at: int) -> int:
+    """The newest event whose clock is not after ``at``; 0: there is none.
+
+    Looked for by halves, in each stretch of events in which the clock only went on, from the newest to the oldest.
+    """
+    last: int = conn.execute("SELECT ifnull(max(id), 0) FROM memory_event").fetchone()[0]
+    backs = conn.execute("SELECT event FROM memory_clock_back ORDER BY event DESC").fetchall()
+    for first in [*(row[0] for row in backs), 1]:
+        low, high = first - 1, last
+        while low < high:
+            middle = (low + high + 1) // 2
+            [clock] = conn.execute(
+                "SELECT at FROM memory_event WHERE id >= ? ORDER BY id LIMIT 1", (middle,)
+            ).fetchone()
+            low, high = (low, middle - 1) if clock > at else (middle, high)
+        if low >= first:
+            return int(low)
+        last = first - 1
+    return 0
 
 
 def active_model(conn: sqlite3.Connection) -> tuple[int, Model] | None:
@@ -69,11 +90,12 @@ class Work:
 
     Attributes:
         namespace: the id of the scope's namespace, which is made if it is missing.
-        at: the job's knowledge time: now, but later than that of every job before it, whatever the clock does.
-            The last event tells, as every job that takes a time leaves one and none is ever deleted.
+        at: what the clock says; it may have said more before.
+        event: the first event that the job leaves: the order of knowledge. A job that takes it leaves one, and none is
+            ever deleted.
     """
 
-    __slots__ = ("_events", "agent", "at", "conn", "namespace", "scope")
+    __slots__ = ("_clock_went_back", "_events", "agent", "at", "conn", "event", "namespace", "scope")
 
     def __init__(self, conn: sqlite3.Connection, scope: Scope, namespace: int | None = None) -> None:
         self.conn: sqlite3.Connection = conn
@@ -84,8 +106,10 @@ class Work:
             found = conn.execute("INSERT INTO memory_namespace (name) VALUES (?)", (scope.namespace,)).lastrowid
             assert found is not None
         self.namespace: int = found
-        last = conn.execute("SELECT at FROM memory_event ORDER BY id DESC LIMIT 1").fetchone()
-        self.at: int = now_micros() if last is None else max(now_micros(), last[0] + 1)
+        last = conn.execute("SELECT id, at FROM memory_event ORDER BY id DESC LIMIT 1").fetchone() or (0, 0)
+        self.event: int = last[0] + 1
+        self.at: int = now_micros()
+        self._clock_went_back: bool = self.at < last[1]
         self._events: list[tuple[object, ...]] = []
 
     def note(self, operation: str, kind: str, ref: int, other: int | None = None, reason: str | None = None) -> None:
@@ -93,6 +117,8 @@ class Work:
         self._events.append((operation, kind, ref, other, reason))
 
     def finish(self) -> None:
+        if self._clock_went_back and self._events:
+            self.conn.execute("INSERT INTO memory_clock_back VALUES (?)", (self.event,))
         apply(self.conn, _EVENTS, self._events, at=self.at, namespace=self.namespace, agent=self.agent)
 
     def next_id(self, table: str) -> int:

@@ -1,0 +1,176 @@
+"""Files of earlier versions: nothing is lost, and what the present normal form makes one is one."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import aiomemdb
+from aiomemdb import Memory, Normaliser, SchemaTooNew
+from tests.memory.conftest import assert_sound
+from tests.memory.filling import CAFE, CAFE_IN_PARTS, SCHEMAS, dump, fill, load
+from tests.memory.support import SpellingEmbedder, day
+
+VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
+
+
+@pytest.fixture
+async def migrated(db_path: Path) -> AsyncIterator[Memory]:
+    """The file of the first version, opened by this one."""
+    load(1, db_path)
+    async with Memory.open(db_path, embedder=SpellingEmbedder(dim=4)) as memory:
+        yield memory
+    assert_sound(db_path)
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as conn:
+        return conn.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_file_of_each_version_has_the_schema_of_a_new_one(tmp_path: Path, version: int) -> None:
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    load(version, old)
+    for path in (old, new):
+        async with Memory.open(path, embedder=SpellingEmbedder(dim=4)) as memory:
+            await memory.add_fact("Ann", "knows", "Bob")
+        assert_sound(path)
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
+    assert rows(old, schema) == rows(new, schema)
+
+
+async def test_the_last_file_that_is_kept_is_of_this_version(tmp_path: Path) -> None:
+    await fill(tmp_path / "new.db")
+    kept, now = ((SCHEMAS / f"{VERSIONS[-1]}.sql").read_text().splitlines(), list(dump(tmp_path / "new.db")))
+    made = [[line for line in "\n".join(lines).splitlines() if "INSERT" not in line] for lines in (kept, now)]
+    assert made[0] == made[1], "keep a file of the new version: see filling.py"
+
+
+async def test_names_that_only_differ_in_what_is_not_seen_become_one(migrated: Memory) -> None:
+    acme = await migrated.entity("Acme\u2060 Corp")
+    assert acme is not None and (acme.id, acme.name) == (1, "Acme Corp")
+    assert len(await migrated.facts(acme, "makes")) == 5
+    assert {fact.text for fact in await migrated.facts(acme, "is")} == {
+        "Acme\u200b Corp is first",
+        "Acme\u200b Corp is second",
+        "Acme\u200b Corp is third",
+    }
+    for id in (3, 5, 7, 9, 27):
+        assert await migrated.entity(id) == acme
+
+
+async def test_facts_between_what_becomes_one_are_as_by_merge(migrated: Memory) -> None:
+    assert [fact.text for fact in await migrated.facts("O'Brien")] == ["O'Brien drinks Coca-Cola"]
+    [drinks] = await migrated.facts("O\u2019Brien", "drinks")
+    assert len(await migrated.evidence(drinks)) == 1  # one agent said it, twice
+
+
+async def test_types_are_as_if_asked_for_in_turn(migrated: Memory) -> None:
+    company, fruit = await migrated.entity("Apple", "company"), await migrated.entity("Apple", "fruit")
+    assert company is not None and fruit is not None and company != fruit
+    assert await migrated.entity("Apple") == company == await migrated.entity(20)  # App-le, without a type
+    assert (await migrated.entity("Pear", "fruit")) == await migrated.entity(21) == await migrated.entity(22)
+
+
+async def test_an_alias_that_becomes_one_is_the_older_ones(migrated: Memory) -> None:
+    ann, bob = await migrated.entity("Ann"), await migrated.entity("Bob")
+    assert ann is not None and bob is not None and ann != bob
+    assert await migrated.entity("Bob\u2060by\u2019s") == ann
+    assert await migrated.entity("Robert") == await migrated.entity("Bobby") == bob
+
+
+async def test_predicates_become_one_and_are_shown_as_they_were(migrated: Memory) -> None:
+    for predicate in (CAFE, CAFE_IN_PARTS, CAFE.upper()):
+        facts = await migrated.facts("Ann", predicate)
+        assert [(fact.predicate, fact.text[-4:]) for fact in facts] == [(CAFE, "Oslo"), (CAFE_IN_PARTS, "rgen")]
+
+
+async def test_values_become_one_in_their_canonical_form_alone(migrated: Memory) -> None:
+    assert [fact.value for fact in await migrated.facts("Ann", "says")] == [CAFE, "10\u00b2", "102"]
+    assert len(await migrated.facts("Ann", "says", value=CAFE_IN_PARTS)) == 1
+
+
+async def test_a_name_of_which_nothing_shows_keeps_its_entity(migrated: Memory) -> None:
+    blank = await migrated.entity(37)
+    assert blank is not None and blank.name == "\u200b"
+    with pytest.raises(ValueError, match="empty"):
+        await migrated.entity("\u200b")
+
+
+async def test_what_was_known_when_is_as_it_was(migrated: Memory) -> None:
+    paper = await migrated.episode(key="paper")
+    assert paper is not None and (paper.version, paper.content) == (2, "final")
+    draft = await migrated.episode(paper.id - 1)
+    assert draft is not None and draft.expired_at == paper.created_at
+    [before] = await migrated.facts("Bob", "wrote", known_at=draft.created_at)
+    assert before.text == "Bob wrote draft"
+
+
+async def test_after_a_wrong_clock_the_present_is_found_again(migrated: Memory) -> None:
+    fact = await migrated.add_fact("Bob", "is", "Here")
+    known = await migrated.facts("Bob", "is", known_at=fact.created_at)
+    assert [fact.text for fact in known] == ["Bob is Back", "Bob is Here"]
+
+
+async def test_ids_of_what_was_forgotten_are_not_used_again(db_path: Path) -> None:
+    load(1, db_path)
+    [[last]] = rows(db_path, "SELECT seq FROM sqlite_sequence WHERE name = 'fact'")
+    with closing(sqlite3.connect(db_path)) as conn:
+        conn.execute("DELETE FROM fact_evidence WHERE fact = ?", (last,))
+        conn.execute("DELETE FROM fact WHERE id = ?", (last,))
+        conn.commit()
+    async with Memory.open(db_path) as memory:
+        assert (await memory.add_fact("Ann", "is", "new")).id == last + 1  # type: ignore[operator]
+
+
+async def test_the_keys_of_another_normaliser_stay(db_path: Path) -> None:
+    exact = Normaliser("exact-1", str.strip)
+    load(1, db_path)
+    with closing(sqlite3.connect(db_path)) as conn:
+        conn.execute("UPDATE memory_meta SET value = 'exact-1' WHERE key LIKE '%normaliser'")
+        conn.commit()
+    aliases, predicates = "SELECT * FROM entity_alias ORDER BY 1, 2, 3", "SELECT id, predicate FROM fact ORDER BY 1"
+    before = rows(db_path, aliases), rows(db_path, predicates)
+    async with Memory.open(db_path, normaliser=exact, predicate_normaliser=exact):
+        assert (rows(db_path, aliases), rows(db_path, predicates)) == before
+
+
+async def test_a_file_is_migrated_once_however_many_open_it(db_path: Path) -> None:
+    load(1, db_path)
+    opened = await asyncio.gather(*(Memory.open(db_path) for _ in range(4)))
+    for memory in opened:
+        await memory.close()
+    assert rows(db_path, "SELECT version FROM memory_migration ORDER BY 1") == [(1,), (VERSIONS[-1],)]
+    assert_sound(db_path)
+
+
+JOBS = {
+    "find_or_create_entity": lambda memory, made: memory.find_or_create_entity("new"),
+    "remember": lambda memory, made: memory.remember("text"),
+    "add_fact": lambda memory, made: memory.add_fact("a", "b", "c"),
+    "update_entity": lambda memory, made: memory.update_entity(made.entities[0], description="x"),
+    "add_alias": lambda memory, made: memory.add_alias(made.entities[0], "x"),
+    "merge": lambda memory, made: memory.merge(*made.entities),
+    "retract": lambda memory, made: memory.retract(made.facts[0]),
+    "forget": lambda memory, made: memory.forget(made.facts[0]),
+    "forget_namespace": lambda memory, made: memory.forget_namespace(),
+    "reembed": lambda memory, made: memory.reembed(),
+}
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+async def test_a_job_sees_that_a_newer_process_has_migrated_the_file(db_path: Path, job) -> None:  # type: ignore[no-untyped-def]
+    async with aiomemdb.connect(db_path) as db, Memory.open(db, embedder=SpellingEmbedder()) as memory:
+        made = await memory.remember("first", [("Ann", "knows", "Bob")], occurred_at=day(0))
+        await db.write("INSERT INTO memory_migration VALUES (1000, 'from the future', 0)")
+        events = await db.read_value("SELECT count(*) FROM memory_event")
+        with pytest.raises(SchemaTooNew, match="update aiomemdb") as caught:
+            await job(memory, made)
+        assert caught.value.applied is False
+        assert await db.read_value("SELECT count(*) FROM memory_event") == events
