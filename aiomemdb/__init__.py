@@ -27,6 +27,7 @@ from .errors import (
 )
 from .memory.memory import Memory
 from .memory.names import Normaliser
+from .memory.pages import Page
 from .memory.values import (
     Entity,
     Episode,
@@ -71,6 +72,7 @@ __all__ = [
     "Normaliser",
     "NormaliserChanged",
     "NotFound",
+    "Page",
     "QueueFull",
     "ReadTimeout",
     "Recall",

@@ -164,7 +164,8 @@ class WrongLoop(AiomemdbError):
 class ReentrancyError(AiomemdbError):
     """The call would wait for its own caller. Never applied.
 
-    What to do: inside ``async with db.transaction() as tx`` write on ``tx``, not on ``db``.
+    What to do: inside ``async with db.transaction() as tx`` write on ``tx``, not on ``db``. Write to a ``Memory``
+    before the block or after it.
     """
 
 

@@ -9,6 +9,7 @@ from ..errors import NotFound
 from .core import Core
 from .drafts import canonical
 from .names import checked_key
+from .pages import Page, Place, page, place_of
 from .searching import Kind
 from .store import FactQuery, Scope
 from .times import now_micros, optional_micros, to_micros
@@ -48,19 +49,20 @@ class Asking:
                 return entity
         return None
 
-    async def entities(self, *, type: str | None = None, after: int = 0, limit: int = 100) -> list[Entity]:
-        """Entities by id, of one type or of any; ``after`` (an id) and ``limit`` turn the pages.
+    async def entities(self, *, type: str | None = None, after: str | None = None, limit: int = 100) -> Page[Entity]:
+        """A page of entities by id, of one type or of any; ``after`` is the ``next`` of the page before.
 
-        Raises: ValueError, TypeError: either is no count.
+        Raises: ValueError, TypeError: ``limit`` is no count from 1, ``after`` no cursor of this listing.
         """
         type_key = None if type is None else self._core.drafter().key("type", type)
-        return await self._core.store.entities(
+        found = await self._core.store.entities(
             self._scope.readable,
             ids=None,
             type_key=type_key,
-            after=checked_count("after", after),
-            limit=checked_count("limit", limit),
+            after=_after("entities", after),
+            limit=_one_more(limit),
         )
+        return page("entities", found, limit, _by_id)
 
     async def _entities(self, ids: Sequence[int]) -> list[Entity]:
         return await self._core.store.entities(self._scope.readable, ids=ids, type_key=None, after=0, limit=-1)
@@ -81,12 +83,14 @@ class Asking:
         value: Scalar | None = None,
         as_of: datetime | None = None,
         known_at: datetime | None = None,
+        after: str | None = None,
         limit: int = 1000,
-    ) -> list[Fact]:
-        """The facts that fit all that is given, by id: those that hold at ``as_of`` (default: now) and were believed
-        at ``known_at`` (default: now). A name that nobody has gives none.
+    ) -> Page[Fact]:
+        """A page of the facts that fit all that is given, by id: those that hold at ``as_of`` (default: now) and were
+        believed at ``known_at`` (default: now). A name that nobody has gives none. ``after`` is the ``next`` of the
+        page before.
 
-        Raises: ValueError: a naive time. Cancellation: nothing happens.
+        Raises: ValueError: a naive time; ValueError, TypeError: as ``entities``. Cancellation: nothing happens.
         """
         query = FactQuery(
             _as_of(as_of),
@@ -95,15 +99,23 @@ class Asking:
             objects=None if object is None else await self._ids(object),
             predicates=None if predicate is None else [self._core.drafter().predicate(predicate)],
             value=None if value is None else canonical(value),
-            limit=checked_count("limit", limit),
+            after=_after("facts", after),
+            limit=_one_more(limit),
         )
-        return await self._core.store.facts(self._scope.readable, query)
+        return page("facts", await self._core.store.facts(self._scope.readable, query), limit, _by_id)
 
-    async def evidence(self, fact: Fact) -> list[Evidence]:
-        """Why a fact is, or was, believed, in the order in which it was said."""
+    async def evidence(self, fact: Fact, *, after: str | None = None, limit: int = 1000) -> Page[Evidence]:
+        """A page of why a fact is, or was, believed, in the order in which it was said; ``after`` is the ``next`` of
+        the page before.
+
+        Raises: ValueError, TypeError: as ``entities``.
+        """
         if not isinstance(fact, Fact):
             raise TypeError(f"{fact!r}: a Fact (a bare number is never an id)")
-        return await self._core.store.evidence(self._scope.readable, [fact.id])
+        found = await self._core.store.evidence(
+            self._scope.readable, fact.id, after=_after("evidence", after), limit=_one_more(limit)
+        )
+        return page("evidence", found, limit, _by_id)
 
     async def episode(self, id: int | None = None, *, key: str | None = None) -> Episode | None:
         """A text by its id (any version) or by its key (the latest one); None: none."""
@@ -117,14 +129,22 @@ class Asking:
         )
         return found[0] if found else None
 
-    async def episodes(self, *, session: str | None = None, after: int = 0, limit: int = 100) -> list[Episode]:
-        """The latest versions of texts: of a session, in its order, or all by id, those above ``after``."""
-        return await self._core.store.episodes(
+    async def episodes(
+        self, *, session: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[Episode]:
+        """A page of the latest versions of texts: of a session, in its order, or all by id; ``after`` is the ``next``
+        of the page before.
+
+        Raises: ValueError, TypeError: as ``entities``.
+        """
+        listing, place = ("episodes", _by_id) if session is None else ("session", _by_turn)
+        found = await self._core.store.episodes(
             self._scope.readable,
             session=session,
-            after=checked_count("after", after),
-            limit=checked_count("limit", limit),
+            after=place_of(listing, after, 1 if session is None else 2),
+            limit=_one_more(limit),
         )
+        return page(listing, found, limit, place)
 
     async def neighbors(
         self,
@@ -152,10 +172,19 @@ class Asking:
             raise NotFound(f"no entity {entity!r}")
         return found
 
-    async def history(self, target: Entity | Fact | Episode) -> list[Event]:
-        """What was done to it, by whom and when, oldest first; what is forgotten keeps these lines alone."""
+    async def history(
+        self, target: Entity | Fact | Episode, *, after: str | None = None, limit: int = 1000
+    ) -> Page[Event]:
+        """A page of what was done to it, by whom and when, oldest first; what is forgotten keeps these lines alone.
+        ``after`` is the ``next`` of the page before.
+
+        Raises: ValueError, TypeError: as ``entities``.
+        """
         kind, ref = kind_of(target)
-        return await self._core.store.history(self._scope.readable, kind, ref)
+        found = await self._core.store.history(
+            self._scope.readable, kind, ref, after=_after("history", after), limit=_one_more(limit)
+        )
+        return page("history", found, limit, _by_id)
 
     async def counts(self) -> Counts:
         """How many rows of each kind this view's own namespace has."""
@@ -181,6 +210,28 @@ def checked_count(what: str, limit: int) -> int:
     if not 0 <= limit < 2**62:
         raise ValueError(f"{what}={limit}: from 0 to 2**62 - 1")
     return limit
+
+
+def _one_more(limit: int) -> int:
+    """By which it shows whether there is a next page. Raises: as ``checked_count``; ValueError: 0."""
+    if checked_count("limit", limit) < 1:
+        raise ValueError(f"limit={limit}: at least 1")
+    return limit + 1
+
+
+def _after(listing: str, cursor: str | None) -> int:
+    """The id after which a page begins."""
+    place = place_of(listing, cursor, 1)
+    return 0 if place is None else place[0]
+
+
+def _by_id(item: Entity | Fact | Episode | Event | Evidence) -> Place:
+    return (item.id,)
+
+
+def _by_turn(item: Episode) -> Place:
+    assert item.seq is not None  # every text of a session has one
+    return (item.seq, item.id)
 
 
 def _as_of(when: datetime | None) -> int:

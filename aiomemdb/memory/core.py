@@ -13,7 +13,7 @@ import anyio
 
 from ..database import Database
 from ..embedders import Embedder
-from ..errors import AiomemdbError, DatabaseClosed
+from ..errors import AiomemdbError, DatabaseClosed, ReentrancyError
 from .drafts import Drafter
 from .identity import Identity, find_near
 from .names import Normaliser
@@ -75,6 +75,23 @@ class Core:
         return self._store
 
     @property
+    def writable_store(self) -> Store:
+        """The store, for a verb that writes. Raises: DatabaseClosed, and as ``check_writable``."""
+        store = self.store
+        self.check_writable()
+        return store
+
+    def check_writable(self) -> None:
+        """Raises what ``Database.check_writable`` does, and where a ``transaction()`` is the caller's, what to do."""
+        try:
+            self.db.check_writable()
+        except ReentrancyError:
+            raise ReentrancyError(
+                "a memory writes by jobs of its own, which wait until this transaction() has ended: write to it "
+                "before its block or after it"
+            ) from None
+
+    @property
     def identity(self) -> Identity:
         """Raises: DatabaseClosed."""
         if self._identity is None:
@@ -103,7 +120,7 @@ class Core:
                 with anyio.CancelScope(shield=True):
                     await self.db.close()
             raise
-        self._identity = Identity(self._store, self.vectors, self.near, self.db.check_writable)
+        self._identity = Identity(self._store, self.vectors, self.near, self.check_writable)
         self._writes = Together(self._store.write, most=_WRITTEN_AT_ONCE, name="aiomemdb:memory:write", weigh=_weight)
         self._sweeping = asyncio.create_task(self._sweep(), name="aiomemdb:memory:sweep")
 
@@ -130,7 +147,7 @@ class Core:
         """Writes a draft; those that wait together are one job."""
         if self._writes is None:
             raise self._not_open()
-        self.db.check_writable()  # the task that writes what waits together can't tell who waits in a transaction()
+        self.check_writable()  # the task that writes what waits together can't tell who waits in a transaction()
         try:
             written = await self._writes.add((scope, draft))
         except asyncio.CancelledError:
@@ -191,6 +208,7 @@ class Core:
     async def reembed(self, progress: Progress | None) -> int:
         if self.vectors is None:
             raise ValueError("reembed() needs an embedder: Memory.open(..., embedder=...)")
+        self.check_writable()
         return await _Reembedding(self, self.vectors, progress).run()
 
 

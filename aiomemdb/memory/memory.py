@@ -40,6 +40,11 @@ class Memory(Naming, Recalling):
     def __repr__(self) -> str:
         return f"<Memory {self._scope.namespace!r} of {self._core.db!r}>"
 
+    @property
+    def db(self) -> Database:
+        """The database of the memory, for ``backup()``, ``statistics()`` and tables of your own."""
+        return self._core.db
+
     # Opening
 
     @classmethod
@@ -279,7 +284,7 @@ class Memory(Naming, Recalling):
         """
         if not isinstance(fact, Fact):
             raise TypeError(f"{fact!r}: a Fact")
-        return await self._core.store.retract(self._scope, fact.id, checked_text("reason", reason))
+        return await self._core.writable_store.retract(self._scope, fact.id, checked_text("reason", reason))
 
     # Forgetting
 
@@ -297,14 +302,14 @@ class Memory(Naming, Recalling):
         Cancellation: what is hidden stays hidden; the rest is deleted when the file is opened next.
         """
         kind, ref = kind_of(target)
-        return await self._core.store.forget(self._scope, kind, ref)
+        return await self._core.writable_store.forget(self._scope, kind, ref)
 
     async def forget_namespace(self) -> Forgotten:
         """Forgets all of this view's own namespace: at once nobody finds it, then its rows are deleted in slices.
 
         Cancellation: it stays hidden; what is left is deleted when the file is opened next.
         """
-        return await self._core.store.forget_namespace(self._scope)
+        return await self._core.writable_store.forget_namespace(self._scope)
 
     async def reembed(self, *, progress: Callable[[int, int], object] | None = None) -> int:
         """Makes this memory's embedder the file's: gives a vector to all that lacks one of it, then switches over in

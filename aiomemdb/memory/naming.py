@@ -85,7 +85,7 @@ class Naming:
         if name is not None and vectors is not None:
             [vector] = await vectors.embed([changes["name"]])
         model = None if vectors is None else vectors.model
-        return await self._core.store.update_entity(self._scope, _id(entity), changes, vector, model)
+        return await self._core.writable_store.update_entity(self._scope, _id(entity), changes, vector, model)
 
     async def add_alias(self, entity: Entity, alias: str) -> Entity:
         """From now on ``alias`` means this entity too.
@@ -93,7 +93,7 @@ class Naming:
         Raises: NotFound; ValueError: it is the name of another one of the same type (see ``merge``).
         """
         key = self._core.drafter().key("alias", checked_name("alias", alias))
-        return await self._core.store.add_alias(self._scope, _id(entity), key)
+        return await self._core.writable_store.add_alias(self._scope, _id(entity), key)
 
     async def merge(self, keep: Entity, duplicate: Entity) -> Entity:
         """Two are one: aliases, facts and mentions of ``duplicate`` move to ``keep``, and its id goes on resolving.
@@ -103,7 +103,7 @@ class Naming:
 
         Raises: NotFound, also for one of another namespace; ValueError: one with itself, or in a circle.
         """
-        return await self._core.store.merge(self._scope, _id(keep), _id(duplicate))
+        return await self._core.writable_store.merge(self._scope, _id(keep), _id(duplicate))
 
 
 def _id(entity: Entity) -> int:

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .pages import Place
 from .searching import Kind, Model, Search
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 
@@ -147,7 +148,7 @@ class FactQuery:
 
     What is known at a time is all up to the newest event whose clock is not after it.
 
-    Ids of entities that were merged away stand for those that stayed.
+    Ids of entities that were merged away stand for those that stayed. ``after`` is the id above which they begin.
     """
 
     as_of: int
@@ -159,6 +160,7 @@ class FactQuery:
     value: str | None = None
     any_time: bool = False
     any_knowledge: bool = False
+    after: int = 0
     limit: int = -1
 
 
@@ -268,7 +270,11 @@ class Store(Search, Protocol):
         """
         ...
 
-    async def evidence(self, namespaces: Sequence[str], facts: Sequence[int]) -> list[Evidence]: ...
+    async def evidence(
+        self, namespaces: Sequence[str], fact: int, *, after: int = 0, limit: int = -1
+    ) -> list[Evidence]:
+        """By id."""
+        ...
 
     async def episodes(
         self,
@@ -277,13 +283,17 @@ class Store(Search, Protocol):
         ref: int | None = None,
         key: str | None = None,
         session: str | None = None,
-        after: int = 0,
+        after: Place | None = None,
         limit: int = -1,
     ) -> list[Episode]:
-        """By place in their session, then by id; without ``ref`` only the latest versions."""
+        """Of a session by (seq, id), else by (id,); without ``ref`` only the latest versions."""
         ...
 
-    async def history(self, namespaces: Sequence[str], kind: Kind, ref: int) -> list[Event]: ...
+    async def history(
+        self, namespaces: Sequence[str], kind: Kind, ref: int, *, after: int = 0, limit: int = -1
+    ) -> list[Event]:
+        """By id."""
+        ...
 
     async def counts(self, namespace: str) -> Counts: ...
 

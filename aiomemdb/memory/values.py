@@ -94,6 +94,7 @@ class Fact:
 class Evidence:
     """Why a fact is believed: a text says so, or an agent did directly (``episode`` is None)."""
 
+    id: int
     fact: int
     episode: int | None
     quote: str | None

@@ -187,7 +187,6 @@ async def test_thresholds_out_of_range_are_refused(memory: Memory, db_path: Path
 COUNTS: dict[str, Callable[[Memory, Any], Awaitable[Any]]] = {
     "facts": lambda memory, bad: memory.facts(limit=bad),
     "entities": lambda memory, bad: memory.entities(limit=bad),
-    "after": lambda memory, bad: memory.entities(after=bad),
     "episodes": lambda memory, bad: memory.episodes(limit=bad),
     "episode": lambda memory, bad: memory.episode(bad),
     "neighbors": lambda memory, bad: memory.neighbors("Ann", limit=bad),

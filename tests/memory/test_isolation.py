@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb import Database, EmbedderError, Entity, EpisodeExists, LockTimeout, Memory, NotFound, ReentrancyError
+from aiomemdb import (
+    Database,
+    EmbedderError,
+    Entity,
+    EpisodeExists,
+    LockTimeout,
+    Memory,
+    NotFound,
+    ReentrancyError,
+    Remembered,
+)
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder
 
@@ -217,6 +227,44 @@ async def test_who_holds_a_transaction_is_told_at_once_and_nobody_else(memory: M
     await asyncio.gather(*others)
     counts = await memory.counts()
     assert (counts.entities, counts.episodes) == (3, 3)
+
+
+WRITES: dict[str, Callable[[Memory, Remembered], Awaitable[object]]] = {
+    "find_or_create_entity": lambda memory, made: memory.find_or_create_entity("new"),
+    "remember": lambda memory, made: memory.remember("text"),
+    "add_episode": lambda memory, made: memory.add_episode("text"),
+    "add_fact": lambda memory, made: memory.add_fact("a", "b", "c"),
+    "update_entity": lambda memory, made: memory.update_entity(made.entities[0], name="x"),
+    "add_alias": lambda memory, made: memory.add_alias(made.entities[0], "x"),
+    "merge": lambda memory, made: memory.merge(*made.entities),
+    "retract": lambda memory, made: memory.retract(made.facts[0]),
+    "forget": lambda memory, made: memory.forget(made.facts[0]),
+    "forget_namespace": lambda memory, made: memory.forget_namespace(),
+    "reembed": lambda memory, made: memory.reembed(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+async def test_who_writes_inside_a_transaction_reads_what_to_do(
+    db_path: Path, write: Callable[[Memory, Remembered], Awaitable[object]]
+) -> None:
+    async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
+        made = await memory.remember("first", [("Ann", "knows", "Bob")])
+        async with memory.db.transaction() as tx:
+            with pytest.raises(ReentrancyError, match="before its block or after it") as caught:
+                await write(memory, made)
+            assert caught.value.applied is False
+            await tx.write("CREATE TABLE own (x)")
+        await write(memory, made)
+
+
+async def test_the_database_of_a_path_is_the_memorys(db_path: Path, tmp_path: Path) -> None:
+    async with Memory.open(db_path) as memory:
+        await memory.add_fact("Ann", "is", value=1)
+        assert memory.scoped(namespace="mail").db is memory.db
+        await memory.db.backup(tmp_path / "copy.db")
+    async with Memory.open(tmp_path / "copy.db") as copy:
+        assert len(await copy.facts("Ann")) == 1
 
 
 async def test_names_that_are_known_are_found_inside_a_transaction(memory: Memory) -> None:

@@ -110,7 +110,7 @@ async def test_a_draft_is_written_whole(store: Store) -> None:
     assert {fact.agent for fact in written.facts} == {written.episode.agent} == {"agent"}
     assert await store.facts(["here"], ALWAYS) == list(written.facts)
     assert await store.episodes(["here"], key="k") == [written.episode]
-    assert [e.quote for e in await store.evidence(["here"], [fact.id for fact in written.facts])] == ["q", None]
+    assert [e.quote for fact in written.facts for e in await store.evidence(["here"], fact.id)] == ["q", None]
     again = await write(store, draft)
     assert isinstance(again, Remembered) and not again.created
 

@@ -36,6 +36,7 @@ PUBLIC = [
     "Normaliser",
     "NormaliserChanged",
     "NotFound",
+    "Page",
     "QueueFull",
     "ReadTimeout",
     "Recall",

@@ -27,7 +27,7 @@ ROOMS = [
     "connect",
     "embedders.protocol", "embedders.common",
     "embedders.wordllama", "embedders.sentence_transformers", "embedders.openai",
-    "memory.prompt", "memory.values", "memory.times", "memory.names", "memory.searching",
+    "memory.prompt", "memory.values", "memory.times", "memory.names", "memory.pages", "memory.searching",
     "memory.store", "memory.vectors", "memory.drafts", "memory.deciding.merging",
     "memory.sqlite_store.schema", "memory.sqlite_store.rows", "memory.sqlite_store.setwise", "memory.sqlite_store.work",
     "memory.sqlite_store.identity", "memory.sqlite_store.facts", "memory.sqlite_store.documents",

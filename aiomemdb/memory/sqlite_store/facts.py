@@ -213,7 +213,7 @@ def unite_evidence(conn: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -
     """Add to the second fact of each pair the evidence of the first."""
     apply(
         conn,
-        "INSERT INTO fact_evidence SELECT j.value->>1, v.episode, v.quote, v.confidence, v.agent, v.created_at "
+        "INSERT INTO fact_evidence SELECT NULL, j.value->>1, v.episode, v.quote, v.confidence, v.agent, v.created_at "
         f"FROM json_each(:rows) j CROSS JOIN fact_evidence v ON v.fact = j.value->>0 WHERE TRUE {_UNITE}",
         pairs,
     )
@@ -222,7 +222,7 @@ def unite_evidence(conn: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -
 def _add_evidence(work: Work, stated: Sequence[tuple[int, DraftFact]], episode: int | None) -> None:
     """Said again by the same text or agent: the first quote stays, and the greater confidence."""
     work.conn.executemany(
-        f"INSERT INTO fact_evidence VALUES (?, ?, ?, ?, ?, ?) {_UNITE}",
+        f"INSERT INTO fact_evidence VALUES (NULL, ?, ?, ?, ?, ?, ?) {_UNITE}",
         [(id, episode, draft.quote, draft.confidence, work.agent, work.at) for id, draft in stated],
     )
 

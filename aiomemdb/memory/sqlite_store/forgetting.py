@@ -102,8 +102,8 @@ class _Hiding:
         )
         self.let_be_stated_anew()
         self.counts["evidence"] += self.execute(
-            "DELETE FROM fact_evidence WHERE rowid IN ("
-            "SELECT v.rowid FROM fact_evidence v JOIN fact f ON f.id = v.fact "
+            "DELETE FROM fact_evidence WHERE id IN ("
+            "SELECT v.id FROM fact_evidence v JOIN fact f ON f.id = v.fact "
             f"WHERE v.episode IN {_LISTED} AND f.namespace <> :hidden)",
             ids=listed,
         )

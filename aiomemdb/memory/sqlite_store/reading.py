@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ...errors import NotFound
+from ..pages import Place
 from ..searching import Kind
 from ..store import FactQuery
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
@@ -53,8 +54,8 @@ def entities(
     namespaces: Sequence[str],
     ids: Iterable[int] | None,
     type_key: str | None,
-    after: int,
-    limit: int,
+    after: int = 0,
+    limit: int = -1,
 ) -> list[Entity]:
     """By id; the ids of merged ones give those that stayed."""
     here, spaces = _in_spaces(conn, namespaces, "e")
@@ -95,6 +96,9 @@ def _conditions(conn: sqlite3.Connection, query: FactQuery) -> tuple[list[str], 
     if query.value is not None:
         where.append("f.value = ?")
         params.append(query.value)
+    if query.after:
+        where.append("f.id > ?")
+        params.append(query.after)
     return where, params
 
 
@@ -127,7 +131,7 @@ def surroundings(
     """Breadth first, a statement a hop."""
     limit = query.limit
     query = replace(query, limit=limit + 1)
-    frontier = [entity.id for entity in entities(conn, namespaces, start, None, 0, -1)]
+    frontier = [entity.id for entity in entities(conn, namespaces, start, None)]
     reached, facts = dict.fromkeys(frontier), dict[int, Fact]()
     for _ in range(hops):
         if not frontier or len(facts) > limit:
@@ -141,7 +145,7 @@ def surroundings(
                 if end is not None and end not in reached:
                     reached[end] = next_frontier[end] = None
         frontier = list(next_frontier)
-    found = {entity.id: entity for entity in entities(conn, namespaces, list(reached), None, 0, -1)}
+    found = {entity.id: entity for entity in entities(conn, namespaces, list(reached), None)}
     return Subgraph(
         tuple(found[id] for id in reached if id in found), tuple(facts.values())[:limit], len(facts) > limit
     )
@@ -176,7 +180,7 @@ def path(
     """
     edges = []
     for ids in (source, target):
-        edges.append([entity.id for entity in entities(conn, namespaces, ids, None, 0, -1)])
+        edges.append([entity.id for entity in entities(conn, namespaces, ids, None)])
         if not edges[-1]:  # forgotten just now, or of another namespace
             raise NotFound(f"no entity {', '.join(map(str, ids))} in {', '.join(map(repr, namespaces))}")
     if set(edges[0]) & set(edges[1]):
@@ -254,12 +258,14 @@ class _Links:
         return [(fact, other) for fact, other, counts in rows if counts and other is not None]
 
 
-def evidence(conn: sqlite3.Connection, namespaces: Sequence[str], chosen: Sequence[int]) -> list[Evidence]:
+def evidence(
+    conn: sqlite3.Connection, namespaces: Sequence[str], fact: int, after: int = 0, limit: int = -1
+) -> list[Evidence]:
     here, spaces = _in_spaces(conn, namespaces, "+f")
     rows = conn.execute(
-        f"SELECT {EVIDENCE} FROM json_each(?) j CROSS JOIN fact f ON f.id = j.value "
-        f"CROSS JOIN fact_evidence v ON v.fact = f.id WHERE {here} ORDER BY j.key, v.rowid",
-        (json_list(chosen), spaces),
+        f"SELECT {EVIDENCE} FROM fact f CROSS JOIN fact_evidence v ON v.fact = f.id "
+        f"WHERE f.id = ? AND {here} AND v.id > ? ORDER BY v.id LIMIT ?",
+        (fact, spaces, after, limit),
     )
     return [evidence_of(row) for row in rows.fetchall()]
 
@@ -270,7 +276,7 @@ def episodes(
     ref: int | None,
     key: str | None,
     session: str | None,
-    after: int,
+    after: Place | None,
     limit: int,
 ) -> list[Episode]:
     here, spaces = _in_spaces(conn, namespaces, "p")
@@ -281,11 +287,12 @@ def episodes(
             params.append(value)
     # "+" keeps SQLite from walking all of the namespace in the order of ids, where an index finds the few.
     id = "p.id" if len(where) == 1 else "+p.id"
-    where.append(f"{id} > ?")
-    params.append(after)
+    order = id if session is None else f"p.seq, {id}"
+    if after is not None:
+        where.append(f"({order}) > ({', '.join('?' * len(after))})")
+        params += after
     if ref is None:
         where.append("p.expired_at IS NULL")
-    order = id if session is None else f"p.seq, {id}"
     rows = conn.execute(
         f"SELECT {EPISODE} FROM episode p CROSS JOIN memory_namespace n ON n.id = p.namespace "
         f"WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
@@ -294,12 +301,14 @@ def episodes(
     return [episode_of(row) for row in rows.fetchall()]
 
 
-def history(conn: sqlite3.Connection, namespaces: Sequence[str], kind: Kind, ref: int) -> list[Event]:
+def history(
+    conn: sqlite3.Connection, namespaces: Sequence[str], kind: Kind, ref: int, after: int = 0, limit: int = -1
+) -> list[Event]:
     here, spaces = _in_spaces(conn, namespaces, "+v")
     rows = conn.execute(
         "SELECT v.id, v.at, v.operation, v.kind, v.ref, v.other, v.agent, v.reason FROM memory_event v "
-        f"WHERE v.ref = ? AND v.kind = ? AND {here} ORDER BY v.id",
-        (ref, kind, spaces),
+        f"WHERE v.ref = ? AND v.kind = ? AND {here} AND v.id > ? ORDER BY v.id LIMIT ?",
+        (ref, kind, spaces, after, limit),
     )
     return [event_of(row) for row in rows.fetchall()]
 

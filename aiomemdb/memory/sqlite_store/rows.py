@@ -38,7 +38,7 @@ EPISODE = (
     "p.id, n.name AS namespace, p.key, p.version, p.session, p.seq, p.agent, p.source, p.content, p.metadata, "
     "p.occurred_at, p.occurred_offset, p.created_at, p.expired_at"
 )
-EVIDENCE = "v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
+EVIDENCE = "v.id, v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
 
 BELIEVED = "f.expired_at IS NULL"
 
@@ -131,8 +131,8 @@ def episode_of(row: sqlite3.Row) -> Episode:
 
 
 def evidence_of(row: sqlite3.Row) -> Evidence:
-    fact, episode, quote, confidence, agent, created_at = row
-    return Evidence(fact, episode, quote, confidence, agent, from_micros(created_at))
+    id, fact, episode, quote, confidence, agent, created_at = row
+    return Evidence(id, fact, episode, quote, confidence, agent, from_micros(created_at))
 
 
 def event_of(row: sqlite3.Row) -> Event:

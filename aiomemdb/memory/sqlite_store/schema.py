@@ -211,6 +211,7 @@ SECOND: tuple[str, ...] = (
     "DELETE FROM sqlite_sequence WHERE name = 'fact_2'",
     "UPDATE sqlite_sequence SET name = 'fact_2' WHERE name = 'fact'",
     """CREATE TABLE fact_evidence_2 (
+        id INTEGER PRIMARY KEY,
         fact INTEGER NOT NULL REFERENCES fact_2(id),
         episode INTEGER REFERENCES episode(id),
         quote TEXT,
@@ -218,7 +219,7 @@ SECOND: tuple[str, ...] = (
         agent TEXT,
         created_at INTEGER NOT NULL
     )""",
-    "INSERT INTO fact_evidence_2 SELECT * FROM fact_evidence ORDER BY rowid",
+    "INSERT INTO fact_evidence_2 SELECT rowid, * FROM fact_evidence ORDER BY rowid",
     "DROP TABLE fact_evidence",
     "DROP TABLE fact",
     "ALTER TABLE fact_2 RENAME TO fact",

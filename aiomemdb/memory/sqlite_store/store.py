@@ -9,6 +9,7 @@ from typing import Any
 
 from ...database import Database
 from ...errors import AiomemdbError
+from ..pages import Place
 from ..searching import Kind, Model, Search
 from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
@@ -138,8 +139,10 @@ class SQLiteStore(SQLiteSearch, Store):
         chain: list[Fact] | None = await self._db.read_fn(reading.path, namespaces, source, target, query, max_hops)
         return chain
 
-    async def evidence(self, namespaces: Sequence[str], facts: Sequence[int]) -> list[Evidence]:
-        found: list[Evidence] = await self._db.read_fn(reading.evidence, namespaces, facts)
+    async def evidence(
+        self, namespaces: Sequence[str], fact: int, *, after: int = 0, limit: int = -1
+    ) -> list[Evidence]:
+        found: list[Evidence] = await self._db.read_fn(reading.evidence, namespaces, fact, after, limit)
         return found
 
     async def episodes(
@@ -149,14 +152,16 @@ class SQLiteStore(SQLiteSearch, Store):
         ref: int | None = None,
         key: str | None = None,
         session: str | None = None,
-        after: int = 0,
+        after: Place | None = None,
         limit: int = -1,
     ) -> list[Episode]:
         found: list[Episode] = await self._db.read_fn(reading.episodes, namespaces, ref, key, session, after, limit)
         return found
 
-    async def history(self, namespaces: Sequence[str], kind: Kind, ref: int) -> list[Event]:
-        events: list[Event] = await self._db.read_fn(reading.history, namespaces, kind, ref)
+    async def history(
+        self, namespaces: Sequence[str], kind: Kind, ref: int, *, after: int = 0, limit: int = -1
+    ) -> list[Event]:
+        events: list[Event] = await self._db.read_fn(reading.history, namespaces, kind, ref, after, limit)
         return events
 
     async def counts(self, namespace: str) -> Counts:
