@@ -116,12 +116,17 @@ class Connection:
     def __repr__(self) -> str:
         return f"<Connection {self.name} {'open' if self.thread.is_alive() else 'stopped'}>"
 
-    async def open(self, uri: str, configure: Callable[[GuardedConnection], None]) -> None:
-        """Opens the connection and runs ``configure`` on it, both in its thread.
+    async def open(
+        self,
+        uri: str,
+        configure: Callable[[GuardedConnection], None],
+        make: Callable[..., GuardedConnection] = GuardedConnection,
+    ) -> None:
+        """Opens the connection, which ``make`` makes, and runs ``configure`` on it, both in its thread.
 
         A cancelled caller leaves nothing: the opening goes on to its end and is closed again.
         """
-        self._start(uri)
+        self._start(uri, make)
         try:
             await self.run(self._connect, configure)
         except BaseException:
@@ -132,14 +137,14 @@ class Connection:
             self.join(1.0)
             raise
 
-    def _start(self, uri: str) -> None:
+    def _start(self, uri: str, make: Callable[..., GuardedConnection]) -> None:
         """Starts the thread. Not by awaiting aiosqlite's connection: cancelled meanwhile, it would leave its thread."""
         self._driver = driver = aiosqlite.connect(
             uri,
             uri=True,
             isolation_level=None,
             timeout=BUSY_SLICE,
-            factory=GuardedConnection,
+            factory=make,
             cached_statements=300,  # of the library's own, about 40
         )
         # Until 0.21 the connection is a thread, since 0.22 it has one. Not a daemon, it would keep an interpreter
@@ -172,8 +177,8 @@ class Connection:
         try:
             try:
                 self._run_calls()
-            finally:
                 self.switch(None)  # an interrupt that comes late meets a closed connection, or stops its closing
+            finally:
                 for other in self._looks_after:
                     other._inbox.put(other._look_for_itself)
                 self.at_end(self._close_raw)

@@ -27,8 +27,9 @@ from ..values import Row, Statistics
 from .bell import call_on_loop
 from .connection import Connection, end_connections, forked_error
 from .filelock import Turnstile
-from .files import FileIdentity, file_uri, prepare_file
+from .files import FileIdentity, file_uri, prepare_file, why_not_opened
 from .hazards import has_wal_reset_bug
+from .immutable import way_to_read
 from .job import Operation
 from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
 from .opening import configure_reader, configure_writer
@@ -116,7 +117,9 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             if self._target is None:
                 self._folder = tempfile.mkdtemp(prefix="aiomemdb-")
                 self._target = Path(self._folder) / "memory.db"
-            path = self._path = prepare_file(self._target, read_only=config.read_only)
+            path = self._path = prepare_file(
+                self._target, read_only=config.read_only, connections=1 + config.reader_count
+            )
             names = [f"aiomemdb:{config.label}:reader-{n}" for n in range(1, config.reader_count + 1)]
             session: Session | None = None
             writing: Connection | None = None
@@ -141,21 +144,24 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
                 )
                 writing.at_end = session.end
             readers: list[Connection] = []
+            uri, make = self._way_to_read = way_to_read(path, read_only=config.read_only)
             for name in names:
                 reader = Connection(name, loop)
                 configure = partial(configure_reader, config=config, path=path, given_up=reader.given_up)
-                await reader.open(file_uri(path, read_only=True), configure)
+                await reader.open(uri, configure, make)
                 connections.append(reader)
                 readers.append(reader)
             if writing is not None and session is not None:
                 self._checkpointer = await writing.run(lambda _: Checkpointer(session))
                 self._writer = Writer(writing, session, self._checkpointer, config)
-        except BaseException:
+        except BaseException as error:
             with anyio.CancelScope(shield=True):
                 # The writer last: only a connection that may write can empty the log and remove it.
                 await end_connections(connections[1:])
                 await end_connections(connections[:1])
             _remove(self._folder)
+            if self._path is not None and (cause := why_not_opened(error, self._path)) is not None:
+                raise cause from error
             raise
         # Those that a lone caller's work goes to; the others look each for itself.
         hot = [connection for connection in (writing, readers[-1]) if connection is not None]
@@ -379,10 +385,9 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         reader = Connection(f"aiomemdb:{self._config.label}:backup", self._loop)
         cancelled = self._backups[reader] = threading.Event()
         reader.stopped.add_done_callback(lambda _: self._backups.pop(reader, None))
-        await reader.open(
-            file_uri(self._path, read_only=True),
-            partial(configure_reader, config=self._config, path=self._path, given_up=reader.given_up),
-        )
+        uri, make = self._way_to_read
+        configure = partial(configure_reader, config=self._config, path=self._path, given_up=reader.given_up)
+        await reader.open(uri, configure, make)
 
         def report(done: int, total: int) -> None:
             if progress is not None:

@@ -16,16 +16,30 @@ from urllib.parse import quote
 from ..errors import DatabaseReplaced
 from .hazards import has_second_library, refuse_inherited, refuse_mounted_alone, second_library, warn_of_network
 
-__all__ = ["FileIdentity", "file_uri", "prepare_file"]
+__all__ = ["FileIdentity", "check_length", "file_uri", "prepare_file", "why_not_opened"]
+
+# os_unix.c: MAX_PATHNAME is 512, and pager.c wants 8 of it for "-journal".
+_LONGEST_PATH = 504
+_LONGEST_SUFFIX = len("-journal")
+
+# A connection has the database, its -wal, its -shm and a bell open; the writer has its lock files, the folder, and a
+# -journal while it makes the file.
+_DESCRIPTORS_OF_ONE, _DESCRIPTORS_OF_THE_WRITER = 4, 4
+
+_CANTOPEN, _READONLY = 14, 8
 
 
-def prepare_file(path: Path, *, read_only: bool) -> Path:
+def prepare_file(path: Path, *, read_only: bool, connections: int = 1) -> Path:
     """Checks the path and creates a missing file, readable by its owner alone; gives the real path.
+
+    Args:
+        connections: how many are going to be opened; nothing is created where they can't be.
 
     Raises:
         FileNotFoundError: its folder is missing; or the file is, with ``read_only``.
         IsADirectoryError, PermissionError: as they say.
-        OSError: not a regular file, or one with several names (hard links): SQLite would keep a log for each.
+        OSError: the path is too long, or too many files are open; not a regular file; or, unless it is ``read_only``,
+            one with several names (hard links): SQLite would keep a log for each.
         OSError, PermissionError: so is its log, or somebody else has put that into a folder that everybody may write.
         ForkedError: this process is a forked child, and its parent had the file open.
         AiomemdbError: the file was mounted without its folder.
@@ -34,6 +48,7 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
         RuntimeWarning: it lies on a network file system.
     """
     real = Path(os.path.realpath(path))
+    check_length(real)
     _refuse_planted(real)
     refuse_mounted_alone(real)
     try:
@@ -47,6 +62,8 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
             raise FileNotFoundError(
                 errno.ENOENT, f"the folder {real.parent} does not exist; create it first", str(path)
             ) from None
+        _check_name(real)
+        _check_descriptors(connections * _DESCRIPTORS_OF_ONE + _DESCRIPTORS_OF_THE_WRITER)
         _create(real)
         warn_of_network(real, os.stat(real))
         return real
@@ -56,11 +73,11 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
         raise IsADirectoryError(errno.EISDIR, "this is a folder; name a file in it", str(path))
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "this is not a regular file", str(path))
-    if status.st_nlink > 1:
+    if status.st_nlink > 1 and not read_only:
         raise OSError(
             errno.EMLINK,
             "this file has several names (hard links), and SQLite keeps a separate log for each: "
-            "writes would be lost; keep one name, use symbolic links for others",
+            "writes would be lost; keep one name, use symbolic links for others; read_only=True opens it for reading",
             str(path),
         )
     if not os.access(real, os.R_OK):
@@ -74,6 +91,70 @@ def prepare_file(path: Path, *, read_only: bool) -> Path:
     refuse_inherited(real, status)
     warn_of_network(real, status)
     return real
+
+
+def check_length(path: Path) -> None:
+    """Raises: OSError: it is longer than SQLite takes."""
+    if (length := len(os.fsencode(path))) > _LONGEST_PATH:
+        raise OSError(
+            errno.ENAMETOOLONG,
+            f"SQLite takes paths of at most {_LONGEST_PATH} bytes, and this one, with all links followed, has {length}",
+            str(path),
+        )
+
+
+def _check_name(path: Path) -> None:
+    """Raises: OSError: what SQLite makes beside the file would have a name that is too long."""
+    length = len(os.fsencode(path.name))
+    try:
+        longest = os.pathconf(path.parent, "PC_NAME_MAX") - _LONGEST_SUFFIX
+    except (OSError, ValueError):
+        return
+    if length > longest:
+        raise OSError(
+            errno.ENAMETOOLONG,
+            f"this name has {length} bytes, and {longest} are allowed here: SQLite makes a file of this name and "
+            '"-journal" beside it',
+            str(path),
+        )
+
+
+def _check_descriptors(count: int) -> None:
+    """Raises: OSError: the process can't open so many files more."""
+    opened: list[int] = []
+    try:
+        while len(opened) < count:
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise OSError(
+                error.errno,
+                f"too many files are open to open a database, which takes {count} more: close some, use fewer readers, "
+                "or raise the limit (ulimit -n)",
+            ) from None
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def why_not_opened(error: BaseException, path: Path) -> OSError | None:
+    """What SQLite does not say where it "can't open" a file; None where it is something else, or not known."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (_CANTOPEN, _READONLY):
+        return None
+    try:
+        _check_descriptors(_DESCRIPTORS_OF_ONE)
+    except OSError as too_many:
+        return too_many
+    if not os.access(path, os.R_OK):
+        return PermissionError(errno.EACCES, "no permission to read this database", str(path))
+    if not os.access(path.parent, os.W_OK):
+        return PermissionError(
+            errno.EACCES,
+            "a database with a write-ahead log is read through a -shm beside it, and this folder can't be written: "
+            "make it writable, or copy the database and its -wal to one that is",
+            str(path),
+        )
+    return None
 
 
 def _refuse_planted(path: Path) -> None:

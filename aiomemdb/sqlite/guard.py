@@ -246,7 +246,7 @@ class GuardedConnection(sqlite3.Connection):
         self.raised: sqlite3.Error | None = None
         self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
         self.asking: sqlite3.Cursor = self.cursor()  # of queries that are read to their end; see renew_asking
-        self._looking: sqlite3.Cursor = self.cursor()  # of forget_error and look_at_schema
+        self._looking: sqlite3.Cursor = sqlite3.Connection.cursor(self)  # of forget_error and look_at_schema
         self.noted: list[ref[Any]] = []
         self._noting: dict[str, Callable[..., Any]] = {}
 
@@ -364,7 +364,7 @@ class GuardedConnection(sqlite3.Connection):
         as the query may be left unfinished in it, and so its snapshot.
         """
         self.asking.close()
-        self.asking = sqlite3.Connection.cursor(self)
+        self.asking = type(self).cursor(self)
         self.asking.row_factory = Row
 
     def forget_error(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from .files import check_length
 from .guard import GuardedConnection
 from .job import Operation
 from .session import Session
@@ -34,6 +36,10 @@ _TRUNCATE_ABOVE = 16
 _WAIT_FOR_READERS = 20
 _WAIT_AT_MOST = 250
 _TIMES_THE_WAIT = 10
+
+
+# What link(2) says where the file system or the system has none.
+_NO_LINKS = frozenset([errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS])
 
 
 class Checkpointer:
@@ -164,7 +170,10 @@ VACUUM = Operation("vacuum", _vacuum, by_task=True)
 
 
 def checked_backup_target(path: str | os.PathLike[str]) -> Path:
+    if str(os.fspath(path)).startswith((":memory:", "file:")):
+        raise ValueError(f"backup({os.fspath(path)!r}): give the plain path of a new file")
     target = Path(os.path.abspath(path))
+    check_length(target)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {target.parent} does not exist; create it first")
     if os.path.lexists(target):
@@ -184,7 +193,7 @@ def copy_database(
         FileExistsError: there is a file at ``target``.
         Cancelled: ``cancelled`` was set.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=".backup-", suffix=".partial", dir=target.parent)
     os.close(descriptor)
     partial = Path(name)
 
@@ -194,18 +203,43 @@ def copy_database(
             raise Cancelled
 
     try:
+        check_length(partial)
         copy = sqlite3.Connection(partial, isolation_level=None)  # not connect(): a tracer's proxy is no target
         try:
             copy.execute("PRAGMA synchronous=FULL")
             source.copy_into(copy, report)
         finally:
             copy.close()
-        os.link(partial, target)  # unlike rename, refuses to replace a file that came meanwhile
+        _put_in_place(partial, target)
         _sync_folder(target.parent)
     except FileExistsError:
         raise FileExistsError(f"{target} exists already; back up to a new name") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    """Gives the file its name, unless another has it, which may have come meanwhile: a rename would replace that.
+
+    Where there are no links (FAT, shared folders, Android), an empty file of ours takes the name, and then makes way.
+    """
+    try:
+        os.link(partial, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        claim = os.fstat(descriptor)
+        os.close(descriptor)
+        if _is_still(claim, target):
+            os.rename(partial, target)
+        else:
+            raise FileExistsError from None
+
+
+def _is_still(claim: os.stat_result, target: Path) -> bool:
+    now = os.lstat(target)
+    return (now.st_dev, now.st_ino, now.st_size) == (claim.st_dev, claim.st_ino, 0)
 
 
 class Cancelled(Exception):

@@ -98,12 +98,6 @@ def behind_a_file(folder: Path) -> Path:
     return folder / "file" / "x"
 
 
-def with_two_names(folder: Path) -> Path:
-    (folder / "x").write_bytes(b"")
-    os.link(folder / "x", folder / "y")
-    return folder / "x"
-
-
 def a_pipe(folder: Path) -> Path:
     os.mkfifo(folder / "x")
     return folder / "x"
@@ -125,6 +119,16 @@ def too_long(folder: Path) -> Path:
     return folder / ("x" * 300)
 
 
+def too_long_for_sqlite(folder: Path) -> Path:
+    """It has 507 bytes: Linux takes 4095."""
+    name = folder / "folder"
+    name.mkdir()
+    while (missing := 507 - len(os.fsencode(name)) - len("/x")) > 0:
+        name = name / ("y" * min(missing - 1, 200))
+        name.mkdir()
+    return name / "x"
+
+
 @pytest.mark.parametrize("read_only", [False, True])
 @pytest.mark.parametrize(
     ("make", "error", "advice"),
@@ -132,11 +136,11 @@ def too_long(folder: Path) -> Path:
         (a_folder, IsADirectoryError, "name a file in it"),
         (in_no_folder, FileNotFoundError, "create it first|read_only=True opens an existing one"),
         (behind_a_file, NotADirectoryError, "a part of this path is a file"),
-        (with_two_names, OSError, "several names.*keep one name"),
         (a_pipe, OSError, "not a regular file"),
         (a_socket, OSError, "not a regular file"),
         (a_loop_of_links, OSError, "symbolic links"),
         (too_long, OSError, "too long"),
+        (too_long_for_sqlite, OSError, "SQLite takes paths of at most 504 bytes.* has 507"),
     ],
 )
 async def test_a_path_that_is_no_database_is_a_clear_error_and_changes_nothing(
@@ -178,6 +182,55 @@ async def test_a_missing_file_is_not_created_by_read_only(tmp_path: Path) -> Non
     assert contents(tmp_path) == {}
 
 
+async def test_a_name_too_long_for_what_sqlite_makes_beside_it_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r'248 bytes, and 247 are allowed here.*"-journal"'):
+        await open_and_close(tmp_path / ("x" * 248))
+    assert contents(tmp_path) == {}
+    await open_and_close(tmp_path / ("x" * 247))
+
+
+async def test_a_file_with_two_names_is_read_but_not_written(tmp_path: Path) -> None:
+    async with aiomemdb.connect(tmp_path / "x") as db:
+        await db.write("CREATE TABLE t (x)")
+        await db.write(INSERT, (1,))
+    os.link(tmp_path / "x", tmp_path / "y")
+    with pytest.raises(OSError, match=r"several names.*keep one name.*read_only=True opens it for reading"):
+        await open_and_close(tmp_path / "x")
+    for name in ("x", "y"):
+        async with aiomemdb.connect(tmp_path / name, read_only=True) as db:
+            assert await db.read_value("SELECT x FROM t") == 1
+
+
+@pytest.mark.parametrize("free", range(3, 24, 4))
+async def test_too_many_open_files_are_told_and_leave_nothing(tmp_path: Path, free: int) -> None:
+    # In a program of its own, whose limit is lowered.
+    ended = await run_script_aside(
+        """
+        import asyncio, os, resource, sys
+        import aiomemdb
+
+        path, free = sys.argv[1], int(sys.argv[2])
+
+        async def main():
+            [*used] = map(int, os.listdir("/dev/fd"))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(used) + free, 4096))
+            try:
+                async with aiomemdb.connect(path):
+                    print("opened")
+            except OSError as error:
+                print(error)
+
+        asyncio.run(main())
+        """,
+        tmp_path / "x",
+        free,
+    )
+    ended.assert_ok()
+    ended.assert_quiet()
+    assert "too many files are open to open a database" in ended.stdout, ended
+    assert contents(tmp_path) == {}
+
+
 async def test_files_that_may_not_be_written_or_read_are_told_so() -> None:
     # In a program of its own, which is nobody: permissions don't bind root.
     ended = await run_script_aside(
@@ -211,6 +264,11 @@ async def test_files_that_may_not_be_written_or_read_are_told_so() -> None:
             await attempt(made)
             await attempt(os.path.join(folder, "new.db"))
             os.chmod(folder, 0o700)
+            for suffix in ("-wal", "-shm"):
+                os.remove(made + suffix)
+            os.chmod(folder, 0o500)
+            await attempt(made, read_only=True)
+            os.chmod(folder, 0o700)
             print([name for name in os.listdir(folder) if "-" not in name])  # read_only leaves a -wal and a -shm
 
         folder = tempfile.mkdtemp()
@@ -230,6 +288,7 @@ async def test_files_that_may_not_be_written_or_read_are_told_so() -> None:
         "PermissionError [Errno 13] no permission to read this database",
         f"PermissionError [Errno 13] {writing}",
         "PermissionError [Errno 13] no permission to create a file in",
+        "PermissionError [Errno 13] a database with a write-ahead log is read through a -shm beside it",
         "['made.db']",
     ]
     lines = ended.stdout.splitlines()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import threading
@@ -434,6 +435,83 @@ async def test_a_target_that_comes_meanwhile_is_not_replaced(db: SQLiteDatabase,
         await db.backup(target, progress=progress)
     assert target.read_text() == "precious"
     assert leftovers(target.parent) == {"copy.db"}
+
+
+def _no_links(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+async def test_a_file_system_without_links_takes_a_backup_too(
+    db: SQLiteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    await db.write_many(INSERT, [()] * 50)
+    target = tmp_path / "out" / "copy.db"
+    target.parent.mkdir()
+    monkeypatch.setattr(os, "link", refuse)
+    await db.backup(target)
+    assert plain(target, COUNT) == [(50,)]
+    assert leftovers(target.parent) == {"copy.db"}
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+async def test_there_too_a_target_that_comes_meanwhile_is_not_replaced(
+    db: SQLiteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await db.write_many(INSERT, [()] * 1500)
+    target = tmp_path / "out" / "copy.db"
+    target.parent.mkdir()
+    monkeypatch.setattr(os, "link", _no_links)
+    with pytest.raises(FileExistsError, match="back up to a new name"):
+        await db.backup(target, progress=lambda done, total: target.write_text("precious"))
+    assert target.read_text() == "precious"
+    assert leftovers(target.parent) == {"copy.db"}
+
+
+async def test_there_too_what_is_written_into_the_name_just_taken_is_not_replaced(
+    db: SQLiteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out" / "copy.db"
+    target.parent.mkdir()
+    fstat = os.fstat
+
+    def written_meanwhile(descriptor: int) -> os.stat_result:
+        status = fstat(descriptor)
+        if target.exists():
+            target.write_text("precious")
+        return status
+
+    monkeypatch.setattr(os, "link", _no_links)
+    monkeypatch.setattr(os, "fstat", written_meanwhile)
+    with pytest.raises(FileExistsError):
+        await db.backup(target)
+    assert target.read_text() == "precious"
+    assert leftovers(target.parent) == {"copy.db"}
+
+
+@pytest.mark.parametrize("name", [":memory:", "file:copy.db", "file:copy.db?mode=memory"])
+async def test_a_backup_to_what_is_no_path_is_refused_and_leaves_nothing(
+    db: SQLiteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    with pytest.raises(ValueError, match="the plain path of a new file"):
+        await db.backup(name)
+    assert os.listdir() == []
+
+
+async def test_a_backup_to_a_path_that_is_too_long_for_sqlite_is_refused_and_leaves_nothing(
+    db: SQLiteDatabase, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("x" * 200) / ("y" * 200)
+    folder.mkdir(parents=True)
+    missing = 507 - len(os.fsencode(folder)) - 1
+    with pytest.raises(OSError, match="SQLite takes paths of at most 504 bytes"):
+        await db.backup(folder / ("z" * missing))
+    assert leftovers(folder) == set()
 
 
 async def test_the_database_itself_is_refused_as_a_target(db: SQLiteDatabase, db_path: Path) -> None:

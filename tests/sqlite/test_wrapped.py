@@ -174,6 +174,19 @@ async def test_a_connection_whose_clean_up_raises_is_closed_all_the_same(
     assert "unexpected" in caplog.text
 
 
+async def test_a_read_whose_clean_up_raises_is_answered_all_the_same(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise TypeError("unexpected")
+
+    async with aiomemdb.connect(db_path) as db:
+        monkeypatch.setattr(GuardedConnection, "forget_error", fail)
+        with pytest.raises(aiomemdb.AiomemdbError, match="unexpected"):
+            await db.read("SELECT nothing")
+        assert await db.read_value("SELECT 1") == 1
+
+
 # -- nest_asyncio --------------------------------------------------------------------------------------------
 
 # What nest_asyncio.apply() puts in the place of asyncio's classes; it makes loops reentrant besides, which is nothing

@@ -19,6 +19,7 @@ ROOMS = [
     "config", "database",
     "sqlite.job", "sqlite.queue", "sqlite.failing",
     "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
+    "sqlite.immutable",
     "sqlite.filelock", "sqlite.pool", "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids",
     "sqlite.slow", "sqlite.session",
     "sqlite.batch", "sqlite.bell", "sqlite.connection", "sqlite.opening", "sqlite.maintenance",
