@@ -46,7 +46,7 @@ def connect(
         prepare: called with each new ``sqlite3.Connection``: SQL functions, collations, extensions.
         pragmas: PRAGMAs for every connection; ``foreign_keys`` is on by default.
         label: names the threads and tasks; default: the file's name.
-        read_only: open an existing file for reading alone.
+        read_only: open an existing file for reading alone, also on a file system that can't be written.
 
     The reasons for the defaults are in ``aiomemdb.config.Config``.
 

@@ -143,6 +143,7 @@ class DatabaseReplaced(AiomemdbError):
 
     Or another SQLite library has opened it in this process too, whose writes and ours don't keep out of each other's
     way. The writer has stopped. What to do: find what replaces or opens the file under a running program, then reopen.
+    A read raises it where the file was opened on a read-only file system and has changed since. What to do: reopen it.
     """
 
 

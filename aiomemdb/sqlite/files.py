@@ -24,7 +24,7 @@ _LONGEST_SUFFIX = len("-journal")
 
 # A connection has the database, its -wal, its -shm and a bell open; the writer has its lock files, the folder, and a
 # -journal while it makes the file.
-_DESCRIPTORS_OF_ONE, _DESCRIPTORS_OF_THE_WRITER = 4, 4
+_DESCRIPTORS_OF_ONE, _DESCRIPTORS_OF_THE_WRITER = 3, 5
 
 _CANTOPEN, _READONLY = 14, 8
 

@@ -201,7 +201,7 @@ async def test_a_file_with_two_names_is_read_but_not_written(tmp_path: Path) -> 
             assert await db.read_value("SELECT x FROM t") == 1
 
 
-@pytest.mark.parametrize("free", range(3, 24, 4))
+@pytest.mark.parametrize("free", range(3, 20, 4))
 async def test_too_many_open_files_are_told_and_leave_nothing(tmp_path: Path, free: int) -> None:
     # In a program of its own, whose limit is lowered.
     ended = await run_script_aside(
@@ -212,8 +212,10 @@ async def test_too_many_open_files_are_told_and_leave_nothing(tmp_path: Path, fr
         path, free = sys.argv[1], int(sys.argv[2])
 
         async def main():
-            [*used] = map(int, os.listdir("/dev/fd"))
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(used) + free, 4096))
+            highest = max(map(int, os.listdir("/dev/fd")))
+            while (latest := os.open(os.devnull, os.O_RDONLY)) <= highest:
+                pass  # it fills a gap
+            resource.setrlimit(resource.RLIMIT_NOFILE, (latest + 1 + free, 4096))
             try:
                 async with aiomemdb.connect(path):
                     print("opened")
