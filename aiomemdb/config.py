@@ -81,9 +81,9 @@ class Config:
     label: str = "db"
     """Names the threads and tasks: ``aiomemdb:<label>:writer``."""
     read_only: bool = False
-    """Open an existing file for reading alone; every write is SQLite's own read-only error. A file on a file system that
-    is read-only itself is opened too, if no log lies beside it; reads stop with ``DatabaseReplaced`` once it changes. Of
-    a file with several names (hard links), a reader by one name does not see the log of another."""
+    """Open an existing file for reading alone; every write is SQLite's own read-only error. A file on a file system
+    that is read-only itself is opened too, if no log lies beside it; reads stop with ``DatabaseReplaced`` once it
+    changes. Of a file with several names (hard links), a reader by one name does not see the log of another."""
 
     def __post_init__(self) -> None:
         _whole("readers", self.readers, 1, 64)

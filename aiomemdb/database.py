@@ -190,6 +190,7 @@ class Database(Transaction, Protocol):
 
         Raises:
             FileExistsError: there is a file at ``path``.
+            ValueError, OSError: ``path`` is none (":memory:"), or is too long for SQLite.
         Cancellation: stops the copy and leaves nothing.
         """
         ...
