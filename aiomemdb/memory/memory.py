@@ -30,6 +30,7 @@ class Memory(Naming, Recalling):
 
     Each verb that writes is one job: applied whole or not at all, acknowledged after its COMMIT. Raises, beside what
     is named at each: what ``aiomemdb.Database.write_fn`` raises, and what the embedder does: then nothing was written.
+    SchemaTooNew: a process with a later version of the library has migrated the file since it was opened here.
     Cancellation: a job not yet begun never runs; one that is running runs to its end. Never half, never twice.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -96,9 +97,33 @@ async def test_values_become_one_in_their_canonical_form_alone(migrated: Memory)
     assert len(await migrated.facts("Ann", "says", value=CAFE_IN_PARTS)) == 1
 
 
+async def test_what_was_expired_stays_as_it_was(db_path: Path) -> None:
+    load(1, db_path)
+    with closing(sqlite3.connect(db_path)) as conn:  # once stated in another way of writing, and retracted
+        [fact] = conn.execute("SELECT id FROM fact WHERE predicate = ? LIMIT 1", (CAFE_IN_PARTS,)).fetchone()
+        [same] = conn.execute("SELECT object FROM fact WHERE predicate = ?", (CAFE,)).fetchone()
+        conn.execute("UPDATE fact SET object = ?, expired_at = created_at WHERE id = ?", (same, fact))
+        conn.commit()
+    [before] = rows(db_path, f"SELECT expired_at, superseded_by FROM fact WHERE id = {fact}")
+    async with Memory.open(db_path):
+        assert rows(db_path, f"SELECT expired_at, superseded_by FROM fact WHERE id = {fact}") == [before]
+
+
+async def test_an_escaped_value_is_one_of_its_characters(db_path: Path) -> None:
+    load(1, db_path)
+    with closing(sqlite3.connect(db_path)) as conn:
+        value = json.dumps("\n\u0301", ensure_ascii=False)
+        conn.execute("UPDATE fact SET value = ? WHERE value = ?", (value, json.dumps("102")))
+        conn.commit()
+    async with Memory.open(db_path) as memory:
+        [fact] = await memory.facts("Ann", value="\n\u0301")
+        assert fact.value == "\n\u0301"
+
+
 async def test_a_name_of_which_nothing_shows_keeps_its_entity(migrated: Memory) -> None:
     blank = await migrated.entity(37)
     assert blank is not None and blank.name == "\u200b"
+    assert await migrated.db.read_value("SELECT key FROM entity_alias WHERE entity = 37") == "\u200b"
     with pytest.raises(ValueError, match="empty"):
         await migrated.entity("\u200b")
 

@@ -14,7 +14,7 @@ from ..searching import Kind, Model, Search
 from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from . import documents, embeddings, facts, forgetting, identity, merging, reading
-from .jobs import Job
+from .jobs import Job, Opening
 from .migrating import is_current, migrate
 from .search import SQLiteSearch
 from .work import active_model
@@ -31,7 +31,7 @@ class SQLiteStore(SQLiteSearch, Store):
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):
-            await self._db.write_fn(migrate, normalisers)
+            await self._db.write_fn(Opening(migrate, "Memory.open()"), normalisers)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Search]:
