@@ -55,7 +55,8 @@ class Transaction(Snapshot, Protocol):
     COMMIT is at the end of the block). It is applied whole or not at all, in the order of enqueueing, and an error
     of its own is raised to its own caller alone.
 
-    ``params`` is copied, its values are not: leave a ``bytearray`` alone until the call has returned.
+    ``params`` is copied at the call, buffers in it too (``bytearray``, ``memoryview``, an array); a scalar of numpy
+    becomes the number that it stands for, and an object what its adapter says (``sqlite3.register_adapter``).
 
     ``durable=True`` forces the job to stable storage, with all that it saw, before it resolves. ``timeout`` (seconds)
     counts from the call, waiting for room and lock included.

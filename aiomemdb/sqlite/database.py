@@ -24,6 +24,7 @@ from ..config import Config, checked_timeout
 from ..database import Database, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..values import Row, Statistics
+from .arguments import are_plain, checked_params
 from .bell import call_on_loop
 from .connection import Connection, end_connections, forked_error
 from .filelock import Turnstile
@@ -38,7 +39,7 @@ from .readers import Readers
 from .session import FLUSH, WRITE, Session
 from .stream import RowStream
 from .transaction import SQLiteSnapshot, SQLiteTransaction, begin_snapshot, open_snapshot, open_transaction
-from .verbs import ReadVerbs, WriteVerbs, checked_function, checked_params
+from .verbs import ReadVerbs, WriteVerbs, checked_function
 from .writer import Writer
 
 __all__ = ["SQLiteDatabase"]
@@ -277,7 +278,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         # 3.11 (it asks for the process id); a thread runs one loop at a time, so these two (35 ns) say the same.
         if get_ident() != writer.open_thread or durable or timeout is not None or not writer.loop_is_running():
             return await WriteVerbs.write(self, sql, params, durable=durable, timeout=timeout)
-        if params.__class__ is not tuple:
+        if params.__class__ is not tuple or not are_plain(map(type, params)):
             params = checked_params(params)
         future: asyncio.Future[int | None] = writer.create_future()
         writer.enqueue((future, WRITE, sql, params))
@@ -325,6 +326,8 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
             return await ReadVerbs.read(self, sql, params, timeout=timeout)
         if not readers.loop_is_running():
             raise self._look()
+        if not are_plain(map(type, params)):
+            params = checked_params(params)
         future = readers.ask(ALL, sql, params)
         try:
             rows: list[Row] = await future
@@ -337,8 +340,6 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         readers = self._readers
         if readers is None or get_ident() != self._read_thread or not readers.loop_is_running():
             raise self._look()
-        if arguments.__class__ is not tuple:
-            arguments = checked_params(arguments)
         if timeout is not None:
             checked_timeout(timeout)
         return readers.read(fetch, subject, arguments, timeout)

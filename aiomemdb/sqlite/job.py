@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from .arguments import advice_on_value
+
 __all__ = [
     "Failure",
     "JobFuture",
@@ -155,6 +157,8 @@ def annotate(error: BaseException, subject: Any, *, max_value_bytes: int | None 
             error.__cause__.__traceback__ = None
         text = subject if len(subject) <= 1000 else f"{subject[:1000]}… ({len(subject)} characters)"
         error.add_note(f"SQL: {text}")
+    if (advice := advice_on_value(error)) is not None:
+        error.add_note(advice)
     name = getattr(error, "sqlite_errorname", None)
     if max_value_bytes is not None and (name == "SQLITE_TOOBIG" or isinstance(error, sqlite3.DataError)):
         error.add_note(f"a value or row is larger than connect(max_value_bytes={max_value_bytes}) allows")

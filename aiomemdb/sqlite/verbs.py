@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from ..config import checked_timeout
 from ..database import Params
 from ..values import Row
+from .arguments import checked_params, checked_rows
 from .job import Operation
 from .queries import ALL, FIRST, FUNCTION_WITHIN, VALUE, Fetch
 from .session import COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
 
-__all__ = ["ReadVerbs", "WriteVerbs", "checked_function", "checked_params"]
+__all__ = ["ReadVerbs", "WriteVerbs", "checked_function"]
 
 
 class ReadVerbs:
@@ -23,15 +24,15 @@ class ReadVerbs:
         raise NotImplementedError
 
     async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
-        rows: list[Row] = await self._read(ALL, sql, params, timeout)
+        rows: list[Row] = await self._read(ALL, sql, checked_params(params), timeout)
         return rows
 
     async def read_one(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Row | None:
-        row: Row | None = await self._read(FIRST, sql, params, timeout)
+        row: Row | None = await self._read(FIRST, sql, checked_params(params), timeout)
         return row
 
     async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
-        return await self._read(VALUE, sql, params, timeout)
+        return await self._read(VALUE, sql, checked_params(params), timeout)
 
     async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
         return await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)
@@ -68,8 +69,7 @@ class WriteVerbs:
     ) -> int:
         if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
             raise TypeError(f"write_many takes an iterable of parameter sets, not {type(rows).__name__}")
-        checked = [checked_params(params) for params in rows]
-        count: int = await self._write(MANY, sql, checked, durable, checked_timeout(timeout))
+        count: int = await self._write(MANY, sql, checked_rows(rows), durable, checked_timeout(timeout))
         return count
 
     async def write_script(self, sql: str, *, durable: bool = False, timeout: float | None = None) -> None:
@@ -87,22 +87,6 @@ class WriteVerbs:
     ) -> Any:
         operation = FUNCTION_ONCE if once else FUNCTION
         return await self._write(operation, checked_function(fn, "write_fn"), args, durable, checked_timeout(timeout))
-
-
-def checked_params(params: Any) -> Any:
-    """Parameters as a value of our own: what the caller does to its list afterwards changes nothing."""
-    if params.__class__ is tuple:
-        return params
-    if isinstance(params, Mapping):
-        return dict(params)
-    if isinstance(params, Sequence) and not isinstance(params, str | bytes | bytearray | memoryview):
-        return tuple(params)
-    if isinstance(params, Row):
-        return tuple(params)
-    raise TypeError(
-        f"params must be a sequence (for ?) or a mapping (for :name), not {type(params).__name__}"
-        + ("; for one value write (value,)" if isinstance(params, str | bytes | int | float) else "")
-    )
 
 
 def checked_function(fn: Any, verb: str) -> Callable[..., Any]:

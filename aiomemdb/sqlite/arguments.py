@@ -1,0 +1,109 @@
+"""The parameters of a statement, as they are handed over.
+
+A job runs later than its call, so what the caller does to its parameters meanwhile must change nothing: the sequence or
+mapping is copied, and so is each value that can change. SQLite would store a scalar of numpy by its bytes, as a BLOB:
+it becomes the number that it stands for.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from ..values import Row
+
+__all__ = ["advice_on_value", "are_plain", "checked_params", "checked_rows"]
+
+# Values of these types can't change, and SQLite stores them as what they are.
+_PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
+
+#: ``are_plain(map(type, params))``: whether all may be handed on as they are. It costs 0.12 us of a write's 2.7.
+are_plain: Callable[[Iterable[type]], bool] = _PLAIN.issuperset
+
+
+def checked_params(params: Any) -> Any:
+    """Parameters as a value of our own.
+
+    Raises:
+        TypeError: neither a sequence nor a mapping.
+        Exception: what an adapter of the caller's raises.
+    """
+    if params.__class__ is tuple:
+        return _checked_values(params)
+    if isinstance(params, Mapping):
+        return dict(zip(params, _checked_values(params.values()), strict=True))
+    if isinstance(params, Row | Sequence) and not isinstance(params, str | bytes | bytearray | memoryview):
+        return _checked_values(params)
+    raise TypeError(
+        f"params must be a sequence (for ?) or a mapping (for :name), not {type(params).__name__}"
+        + ("; for one value write (value,)" if isinstance(params, str | bytes | int | float) else "")
+    )
+
+
+def checked_rows(rows: Iterable[Any]) -> list[Any]:
+    """Many parameter sets, each as ``checked_params`` has it.
+
+    Raises: what that raises, and what ``rows`` does; a note names the row.
+    """
+    if rows.__class__ is list and {*map(type, rows)} == {tuple} and are_plain(map(type, chain.from_iterable(rows))):
+        return rows.copy()
+    checked: list[Any] = []
+    try:
+        # Each as it comes: a generator may fill the same buffer anew for each row.
+        for params in rows:
+            is_plain = params.__class__ is tuple and are_plain(map(type, params))
+            checked.append(params if is_plain else checked_params(params))
+    except Exception as error:
+        error.add_note(f"in row {len(checked) + 1} of write_many")
+        raise
+    return checked
+
+
+def _checked_values(values: Any) -> tuple[Any, ...]:
+    """The same values, none of which can change any more."""
+    values = tuple(values)
+    return values if are_plain(map(type, values)) else tuple(map(_as_it_is_now, values))
+
+
+def _as_it_is_now(value: Any) -> Any:
+    if value.__class__ in _PLAIN:
+        return value
+    # As sqlite3 does, but at the call: registered adapters and __conform__ come first.
+    value = sqlite3.adapt(value, sqlite3.PrepareProtocol, value)
+    # Not imported: where nothing else has, no value is of numpy's.
+    if (numpy := sys.modules.get("numpy")) is not None and isinstance(value, numpy.generic):
+        value = float(value) if isinstance(value, numpy.floating) else value.item()
+    if isinstance(value, int | float | str | bytes):
+        return value
+    try:
+        return memoryview(value).tobytes()
+    except TypeError:  # no buffer; SQLite says whether it can be stored
+        return value
+
+
+_STORED_AS = {
+    "dict": "json.dumps(value)",
+    "list": "json.dumps(value)",
+    "tuple": "json.dumps(value)",
+    "set": "json.dumps(sorted(value))",
+    "Decimal": "str(value), or a whole number of the smallest unit",
+    "UUID": "str(value), or value.bytes",
+    "Path": "str(value)",
+    "PosixPath": "str(value)",
+    "time": "value.isoformat()",
+    "timedelta": "value.total_seconds()",
+}
+_UNSUPPORTED = re.compile(r"type '(?:\w+\.)*(\w+)' is not supported")
+
+
+def advice_on_value(error: BaseException) -> str | None:
+    """What to do about a value that SQLite can't store, where that is what ``error`` says."""
+    if not isinstance(error, sqlite3.ProgrammingError) or (match := _UNSUPPORTED.search(str(error))) is None:
+        return None
+    kind = match[1]
+    instead = _STORED_AS.get(kind, "a str, int, float or bytes (of an Enum: value.value)")
+    return f"store {instead}, or say how by sqlite3.register_adapter({kind}, ...)"
