@@ -13,12 +13,12 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from operator import length_hint
-from typing import Any
+from typing import Any, TypeVar
 
 from .codes import is_undone
 from .guard import GuardedConnection
 from .script import check_text
-from .sequence import FEWEST, ManyRows, Program, fails_halfway, inserts_virtual, of_many_rows, program_of
+from .sequence import FEWEST, ManyRows, Program, fails_halfway, inserts, of_many_rows, program_of
 
 __all__ = ["Astray", "Rowids"]
 
@@ -36,6 +36,9 @@ _MAY_INSERT = re.compile(r"\b(insert|replace)\b", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
 # Values that are bound without running anybody's code.
 _SIMPLE = frozenset([int, float, str, bytes, bool, type(None)])
+
+
+K = TypeVar("K")
 
 
 class Astray(Exception):
@@ -61,8 +64,13 @@ class Rowids:
         self._classes: dict[str, object] = {}
         self._programs: dict[str, Program] = {}
         self._fails_halfway: dict[str, bool] = {}
+        self._inserts: dict[str, str] = {}
         self._many_rows: dict[str, tuple[ManyRows, ...]] = {}
         self._turned_away = 0
+        self._limits = (  # prepare may have lowered them; a job can't
+            connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER),
+            connection.getlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH),
+        )
         # A row in a temp table of ours: inserting it moves the connection's lastrowid to an id that nobody else
         # has, so that afterwards it tells whether a statement inserted.
         self._sentinel = -secrets.randbits(62) - 1
@@ -105,9 +113,11 @@ class Rowids:
             kind = self._learn_anew(sql, params)
         if rowid == before:
             return rowid if kind is _ROWID and cursor.rowcount else None
-        if rowid == 0 and self._is_virtual(sql, params):  # a command: INSERT INTO fts(fts) VALUES ('rebuild')
+        if kind is _NO_ROWID:
             return None
-        return None if kind is _NO_ROWID else rowid
+        what = self._what_it_inserts(sql, params)
+        # Where it is a command, INSERT INTO fts(fts) VALUES ('rebuild'), a virtual table says 0.
+        return None if what == "nothing" or (what == "virtual rows" and rowid == 0) else rowid
 
     def of_known(self, sql: str) -> int | None:
         """What a statement of a known class has just inserted; it is classed anew if it was compiled anew."""
@@ -127,12 +137,12 @@ class Rowids:
         """What this plain insert is made of, as the schema is now; see sequence.py."""
         known = self._programs.get(sql)
         if known is None:
-            if len(self._programs) >= _CLASSES_KEPT:
-                self._programs.clear()
             try:
-                known = self._programs[sql] = program_of(self._connection, sql, params)
+                known = program_of(self._connection, sql, params)
             except Exception:  # these parameters do not fit; their own job is to tell
                 known = Program(follows=False)
+            else:
+                _keep(self._programs, sql, known)
             self._compiled.clear()
         return known
 
@@ -145,10 +155,7 @@ class Rowids:
             except Exception:  # parameters that can be read only once
                 return True
             self._compiled.clear()
-            if len(self._fails_halfway) >= _CLASSES_KEPT:
-                self._fails_halfway.clear()
-            if len(sql) <= _LONGEST_KEPT:
-                self._fails_halfway[sql] = known
+            _keep(self._fails_halfway, sql, known)
         return known
 
     def write_run(
@@ -259,10 +266,10 @@ class Rowids:
             if len(self._many_rows) >= _MANY_ROWS_KEPT:
                 self._turned_away += 1
                 if self._turned_away < _TURNED_AWAY:
-                    return of_many_rows(sql) if rows >= _WORTH_COMPILING else ()
+                    return of_many_rows(sql, *self._limits) if rows >= _WORTH_COMPILING else ()
                 self._turned_away = 0
                 self._many_rows.clear()
-            known = self._many_rows[sql] = of_many_rows(sql)
+            known = self._many_rows[sql] = of_many_rows(sql, *self._limits)
         return known
 
     def catch_up(self) -> None:
@@ -295,6 +302,7 @@ class Rowids:
         self._classes.clear()
         self._programs.clear()
         self._fails_halfway.clear()
+        self._inserts.clear()
         self._many_rows.clear()
 
     def _schema_version(self) -> int:
@@ -310,10 +318,18 @@ class Rowids:
             self._compiled.clear()
         return self._learn(sql)
 
-    def _is_virtual(self, sql: str, params: Any) -> bool:
-        virtual = inserts_virtual(self._connection, sql, params)
-        self._compiled.clear()
-        return virtual
+    def _what_it_inserts(self, sql: str, params: Any) -> str:
+        if not _MAY_INSERT.search(sql):
+            return "nothing"
+        known = self._inserts.get(sql)
+        if known is None:
+            try:
+                known = inserts(self._connection, sql, params)
+            except Exception:  # parameters that can be read only once
+                return "rows"
+            self._compiled.clear()
+            _keep(self._inserts, sql, known)
+        return known
 
     def last(self) -> int:
         """The connection's latest rowid; after ``executemany`` the cursor does not know it."""
@@ -346,8 +362,12 @@ class Rowids:
         if kind is _NO_ROWID and has_rows:
             kind = _ASK  # its rows are to be fetched each time
         guard.compiled.clear()
-        if len(self._classes) >= _CLASSES_KEPT:
-            self._classes.clear()  # dynamic SQL; what is still used is learnt again
-        if len(sql) <= _LONGEST_KEPT:
-            self._classes[sql] = kind
+        _keep(self._classes, sql, kind)
         return kind
+
+
+def _keep(book: dict[str, K], sql: str, known: K) -> None:
+    if len(book) >= _CLASSES_KEPT:
+        book.clear()  # dynamic SQL; what is still used is learnt again
+    if len(sql) <= _LONGEST_KEPT:
+        book[sql] = known

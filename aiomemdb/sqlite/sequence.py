@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from operator import length_hint
-from typing import Any
+from typing import Any, Literal
 
 from .guard import GuardedConnection
 
-__all__ = ["FEWEST", "ManyRows", "Program", "fails_halfway", "inserts_virtual", "of_many_rows", "program_of"]
+__all__ = ["FEWEST", "ManyRows", "Program", "fails_halfway", "inserts", "of_many_rows", "program_of"]
 
 _unique = count()
 
@@ -95,13 +95,18 @@ def _is_plain(row: Any) -> bool:
     return not count.startswith("k(") or all(name.lstrip("-") in _COLLATIONS for name in collations)
 
 
-def inserts_virtual(connection: GuardedConnection, sql: str, params: Any) -> bool:
-    """Whether this INSERT goes into a virtual table, itself and not by a trigger."""
+def inserts(connection: GuardedConnection, sql: str, params: Any) -> Literal["nothing", "rows", "virtual rows"]:
+    """What this statement inserts, itself and not by a trigger. The latest rowid moves without it too: a virtual table
+    inserts into tables of its own when its rows are updated or deleted.
+    """
     rows = _explained(connection, sql, params)
-    own = next((n for n, row in enumerate(rows) if n and row["addr"] == 0), len(rows))  # those of triggers come behind
-    return any(row["opcode"] == "VUpdate" for row in rows[:own])
+    own = rows[: next((n for n, row in enumerate(rows) if n and row["addr"] == 0), None)]  # triggers' come behind
+    if any(row["opcode"] == "VUpdate" and row["p1"] == 1 for row in own):
+        return "virtual rows"
+    return "rows" if any(row["opcode"] == "Insert" and row["p5"] & _LASTROWID for row in own) else "nothing"
 
 
+_LASTROWID = 0x20  # of an Insert whose rowid is the latest (OPFLAG_LASTROWID)
 _FAIL = 3  # of a conflict: what was done before it stays (OE_Fail in SQLite's sources)
 
 
@@ -120,7 +125,7 @@ def fails_halfway(connection: GuardedConnection, sql: str, params: Any) -> bool:
 # Few sizes: each is a text of its own in the connection's cache of statements.
 _SIZES = (64, 16)
 FEWEST: int = min(_SIZES)
-_MOST_PARAMETERS = 999  # what SQLite allows wherever nobody lowered it
+_MOST_PARAMETERS = 999  # of one statement: more of them make it no quicker
 # A statement in the cache keeps its latest values, and they are copied all before the first row goes in.
 _MOST_CHARACTERS = 1 << 17
 _NAME = r'(?:[\w$\x80-\U0010ffff]+|"(?:[^"]|"")+")'
@@ -151,18 +156,23 @@ class ManyRows:
         return values if characters <= _MOST_CHARACTERS else None
 
 
-def of_many_rows(sql: str) -> tuple[ManyRows, ...]:
-    """The same insert for many rows, the largest first; none if its text is not simple enough."""
+def of_many_rows(sql: str, most_parameters: int = _MOST_PARAMETERS, longest: int = 1_000_000) -> tuple[ManyRows, ...]:
+    """The same insert for many rows, the largest first; none if its text is not simple enough.
+
+    Args:
+        most_parameters, longest: what the connection's limits allow a statement; ``longest`` in bytes.
+    """
     match = _ONE_ROW.fullmatch(sql)
     if match is None:
         return ()
     head, row = match["head"], match["row"]
     columns = row.count("?")
-    return tuple(
+    texts = [
         ManyRows(size, columns, f"{head} {', '.join([row] * size)}")
         for size in _SIZES
-        if size * columns <= _MOST_PARAMETERS
-    )
+        if size * columns <= min(most_parameters, _MOST_PARAMETERS)
+    ]
+    return tuple(many for many in texts if 4 * len(many.text) < longest)  # a character is four bytes at most
 
 
 def _explained(connection: GuardedConnection, sql: str, params: Any) -> list[Any]:

@@ -21,7 +21,7 @@ from aiomemdb.sqlite.job import Failure, Operation
 from aiomemdb.sqlite.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
 from aiomemdb.sqlite.sequence import of_many_rows, program_of
 from aiomemdb.sqlite.session import COUNT, MANY, WRITE, Session
-from tests.support.batches import open_session
+from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import plain
 
 LIMIT = 100_000
@@ -358,6 +358,22 @@ def test_a_full_disk_fails_all(session: Session) -> None:
 def test_where_fewer_parameters_are_allowed_it_goes_row_by_row(session: Session) -> None:
     sqlite3.Connection.setlimit(session.connection, sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 20)
     assert run(session, "INSERT INTO t VALUES (?, ?)", [(n, "x") for n in range(100)]) == list(range(1, 101))
+
+
+@pytest.mark.parametrize(
+    ("category", "limit"),
+    [(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 20), (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 300)],
+    ids=["parameters", "length of SQL"],
+)
+async def test_limits_that_prepare_has_lowered_are_kept_to(db_path: Path, category: int, limit: int) -> None:
+    rows = [(n, "x") for n in range(100)]
+    async with aiomemdb.connect(db_path, prepare=lambda conn: conn.setlimit(category, limit)) as db:
+        await db.write("CREATE TABLE t (a, b)")
+        assert await db.write_many("INSERT INTO t VALUES (?, ?)", rows) == 100
+        assert await db.write_many("INSERT INTO t VALUES (?, ?)", rows) == 100
+        assert await in_one_batch(db, *[db.write("INSERT INTO t VALUES (?, ?)", row) for row in rows]) == [
+            *range(201, 301)
+        ]
 
 
 def test_once_one_has_failed_the_rest_of_the_batch_goes_row_by_row(session: Session) -> None:
