@@ -72,7 +72,9 @@ class Transaction(Snapshot, Protocol):
     async def write(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> int | None:
-        """One statement; gives the rowid that it inserted, or None if it inserted nothing."""
+        """One statement; gives the rowid that it inserted, or None if it inserted nothing. A query is an error that
+        names ``read`` (``ForbiddenStatement``), as it is for ``write_count`` and ``write_many``.
+        """
         ...
 
     async def write_count(
@@ -94,7 +96,7 @@ class Transaction(Snapshot, Protocol):
     ) -> int:
         """One statement over many parameter sets, all or nothing; gives the number of rows changed.
 
-        ``rows`` is read to its end, in the caller's task, before the job is enqueued.
+        ``rows`` is read to its end, in the caller's task, before the job is enqueued. A note of the error names the row.
         """
         ...
 

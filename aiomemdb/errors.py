@@ -15,7 +15,7 @@
     ├── ForkedError            used, or opened, in a forked child of a process that had it open
     ├── WrongLoop              used on another event loop or from another thread
     ├── ReentrancyError        would wait for itself: a write inside its own transaction()
-    ├── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job
+    ├── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job; a query in a write verb
     ├── NotFound               the memory has no such entity, fact or episode here         (LookupError)
     ├── AmbiguousEntity        several entities of one name, and strict=True               (LookupError)
     ├── EpisodeExists          another text under this key
@@ -171,7 +171,8 @@ class ReentrancyError(AiomemdbError):
 
 
 class ForbiddenStatement(AiomemdbError):
-    """Transaction control, ATTACH, VACUUM or a PRAGMA outside a short allow-list. Never applied.
+    """Transaction control, ATTACH, VACUUM or a PRAGMA outside a short allow-list; or a query in a write verb, which
+    would keep all writers waiting for what a reader can answer. Never applied.
 
     What to do: the message names the verb or option that serves instead.
     """

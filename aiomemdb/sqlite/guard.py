@@ -22,9 +22,10 @@ from .codes import primary_code
 __all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished"]
 
 # Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
-_INSERT, _PRAGMA, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = (
+_INSERT, _PRAGMA, _SELECT, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = (
     18,
     19,
+    21,
     22,
     23,
     24,
@@ -175,6 +176,12 @@ class Guard:
 
     def compiled_schema(self) -> bool:
         return any(action in _SCHEMA for action, _, _ in self.compiled)
+
+    def compiled_query(self) -> bool:
+        """Whether the statement just compiled is a query: of any other the first action that is asked for is its own.
+        (Behind it a query of json_each() is asked for writes too, of which it makes none.) EXPLAIN is what it explains.
+        """
+        return bool(self.compiled) and self.compiled[0][0] == _SELECT
 
     def missed_schema(self) -> bool:
         """Whether a change of schema is among what was missed, which is forgotten."""

@@ -8,9 +8,20 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ..values import Row
-from .guard import GuardedConnection, finished
+from .guard import Guard, GuardedConnection, finished
+from .job import annotate
 
-__all__ = ["ALL", "FIRST", "FUNCTION_READ", "FUNCTION_WITHIN", "VALUE", "Fetch", "execute_query", "look_if_pragma"]
+__all__ = [
+    "ALL",
+    "FIRST",
+    "FUNCTION_READ",
+    "FUNCTION_WITHIN",
+    "VALUE",
+    "Fetch",
+    "execute_query",
+    "explain_read",
+    "look_if_pragma",
+]
 
 Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
 
@@ -36,6 +47,15 @@ def look_if_pragma(raw: GuardedConnection, sql: str) -> bool:
     if is_pragma:
         raw.look_at_schema()
     return is_pragma
+
+
+def explain_read(guard: Guard, error: BaseException, subject: Any) -> BaseException:
+    """The error to hand to the caller of a read verb."""
+    explained = annotate(guard.explain(error), subject)
+    if getattr(explained, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
+        instead = "write_fn()" if callable(subject) else "write(), write_count(), write_returning() or write_script()"
+        explained.add_note(f"a read verb can't write: use {instead}")
+    return explained
 
 
 def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:

@@ -26,9 +26,9 @@ from .codes import primary_code, retry_while_busy
 from .connection import Connection, end_connections, wait_out
 from .failing import Failing
 from .guard import GuardedConnection
-from .job import Failure, annotate, settle, settle_one
+from .job import Failure, settle, settle_one
 from .pool import Pool
-from .queries import Fetch
+from .queries import Fetch, explain_read
 
 __all__ = ["Readers"]
 
@@ -183,7 +183,7 @@ class Readers:
             except BaseException as later:
                 error = later
         raw.forget_error()
-        explained = annotate(raw.guard.explain(error), subject)
+        explained = explain_read(raw.guard, error, subject)
         raw.guard.clear()
         return Failure(explained)
 

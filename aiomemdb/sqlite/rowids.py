@@ -15,15 +15,16 @@ from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import Any, TypeVar
 
+from ..errors import ForbiddenStatement
 from .codes import is_undone
 from .guard import GuardedConnection
-from .script import check_text
+from .script import check_text, is_explanation
 from .sequence import FEWEST, ManyRows, Program, fails_halfway, inserts, of_many_rows, program_of
 
 __all__ = ["Astray", "Rowids"]
 
-# Classes of statements, by what lastrowid means after them.
-_ROWID, _NO_ROWID, _ASK = object(), object(), object()
+# Classes of statements, by what lastrowid means after them; a query is refused.
+_ROWID, _NO_ROWID, _ASK, _QUERY = object(), object(), object(), object()
 _CLASSES_KEPT = 2000
 _LONGEST_KEPT = 4096  # characters; longer texts are asked each time
 # Of so many texts there are statements of many rows, so that the connection's cache (300) stays for those of callers:
@@ -95,6 +96,8 @@ class Rowids:
                 return self.of_known(sql)
             return cursor.lastrowid if cursor.rowcount else None
         check_text(sql)
+        if kind is _QUERY:
+            raise _refused()
         if _READS_ITS_PAST.search(sql) or not _MAY_INSERT.search(sql):
             # It, or the next statement, is not to see the sentinel; an id that has moved tells as well.
             before = self.last()
@@ -105,6 +108,8 @@ class Rowids:
         connection.changes_before = connection.total_changes
         cursor.execute(sql, params)
         if cursor.description is not None:
+            self.refuse_query(sql, params)
+            kind = _ASK
             cursor.fetchall()  # rows of RETURNING left unread would block the COMMIT
         rowid = cursor.lastrowid
         if compiled:
@@ -118,6 +123,19 @@ class Rowids:
         what = self._what_it_inserts(sql, params)
         # Where it is a command, INSERT INTO fts(fts) VALUES ('rebuild'), a virtual table says 0.
         return None if what == "nothing" or (what == "virtual rows" and rowid == 0) else rowid
+
+    def refuse_query(self, sql: str, params: Any) -> None:
+        """To be called when a statement that gives rows has just run, before they are fetched.
+
+        Raises: ForbiddenStatement: it is a query. (RETURNING, EXPLAIN and PRAGMAs give rows too.)
+        """
+        kind = self._classes.get(sql)
+        if kind is None:
+            kind = self._learn(sql) if self._compiled else self._learn_anew(sql, params)
+        if kind is _QUERY:
+            self._cursor.execute("SELECT 1").fetchall()  # its rows are not wanted
+            self._compiled.clear()
+            raise _refused()
 
     def of_known(self, sql: str) -> int | None:
         """What a statement of a known class has just inserted; it is classed anew if it was compiled anew."""
@@ -339,8 +357,9 @@ class Rowids:
 
     def _learn(self, sql: str) -> object:
         """Classes the text by what was compiled; to be called where something was."""
-        guard, cursor = self._connection.guard, self._cursor
-        inserts = guard.inserts_rowid()
+        connection, cursor = self._connection, self._cursor
+        guard = connection.guard
+        inserts, is_query = guard.inserts_rowid(), guard.compiled_query()
         self._look_at_schema()
         if sql in self._classes and not self.altered:
             return self._classes[sql]  # it had been evicted from the connection's cache
@@ -354,13 +373,17 @@ class Rowids:
             kind = self._classes.get(sql, unknown)
         elif inserts and counted and not has_rows:
             schema, table = inserts
-            found = self._connection.execute(
+            found = connection.execute(
                 "SELECT type, wr FROM pragma_table_list(?) WHERE schema = ?", (table, schema)
             ).fetchone()
             if found is not None and found[0] == "table":
                 kind = _NO_ROWID if found[1] else _ROWID
         if kind is _NO_ROWID and has_rows:
             kind = _ASK  # its rows are to be fetched each time
+        # What has changed a row was compiled before, and just now a query inside it (FTS5 has some of its own).
+        unchanged = connection.total_changes == connection.changes_before
+        if has_rows and is_query and unchanged and not is_explanation(sql):
+            kind = _QUERY
         guard.compiled.clear()
         _keep(self._classes, sql, kind)
         return kind
@@ -371,3 +394,10 @@ def _keep(book: dict[str, K], sql: str, known: K) -> None:
         book.clear()  # dynamic SQL; what is still used is learnt again
     if len(sql) <= _LONGEST_KEPT:
         book[sql] = known
+
+
+def _refused() -> ForbiddenStatement:
+    return ForbiddenStatement(
+        "a write verb takes a statement that writes, and this is a query: use read(), read_one() or read_value() "
+        "(inside a transaction those of tx)"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-__all__ = ["check_text", "split_script"]
+__all__ = ["check_text", "is_explanation", "split_script"]
 
 
 def split_script(sql: str) -> Iterator[str]:
@@ -30,6 +30,11 @@ _WHITE_SPACE = " \t\n\f\r\ufeff"  # to SQLite, and nothing else
 
 def _is_blank(sql: str) -> bool:
     """Whether there is nothing but white space and comments."""
+    return _end_of_blank(sql) == len(sql)
+
+
+def _end_of_blank(sql: str) -> int:
+    """Where the first word begins."""
     at, end = 0, len(sql)
     while at < end:
         if sql[at] in _WHITE_SPACE:
@@ -41,8 +46,14 @@ def _is_blank(sql: str) -> bool:
             close = sql.find("*/", at + 2)
             at = end if close < 0 else close + 2
         else:
-            return False
-    return True
+            return at
+    return end
+
+
+def is_explanation(sql: str) -> bool:
+    """Whether it is an EXPLAIN, of whatever: no other statement can begin so."""
+    at = _end_of_blank(sql)
+    return sql[at : at + 7].upper() == "EXPLAIN"
 
 
 def check_text(sql: str) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import length_hint
 from typing import Any
 
 from ..errors import AiomemdbError, DatabaseClosed, ForbiddenStatement, LockTimeout
@@ -407,6 +408,7 @@ class Session:
         changes = connection.total_changes
         cursor.execute(sql, params)
         if cursor.description is not None:
+            self.rowids.refuse_query(sql, params)
             cursor.fetchall()
         if cursor.rowcount >= 0:
             return cursor.rowcount
@@ -433,22 +435,34 @@ class Session:
         check_text(sql)
         if not rows:
             return 0
-        cursor = self.cursor
-        count = self.write_count(sql, rows[0])
-        if cursor.description is not None or cursor.rowcount < 0:  # RETURNING, WITH: executemany counts none of them
-            return count + sum(self.write_count(sql, params) for params in rows[1:])
-        done, error = 1, None
-        if len(rows) > FEWEST:
-            at_once, inserted, error = self.rowids.write_first_of_many(sql, rows[1:])
-            done, count = done + at_once, count + inserted
-        cursor.executemany(sql, rows[done:])
+        cursor, remaining = self.cursor, iter(rows)
+        error: Exception | None = None
+        try:
+            count = self.write_count(sql, next(remaining))
+            if cursor.description is not None or cursor.rowcount < 0:  # RETURNING, WITH: executemany counts none
+                return count + sum(self.write_count(sql, params) for params in remaining)
+            if len(rows) > FEWEST:
+                at_once, inserted, error = self.rowids.write_first_of_many(sql, rows[1:])
+                remaining, count = iter(rows[1 + at_once :]), count + inserted
+            cursor.executemany(sql, remaining)
+        except AiomemdbError:
+            raise
+        except Exception as caught:
+            if len(rows) > 1 and self.connection.in_transaction:  # otherwise a statement of many rows may have lost it
+                caught.add_note(f"in row {len(rows) - length_hint(remaining)} of {len(rows)}")
+            raise
         if error is not None:  # and none of them has failed now, but there may be more rows than were given
             raise error
         return count + max(cursor.rowcount, 0)
 
     def write_script(self, sql: str, _: Any) -> None:
-        for statement in split_script(sql):
-            self.connection.execute(statement)
+        for number, statement in enumerate(split_script(sql), 1):
+            try:
+                self.connection.execute(statement)
+            except Exception as error:
+                text = statement.strip()
+                error.add_note(f"in statement {number}: {text if len(text) <= 200 else text[:200] + '…'}")
+                raise
 
     def write_function(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         connection = self.connection

@@ -12,8 +12,7 @@ from .bell import call_on_loop
 from .codes import retry_while_busy
 from .connection import Connection
 from .guard import GuardedConnection
-from .job import annotate
-from .queries import execute_query
+from .queries import execute_query, explain_read
 from .readers import Readers
 from .transaction import give_back, wait_for_read
 
@@ -100,7 +99,7 @@ class RowStream:
                 return self._cursor.fetchmany(self._chunk)
             except BaseException as error:
                 raw.forget_error()
-                raise annotate(guard.explain(error), self._sql) from None
+                raise explain_read(guard, error, self._sql) from None
 
     def _release(self) -> None:
         self._closed = True

@@ -13,9 +13,9 @@ from ..errors import ForbiddenStatement, ReentrancyError, WriteTimeout
 from .codes import retry_while_busy
 from .connection import Connection
 from .guard import Guard, GuardedConnection
-from .job import Failure, Operation, annotate, settle_one
+from .job import Failure, Operation, settle_one
 from .lease import Lease, held_leases, step_of
-from .queries import Fetch
+from .queries import Fetch, explain_read
 from .readers import Readers, read_timeout
 from .session import Session
 from .verbs import ReadVerbs, WriteVerbs
@@ -206,7 +206,7 @@ def _answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, ar
         result = fetch(raw, subject, arguments)
     except BaseException as error:
         raw.forget_error()
-        raise annotate(guard.explain(error), subject) from None
+        raise explain_read(guard, error, subject) from None
     if guard.denied is not None:  # and a function swallowed it
         raise ForbiddenStatement(guard.denied)
     return result

@@ -40,9 +40,9 @@ async def test_a_full_queue_is_no_reason(db_path: Path) -> None:
         with Gate() as gate:
             held = asyncio.create_task(db.write_fn(gate.block))
             await gate.wait_entered()
-            waiting = db.submit("SELECT 1")
+            waiting = db.submit("PRAGMA user_version")
             with pytest.raises(aiomemdb.QueueFull):
-                db.submit("SELECT 1")
+                db.submit("PRAGMA user_version")
             db.check_writable()
             gate.open()
             await held

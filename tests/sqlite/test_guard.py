@@ -369,20 +369,92 @@ LOOKS = [
     "PRAGMA compile_options",
     "PRAGMA database_list",
     "PRAGMA function_list",
+    "EXPLAIN QUERY PLAN SELECT * FROM t",
+    "EXPLAIN SELECT * FROM t",
+    "-- what it does\nexplain SELECT * FROM t",
+]
+QUERIES = [
+    "SELECT * FROM t",
+    "/* SELECT */ SELECT 1 -- INSERT",
     "SELECT * FROM pragma_table_info('t')",
     "SELECT value FROM json_each('[1, 2]')",
     "SELECT json_extract('{\"a\": 1}', '$.a')",
-    "EXPLAIN QUERY PLAN SELECT * FROM t",
-    "EXPLAIN SELECT * FROM t",
+    "SELECT replace('insert', 'a', 'b')",
+    "SELECT changes(), last_insert_rowid()",
     "VALUES (1)",
     "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 3) SELECT i FROM n",
 ]
+REFUSING_QUERIES: dict[str, Run] = {
+    "write": lambda db, sql: db.write(sql),
+    "write_count": lambda db, sql: db.write_count(sql),
+    "write_many": lambda db, sql: db.write_many(sql, [(), ()]),
+    "submit": lambda db, sql: db.submit(sql),
+    "tx.write": in_transaction,
+}
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if "beside" not in verb and "swallowed" not in verb])
 async def test_what_only_looks_is_allowed_in_every_verb(db: SQLiteDatabase, verb: str) -> None:
-    for sql in LOOKS:
+    for sql in LOOKS if verb in REFUSING_QUERIES else LOOKS + QUERIES:
         await VERBS[verb](db, sql)
+
+
+@pytest.mark.parametrize("verb", REFUSING_QUERIES)
+@pytest.mark.parametrize("sql", QUERIES)
+@pytest.mark.parametrize("known_to", ["nothing", "write_fn", "write_returning", "itself"])
+async def test_a_query_in_a_write_verb_is_an_error_that_names_read(
+    db: SQLiteDatabase, verb: str, sql: str, known_to: str
+) -> None:
+    if known_to == "write_fn":  # Python's cache of statements has it, and compiles nothing
+        await db.write_fn(lambda conn: conn.execute(sql).fetchall() and None)
+    elif known_to == "write_returning":
+        await db.write_returning(sql)
+    elif known_to == "itself":
+        with pytest.raises(ForbiddenStatement):
+            await REFUSING_QUERIES[verb](db, sql)
+    with pytest.raises(ForbiddenStatement, match=r"this is a query: use read\(\)") as caught:
+        await REFUSING_QUERIES[verb](db, sql)
+    assert caught.value.applied is False
+    assert f"SQL: {sql}" in caught.value.__notes__
+
+
+WRITES_WITH_ROWS = [
+    "INSERT INTO t (x) VALUES (7) RETURNING id",
+    "INSERT INTO t (x) SELECT 7 WHERE 0 RETURNING id",
+    "WITH w AS (SELECT 7 AS x) INSERT INTO t (x) SELECT x FROM w RETURNING id",
+    "UPDATE t SET x = x WHERE 0 RETURNING id",
+    "WITH w AS (SELECT 7 AS x) UPDATE t SET x = 0 WHERE x IN w RETURNING id",
+    "DELETE FROM t WHERE x IN (SELECT 8) RETURNING id",
+    "WITH w AS (SELECT 8 AS x) DELETE FROM t WHERE x IN w RETURNING id",
+    "DELETE FROM seen WHERE x IN (SELECT x FROM seen WHERE x = 7) RETURNING x",
+]
+
+
+@pytest.mark.parametrize("verb", REFUSING_QUERIES)
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_write_that_gives_rows_is_no_query(db: SQLiteDatabase, verb: str, known: bool) -> None:
+    await db.write_script(
+        "CREATE VIEW seen AS SELECT x FROM t;"
+        "CREATE TRIGGER forget INSTEAD OF DELETE ON seen BEGIN DELETE FROM t WHERE x = old.x; END"
+    )
+    for sql in WRITES_WITH_ROWS:
+        if known:
+            await db.write_returning(sql)
+        await REFUSING_QUERIES[verb](db, sql)
+    await db.write("DELETE FROM t WHERE id > 3")
+
+
+async def test_a_write_whose_trigger_has_the_first_query_compiled_is_no_query(db: SQLiteDatabase) -> None:
+    await db.write_script(
+        "CREATE VIRTUAL TABLE words USING fts5(word);"
+        "CREATE TRIGGER note AFTER INSERT ON t BEGIN INSERT INTO words VALUES (new.x); END"
+    )
+    sql = "INSERT INTO t (x) VALUES (?) RETURNING id"
+    for n in range(2000):
+        assert await db.write(sql, (n,)) is not None
+        if n % 500 == 0:
+            await db.write_returning(sql, (-n,))
+    assert await db.write_count("DELETE FROM t WHERE id > 3") == 2004
 
 
 @pytest.mark.parametrize(

@@ -647,3 +647,36 @@ async def test_a_snapshot_that_waits_gets_the_next_reader_that_leaves_the_queue(
             gate.open()
             assert await leasing < 2000  # a reader leaves them for it
             await asyncio.gather(*reports, *quick)
+
+
+# -- a write in a read verb ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on", "verb"),
+    [
+        *[
+            (on, verb)
+            for on in ("db", "snapshot", "transaction")
+            for verb in ("read", "read_one", "read_value", "read_fn")
+        ],
+        ("db", "read_stream"),
+    ],
+)
+async def test_a_write_in_a_read_verb_is_sqlites_error_with_a_note_that_names_write(
+    db_path: Path, on: str, verb: str
+) -> None:
+    sql = "INSERT INTO t VALUES (1) RETURNING x"
+    async with AsyncExitStack() as stack:
+        db = await stack.enter_async_context(aiomemdb.connect(db_path))
+        await db.write("CREATE TABLE t (x)")
+        reading: Any = db if on == "db" else await stack.enter_async_context(getattr(db, on)())
+        with pytest.raises(sqlite3.OperationalError, match="readonly") as caught:
+            if verb == "read_fn":
+                await reading.read_fn(lambda conn: conn.execute(sql).fetchall())
+            elif verb == "read_stream":
+                await anext(reading.read_stream(sql))
+            else:
+                await getattr(reading, verb)(sql)
+        instead = "write_fn" if verb == "read_fn" else "write"
+        assert f"a read verb can't write: use {instead}()" in "".join(caught.value.__notes__)

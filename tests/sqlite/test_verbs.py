@@ -109,7 +109,6 @@ async def test_sql_without_a_statement_is_an_error(db: SQLiteDatabase, sql: str)
         ("WITH w (x) AS (VALUES (1), (9)) INSERT OR IGNORE INTO t (x) SELECT x FROM w", 1),
         ("WITH w (x) AS (VALUES (1), (2)) INSERT OR IGNORE INTO t (x) SELECT x FROM w", 0),
         ("WITH w (x) AS (VALUES (1)) DELETE FROM t WHERE x IN (SELECT x FROM w)", 1),
-        ("SELECT * FROM t", 0),
         ("CREATE TABLE other (x)", 0),
         ("PRAGMA user_version = 4", 0),
         ("CREATE TABLE other AS SELECT * FROM t", 0),
@@ -209,6 +208,39 @@ async def test_a_failing_row_in_the_middle_takes_all_with_it(db: SQLiteDatabase,
     assert await xs(db) == [100 + n for n in range(neighbours)]
 
 
+@pytest.mark.parametrize("at", [0, 1, 20, 70, 199])
+@pytest.mark.parametrize(
+    ("sql", "good", "bad"),
+    [
+        (INSERT, lambda n: (n,), (None,)),
+        ("INSERT INTO bare (x) VALUES (?)", lambda n: (n,), (None,)),
+        (f"{INSERT} RETURNING id", lambda n: (n,), (None,)),
+        ("WITH w (x) AS (VALUES (?)) INSERT INTO t (x) SELECT x FROM w", lambda n: (n,), (None,)),
+        ("INSERT INTO t (x) VALUES (:x)", lambda n: {"x": n}, {"x": None}),
+        (INSERT, lambda n: (n,), (object(),)),
+        (INSERT, lambda n: (n,), (2**63,)),
+        (INSERT, lambda n: (n,), ()),
+    ],
+)
+async def test_write_many_says_which_row_has_failed(
+    db: SQLiteDatabase, sql: str, good: Callable[[int], Any], bad: Any, at: int
+) -> None:
+    await db.write_script(
+        "DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, x UNIQUE NOT NULL); CREATE TABLE bare (x NOT NULL)"
+    )
+    rows = [good(n) for n in range(200)]
+    rows[at] = bad
+    with pytest.raises((sqlite3.Error, OverflowError)) as caught:
+        await db.write_many(sql, rows)
+    assert f"in row {at + 1} of 200" in caught.value.__notes__
+
+
+async def test_write_many_says_which_row_is_no_set_of_parameters(db: SQLiteDatabase) -> None:
+    with pytest.raises(TypeError) as caught:
+        await db.write_many(INSERT, [(1,), (2,), 3])  # type: ignore[list-item]
+    assert caught.value.__notes__ == ["in row 3 of write_many"]
+
+
 async def test_an_iterable_that_raises_never_becomes_a_job(db: SQLiteDatabase) -> None:
     def rows() -> Iterator[tuple[int]]:
         yield (1,)
@@ -258,7 +290,8 @@ async def test_a_script_runs_in_order_and_its_rows_are_dropped(db: SQLiteDatabas
 async def test_a_failing_statement_in_the_middle_leaves_nothing(db: SQLiteDatabase, bad: str) -> None:
     with pytest.raises(sqlite3.Error) as caught:
         await db.write_script(f"CREATE TABLE made (x); INSERT INTO t (x) VALUES (1); {bad}; CREATE TABLE more (x)")
-    assert caught.value.__notes__[0].startswith("SQL: CREATE TABLE made")
+    assert caught.value.__notes__[0].startswith(f"in statement 3: {bad}")
+    assert caught.value.__notes__[1].startswith("SQL: CREATE TABLE made")
     assert await xs(db) == []
     assert await db.read("SELECT name FROM sqlite_schema WHERE name IN ('made', 'more')") == []
 

@@ -69,7 +69,7 @@ async def write_with_room_for_others(db: SQLiteDatabase, job: int) -> None:
     # Behind other jobs, so that it is cancelled while it waits in the queue too.
     others = []
     for _ in range(20):
-        others.append(db.submit("SELECT 1"))
+        others.append(db.submit("PRAGMA user_version"))
         others[-1].add_done_callback(lambda done: done.cancelled() or done.exception())  # a close() may fail it
     try:
         await db.write(INSERT, (job,))
