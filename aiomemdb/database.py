@@ -96,7 +96,7 @@ class Transaction(Snapshot, Protocol):
     ) -> int:
         """One statement over many parameter sets, all or nothing; gives the number of rows changed.
 
-        ``rows`` is read to its end, in the caller's task, before the job is enqueued. A note of the error names the row.
+        ``rows`` is read to its end, in the caller's task, before the job is enqueued. A note of an error names the row.
         """
         ...
 
