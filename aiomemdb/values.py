@@ -38,7 +38,7 @@ class Statistics:
     reads_pending: int
     """Gauge: queries that wait for a reader."""
     wal_bytes: int
-    """Gauge: size of the write-ahead log when the last batch was committed."""
+    """Gauge: size of the write-ahead log when it was last looked at: at most 10 ms before the latest commit."""
     writes: int
     """Counter: jobs that were committed (each step of a ``transaction()`` counts as one)."""
     write_errors: int

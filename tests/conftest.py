@@ -80,7 +80,7 @@ def _print_tasks() -> None:
 # So a database that is a fixture is closed before anything is counted, and the loop's own threads are gone.
 
 
-_TIME_TO_END = 2.0  # s, for threads that are about to
+_TIME_TO_END = 20.0  # s, for threads that are about to
 _DESCRIPTORS = "/proc/self/fd"
 _HAS_DESCRIPTORS = os.path.isdir(_DESCRIPTORS)  # nowhere but on Linux
 

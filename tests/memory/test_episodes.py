@@ -209,7 +209,7 @@ class HeldEmbedder(SpellingEmbedder):
         return await super().embed(texts)
 
     async def wait_held(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.held) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0)
 

@@ -233,7 +233,7 @@ async def test_nobody_waits_for_anothers_embedding(db_path: Path) -> None:
     async with Memory.open(db_path, embedder=embedder) as memory:
         slow = asyncio.create_task(memory.find_or_create_entity("new"))
         await embedder.entered.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await memory.find_or_create_entity("known")).name == "known"
             await memory._core.db.write_fn(lambda conn: None)
         embedder.let_go.set()

@@ -221,7 +221,7 @@ async def test_who_holds_a_transaction_is_told_at_once_and_nobody_else(memory: M
         outside.set()
         await turns()
         for call in (memory.remember("text"), memory.find_or_create_entity("other 1")):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 with pytest.raises(ReentrancyError):
                     await call
     await asyncio.gather(*others)
@@ -321,7 +321,7 @@ async def test_an_embedder_that_can_not_be_cancelled_does_not_hold_up_closing(
     await embedding.wait()
     task = memory._core.identity._creations._task
     assert task is not None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await memory.close()
         with pytest.raises(aiomemdb.DatabaseClosed):
             await call

@@ -163,7 +163,7 @@ def test_a_loop_that_is_closed_under_a_database_leaves_no_descriptor(
     loop.close()
     db._finalizer.detach()
     for connection in threads_of(db):
-        assert connection.join(2)
+        assert connection.join(60)
     assert bells() == before - bells_of(loop)
 
 

@@ -26,6 +26,7 @@ from tests.support.queries import sql_gate
 from tests.support.whole import eventually
 
 INSERT = "INSERT INTO log (job) VALUES (?)"
+ALMOST_AT_ONCE = 20.0  # seconds on a busy machine: what close() must not wait for would take longer
 LONG_QUERY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000000) SELECT max(i) FROM n"
 
 
@@ -165,7 +166,7 @@ async def test_every_verb_is_refused_once_closing_has_begun(db: SQLiteDatabase) 
                 submit,
             ):
                 with pytest.raises(DatabaseClosed) as caught:
-                    async with asyncio.timeout(5):  # at once, not when the closing fails what it had accepted
+                    async with asyncio.timeout(60):  # at once, not when the closing fails what it had accepted
                         await verb()
                 assert caught.value.applied is False, when
             gate.open()
@@ -227,7 +228,7 @@ async def test_a_job_that_never_returns_does_not_hold_up_close(db: SQLiteDatabas
         behind = [db.submit(INSERT, (job,)) for job in range(10)]
         began = time.monotonic()
         await db.close(timeout=0.5, drain=drain)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < ALMOST_AT_ONCE
         assert held.done() and all(job.done() for job in behind)
         assert outcome(held) is None  # it may yet be applied
         assert {outcome(job) for job in behind} == {False}
@@ -271,7 +272,7 @@ async def test_a_transaction_that_never_ends_does_not_hold_up_close(db: SQLiteDa
     behind = db.submit(INSERT, (2,))
     began = time.monotonic()
     await db.close(timeout=0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < ALMOST_AT_ONCE
     assert outcome(behind) is False
     leave.set()
     with pytest.raises(DatabaseClosed) as caught:
@@ -303,7 +304,7 @@ async def test_a_transaction_is_rolled_back_at_once_without_drain(db: SQLiteData
     await asyncio.sleep(0)
     began = time.monotonic()
     await db.close(drain=False)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < ALMOST_AT_ONCE
     with pytest.raises(DatabaseClosed):
         await holding
     assert plain(db_path, "SELECT * FROM log") == []
@@ -314,7 +315,7 @@ async def test_a_long_query_is_stopped_when_the_time_is_up(db: SQLiteDatabase) -
     await eventually(lambda: db.statistics().readers_busy == 1)
     began = time.monotonic()
     await db.close(timeout=0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < ALMOST_AT_ONCE
     with pytest.raises(DatabaseClosed):
         await reading
 
@@ -337,7 +338,7 @@ async def test_a_long_statement_is_stopped_when_the_time_is_up(db: SQLiteDatabas
     await eventually(lambda: db.statistics().running == 1)
     began = time.monotonic()
     await db.close(timeout=0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < ALMOST_AT_ONCE
     with pytest.raises((DatabaseClosed, sqlite3.OperationalError)):
         await writing
     await eventually(lambda: threads() == [])
@@ -350,7 +351,7 @@ async def test_a_query_function_that_never_returns_does_not_hold_up_close(db: SQ
         await gate.wait_entered()
         began = time.monotonic()
         await db.close(timeout=0.5)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < ALMOST_AT_ONCE
         with pytest.raises(DatabaseClosed):
             await reading
         [name] = threads()
@@ -366,7 +367,7 @@ async def test_maintenance_that_waits_for_a_lock_does_not_hold_up_close(db: SQLi
         await eventually(lambda: db.statistics().pending == 0)
         began = time.monotonic()
         await db.close(timeout=0.5)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < ALMOST_AT_ONCE
         assert vacuuming.done() or await asyncio.wait([vacuuming], timeout=1)
         with pytest.raises(DatabaseClosed):
             await vacuuming
@@ -383,7 +384,7 @@ async def test_another_program_s_lock_does_not_hold_up_close(db: SQLiteDatabase,
         began = time.monotonic()
         # The writer's thread has an eighth of that to say that it gave up: of one second too little on a busy machine.
         await db.close(timeout=2, drain=drain)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < ALMOST_AT_ONCE
         # It had not begun: known, though it was "running".
         assert {outcome(job) for job in (*jobs, behind)} == {False}
         await eventually(lambda: threads() == [])
@@ -408,7 +409,7 @@ async def test_a_timeout_of_zero_fails_what_is_queued_and_returns(db: SQLiteData
         behind = db.submit(INSERT, (1,))
         began = time.monotonic()
         await db.close(timeout=0)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < ALMOST_AT_ONCE
         assert (outcome(held), outcome(behind)) == (None, False)
         gate.open()
         await eventually(lambda: threads() == [])

@@ -43,7 +43,7 @@ def driver(db_path: Path) -> Iterator[Any]:
     if thread.ident is not None:
         driver._tx.put_nowait((Unheard(), lambda: aiosqlite.core._STOP_RUNNING_SENTINEL))
         driver._tx.put_nowait(aiosqlite.core._STOP_RUNNING_SENTINEL)
-        thread.join(2)
+        thread.join(60)
         assert not thread.is_alive(), CHANGED + "how its thread ends"
 
 
@@ -70,7 +70,7 @@ def test_its_queue_takes_pairs_of_a_future_and_a_function(driver: Any) -> None:
     ran: SimpleQueue[threading.Thread] = SimpleQueue()
     driver._tx.put_nowait((Unheard(), lambda: ran.put(threading.current_thread())))
     thread_of(driver).start()
-    assert ran.get(timeout=2) is thread_of(driver), CHANGED + "(future, function) in Connection._tx"
+    assert ran.get(timeout=60) is thread_of(driver), CHANGED + "(future, function) in Connection._tx"
 
 
 def test_its_connector_opens_with_our_options_on_whatever_thread_calls_it(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_its_thread_ends_by_what_our_function_returns_or_by_what_waits_behind_it
     driver._tx.put_nowait((Unheard(), lambda: sentinel))
     driver._tx.put_nowait(sentinel)
     thread_of(driver).start()
-    thread_of(driver).join(2)
+    thread_of(driver).join(60)
     assert not thread_of(driver).is_alive(), CHANGED + "_STOP_RUNNING_SENTINEL"
 
 
@@ -121,7 +121,7 @@ async def test_an_opened_connection_is_aiosqlites_thread_and_ends_without_aiosql
     assert await connection.run(lambda raw: threading.current_thread()) is connection.thread
     connection.stop()
     await connection.stopped
-    assert connection.join(2)
+    assert connection.join(60)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.raw.total_changes  # noqa: B018
 

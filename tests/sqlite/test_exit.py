@@ -95,7 +95,7 @@ def run_case(path: Path, runner: str, end: str, busy: str) -> Ended:
     )
     ended = run_script(text, path, interrupt=end == "Ctrl-C")
     assert ended.returncode == expected, ended
-    assert ended.seconds < 3, ended
+    assert ended.seconds < 20, ended
     rows = {x for [x] in plain(path, "SELECT x FROM t")}
     assert len(ended.numbers()) == 20
     assert ended.numbers() <= rows

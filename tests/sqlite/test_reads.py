@@ -581,7 +581,7 @@ async def test_of_tasks_that_all_hold_a_snapshot_and_ask_for_a_second_one_is_tol
                 return "told"
             return "had two"
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         outcomes = await asyncio.gather(*[greedy() for _ in range(3)])
     assert sorted(outcomes) == ["had two", "had two", "told"]
     await assert_whole(db)  # type: ignore[arg-type]

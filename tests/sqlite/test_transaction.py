@@ -275,7 +275,7 @@ async def test_a_verb_that_would_wait_for_its_own_transaction_is_refused(db: SQL
 
 
 async def run_in_wait_for(main: Awaitable[object]) -> object:
-    return await asyncio.wait_for(main, 5)
+    return await asyncio.wait_for(main, 60)
 
 
 async def run_in_gather(main: Awaitable[object]) -> object:
@@ -395,7 +395,7 @@ async def test_a_transaction_held_too_long_is_rolled_back_and_its_holder_named(h
 
     holding = asyncio.create_task(hold(), name="the sleeper")
     await eventually(lambda: hasty.statistics().transaction_holder == "the sleeper")
-    await asyncio.wait_for(hasty.write(INSERT, (2,)), 5)  # others go on
+    await asyncio.wait_for(hasty.write(INSERT, (2,)), 60)  # others go on
     holding.cancel()
     with suppress(asyncio.CancelledError):
         await holding

@@ -30,7 +30,7 @@ from tests.support.plain import assert_healthy, plain
 from tests.support.scripts import run_script_aside
 from tests.support.whole import assert_whole, eventually
 
-LONG = 20.0  # more than any wait here, less than a test's time limit
+LONG = 60.0  # more than any wait here, less than a test's time limit
 INSERT = "INSERT INTO log (job) VALUES (?)"
 MANY_PAGES = "INSERT INTO blobs VALUES (zeroblob(?))"
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 # Longer than any wait in a test, shorter than a test's time limit: a gate that was forgotten names itself.
-_FORGOTTEN = 30.0
+_FORGOTTEN = 90.0
 
 
 class Gate:
@@ -39,7 +39,7 @@ class Gate:
         if not self._opened.wait(_FORGOTTEN):
             raise TimeoutError(f"the gate was not opened within {_FORGOTTEN:g} s")
 
-    async def wait_entered(self, count: int = 1, *, timeout: float = 5.0) -> None:
+    async def wait_entered(self, count: int = 1, *, timeout: float = 60.0) -> None:
         """Returns once `count` callers altogether have entered `block()`."""
         with self._lock:
             arrival = self._arrival(count)

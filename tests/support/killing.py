@@ -43,6 +43,6 @@ def kill_now(connection: Connection) -> None:
 
 async def ended(connection: Connection) -> None:
     """Waits until the thread has told the loop that it ends, and that was dealt with."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         await asyncio.shield(connection.stopped)
-    assert connection.join(2)
+    assert connection.join(60)

@@ -57,7 +57,7 @@ class Ended:
         assert self.returncode == 0, self.stdout + self.stderr
 
 
-def run_script(text: str, *arguments: object, interrupt: bool = False, timeout: float = 10.0) -> Ended:
+def run_script(text: str, *arguments: object, interrupt: bool = False, timeout: float = 60.0) -> Ended:
     """Runs a Python program, with warnings shown; ``interrupt`` sends it SIGINT when it has printed "ready"."""
     with tempfile.TemporaryFile("w+") as errors, start_script(text, *arguments, stderr=errors) as process:
         assert process.stdout is not None

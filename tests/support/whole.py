@@ -10,7 +10,7 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.support.plain import assert_healthy
 
 
-async def eventually(holds: Callable[[], bool], *, timeout: float = 5.0) -> None:
+async def eventually(holds: Callable[[], bool], *, timeout: float = 60.0) -> None:
     """Waits for what a database thread still reports to the loop; for nothing that a test could wait for itself."""
     async with asyncio.timeout(timeout):
         while not holds():  # noqa: ASYNC110
@@ -19,7 +19,7 @@ async def eventually(holds: Callable[[], bool], *, timeout: float = 5.0) -> None
 
 async def assert_whole(db: SQLiteDatabase) -> None:
     """No transaction is open, no reader is lost, nothing waits, and every verb works."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await db.flush()  # behind all that was posted to the writer
         assert_healthy(await db.read_value("SELECT file FROM pragma_database_list WHERE name = 'main'"))
         readers = db.statistics().readers
