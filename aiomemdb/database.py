@@ -55,6 +55,10 @@ class Transaction(Snapshot, Protocol):
     COMMIT is at the end of the block). It is applied whole or not at all, in the order of enqueueing, and an error
     of its own is raised to its own caller alone.
 
+    A deferred foreign key is judged by the COMMIT of the batch. So a job that breaks one is acknowledged where a later
+    job of the same batch repairs it; otherwise it fails alone. A ``transaction()`` and ``write_fn(once=True)`` have a
+    COMMIT of their own. (One for each write would take eight times the writer's time.)
+
     ``params`` is copied at the call, buffers in it too (``bytearray``, ``memoryview``, an array); a scalar of numpy
     becomes the number that it stands for, and an object what its adapter says (``sqlite3.register_adapter``).
 

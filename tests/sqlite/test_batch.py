@@ -419,6 +419,18 @@ async def test_what_sqlite_undoes_itself_costs_the_neighbours_no_second_run(
     assert (len(runs), db.statistics().batch_splits) == (1, 0)
 
 
+async def test_a_deferred_foreign_key_is_judged_by_the_batch_and_alone_where_that_is_asked_for(
+    db: SQLiteDatabase,
+) -> None:
+    def orphan(conn: sqlite3.Connection, parent: int) -> None:
+        conn.execute("INSERT INTO child (parent) VALUES (?)", (parent,))
+
+    repaired = await in_one_batch(db, db.write_fn(orphan, 1), db.write("INSERT INTO parent VALUES (1)"))
+    assert repaired == [None, 1]
+    alone, _ = await in_one_batch(db, db.write_fn(orphan, 2, once=True), db.write("INSERT INTO parent VALUES (2)"))
+    assert isinstance(alone, sqlite3.IntegrityError)
+
+
 async def test_jobs_in_two_halves_of_a_refused_commit_keep_their_order(db: SQLiteDatabase) -> None:
     culprits = {n: REFUSED_AT_COMMIT[0] for n in (2, 3, 11)}
     await run_among_neighbours(db, culprits)
