@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["PRAGMAS", "Config", "Durability", "PragmaValue"]
+__all__ = ["PRAGMAS", "Config", "Durability", "PragmaValue", "checked_timeout", "refuse_home"]
 
 Durability = Literal["normal", "full"]
 PragmaValue = int | str | bool
@@ -129,6 +130,12 @@ def checked_timeout(timeout: float | None) -> float | None:
     if not timeout >= 0:
         raise ValueError(f"timeout={timeout}: 0 or more seconds, or None to wait")
     return timeout
+
+
+def refuse_home(path: str) -> None:
+    """Raises: ValueError: it begins with the name of a home folder, which a shell would have expanded."""
+    if path == "~" or (path.startswith("~") and os.sep in path):
+        raise ValueError(f"{path!r}: Python does not expand '~'; give Path({path!r}).expanduser()")
 
 
 def _checked_pragmas(pragmas: object) -> Mapping[str, PragmaValue]:

@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .config import Config, Durability, PragmaValue
+from .config import Config, Durability, PragmaValue, refuse_home
+from .familiar import suggests_options
 from .sqlite.database import SQLiteDatabase
 
 __all__ = ["connect"]
@@ -16,6 +17,7 @@ __all__ = ["connect"]
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
+@suggests_options
 def connect(
     target: str | os.PathLike[str],
     *,
@@ -83,6 +85,7 @@ def _path(target: str | os.PathLike[str], *, read_only: bool) -> Path | None:
         raise ValueError(f"unknown URL scheme {match[1]!r} in {name!r}: give the path of an SQLite file")
     if name.startswith("file:"):
         raise ValueError(f"{name!r}: give a plain path, not an SQLite URI; its options are options of connect()")
+    refuse_home(name)
     if not name:
         raise ValueError('target="": give the path of an SQLite file, or ":memory:"')
     if "\0" in name:

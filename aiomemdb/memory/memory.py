@@ -11,6 +11,7 @@ from typing import Any
 from ..connect import connect
 from ..database import Database
 from ..embedders import Embedder
+from ..familiar import MEMORY, Familiar, suggests_options
 from .asking import kind_of
 from .core import Core
 from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key, checked_text
@@ -22,7 +23,7 @@ from .values import Entity, Episode, Fact, Forgotten, NameLike, Remembered, Scal
 __all__ = ["Memory"]
 
 
-class Memory(Naming, Recalling):
+class Memory(Naming, Recalling, Familiar):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and
@@ -34,9 +35,16 @@ class Memory(Naming, Recalling):
     Cancellation: a job not yet begun never runs; one that is running runs to its end. Never half, never twice.
     """
 
-    def __init__(self, core: Core, scope: Scope) -> None:
-        self._core = core
-        self._scope = scope
+    _familiar = MEMORY
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise TypeError("a memory is made by Memory.open(path): async with Memory.open(path) as memory")
+
+    @classmethod
+    def _of(cls, core: Core, scope: Scope) -> Memory:
+        memory = cls.__new__(cls)
+        memory._core, memory._scope, memory._is_awaited = core, scope, False
+        return memory
 
     def __repr__(self) -> str:
         return f"<Memory {self._scope.namespace!r} of {self._core.db!r}>"
@@ -49,6 +57,7 @@ class Memory(Naming, Recalling):
     # Opening
 
     @classmethod
+    @suggests_options
     def open(
         cls,
         target: str | os.PathLike[str] | Database,
@@ -92,13 +101,16 @@ class Memory(Naming, Recalling):
             near=near,
             vector_cache_bytes=vector_cache_bytes,
         )
-        return cls(core, _scope(namespace, agent, ()))
+        return cls._of(core, _scope(namespace, agent, ()))
 
     def __await__(self) -> Generator[Any, None, Memory]:
-        return self._open().__await__()
+        yield from self._open().__await__()
+        self._is_awaited = True
+        return self
 
     async def __aenter__(self) -> Memory:
-        return await self._open()
+        awaited, self._is_awaited = self._is_awaited, False
+        return self if awaited else await self._open()  # `async with await Memory.open(...)`: the block closes it
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
@@ -123,7 +135,7 @@ class Memory(Naming, Recalling):
         """A view of the same memory: same writer, readers and caches. It writes in ``namespace`` (default: this
         one's), as ``agent``, and its reading verbs see the namespaces in ``also_read`` too.
         """
-        return Memory(
+        return Memory._of(
             self._core,
             _scope(
                 self._scope.namespace if namespace is None else namespace,

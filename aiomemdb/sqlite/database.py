@@ -23,6 +23,7 @@ import anyio
 from ..config import Config, checked_timeout
 from ..database import Database, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
+from ..familiar import DATABASE, Familiar
 from ..values import Row, Statistics
 from .arguments import are_plain, checked_params
 from .bell import call_on_loop
@@ -54,8 +55,10 @@ class _NoWriter:
     stopped = None
 
 
-class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
+class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
     """One SQLite file; see ``aiomemdb.database.Database`` for the verbs. Made by ``aiomemdb.connect``."""
+
+    _familiar = DATABASE
 
     def __init__(self, path: Path | None, config: Config) -> None:
         self._target = path
@@ -68,6 +71,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
         self._checkpointer: Checkpointer | None = None
         self._folder: str | None = None
         self._opening = False
+        self._is_awaited = False
         self._forked = False
         self._closing: asyncio.Task[None] | None = None
         self._backups: dict[Connection, threading.Event] = {}
@@ -87,10 +91,16 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Database):
     # Open and close
 
     def __await__(self) -> Generator[Any, None, SQLiteDatabase]:
-        return self._open().__await__()
+        yield from self._open().__await__()
+        self._is_awaited = True
+        return self
 
     async def __aenter__(self) -> SQLiteDatabase:
-        return await self._open()
+        awaited, self._is_awaited = self._is_awaited, False
+        if not awaited:
+            return await self._open()
+        self._check()
+        return self  # `async with await connect(...)`: the block closes it
 
     async def __aexit__(self, *exc_info: object) -> None:
         if self._forked:  # its block is the parent's to end

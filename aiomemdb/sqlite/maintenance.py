@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..config import refuse_home
 from .files import check_length
 from .guard import GuardedConnection
 from .job import Operation
@@ -172,6 +173,7 @@ VACUUM = Operation("vacuum", _vacuum, by_task=True)
 def checked_backup_target(path: str | os.PathLike[str]) -> Path:
     if str(os.fspath(path)).startswith((":memory:", "file:")):
         raise ValueError(f"backup({os.fspath(path)!r}): give the plain path of a new file")
+    refuse_home(os.fspath(path))
     target = Path(os.path.abspath(path))
     check_length(target)
     if not target.parent.is_dir():

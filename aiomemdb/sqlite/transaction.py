@@ -10,6 +10,7 @@ from typing import Any
 
 from ..config import checked_timeout
 from ..errors import ForbiddenStatement, ReentrancyError, WriteTimeout
+from ..familiar import SNAPSHOT, TRANSACTION, Familiar
 from .codes import retry_while_busy
 from .connection import Connection
 from .guard import Guard, GuardedConnection
@@ -32,8 +33,10 @@ __all__ = [
 ]
 
 
-class SQLiteTransaction(WriteVerbs, ReadVerbs):
+class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
     """The verbs inside ``async with db.transaction() as tx``; see ``aiomemdb.database.Transaction``."""
+
+    _familiar = TRANSACTION
 
     def __init__(self, lease: Lease, session: Session) -> None:
         self._lease = lease
@@ -174,8 +177,10 @@ async def open_transaction(
         held_leases.set(tuple(held for held in held_leases.get() if held.active))
 
 
-class SQLiteSnapshot(ReadVerbs):
+class SQLiteSnapshot(ReadVerbs, Familiar):
     """The verbs inside ``async with db.snapshot() as snap``; see ``aiomemdb.database.Snapshot``."""
+
+    _familiar = SNAPSHOT
 
     def __init__(self, connection: Connection, readers: Readers) -> None:
         self._connection = connection

@@ -15,7 +15,7 @@ ROOT = Path(aiomemdb.__file__).parent
 # From the top down. Those that exist may not yet be all that are drawn: a room that is planned has its place.
 # fmt: off
 ROOMS = [
-    "errors", "values", "runner",
+    "errors", "values", "runner", "familiar",
     "config", "database",
     "sqlite.arguments", "sqlite.job", "sqlite.queue", "sqlite.failing",
     "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
@@ -42,7 +42,7 @@ ROOMS = [
 # fmt: on
 
 # These know nothing of what is ours.
-ALONE = {"errors", "values", "runner", "sqlite.pool"}
+ALONE = {"errors", "values", "runner", "familiar", "sqlite.pool"}
 
 # The memory graph talks to the verbs of Database alone.
 HIDDEN_FROM_MEMORY = "sqlite."
