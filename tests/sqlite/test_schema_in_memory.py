@@ -16,6 +16,7 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.guard import GuardedConnection
 from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import assert_healthy, plain
+from tests.support.queries import ENDLESS
 
 SCHEMA = "CREATE TABLE t (a UNIQUE, b); CREATE TABLE u (a, b); INSERT INTO t VALUES (1, 2)"
 
@@ -104,9 +105,7 @@ async def in_a_transaction_held_too_long(db: SQLiteDatabase) -> None:
     with pytest.raises(aiomemdb.WriteTimeout):
         async with db.transaction() as tx:
             await tx.write_fn(leave_a_ghost)
-            await tx.write(
-                "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i FROM n) SELECT * FROM n", timeout=0.2
-            )
+            await tx.write(f"INSERT INTO u SELECT 1, 1 FROM ({ENDLESS})", timeout=0.2)
 
 
 async def path_of(db: SQLiteDatabase) -> str:
