@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,6 +15,12 @@ __all__ = ["PRAGMAS", "Config", "Durability", "PragmaValue", "checked_timeout", 
 
 Durability = Literal["normal", "full"]
 PragmaValue = int | str | bool
+
+# Here, in what is imported first.
+if sys.platform == "win32":
+    raise ImportError(
+        "aiomemdb needs Linux or macOS: Windows has no flock, by which processes take turns; run it inside WSL 2"
+    )
 
 # What may be set per connection without breaking a promise. journal_mode, synchronous, locking_mode,
 # wal_autocheckpoint, busy_timeout, query_only and their like are the library's own.

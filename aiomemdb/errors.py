@@ -30,6 +30,8 @@ Errors of SQL stay ``sqlite3.*``, unchanged, and always mean *not applied*.
 
 from __future__ import annotations
 
+from threading import get_ident
+
 __all__ = [
     "AiomemdbError",
     "AmbiguousEntity",
@@ -158,8 +160,22 @@ class ForkedError(AiomemdbError):
 class WrongLoop(AiomemdbError):
     """Used on another event loop, from another thread, or without asyncio. Never applied.
 
-    What to do: from a thread, ``asyncio.run_coroutine_threadsafe(db.write(...), loop).result()``.
+    What to do: from a thread, ``asyncio.run_coroutine_threadsafe(db.write(...), loop).result()``; on another loop of
+    the same thread, open it there: one ``asyncio.run()`` for the whole program, one loop for a fixture and its tests.
     """
+
+    @classmethod
+    def of(cls, what: str, opened_in: int | None, call: str) -> WrongLoop:
+        """The error of ``what``, which was opened in the thread of this number; ``call`` is what a thread would run."""
+        if get_ident() == opened_in:
+            return cls(
+                f"{what} was opened on another event loop than the one that runs here (by an earlier asyncio.run(), or "
+                "by a fixture of another scope than the test's loop): open it on the loop that uses it"
+            )
+        return cls(
+            f"{what} belongs to the event loop of another thread; here use asyncio.run_coroutine_threadsafe({call}, "
+            "loop).result()"
+        )
 
 
 class ReentrancyError(AiomemdbError):

@@ -17,6 +17,13 @@ def run(main: Coroutine[Any, Any, T] | Callable[[], Coroutine[Any, Any, T]], *, 
     Raises: what ``main`` raises; ``RuntimeError`` inside a running event loop.
     Ctrl-C cancels ``main`` and raises ``KeyboardInterrupt``.
     """
+    if asyncio._get_running_loop() is not None:
+        if asyncio.iscoroutine(main):
+            main.close()
+        raise RuntimeError(
+            "aiomemdb.run() starts an event loop, and one runs here already (a notebook's, a framework's): "
+            "await main() instead"
+        )
     with asyncio.Runner(debug=debug, loop_factory=_loop_factory()) as runner:
         return runner.run(main() if callable(main) else main)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
+from threading import get_ident
 from typing import Generic, TypeVar
 
 from ..errors import DatabaseClosed, WrongLoop
@@ -45,7 +46,7 @@ class Together(Generic[Item, Answer]):
         self._most = most
         self._weigh = weigh
         self._name = name
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self._waiting: deque[tuple[Item, asyncio.Future[Answer | BaseException]]] = deque()
         self._batch: list[tuple[Item, asyncio.Future[Answer | BaseException]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -54,7 +55,7 @@ class Together(Generic[Item, Answer]):
     def add(self, item: Item) -> asyncio.Future[Answer | BaseException]:
         """Raises: WrongLoop; DatabaseClosed."""
         if asyncio.get_running_loop() is not self._loop:
-            raise WrongLoop("the memory belongs to another event loop: use asyncio.run_coroutine_threadsafe(..., loop)")
+            raise WrongLoop.of("this memory", self._thread, "memory.remember(...)")
         if self._closed:
             raise DatabaseClosed("the memory is closed")
         future: asyncio.Future[Answer | BaseException] = self._loop.create_future()

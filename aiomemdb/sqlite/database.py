@@ -67,6 +67,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
         self._readers: Readers | None = None
         self._read_thread: int | None = None  # as Writer.open_thread, for reads
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: int | None = None  # in which it was opened
         self._path: Path | None = None
         self._checkpointer: Checkpointer | None = None
         self._folder: str | None = None
@@ -121,7 +122,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
         if self._opening:
             raise AiomemdbError("this database was opened before; make a new one with aiomemdb.connect(...)")
         self._opening = True
-        self._loop = loop
+        self._loop, self._thread = loop, get_ident()
         config = self._config
         connections: list[Connection] = []
         try:
@@ -254,10 +255,7 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
         if self._readers is None:
             return DatabaseClosed("not open yet: use `async with aiomemdb.connect(...) as db`, or `await` it")
         if self._is_elsewhere():
-            return WrongLoop(
-                "this database belongs to another event loop or thread; from a thread use "
-                "asyncio.run_coroutine_threadsafe(db.write(...), loop).result()"
-            )
+            return WrongLoop.of("this database", self._thread, "db.write(...)")
         return DatabaseClosed("the database is closing or closed")
 
     def _check(self) -> None:

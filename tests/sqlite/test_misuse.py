@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -164,7 +167,7 @@ def test_on_a_second_loop_of_the_same_thread_every_verb_is_wrong_loop(db_path: P
         db = first.run(open_it())
         with asyncio.Runner() as second:
             for use in [*VERBS.values(), lambda db: db.close()]:
-                with pytest.raises(aiomemdb.WrongLoop):
+                with pytest.raises(aiomemdb.WrongLoop, match=r"opened on another event loop.*open it on the loop"):
                     second.run(settled(functools.partial(use, db)))
         first.run(db.close())
     assert plain(db_path, COUNT) == [(0,)]
@@ -183,6 +186,27 @@ def test_on_its_own_loop_but_not_running_every_verb_is_wrong_loop(db_path: Path)
             with pytest.raises(aiomemdb.WrongLoop):
                 settled(functools.partial(use, db)).send(None)
         runner.run(db.close())
+
+
+async def test_run_inside_a_running_loop_says_to_await_main(recwarn: pytest.WarningsRecorder) -> None:
+    async def main() -> None:
+        raise AssertionError("it never runs")
+
+    for given in (main(), main):
+        with pytest.raises(RuntimeError, match=r"await main\(\) instead"):
+            aiomemdb.run(given)
+    gc.collect()
+    assert not recwarn.list  # "coroutine was never awaited"
+
+
+def test_on_windows_the_import_says_what_is_missing() -> None:
+    text = (
+        "import sys, asyncio, sqlite3, aiosqlite, anyio; sys.platform = 'win32'\n"
+        "try: import aiomemdb\n"
+        "except ImportError as error: print(error)"
+    )
+    ended = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)
+    assert "needs Linux or macOS" in ended.stdout and "WSL 2" in ended.stdout
 
 
 # -- read_only -----------------------------------------------------------------------------------------------
