@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from ..errors import DatabaseClosed, LockTimeout
+from .holders import holder_of_write_lock, note_wait
 
 __all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "is_undone", "primary_code", "retry_while_busy"]
 
@@ -117,5 +119,8 @@ def retry_while_busy(
                 raise
             if given_up():
                 raise DatabaseClosed("closed while it waited for another program's lock on the file") from error
-            if time.monotonic() - began >= lock_timeout:
-                raise LockTimeout(f"another program has kept {path} locked for {lock_timeout} s") from error
+            waited = time.monotonic() - began
+            if waited >= lock_timeout:
+                holder = holder_of_write_lock(path) or "another program"
+                raise LockTimeout(f"{holder} has kept {path} locked for {lock_timeout} s") from error
+            note_wait(path, waited, lock_timeout, "SQLite's lock on the file", partial(holder_of_write_lock, path))

@@ -40,6 +40,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import DatabaseClosed, LockTimeout
+from .holders import holder_of_turn, note_wait
 
 try:
     import fcntl
@@ -163,6 +164,7 @@ class Turnstile:
                 return waited
             if given_up() or waited >= timeout:
                 break
+            note_wait(self._path, waited, timeout, "the turn to write", self._holder)
             if next_since is not None:
                 pause = _pause_of_next(waited - next_since)
             else:
@@ -178,11 +180,13 @@ class Turnstile:
         self._refused_at = time.monotonic()
         if given_up():
             raise DatabaseClosed("closed while it waited for another process's turn to write")
-        holder = _holder_of(self._lock) or _holder_of(self._next)  # who is next may be stopped before its turn
         raise LockTimeout(
-            f"{holder or 'another process'} has kept the turn to write {self._path} for {timeout} s; wait for it, end "
-            "it, or raise connect(lock_timeout=...)"
+            f"{self._holder() or 'another process'} has kept the turn to write {self._path} for {timeout} s; wait for "
+            "it, end it, or raise connect(lock_timeout=...)"
         )
+
+    def _holder(self) -> str | None:
+        return holder_of_turn(self._lock) or holder_of_turn(self._next)  # the next one may be stopped before its turn
 
     def _read_crowd(self) -> tuple[int, float]:
         """How many have passed ``-next``, and what they usually waited."""
@@ -314,23 +318,6 @@ def _open_lock_file(name: str, database: os.stat_result) -> int:
     except OSError:
         pass  # a file system without modes
     return descriptor
-
-
-def _holder_of(descriptor: int) -> str | None:
-    """Who has this lock, for a message; None where the system does not tell (macOS, a process of another container)."""
-    status = os.fstat(descriptor)
-    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    try:
-        with open("/proc/locks") as locks:
-            pids = [fields[4] for line in locks if (fields := line.split())[1] == "FLOCK" and fields[5] == file]
-        pid = int(pids[0])
-        with open(f"/proc/{pid}/cmdline") as command:
-            words = " ".join(command.read().replace("\0", " ").split())[:80]
-        with open(f"/proc/{pid}/stat") as state:
-            is_stopped = state.read().rpartition(")")[2].split()[0] in "Tt"
-    except (OSError, IndexError, ValueError):
-        return None
-    return f"process {pid} ({words}){', which is stopped,' if is_stopped else ''}"
 
 
 _opened: weakref.WeakSet[Turnstile] = weakref.WeakSet()

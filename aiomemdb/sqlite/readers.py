@@ -84,7 +84,7 @@ class Readers:
         self._create_future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self.loop_is_running: Callable[[], bool] = self._loop.is_running
         self._lock_timeout = config.lock_timeout
-        self._path = path
+        self.path: object = path
         self._failing = Failing(self._loop)
         self._pending: deque[tuple[asyncio.Future[Any], Fetch, Any, Any]] = deque()
         self._finished: deque[tuple[asyncio.Future[Any], Any]] = deque()
@@ -179,7 +179,7 @@ class Readers:
             # Another program recovers the log, or has the file for itself: nobody is to see "database is locked".
             try:
                 with raw.guarded():
-                    return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self._path)
+                    return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self.path)
             except BaseException as later:
                 error = later
         raw.forget_error()

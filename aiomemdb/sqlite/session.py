@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from operator import length_hint
 from typing import Any
 
@@ -20,6 +21,7 @@ from .filelock import Turnstile
 from .files import FileIdentity
 from .guard import GuardedConnection, finished
 from .hazards import has_wal_reset_bug
+from .holders import holder_of_write_lock, note_wait
 from .job import Operation
 from .queries import look_if_pragma
 from .rowids import Rowids
@@ -172,11 +174,13 @@ class Session:
                     self._note_foreign_writer()
             if self.abandoned:
                 raise DatabaseClosed("closed while it waited for another program's lock on the file")
-            if now - first_refused >= self._lock_timeout:
+            path, timeout = self.identity.path, self._lock_timeout
+            if now - first_refused >= timeout:
                 raise LockTimeout(
-                    f"another program has held the write lock of {self.identity.path} for {self._lock_timeout} s; "
-                    "find it, or raise connect(lock_timeout=...)"
+                    f"{holder_of_write_lock(path) or 'another program'} has held the write lock of {path} for "
+                    f"{timeout} s, without aiomemdb's turns; wait for it, end it, or raise connect(lock_timeout=...)"
                 )
+            note_wait(path, now - first_refused, timeout, "SQLite's write lock", partial(holder_of_write_lock, path))
             time.sleep(pause)
             pause = min(2 * pause, longest_pause)
 

@@ -89,11 +89,11 @@ class RowStream:
         with raw.guarded() as guard:
             try:
                 if self._cursor is None:
-                    retry_while_busy(raw.look_at_schema, self._lock_timeout, "the database")
+                    retry_while_busy(raw.look_at_schema, self._lock_timeout, self._readers.path)
                     self._cursor = retry_while_busy(
                         lambda: execute_query(raw, self._sql, self._params),
                         self._lock_timeout,
-                        "the database",
+                        self._readers.path,
                     )
                     raw.noted.append(ref(self._cursor))  # closed by who takes the reader back, or closes it
                 return self._cursor.fetchmany(self._chunk)

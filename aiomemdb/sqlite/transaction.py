@@ -236,9 +236,7 @@ async def open_snapshot(
     connection = await readers.lease(timeout)
     snapshot = SQLiteSnapshot(connection, readers)
     try:
-        await connection.submit(
-            lambda raw: retry_while_busy(lambda: begin_snapshot(raw), lock_timeout, connection.name)
-        )
+        await connection.submit(lambda raw: retry_while_busy(lambda: begin_snapshot(raw), lock_timeout, readers.path))
         yield snapshot
     finally:
         snapshot._close()

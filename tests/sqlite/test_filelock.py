@@ -16,7 +16,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, LockTimeout
-from aiomemdb.sqlite import filelock
+from aiomemdb.sqlite import filelock, holders
 from aiomemdb.sqlite.filelock import Turnstile
 from tests.support.others import OtherProcess
 from tests.support.scripts import run_script
@@ -290,7 +290,7 @@ def test_where_the_system_does_not_tell_who_it_is_the_timeout_still_comes(
 
     one, two = make(), make()
     one.acquire(0)
-    monkeypatch.setattr(filelock, "open", refuse, raising=False)
+    monkeypatch.setattr(holders, "open", refuse, raising=False)
     with pytest.raises(LockTimeout, match=r"^another process has kept the turn"):
         two.acquire(0)
 

@@ -17,7 +17,7 @@ ROOT = Path(aiomemdb.__file__).parent
 ROOMS = [
     "errors", "values", "runner", "familiar",
     "config", "database",
-    "sqlite.arguments", "sqlite.job", "sqlite.queue", "sqlite.failing",
+    "sqlite.holders", "sqlite.arguments", "sqlite.job", "sqlite.queue", "sqlite.failing",
     "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
     "sqlite.immutable",
     "sqlite.filelock", "sqlite.pool", "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids",
