@@ -163,16 +163,18 @@ class Guard:
         """The error to hand to the caller: ForbiddenStatement where the authorizer refused."""
         if isinstance(error, ForbiddenStatement):
             return error
+        self.note_vacuum(error)
         if self.denied is not None:
             forbidden = ForbiddenStatement(self.denied)
             forbidden.__cause__ = error
             return forbidden
-        # VACUUM inside a transaction never reaches the authorizer: SQLite refuses it first, by this text alone.
-        if isinstance(error, sqlite3.OperationalError) and "VACUUM from within a transaction" in str(error):
-            forbidden = ForbiddenStatement("VACUUM is not allowed inside a job: use db.vacuum()")
-            forbidden.__cause__ = error
-            return forbidden
         return error
+
+    def note_vacuum(self, error: BaseException) -> None:
+        """VACUUM inside a transaction never reaches the authorizer: SQLite refuses it first, by this text alone."""
+        is_vacuum = isinstance(error, sqlite3.OperationalError) and "VACUUM from within a transaction" in str(error)
+        if is_vacuum and self.denied is None:
+            self.denied = "VACUUM is not allowed inside a job: use db.vacuum()"
 
     def compiled_schema(self) -> bool:
         return any(action in _SCHEMA for action, _, _ in self.compiled)
@@ -272,6 +274,7 @@ class GuardedConnection(sqlite3.Connection):
 
     def note_raised(self, error: sqlite3.Error) -> None:
         self.raised = error
+        self.guard.note_vacuum(error)
         self.forget_error()
 
     def commit(self) -> None:

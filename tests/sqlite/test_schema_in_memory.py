@@ -246,3 +246,31 @@ async def test_a_pragma_lists_what_another_has_just_made(
             for _ in range(5):
                 assert await ask(db, sql) == (1 if ask is by_read_one else rows), pragma
             await other.write("DROP TABLE made")
+
+
+async def in_a_transaction_of_its_own(db: SQLiteDatabase, sql: str) -> None:
+    async with db.transaction() as tx:
+        await tx.write(sql)
+
+
+CHANGES: dict[str, Callable[[SQLiteDatabase, str], Awaitable[object]]] = {
+    "write": lambda db, sql: db.write(sql),
+    "write_count": lambda db, sql: db.write_count(sql),
+    "write_many": lambda db, sql: db.write_many(sql, [()]),
+    "write_script": lambda db, sql: db.write_script(sql),
+    "write_fn": lambda db, sql: db.write_fn(lambda conn: conn.execute(sql).close()),
+    "transaction": in_a_transaction_of_its_own,
+}
+
+
+@pytest.mark.parametrize("verb", CHANGES)
+async def test_a_change_of_the_schema_is_held_against_what_another_has_just_changed(
+    db: SQLiteDatabase, db_path: Path, verb: str
+) -> None:
+    async with aiomemdb.connect(db_path) as other:
+        await db.write("CREATE INDEX again ON t (b)")
+        await other.write("DROP INDEX again")
+        await CHANGES[verb](db, "CREATE INDEX again ON t (b)")
+        await other.write("CREATE TABLE made (a, b)")
+        # It is not there, says the schema in memory; and a STRICT table needs types.
+        await CHANGES[verb](db, "CREATE TABLE IF NOT EXISTS made (a, b) STRICT")

@@ -119,6 +119,14 @@ async def test_write_count_gives_the_rows_changed(db: SQLiteDatabase, sql: str, 
     assert await db.write_count(sql) == count
 
 
+async def test_write_count_of_a_create_does_not_count_what_fts5_writes_behind_it(db: SQLiteDatabase) -> None:
+    await db.write("CREATE VIRTUAL TABLE words USING fts5 (word)")
+    outcomes = await in_one_batch(
+        db, db.write("INSERT INTO words VALUES ('one')"), db.write_count("CREATE INDEX by_owner ON t (owner)")
+    )
+    assert outcomes == [1, 0]
+
+
 async def test_exactly_one_caller_claims_a_task(db: SQLiteDatabase) -> None:
     await db.write(INSERT, (1,))
     claim = "UPDATE t SET owner = ? WHERE x = 1 AND owner IS NULL"

@@ -1,0 +1,67 @@
+"""Random jobs over random schemas, held against plain sqlite3 that runs the same jobs one by one.
+
+Tables, results and errors are compared job by job and round by round; what may differ is listed with its reason in
+differential/allowed.py. More of it: ``.venv/bin/python -m tests.property.differential --seed 1 --jobs 20000``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from random import SystemRandom
+
+import pytest
+
+from aiomemdb.sqlite import batch
+from tests.property.differential.allowed import ALLOWED
+from tests.property.differential.campaign import Campaign
+from tests.property.differential.jobs import random_program
+from tests.property.differential.programs import from_text
+
+
+def fresh() -> Iterable[int]:
+    return count(SystemRandom().randrange(10**9))
+
+
+async def assert_agrees(seeds: Iterable[int], jobs: int) -> Campaign:
+    campaign = Campaign()
+    await campaign.run(seeds, jobs=jobs)
+    assert not campaign.found, f"\n{campaign.found[0]}"
+    return campaign
+
+
+async def test_jobs_do_what_plain_sqlite3_does() -> None:
+    await assert_agrees(count(1), jobs=2000)
+
+
+async def test_jobs_do_what_plain_sqlite3_does_whatever_the_seed() -> None:
+    await assert_agrees(fresh(), jobs=1000)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_100_000_jobs_do_what_plain_sqlite3_does() -> None:
+    campaign = await assert_agrees(fresh(), jobs=100_000)
+    print(f"{campaign.jobs} jobs; allowed differences: {dict(campaign.seen)}")
+
+
+async def test_it_finds_rows_that_stay_of_a_refused_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "is_undone", lambda _: True)
+    campaign = Campaign()
+    await campaign.run(count(40), jobs=20_000, shrink_for=5.0)
+    [found] = campaign.found
+    assert found.program.jobs < random_program(found.seed).jobs
+
+
+def test_a_program_prints_as_what_makes_it_again() -> None:
+    for seed in range(50):
+        program = random_program(seed)
+        assert from_text(repr(program)) == program
+
+
+def test_a_seed_makes_one_program() -> None:
+    assert [random_program(seed) for seed in range(20)] == [random_program(seed) for seed in range(20)]
+
+
+def test_each_allowed_difference_has_a_reason_and_a_name_of_its_own() -> None:
+    assert all(one.reason for one in ALLOWED) and len({one.name for one in ALLOWED}) == len(ALLOWED)
