@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import sqlite3
@@ -44,6 +45,10 @@ from .verbs import ReadVerbs, WriteVerbs, checked_function
 from .writer import Writer
 
 __all__ = ["SQLiteDatabase"]
+
+log: logging.Logger = logging.getLogger("aiomemdb")
+
+_LONG_CLOSE = 1.0  # seconds after which it is logged what close() waits for
 
 _opened: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
 
@@ -216,14 +221,23 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
     async def _close(self, timeout: float, drain: bool) -> None:
         assert self._readers is not None and self._loop is not None
         deadline = self._loop.time() + timeout
+        late = self._loop.call_later(_LONG_CLOSE, self._log_long_close, timeout)
         # From the last to the first, each whatever those before it have raised.
         async with AsyncExitStack() as ends:
+            ends.callback(late.cancel)
             ends.callback(self._let_go)
             ends.push_async_callback(self._end_threads, deadline)
             ends.push_async_callback(self._readers.close, deadline, drain=drain)
             if isinstance(self._writer, Writer):
                 ends.callback(self._writer.give_up, "closed")
                 ends.push_async_callback(self._writer.close, deadline, drain=drain)
+
+    def _log_long_close(self, timeout: float) -> None:
+        """So that a program that stands still after Ctrl-C says what it stands for."""
+        assert self._readers is not None
+        doing = self._writer.doing if isinstance(self._writer, Writer) else None
+        what = doing or f"what {self._readers.busy} of its readers run"
+        log.warning("%s: close() waits for %s, for up to %g s in all", self._path, what, timeout)
 
     async def _end_threads(self, deadline: float) -> None:
         assert self._readers is not None and self._loop is not None

@@ -6,7 +6,7 @@ import logging
 from time import monotonic
 from typing import Any
 
-__all__ = ["SLOW_FUNCTION", "SlowFunctions"]
+__all__ = ["SLOW_FUNCTION", "SlowFunctions", "name_of"]
 
 log: logging.Logger = logging.getLogger("aiomemdb")
 
@@ -28,7 +28,7 @@ class SlowFunctions:
         self._not_logged = 0
 
     def note(self, function: Any, took: float) -> None:
-        name = function.log_name if hasattr(function, "log_name") else f"write_fn({_name_of(function)})"
+        name = name_of(function)
         if name is None:
             return
         now = monotonic()
@@ -40,7 +40,10 @@ class SlowFunctions:
         self._logged_at, self._not_logged = now, 0
 
 
-def _name_of(function: Any) -> str:
+def name_of(function: Any) -> str | None:
+    """What a job's function is called in the log; None: it is long by design."""
+    if hasattr(function, "log_name"):
+        return function.log_name  # type: ignore[no-any-return]
     while hasattr(function, "func"):  # functools.partial
         function = function.func
-    return getattr(function, "__qualname__", None) or repr(function)
+    return f"write_fn({getattr(function, '__qualname__', None) or repr(function)})"

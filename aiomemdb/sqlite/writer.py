@@ -33,6 +33,7 @@ from .lease import LEASE, Lease, held_leases
 from .maintenance import Checkpointer
 from .queue import JobQueue
 from .session import Session
+from .slow import name_of
 
 __all__ = ["Writer"]
 
@@ -103,6 +104,18 @@ class Writer:
     @property
     def transaction_holder(self) -> str | None:
         return self._lease.holder if self._lease is not None and self._lease.active else None
+
+    @property
+    def doing(self) -> str | None:
+        """What it does now, for the log: never a parameter."""
+        if self._lease is not None:
+            return f"the transaction() of {self._lease.holder!r}"
+        jobs = [self._alone] if self._alone is not None else self._batch.jobs if self._batch is not None else ()
+        if not jobs:
+            return None
+        _, operation, subject, _ = jobs[0]
+        name = name_of(subject) if callable(subject) else f"{operation.name}({subject[:200]!r})" if subject else None
+        return f"{name or operation.name}{f' and {len(jobs) - 1:,} others' if len(jobs) > 1 else ''}"
 
     def wake(self) -> None:
         """Ends the idleness: what waits is taken behind all callbacks that are ready now, so that all who write in the

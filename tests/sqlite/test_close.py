@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import sqlite3
 import threading
 import time
@@ -17,7 +19,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, ReentrancyError
-from aiomemdb.sqlite import failing
+from aiomemdb.sqlite import database, failing
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.session import Session
 from tests.support.gates import Gate
@@ -548,3 +550,58 @@ async def test_statistics_can_be_asked_while_it_closes_and_afterwards(db: SQLite
         gate.open()
         await asyncio.gather(held, closing_)
     assert db.statistics().pending == 0
+
+
+# -- what it waits for -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("use", "what"),
+    [
+        (lambda db, gate: db.write_fn(insert, 1, gate), r"write_fn\(insert\)"),
+        (
+            lambda db, gate: db.write("INSERT INTO log (job) VALUES (gate(?))", ("a secret",)),
+            r"write\('INSERT INTO log",
+        ),
+        (lambda db, gate: db.read("SELECT gate(?)", ("a secret",)), "what 1 of its readers run"),
+    ],
+)
+async def test_a_close_that_takes_long_logs_what_it_waits_for(
+    db_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, use: Any, what: str
+) -> None:
+    monkeypatch.setattr(database, "_LONG_CLOSE", 0.01)
+    with Gate() as gate, caplog.at_level(logging.WARNING, "aiomemdb"):
+        db = await aiomemdb.connect(
+            db_path, prepare=lambda conn: conn.create_function("gate", 1, lambda value: gate.block())
+        )
+        await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
+        working = asyncio.ensure_future(use(db, gate))
+        await gate.wait_entered()
+        closing = asyncio.ensure_future(db.close())
+        await eventually(lambda: len(caplog.records) == 1)
+        gate.open()
+        await asyncio.wait([working, closing])
+    [line] = [record.getMessage() for record in caplog.records]
+    assert re.match(rf"{re.escape(str(db_path))}: close\(\) waits for {what}.*, for up to 10 s in all$", line)
+    assert "secret" not in line
+
+
+async def test_a_close_beside_a_transaction_logs_who_holds_it(
+    db: SQLiteDatabase, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_LONG_CLOSE", 0.01)
+
+    async def hold() -> None:
+        async with db.transaction():
+            await eventually(lambda: len(caplog.records) == 1)
+
+    with caplog.at_level(logging.WARNING, "aiomemdb"):
+        holding = asyncio.create_task(hold(), name="the holder")
+        await eventually(lambda: db.statistics().transaction_holder is not None)
+        await asyncio.gather(db.close(), holding)
+    assert "close() waits for the transaction() of 'the holder'" in caplog.text
+
+
+async def test_a_close_that_is_quick_logs_nothing(db: SQLiteDatabase, caplog: pytest.LogCaptureFixture) -> None:
+    await db.close()
+    assert not caplog.records
