@@ -17,12 +17,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # mark() makes a system call that can be found in the trace; what follows is that scenario's. Each ends by some empty
-# batches, so that what a turn does behind its answer is still in it: the log's size is looked at in each 16th.
+# batches, so that what a turn does behind its answer is still in it: the log's size is looked at in each.
 PROGRAM = """
     import asyncio, os, sqlite3, sys
     import aiomemdb
-    from aiomemdb.sqlite import maintenance
+    from aiomemdb.sqlite import files, maintenance
 
+    files._BETWEEN_LOOKS = 0.0
     maintenance._PAGES = 100  # the log is moved and cut at a tenth of its usual size: strace stops at each page of it
     path = sys.argv[1]
     insert = "INSERT INTO t VALUES (1, 1)"
