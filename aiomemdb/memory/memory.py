@@ -311,6 +311,10 @@ class Memory(Naming, Recalling, Familiar):
         One job hides all of it at once (some 3 us a fact) and deletes what little there is; more is deleted in slices,
         between which others write.
 
+        No question finds it any more, but its bytes stay: in the word indexes until SQLite happens to merge them, in
+        free pages of the file until they are written over, in the log until it is. None of it has a date; ``erase``
+        ends it.
+
         Raises: NotFound.
         Cancellation: what is hidden stays hidden; the rest is deleted when the file is opened next.
         """
@@ -323,6 +327,23 @@ class Memory(Naming, Recalling, Familiar):
         Cancellation: it stays hidden; what is left is deleted when the file is opened next.
         """
         return await self._core.writable_store.forget_namespace(self._scope)
+
+    async def erase(self) -> bool:
+        """Leave no byte of what was forgotten, or replaced by ``update_entity``, in the file and its log.
+
+        It is for all of the file, whatever the namespace. It deletes what still waits to be deleted, merges the word
+        indexes in slices, rebuilds the file, and cuts the log. While the file is rebuilt (some seconds a gigabyte, and
+        room for a second one) all other writes wait. What others forget meanwhile may stay.
+
+        Returns:
+            Whether nothing is left. False: a reader keeps the log: a snapshot or a stream that is open, here or in
+            another process. End that, then ``await memory.db.checkpoint()`` until it returns True.
+
+        Backups, and what the disk itself keeps of a file that became shorter, are beyond its reach.
+        Raises: what ``aiomemdb.SQLiteDatabase.vacuum`` and ``checkpoint`` raise.
+        Cancellation: what was done stays; the next call does all of it.
+        """
+        return await self._core.writable_store.erase()
 
     async def reembed(self, *, progress: Callable[[int, int], object] | None = None) -> int:
         """Makes this memory's embedder the file's: gives a vector to all that lacks one of it, then switches over in

@@ -246,6 +246,10 @@ class Store(Search, Protocol):
         """Deletes what is left of all that was forgotten, in slices."""
         ...
 
+    async def erase(self) -> bool:
+        """Leaves no byte of what was forgotten in what the engine stores; whether nothing keeps old ones any more."""
+        ...
+
     async def entities(
         self, namespaces: Sequence[str], *, ids: Iterable[int] | None, type_key: str | None, after: int, limit: int
     ) -> list[Entity]:

@@ -13,7 +13,7 @@ from ..pages import Place
 from ..searching import Kind, Model, Search
 from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
-from . import documents, embeddings, facts, forgetting, identity, merging, reading
+from . import documents, embeddings, erasing, facts, forgetting, identity, merging, reading
 from .jobs import Job, Opening
 from .migrating import is_current, migrate
 from .search import SQLiteSearch
@@ -116,6 +116,16 @@ class SQLiteStore(SQLiteSearch, Store):
             piece, done = await self._db.write_fn(Job(forgetting.delete_slice), namespace)
             deleted += piece
         return deleted
+
+    async def erase(self) -> bool:
+        await self.sweep()
+        for index in erasing.INDEXES:
+            more = await self._db.write_fn(Job(erasing.merge_slice), index, True)
+            while more:
+                more = await self._db.write_fn(Job(erasing.merge_slice), index, False)
+        # It takes this: SQLite leaves copies of rows that it moved from one page to another, by secure_delete too.
+        await self._db.vacuum()
+        return await self._db.checkpoint()
 
     async def entities(
         self, namespaces: Sequence[str], *, ids: Iterable[int] | None, type_key: str | None, after: int, limit: int
