@@ -332,8 +332,8 @@ class Memory(Naming, Recalling, Familiar):
         """Leave no byte of what was forgotten, or replaced by ``update_entity``, in the file and its log.
 
         It is for all of the file, whatever the namespace. It deletes what still waits to be deleted, merges the word
-        indexes in slices, rebuilds the file, and cuts the log. While the file is rebuilt (some seconds a gigabyte, and
-        room for a second one) all other writes wait. What others forget meanwhile may stay.
+        indexes in slices, rebuilds the file, and cuts the log. While the file is rebuilt, which needs room for
+        a second one, all other writes wait. What others forget meanwhile may stay.
 
         Returns:
             Whether nothing is left. False: a reader keeps the log: a snapshot or a stream that is open, here or in
