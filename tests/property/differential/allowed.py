@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .oracle import Refused
+from .oracle import FORBIDDEN, Refused
 from .programs import Program
 from .runner import Difference
 
@@ -33,10 +33,12 @@ def _begins(one: Difference, *words: str) -> bool:
 
 
 def _bound_first(program: Program, one: Difference) -> bool:
-    if not (isinstance(one.expected, Refused) and one.expected[:2] == ("OperationalError", "SQLITE_ERROR")):
-        return False
-    has_no_rows = one.job is not None and one.job.verb == "executemany" and not one.job.params
-    return _is_binding(one.got) or has_no_rows
+    is_refused = isinstance(one.expected, Refused) and one.expected[:2] == ("OperationalError", "SQLITE_ERROR")
+    return (is_refused or _begins(one, "VACUUM")) and _is_binding(one.got)
+
+
+def _query(program: Program, one: Difference) -> bool:
+    return _begins(one, "SELECT") and one.expected == FORBIDDEN and isinstance(one.got, Refused)
 
 
 def _adapted_first(program: Program, one: Difference) -> bool:
@@ -66,9 +68,14 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed(
         "bound first",
         "Python binds a text that was compiled before the schema changed before SQLite compiles it again. So of two "
-        "reasons to refuse it the caller hears of the parameters, and with no rows at all it hears of none. The same "
-        "holds for all who use one connection again.",
+        "reasons to refuse it the caller hears of the parameters. A VACUUM is refused only when it runs.",
         _bound_first,
+    ),
+    Allowed(
+        "a query that fails",
+        "A query in a write verb is refused once it is seen to be one. If it can't be compiled or bound, or fails in "
+        "its first row, it is refused for that.",
+        _query,
     ),
     Allowed(
         "adapted first",

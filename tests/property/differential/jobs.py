@@ -66,6 +66,10 @@ class _Programs:
         self.schema = schema
         self.tables = schema.tables
         self.inserts = [self._plain_insert(rng.choice(self.tables)) for _ in range(2)]
+        if schema.has_deferred_keys:  # of a parent and its child, keys and all
+            self.inserts = [
+                self._plain_insert(table, with_key=True) for table in (*self.tables[:2], self.tables[0])[:2]
+            ]
         self.inserts += [self._insert(rng.choice(self.tables)) for _ in range(8)]
         self.changes = [self._change(rng.choice(self.tables)) for _ in range(8)]
         self.queries = [self._query(rng.choice(self.tables)) for _ in range(5)]
@@ -133,8 +137,8 @@ class _Programs:
             return columns[1:]
         return columns
 
-    def _plain_insert(self, table: Table) -> Text:
-        columns = self._columns(table)
+    def _plain_insert(self, table: Table, *, with_key: bool = False) -> Text:
+        columns = table.columns if with_key else self._columns(table)
         return Text(
             f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
             len(columns),
@@ -236,6 +240,8 @@ class _Programs:
                 "SELECT * FROM missing",
             )
         )
+        if table.kind == "full text" and rng.random() < 0.6:
+            sql = rng.choice(("SELECT rowid FROM f WHERE f MATCH ?", "SELECT rowid FROM f ORDER BY rowid"))
         return Text(sql, sql.count("?"), "query", True)
 
     def _full_text(self, table: Table) -> list[Text]:
@@ -301,7 +307,9 @@ class _Programs:
         kind = rng.random()
         if kind < 0.03:
             return rng.choice(self.odd)
-        if kind < 0.11:
+        if kind < 0.05:
+            return rng.choice(self.queries)
+        if kind < 0.12:
             return self.schema_change()
         if kind < 0.25 and self.full_text:
             return rng.choice(self.full_text)
@@ -333,7 +341,7 @@ class _Programs:
         if verb == "write_many" and rng.random() < 0.4:
             return self._clean_rows(durable)
         if verb in ("write_many", "executemany"):
-            rows = [self.params(text) for _ in range(rng.choice((0, 1, 2, 3, 5, 20, 40)))]
+            rows = [self.params(text) for _ in range(rng.choice((verb == "executemany", 1, 2, 3, 5, 20, 40)))]
             return Job(verb, text.sql, rows, durable=durable)
         if text.values and rng.random() < 0.05:
             return self._named(verb, text, durable)
@@ -419,6 +427,10 @@ class _Programs:
         text = rng.choice(self.inserts)
         if rng.random() < 0.6:
             text = self.inserts[0]
+        if self.schema.has_deferred_keys and rng.random() < 0.7:
+            pair = rng.sample(self.inserts[:2], 2)
+            number = rng.randint(0, 100)
+            return tuple(Job("write", text.sql, (number,) * text.values) for text in pair)
         is_pure = rng.random() < 0.4
         jobs: list[Job] = []
         for _ in range(rng.choice((10, 20, 40, 80))):

@@ -10,11 +10,26 @@ from typing import Any, NamedTuple
 
 from .programs import MAX_VALUE_BYTES, Job, Program, prepare
 
-__all__ = ["GONE", "Oracle", "Refused", "StoppedError", "contents", "refused", "run_steps", "tuples"]
+__all__ = [
+    "FORBIDDEN",
+    "GONE",
+    "Oracle",
+    "Refused",
+    "StoppedError",
+    "TooMuchError",
+    "contents",
+    "refused",
+    "run_steps",
+    "tuples",
+]
 
 #: Stands for the message where the library has one of its own.
 OWN_TEXT = "..."
-_FORBIDDEN = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|ATTACH|DETACH|VACUUM|PRAGMA foreign_keys=)")
+_FORBIDDEN = re.compile(
+    r"(?:\s|;|--.*)*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|ATTACH|DETACH|VACUUM|PRAGMA foreign_keys=)"
+)
+#: Of a job, in hundreds of thousands of SQLite's: some hundredths of a second.
+_MOST_STEPS = 10
 _SENTINEL = -(2**61) - 5
 _INSERTS = re.compile(r"\s*(INSERT|REPLACE|WITH)\b")
 _COMMAND = re.compile(r"INSERT INTO f \(f\b")
@@ -32,6 +47,10 @@ class StoppedError(Exception):
     """A function's or a block's own error."""
 
 
+class TooMuchError(Exception):
+    """A job of this program works for too long: triggers that fire each other."""
+
+
 class _ForbiddenError(Exception):
     pass
 
@@ -41,11 +60,12 @@ class _GoneError(Exception):
 
 
 GONE = Refused("OperationalError", None, OWN_TEXT)
+FORBIDDEN = Refused("ForbiddenStatement", None, OWN_TEXT)
 
 
 def refused(error: BaseException) -> Refused:
     if isinstance(error, _ForbiddenError) or type(error).__name__ == "ForbiddenStatement":
-        return Refused("ForbiddenStatement", None, OWN_TEXT)
+        return FORBIDDEN
     text = str(error)
     if isinstance(error, _GoneError) or text.startswith("the transaction is gone"):
         return GONE
@@ -97,6 +117,7 @@ class Oracle:
     def __init__(self, path: Path, program: Program) -> None:
         self._path = path
         self._program = program
+        self._steps = 0
         self.conn = self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -107,14 +128,29 @@ class Oracle:
         for name, value in self._program.pragmas.items():
             conn.execute(f"PRAGMA {name}={value}")
         prepare(self._program, conn)
+        conn.set_progress_handler(self._count_steps, 100_000)
         conn.execute("CREATE TEMP TABLE sentinel (id INTEGER PRIMARY KEY)")
         return conn
 
     def close(self) -> None:
         self.conn.close()
 
+    def _count_steps(self) -> bool:
+        self._steps += 1
+        return self._steps > _MOST_STEPS
+
     def run(self, job: Job) -> Any:
-        """What the job gives: its value, or Refused."""
+        """What the job gives: its value, or Refused.
+
+        Raises: TooMuchError: it works for too long.
+        """
+        self._steps = 0
+        outcome = self._run(job)
+        if self._steps > _MOST_STEPS:
+            raise TooMuchError
+        return outcome
+
+    def _run(self, job: Job) -> Any:
         if job.verb in _READING:
             return self._attempt(job, self._read)
         # max_value_bytes bounds the library's own writes alone.
@@ -243,7 +279,12 @@ class Oracle:
         if sql in ("", " -- nothing"):
             raise sqlite3.ProgrammingError("the SQL is empty")
 
+    def _refuse_query(self, sql: str) -> None:
+        if sql.startswith("SELECT"):
+            raise _ForbiddenError
+
     def _rowid(self, sql: str, params: Any) -> int | None:
+        self._refuse_query(sql)
         self.conn.execute("INSERT OR REPLACE INTO temp.sentinel VALUES (?)", (_SENTINEL,))
         self.conn.execute(sql, params).fetchall()
         if not _INSERTS.match(sql) or _COMMAND.match(sql):
@@ -253,6 +294,7 @@ class Oracle:
 
     def _count(self, sql: str, params: Any) -> int:
         self._check(sql)
+        self._refuse_query(sql)
         before = self.conn.total_changes
         self.conn.execute(sql, params).fetchall()
         if self.conn.total_changes == before:

@@ -15,7 +15,7 @@ from typing import Any
 import aiomemdb
 from aiomemdb.sqlite.database import SQLiteDatabase
 
-from .oracle import OWN_TEXT, Oracle, Refused, StoppedError, contents, refused, run_steps, tuples
+from .oracle import OWN_TEXT, Oracle, Refused, StoppedError, TooMuchError, contents, refused, run_steps, tuples
 from .programs import MAX_VALUE_BYTES, Job, Other, Program, Together, prepare
 
 __all__ = ["Difference", "Listed", "differences"]
@@ -78,7 +78,10 @@ async def differences(program: Program, folder: Path, listed: Listed, seen: Coun
                 run = _Run(program, folder / "aiomemdb.db", oracle)
                 await run.open(stack)
                 for number, one in enumerate(program.rounds):
-                    found = await run.round(number, one)
+                    try:
+                        found = await run.round(number, one)
+                    except TooMuchError:
+                        return []
                     for each in found:
                         name = listed(program, each)
                         if name is None:
@@ -131,8 +134,8 @@ class _Run:
                     pass
         else:
             db = self.handles[one.handle]
-            tasks = [asyncio.create_task(_outcome(db, job)) for job in one.jobs]
             expected = [self.oracle.run(job) for job in one.jobs]
+            tasks = [asyncio.create_task(_outcome(db, job)) for job in one.jobs]
             got = [await task for task in tasks]
             for job, right, mine in zip(one.jobs, expected, got, strict=True):
                 if not _same(right, mine):
