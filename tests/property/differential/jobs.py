@@ -94,12 +94,12 @@ class _Programs:
                 rounds.append(Together(tuple(self.reading() for _ in range(rng.randint(1, 4))), handle))
             else:
                 rounds.append(Other(tuple(self.schema_change().sql for _ in range(rng.randint(1, 2)))))
-        return Program(
-            self.schema.statements,
-            tuple(rounds),
-            dict(rng.choice(LIMITS)) if rng.random() < 0.1 else {},
-            {"recursive_triggers": 1} if rng.random() < 0.1 else {},
-        )
+        limits = dict(rng.choice(LIMITS)) if rng.random() < 0.1 else {}
+        recursive = rng.random() < 0.1
+        if recursive:  # a thousand levels, as by default, take seconds
+            limits[sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH] = 5
+        pragmas = {"recursive_triggers": 1} if recursive else {}
+        return Program(self.schema.statements, tuple(rounds), limits, pragmas)
 
     # Values
 
