@@ -155,6 +155,10 @@ class Guard:
 
     def clear(self) -> None:
         self.denied = None
+        self.miss()
+
+    def miss(self) -> None:
+        """Takes what was compiled for missed: it is not to be taken for news of what is compiled next."""
         if self.compiled:
             self.missed.update(action for action, _, _ in self.compiled)
             self.compiled.clear()
@@ -387,10 +391,10 @@ class GuardedConnection(sqlite3.Connection):
     def look_at_schema(self) -> None:
         """Has SQLite compare the schema in memory with the file's, and read it anew where they differ.
 
-        It does so by itself for each statement that uses a table, except in two cases. PRAGMAs that list what they do
-        not find use none. And after a ROLLBACK a schema can stay in memory that was never committed (CREATE INDEX, an
-        ALTER that fails when the schema is read again, one more write): it is recognised only as long as the file has
-        seen fewer changes than were rolled back.
+        It does so by itself for each statement that uses a table, except in three cases. PRAGMAs that list what they do
+        not find use none. CREATE and ALTER are refused by the schema in memory before. And after a ROLLBACK a schema
+        can stay in memory that was never committed (CREATE INDEX, an ALTER that fails when the schema is read again,
+        one more write): it is recognised only as long as the file has seen fewer changes than were rolled back.
 
         Raises: sqlite3.Error: the file can't be read.
         """

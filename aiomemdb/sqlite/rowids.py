@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
 from typing import Any, TypeVar
 
 from ..errors import ForbiddenStatement
+from .arguments import are_plain
 from .codes import is_undone
 from .guard import GuardedConnection
 from .script import check_text, is_explanation
@@ -35,9 +36,6 @@ _TURNED_AWAY = 1000
 _WORTH_COMPILING = 1000
 _MAY_INSERT = re.compile(r"\b(insert|replace)\b", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
-# Values that are bound without running anybody's code.
-_SIMPLE = frozenset([int, float, str, bytes, bool, type(None)])
-
 
 K = TypeVar("K")
 
@@ -153,28 +151,12 @@ class Rowids:
 
     def program(self, sql: str, params: Any) -> Program:
         """What this plain insert is made of, as the schema is now; see sequence.py."""
-        known = self._programs.get(sql)
-        if known is None:
-            try:
-                known = program_of(self._connection, sql, params)
-            except Exception:  # these parameters do not fit; their own job is to tell
-                known = Program(follows=False)
-            else:
-                _keep(self._programs, sql, known)
-            self._compiled.clear()
-        return known
+        return self._explained(self._programs, program_of, sql, params, otherwise=Program(follows=False))
 
     def fails_halfway(self, sql: str, params: Any) -> bool:
         """Whether this statement, which has just failed by a constraint, may have left rows all the same."""
-        known = self._fails_halfway.get(sql)
-        if known is None:
-            try:
-                known = fails_halfway(self._connection, sql, params)
-            except Exception:  # parameters that can be read only once
-                return True
-            self._compiled.clear()
-            _keep(self._fails_halfway, sql, known)
-        return known
+        self._connection.guard.miss()  # it may have been compiled anew, and has told nothing of itself
+        return self._explained(self._fails_halfway, fails_halfway, sql, params, otherwise=True)
 
     def write_run(
         self, sql: str, parameters: Sequence[Any], latest: int, *, at_once: bool
@@ -264,7 +246,7 @@ class Rowids:
         for many in self._of_many_rows(sql, len(parameters)):
             while len(parameters) - done >= many.rows:
                 values = many.values(parameters[done : done + many.rows])
-                if values is None or (simple and not _SIMPLE.issuperset(map(type, values))):
+                if values is None or (simple and not are_plain(map(type, values))):
                     return
                 self._cursor.execute(many.text, values)
                 yield many.rows
@@ -339,14 +321,29 @@ class Rowids:
     def _what_it_inserts(self, sql: str, params: Any) -> str:
         if not _MAY_INSERT.search(sql):
             return "nothing"
-        known = self._inserts.get(sql)
+        return self._explained(self._inserts, inserts, sql, params, otherwise="rows")
+
+    def _explained(
+        self,
+        book: dict[str, K],
+        explain: Callable[[GuardedConnection, str, Any], K],
+        sql: str,
+        params: Any,
+        *,
+        otherwise: K,
+    ) -> K:
+        """What the bytecode of this text says; ``otherwise`` where these parameters do not fit, or can be read only
+        once: their own job is to tell.
+        """
+        known = book.get(sql)
         if known is None:
             try:
-                known = inserts(self._connection, sql, params)
-            except Exception:  # parameters that can be read only once
-                return "rows"
+                known = explain(self._connection, sql, params)
+            except Exception:
+                known = otherwise
+            else:
+                _keep(book, sql, known)
             self._compiled.clear()
-            _keep(self._inserts, sql, known)
         return known
 
     def last(self) -> int:

@@ -398,6 +398,16 @@ async def test_a_text_that_another_verb_compiled_anew_after_a_change_of_schema_i
     assert await db.write(sql, (5,)) is None
 
 
+async def test_a_text_that_failed_when_it_was_compiled_anew_is_classed_anew(db: SQLiteDatabase, db_path: Path) -> None:
+    sql = "INSERT INTO flip VALUES (?, 0)"
+    assert [await db.write(sql, (k,)) for k in (1, 2)] == [1, 2]
+    async with aiomemdb.connect(db_path) as other:
+        await other.write_script(";".join([*FLIPS["without"], sql.replace("?", "3")]))
+    failed, *outcomes = await in_one_batch(db, *[db.write(sql, (k,)) for k in (3, 4, 5)])
+    assert isinstance(failed, sqlite3.IntegrityError)
+    assert outcomes == [None, None]
+
+
 async def test_a_trigger_that_ignores_rows_ends_the_runs_of_a_text_that_write_many_compiled_anew(
     db: SQLiteDatabase,
 ) -> None:
