@@ -36,11 +36,11 @@ from .immutable import way_to_read
 from .job import Operation
 from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
 from .opening import configure_reader, configure_writer
-from .queries import ALL, FUNCTION_READ, Fetch
+from .queries import ALL, FUNCTION_READ, Fetch, begin_snapshot
 from .readers import Readers
 from .session import FLUSH, WRITE, Session
 from .stream import RowStream
-from .transaction import SQLiteSnapshot, SQLiteTransaction, begin_snapshot, open_snapshot, open_transaction
+from .transaction import SQLiteSnapshot, SQLiteTransaction, open_snapshot, open_transaction
 from .verbs import ReadVerbs, WriteVerbs, checked_function
 from .writer import Writer
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import stat
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 from ..errors import DatabaseReplaced
+from .codes import primary_code
 from .hazards import has_second_library, refuse_inherited, refuse_mounted_alone, second_library, warn_of_network
 
 __all__ = ["FileIdentity", "check_length", "file_uri", "prepare_file", "why_not_opened"]
@@ -25,8 +27,6 @@ _LONGEST_SUFFIX = len("-journal")
 # A connection has the database, its -wal, its -shm and a bell open; the writer has its lock files, the folder, and a
 # -journal while it makes the file.
 _DESCRIPTORS_OF_ONE, _DESCRIPTORS_OF_THE_WRITER = 3, 5
-
-_CANTOPEN, _READONLY = 14, 8
 
 
 def prepare_file(path: Path, *, read_only: bool, connections: int = 1) -> Path:
@@ -139,7 +139,7 @@ def _check_descriptors(count: int) -> None:
 
 def why_not_opened(error: BaseException, path: Path) -> OSError | None:
     """What SQLite does not say where it "can't open" a file; None where it is something else, or not known."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (_CANTOPEN, _READONLY):
+    if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
         return None
     try:
         _check_descriptors(_DESCRIPTORS_OF_ONE)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ..values import Row
-from .guard import Guard, GuardedConnection, finished
+from .guard import GuardedConnection, finished
 from .job import annotate
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "FUNCTION_WITHIN",
     "VALUE",
     "Fetch",
+    "begin_snapshot",
     "execute_query",
     "explain_read",
-    "look_if_pragma",
 ]
 
 Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
@@ -37,7 +37,7 @@ def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Any)
     return cursor
 
 
-def look_if_pragma(raw: GuardedConnection, sql: str) -> bool:
+def _look_if_pragma(raw: GuardedConnection, sql: str) -> bool:
     """Brings the schema in memory up to date if this may be a PRAGMA; returns whether it may be.
 
     Those that list (``foreign_key_list``, ``index_info``, …) answer from it, and compare it with the file's only where
@@ -49,9 +49,10 @@ def look_if_pragma(raw: GuardedConnection, sql: str) -> bool:
     return is_pragma
 
 
-def explain_read(guard: Guard, error: BaseException, subject: Any) -> BaseException:
-    """The error to hand to the caller of a read verb."""
-    explained = annotate(guard.explain(error), subject)
+def explain_read(raw: GuardedConnection, error: BaseException, subject: Any) -> BaseException:
+    """The error to hand to the caller of a read verb; the connection has forgotten it then."""
+    raw.forget_error()
+    explained = annotate(raw.guard.explain(error), subject)
     if getattr(explained, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
         instead = "write_fn()" if callable(subject) else "write(), write_count(), write_returning() or write_script()"
         explained.add_note(f"a read verb can't write: use {instead}")
@@ -61,7 +62,7 @@ def explain_read(guard: Guard, error: BaseException, subject: Any) -> BaseExcept
 def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
     try:
         rows: list[Row] = execute_query(raw.asking, sql, params).fetchall()
-        if not rows and look_if_pragma(raw, sql):
+        if not rows and _look_if_pragma(raw, sql):
             rows = execute_query(raw.asking, sql, params).fetchall()
         return rows
     except BaseException:
@@ -71,7 +72,7 @@ def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
 
 def FIRST(raw: GuardedConnection, sql: str, params: Any) -> Row | None:
     row = _first(raw, sql, params)
-    if row is None and look_if_pragma(raw, sql):
+    if row is None and _look_if_pragma(raw, sql):
         row = _first(raw, sql, params)
     return row
 
@@ -88,14 +89,18 @@ def VALUE(raw: GuardedConnection, sql: str, params: Any) -> Any:
     return None if row is None else row[0]
 
 
+def begin_snapshot(raw: GuardedConnection) -> None:
+    """To be called with the guard off."""
+    raw.execute(f"BEGIN /* {raw.guard.savepoint} */")
+    raw.look_at_schema()  # a snapshot is taken at the first SELECT, not at BEGIN
+
+
 def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """One snapshot throughout, whatever the function does."""
-    guard = raw.guard
-    guard.armed = False
-    raw.execute(f"BEGIN /* {guard.savepoint} */")
+    raw.guard.armed = False
     try:
-        raw.look_at_schema()
-        guard.armed = True
+        begin_snapshot(raw)
+        raw.guard.armed = True
         return FUNCTION_WITHIN(raw, function, arguments)
     finally:
         raw.roll_back()

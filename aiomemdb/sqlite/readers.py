@@ -182,8 +182,7 @@ class Readers:
                     return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self.path)
             except BaseException as later:
                 error = later
-        raw.forget_error()
-        explained = explain_read(raw.guard, error, subject)
+        explained = explain_read(raw, error, subject)
         raw.guard.clear()
         return Failure(explained)
 

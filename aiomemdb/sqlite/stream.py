@@ -86,20 +86,18 @@ class RowStream:
         return self._rows.popleft()
 
     def _fetch(self, raw: GuardedConnection) -> list[Row]:
-        with raw.guarded() as guard:
+        with raw.guarded():
             try:
                 if self._cursor is None:
-                    retry_while_busy(raw.look_at_schema, self._lock_timeout, self._readers.path)
-                    self._cursor = retry_while_busy(
-                        lambda: execute_query(raw, self._sql, self._params),
-                        self._lock_timeout,
-                        self._readers.path,
-                    )
+                    self._cursor = retry_while_busy(lambda: self._begin(raw), self._lock_timeout, self._readers.path)
                     raw.noted.append(ref(self._cursor))  # closed by who takes the reader back, or closes it
                 return self._cursor.fetchmany(self._chunk)
             except BaseException as error:
-                raw.forget_error()
-                raise explain_read(guard, error, self._sql) from None
+                raise explain_read(raw, error, self._sql) from None
+
+    def _begin(self, raw: GuardedConnection) -> sqlite3.Cursor:
+        raw.look_at_schema()  # it may be a PRAGMA that lists
+        return execute_query(raw, self._sql, self._params)
 
     def _release(self) -> None:
         self._closed = True

@@ -16,7 +16,7 @@ from .connection import Connection
 from .guard import Guard, GuardedConnection
 from .job import Failure, Operation, settle_one
 from .lease import Lease, held_leases, step_of
-from .queries import Fetch, explain_read
+from .queries import Fetch, begin_snapshot, explain_read
 from .readers import Readers, read_timeout
 from .session import Session
 from .verbs import ReadVerbs, WriteVerbs
@@ -25,7 +25,6 @@ from .writer import Writer
 __all__ = [
     "SQLiteSnapshot",
     "SQLiteTransaction",
-    "begin_snapshot",
     "give_back",
     "open_snapshot",
     "open_transaction",
@@ -210,17 +209,10 @@ def _answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, ar
     try:
         result = fetch(raw, subject, arguments)
     except BaseException as error:
-        raw.forget_error()
-        raise explain_read(guard, error, subject) from None
+        raise explain_read(raw, error, subject) from None
     if guard.denied is not None:  # and a function swallowed it
         raise ForbiddenStatement(guard.denied)
     return result
-
-
-def begin_snapshot(raw: GuardedConnection) -> None:
-    raw.execute(f"BEGIN /* {raw.guard.savepoint} */")
-    # A snapshot is taken at the first SELECT, not at BEGIN.
-    raw.look_at_schema()
 
 
 def _end_reading(raw: GuardedConnection) -> None:

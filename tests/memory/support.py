@@ -7,9 +7,10 @@ import hashlib
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from aiomemdb import Memory, Remembered
 from aiomemdb.memory.names import fold
 
 _VOWELS = str.maketrans("", "", "aeiou ")
@@ -88,3 +89,19 @@ class AnsweringEmbedder(SpellingEmbedder):
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         return self.answer([self.vector(text) for text in texts])
+
+
+#: Each verb that writes, over a memory and what it has remembered: two entities and a fact.
+WRITING_VERBS: dict[str, Callable[[Memory, Remembered], Awaitable[object]]] = {
+    "find_or_create_entity": lambda memory, made: memory.find_or_create_entity("new"),
+    "remember": lambda memory, made: memory.remember("text"),
+    "add_episode": lambda memory, made: memory.add_episode("text"),
+    "add_fact": lambda memory, made: memory.add_fact("a", "b", "c"),
+    "update_entity": lambda memory, made: memory.update_entity(made.entities[0], name="x"),
+    "add_alias": lambda memory, made: memory.add_alias(made.entities[0], "x"),
+    "merge": lambda memory, made: memory.merge(*made.entities),
+    "retract": lambda memory, made: memory.retract(made.facts[0]),
+    "forget": lambda memory, made: memory.forget(made.facts[0]),
+    "forget_namespace": lambda memory, made: memory.forget_namespace(),
+    "reembed": lambda memory, made: memory.reembed(),
+}

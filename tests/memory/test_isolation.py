@@ -24,7 +24,7 @@ from aiomemdb import (
     Remembered,
 )
 from tests.memory.conftest import assert_sound
-from tests.memory.support import SpellingEmbedder
+from tests.memory.support import WRITING_VERBS, SpellingEmbedder
 
 
 @asynccontextmanager
@@ -229,22 +229,7 @@ async def test_who_holds_a_transaction_is_told_at_once_and_nobody_else(memory: M
     assert (counts.entities, counts.episodes) == (3, 3)
 
 
-WRITES: dict[str, Callable[[Memory, Remembered], Awaitable[object]]] = {
-    "find_or_create_entity": lambda memory, made: memory.find_or_create_entity("new"),
-    "remember": lambda memory, made: memory.remember("text"),
-    "add_episode": lambda memory, made: memory.add_episode("text"),
-    "add_fact": lambda memory, made: memory.add_fact("a", "b", "c"),
-    "update_entity": lambda memory, made: memory.update_entity(made.entities[0], name="x"),
-    "add_alias": lambda memory, made: memory.add_alias(made.entities[0], "x"),
-    "merge": lambda memory, made: memory.merge(*made.entities),
-    "retract": lambda memory, made: memory.retract(made.facts[0]),
-    "forget": lambda memory, made: memory.forget(made.facts[0]),
-    "forget_namespace": lambda memory, made: memory.forget_namespace(),
-    "reembed": lambda memory, made: memory.reembed(),
-}
-
-
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("write", WRITING_VERBS.values(), ids=WRITING_VERBS)
 async def test_who_writes_inside_a_transaction_reads_what_to_do(
     db_path: Path, write: Callable[[Memory, Remembered], Awaitable[object]]
 ) -> None:

@@ -15,7 +15,7 @@ import aiomemdb
 from aiomemdb import Memory, Normaliser, SchemaTooNew
 from tests.memory.conftest import assert_sound
 from tests.memory.filling import CAFE, CAFE_IN_PARTS, SCHEMAS, dump, fill, load
-from tests.memory.support import SpellingEmbedder, day
+from tests.memory.support import WRITING_VERBS, SpellingEmbedder, day
 
 VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
 
@@ -175,21 +175,7 @@ async def test_a_file_is_migrated_once_however_many_open_it(db_path: Path) -> No
     assert_sound(db_path)
 
 
-JOBS = {
-    "find_or_create_entity": lambda memory, made: memory.find_or_create_entity("new"),
-    "remember": lambda memory, made: memory.remember("text"),
-    "add_fact": lambda memory, made: memory.add_fact("a", "b", "c"),
-    "update_entity": lambda memory, made: memory.update_entity(made.entities[0], description="x"),
-    "add_alias": lambda memory, made: memory.add_alias(made.entities[0], "x"),
-    "merge": lambda memory, made: memory.merge(*made.entities),
-    "retract": lambda memory, made: memory.retract(made.facts[0]),
-    "forget": lambda memory, made: memory.forget(made.facts[0]),
-    "forget_namespace": lambda memory, made: memory.forget_namespace(),
-    "reembed": lambda memory, made: memory.reembed(),
-}
-
-
-@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+@pytest.mark.parametrize("job", WRITING_VERBS.values(), ids=WRITING_VERBS)
 async def test_a_job_sees_that_a_newer_process_has_migrated_the_file(db_path: Path, job) -> None:  # type: ignore[no-untyped-def]
     async with aiomemdb.connect(db_path) as db, Memory.open(db, embedder=SpellingEmbedder()) as memory:
         made = await memory.remember("first", [("Ann", "knows", "Bob")], occurred_at=day(0))
