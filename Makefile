@@ -21,8 +21,8 @@ demo: $(READY)  ## under a minute: many agents at one file, today's ways and our
 demo-quick: $(READY)  ## the same in a few seconds
 	$(BIN)/python examples/multi_agent.py --quick $(ARGS)
 
-test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## run the tests, two at a time
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)
 
 check: $(READY)  ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Each campaign tells its figures in one line at the end of the run."""
+"""Each campaign reports its figures in one line at the end of the run."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Callable
 
 import pytest
 
-_LINES: list[str] = []
+_FIGURES = "figures"  # a property of the test's report, which travels from the worker that ran it
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """``figures("300 cuts, 0 lost")``: a line for the end of the run."""
-    return lambda line: _LINES.append(f"{request.node.originalname or request.node.name}: {line}")
+    name = request.node.originalname or request.node.name
+    return lambda line: request.node.user_properties.append((_FIGURES, f"{name}: {line}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _LINES:
+    reports = (report for reports in terminalreporter.stats.values() for report in reports)
+    ended = (report for report in reports if getattr(report, "when", None) == "teardown")
+    if lines := [line for report in ended for name, line in report.user_properties if name == _FIGURES]:
         terminalreporter.section("what was tried")
-        for line in _LINES:
+        for line in lines:
             terminalreporter.line(line)

@@ -75,7 +75,8 @@ def _fifth(values: Sequence[float], number: int) -> Sequence[float]:
     return values[number * length : (number + 1) * length]
 
 
-async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
+async def live(path: Path, seconds: float, *, seed: int = 0, hang: float = 60.0) -> Life:
+    """Ends in TimeoutError where the database does not come to rest within ``hang`` seconds of its life's end."""
     dice, life = random.Random(seed), Life()
     now: list[float] = []
     over = asyncio.Event()
@@ -150,7 +151,7 @@ async def live(path: Path, seconds: float, *, seed: int = 0) -> Life:
         await asyncio.wait(tasks)
         for task in tasks:
             assert task.cancelled() or task.exception() is None, task.exception()
-        await assert_whole(db)
+        await assert_whole(db, timeout=hang)
         await db.checkpoint()
         assert db.statistics().wal_bytes == 0
     return life
@@ -222,4 +223,4 @@ async def test_a_log_that_nobody_moves_into_the_file_is_found(db_path: Path, mon
 async def test_readers_that_streams_keep_are_found(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "give_back", lambda *_: None)
     with pytest.raises((AssertionError, TimeoutError)):
-        await live(db_path, 1)
+        await live(db_path, 1, hang=2)

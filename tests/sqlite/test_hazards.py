@@ -365,7 +365,9 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="locks of open fil
 
 @on_linux
 @pytest.mark.parametrize(
-    ("drop_locks", "suffix"), [(trap, ""), (trap, "-wal"), (trap, "-shm"), (copy_folder, "")], ids=str
+    ("drop_locks", "suffix"),
+    [(trap, ""), (trap, "-wal"), (trap, "-shm"), (copy_folder, "")],
+    ids=["the file read and closed", "its log", "the log's index", "the folder copied"],
 )
 async def test_nothing_is_lost_when_a_descriptor_of_the_files_is_closed_by_hand(
     db_path: Path, drop_locks: Callable[[Path, str], None], suffix: str

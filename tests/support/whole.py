@@ -17,9 +17,9 @@ async def eventually(holds: Callable[[], bool], *, timeout: float = 60.0) -> Non
             await asyncio.sleep(0.001)
 
 
-async def assert_whole(db: SQLiteDatabase) -> None:
+async def assert_whole(db: SQLiteDatabase, *, timeout: float = 60.0) -> None:
     """No transaction is open, no reader is lost, nothing waits, and every verb works."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(timeout):
         await db.flush()  # behind all that was posted to the writer
         assert_healthy(await db.read_value("SELECT file FROM pragma_database_list WHERE name = 'main'"))
         readers = db.statistics().readers
