@@ -47,7 +47,7 @@ from _harness import (
 )
 
 import aiomemdb
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file.turnstile import Turnstile
 
 # Forked, 50 workers start in a tenth of a second; as 50 interpreters of their own they would cost 10 s of CPU. This
 # process may be forked, because it has imported everything and opened nothing.

@@ -1,5 +1,5 @@
-"""What SQLite's result codes mean for a job: whose fault an error is, and whether what it struck may yet come back; and
-how one waits for a lock.
+"""What SQLite's result codes mean for a job: whose fault an error is, and whether what it struck may yet come
+back.
 
 The codes: https://www.sqlite.org/rescode.html
 """
@@ -7,17 +7,8 @@ The codes: https://www.sqlite.org/rescode.html
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable
-from functools import partial
-from typing import TypeVar
 
-from ..errors import DatabaseClosed, LockTimeout
-from .holders import holder_of_write_lock, note_wait
-
-__all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "is_undone", "primary_code", "retry_while_busy"]
-
-T = TypeVar("T")
+__all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "is_undone", "primary_code"]
 
 _NOBODYS_FAULT = frozenset([sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
 _CONSTRAINT_DATATYPE = 3091  # sqlite3 does not name it
@@ -99,28 +90,3 @@ def is_doubtful(error: BaseException) -> bool:
         extended = getattr(error, "sqlite_errorcode", None)
         return primary_code(error) not in _SURELY_NOT_APPLIED and extended not in _READING
     return isinstance(error, MemoryError)
-
-
-def retry_while_busy(
-    call: Callable[[], T], lock_timeout: float, path: object, given_up: Callable[[], bool] = lambda: False
-) -> T:
-    """Runs ``call`` again while another program holds a lock that it needs.
-
-    Raises:
-        LockTimeout: for longer than ``lock_timeout``.
-        DatabaseClosed: it was ``given_up`` meanwhile.
-    """
-    began = time.monotonic()
-    while True:
-        try:
-            return call()
-        except sqlite3.OperationalError as error:
-            if primary_code(error) != sqlite3.SQLITE_BUSY:
-                raise
-            if given_up():
-                raise DatabaseClosed("closed while it waited for another program's lock on the file") from error
-            waited = time.monotonic() - began
-            if waited >= lock_timeout:
-                holder = holder_of_write_lock(path) or "another program"
-                raise LockTimeout(f"{holder} has kept {path} locked for {lock_timeout} s") from error
-            note_wait(path, waited, lock_timeout, "SQLite's lock on the file", partial(holder_of_write_lock, path))

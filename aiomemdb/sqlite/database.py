@@ -21,28 +21,31 @@ from typing import Any
 
 import anyio
 
+from ..concurrency.bell import call_on_loop
+from ..concurrency.job import Operation
 from ..config import Config, checked_timeout
 from ..database import Database, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..familiar import DATABASE, Familiar
 from ..values import Row, Statistics
-from .arguments import are_plain, checked_params
-from .bell import call_on_loop
-from .connection import Connection, end_connections, forked_error
-from .filelock import Turnstile
-from .files import FileIdentity, file_uri, prepare_file, why_not_opened
-from .hazards import has_wal_reset_bug
-from .immutable import way_to_read
-from .job import Operation
-from .maintenance import CHECKPOINT, OPTIMIZE, VACUUM, Cancelled, Checkpointer, checked_backup_target, copy_database
-from .opening import configure_reader, configure_writer
-from .queries import ALL, FUNCTION_READ, Fetch, begin_snapshot
-from .readers import Readers
-from .session import FLUSH, WRITE, Session
-from .stream import RowStream
-from .transaction import SQLiteSnapshot, SQLiteTransaction, open_snapshot, open_transaction
-from .verbs import ReadVerbs, WriteVerbs, checked_function
-from .writer import Writer
+from .connection.arguments import are_plain, checked_function, checked_params
+from .connection.configuring import configure_reader, configure_writer
+from .connection.connection import Connection, end_connections, forked_error
+from .connection.immutable import way_to_read
+from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
+from .file.hazards import has_wal_reset_bug
+from .file.turnstile import Turnstile
+from .reading.backup import Cancelled, checked_backup_target, copy_database
+from .reading.queries import ALL, FUNCTION_READ, Fetch, begin_snapshot
+from .reading.readers import Readers
+from .reading.snapshot import SQLiteSnapshot, open_snapshot
+from .reading.stream import RowStream
+from .reading.verbs import ReadVerbs
+from .transaction import SQLiteTransaction, open_transaction
+from .writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM, Checkpointer
+from .writing.session import FLUSH, WRITE, Session
+from .writing.verbs import WriteVerbs
+from .writing.writer import Writer
 
 __all__ = ["SQLiteDatabase"]
 

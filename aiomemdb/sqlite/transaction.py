@@ -1,4 +1,4 @@
-"""Transactions and snapshots: several awaited steps on one connection."""
+"""Transactions: several awaited steps on the writer's connection."""
 
 from __future__ import annotations
 
@@ -8,28 +8,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from ..concurrency.job import Operation
 from ..config import checked_timeout
-from ..errors import ForbiddenStatement, ReentrancyError, WriteTimeout
-from ..familiar import SNAPSHOT, TRANSACTION, Familiar
-from .codes import retry_while_busy
-from .connection import Connection
-from .guard import Guard, GuardedConnection
-from .job import Failure, Operation, settle_one
-from .lease import Lease, held_leases, step_of
-from .queries import Fetch, begin_snapshot, explain_read
-from .readers import Readers, read_timeout
-from .session import Session
-from .verbs import ReadVerbs, WriteVerbs
-from .writer import Writer
+from ..errors import ReentrancyError, WriteTimeout
+from ..familiar import TRANSACTION, Familiar
+from .connection.guard import GuardedConnection
+from .reading.queries import Fetch, answer
+from .reading.snapshot import wait_for_read
+from .reading.verbs import ReadVerbs
+from .writing.lease import Lease, held_leases, step_of
+from .writing.session import Session
+from .writing.verbs import WriteVerbs
+from .writing.writer import Writer
 
-__all__ = [
-    "SQLiteSnapshot",
-    "SQLiteTransaction",
-    "give_back",
-    "open_snapshot",
-    "open_transaction",
-    "wait_for_read",
-]
+__all__ = ["SQLiteTransaction", "open_transaction"]
 
 
 class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
@@ -90,7 +82,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
             raw.execute("PRAGMA query_only=1")
             try:
                 with raw.guarded() as guard:
-                    return _answer(raw, guard, fetch, subject, arguments)
+                    return answer(raw, guard, fetch, subject, arguments)
             finally:
                 try:
                     raw.execute("PRAGMA query_only=0")
@@ -174,105 +166,6 @@ async def open_transaction(
         await lease.end(commit=True)
     finally:
         held_leases.set(tuple(held for held in held_leases.get() if held.active))
-
-
-class SQLiteSnapshot(ReadVerbs, Familiar):
-    """The verbs inside ``async with db.snapshot() as snap``; see ``aiomemdb.database.Snapshot``."""
-
-    _familiar = SNAPSHOT
-
-    def __init__(self, connection: Connection, readers: Readers) -> None:
-        self._connection = connection
-        self._readers = readers
-        self._ended = False
-
-    async def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
-        timeout = checked_timeout(timeout)
-        if self._ended:
-            raise sqlite3.ProgrammingError("this snapshot has ended")
-
-        def query(raw: GuardedConnection) -> Any:
-            if self._ended:  # meanwhile, by another task
-                raise sqlite3.ProgrammingError("this snapshot has ended")
-            with raw.guarded() as guard:
-                return _answer(raw, guard, fetch, subject, arguments)
-
-        reading = self._connection.submit(query, wanted_only=True)
-        self._readers.reads += 1
-        return await wait_for_read(reading, self._connection.interrupt, timeout)
-
-    def _close(self) -> None:
-        self._ended = True
-
-
-def _answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, arguments: Any) -> Any:
-    try:
-        result = fetch(raw, subject, arguments)
-    except BaseException as error:
-        raise explain_read(raw, error, subject) from None
-    if guard.denied is not None:  # and a function swallowed it
-        raise ForbiddenStatement(guard.denied)
-    return result
-
-
-def _end_reading(raw: GuardedConnection) -> None:
-    raw.close_noted()
-    raw.roll_back()
-
-
-@asynccontextmanager
-async def open_snapshot(
-    find_readers: Callable[[], Readers], *, timeout: float | None, lock_timeout: float
-) -> AsyncIterator[SQLiteSnapshot]:
-    readers = find_readers()  # or raises why there are none, now that the block is entered
-    connection = await readers.lease(timeout)
-    snapshot = SQLiteSnapshot(connection, readers)
-    try:
-        await connection.submit(lambda raw: retry_while_busy(lambda: begin_snapshot(raw), lock_timeout, readers.path))
-        yield snapshot
-    finally:
-        snapshot._close()
-        give_back(readers, connection)
-
-
-def give_back(readers: Readers, connection: Connection) -> None:
-    """Ends what the holder of a leased reader has left open, then returns the reader; nothing is awaited."""
-    running = connection.working_on
-    if running is not None:
-        connection.interrupt(running)  # its caller has left
-    readers.leaving(connection)
-    ended = connection.submit(_end_reading)
-
-    def returned(ended: asyncio.Future[None]) -> None:
-        if ended.cancelled() or ended.exception() is None:
-            readers.release(connection)
-        else:
-            readers.discard(connection)
-
-    ended.add_done_callback(returned)
-
-
-async def wait_for_read(future: asyncio.Future[Any], interrupt: Any, timeout: float | None) -> Any:
-    if timeout is None:
-        try:
-            return await future
-        except asyncio.CancelledError:
-            interrupt(future)
-            raise
-    timer = future.get_loop().call_later(timeout, _expire_read, future, interrupt, timeout)
-    try:
-        return await future
-    except asyncio.CancelledError:
-        interrupt(future)
-        raise
-    finally:
-        timer.cancel()
-
-
-def _expire_read(future: asyncio.Future[Any], interrupt: Any, timeout: float) -> None:
-    if not future.done():
-        started = interrupt(future)
-        settle_one(future, Failure(read_timeout(timeout, started=bool(started))))
 
 
 async def _settled(future: asyncio.Future[Any]) -> None:

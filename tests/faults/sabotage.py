@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aiomemdb.sqlite.guard import GuardedConnection
-from aiomemdb.sqlite.session import Session
+from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.writing.session import Session
 
 
 def never_sync() -> None:

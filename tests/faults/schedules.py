@@ -23,7 +23,8 @@ from typing import Any
 
 import pytest
 
-from aiomemdb.sqlite import bell, connection
+from aiomemdb.concurrency import bell
+from aiomemdb.sqlite.connection import connection
 
 _PATIENCE = 20.0  # for a thread's one step, in real seconds
 _SOON = 0.1  # virtual seconds: what is due later, nobody's work takes so long

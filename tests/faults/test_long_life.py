@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite import stream
-from aiomemdb.sqlite.batch import Batch
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.maintenance import Checkpointer
-from aiomemdb.sqlite.writer import Writer
+from aiomemdb.sqlite.reading import stream
+from aiomemdb.sqlite.writing.batch import Batch
+from aiomemdb.sqlite.writing.checkpoints import Checkpointer
+from aiomemdb.sqlite.writing.writer import Writer
 from tests.support.others import OtherProcess
 from tests.support.plain import assert_healthy
 from tests.support.verbs import INSERT, LOG, VERBS

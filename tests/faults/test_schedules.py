@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.batch import Batch
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.writing.batch import Batch
 from tests.faults.schedules import scheduled
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.plain import assert_healthy, plain

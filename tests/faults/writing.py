@@ -19,8 +19,8 @@ from typing import Any
 
 import aiomemdb
 from aiomemdb.config import Durability
-from aiomemdb.sqlite import maintenance
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.writing import checkpoints
 from tests.faults.sabotage import SABOTAGES
 from tests.support.nursery import Worker
 from tests.support.workers import DURABLE_WAYS, SCHEMA, WAYS, Recorder
@@ -84,7 +84,7 @@ async def write_jobs(
     if sabotage is not None:
         SABOTAGES[sabotage]()
     if small_log:
-        maintenance._PAGES = 20
+        checkpoints._PAGES = 20
 
     async def call(number: int) -> None:
         choice = random.Random(f"{seed}.{number}")
@@ -195,7 +195,7 @@ async def write_through_faults(
     logging.disable()
     if sabotage is not None:
         SABOTAGES[sabotage]()
-    maintenance._PAGES = 10
+    checkpoints._PAGES = 10
 
     def failed(error: BaseException) -> None:
         worker.report(error=type(error).__name__, applied=getattr(error, "applied", False), text=str(error)[:300])

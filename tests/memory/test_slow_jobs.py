@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aiomemdb import Memory
-from aiomemdb.sqlite import session, slow
+from aiomemdb.sqlite.writing import session, slow
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from random import SystemRandom
 
 import pytest
 
-from aiomemdb.sqlite import batch
+from aiomemdb.sqlite.writing import batch
 from tests.property.differential.allowed import ALLOWED
 from tests.property.differential.campaign import Campaign
 from tests.property.differential.jobs import random_program

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiomemdb.sqlite.script import split_script
+from aiomemdb.sqlite.connection.script import split_script
 
 SCHEMA = "CREATE TABLE t (x); CREATE TABLE log (x);"
 

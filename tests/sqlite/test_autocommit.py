@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from aiomemdb.concurrency.job import Failure
 from aiomemdb.errors import CommitOutcomeUnknown, LockTimeout, WriterCrashed
-from aiomemdb.sqlite.batch import Batch, run_batch
-from aiomemdb.sqlite.job import Failure
-from aiomemdb.sqlite.session import WRITE, Session
+from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.session import WRITE, Session
 from tests.support.batches import open_session
 from tests.support.plain import plain
 

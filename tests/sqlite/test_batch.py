@@ -1,4 +1,4 @@
-"""What a batch must survive: see the theory of operation in aiomemdb/sqlite/batch.py."""
+"""What a batch must survive: see the theory of operation in aiomemdb/sqlite/writing/batch.py."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 import aiomemdb
 from aiomemdb import ForbiddenStatement
-from aiomemdb.sqlite.batch import run_batch
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.writing.batch import run_batch
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy, plain
 
@@ -579,7 +579,7 @@ async def test_a_second_run_that_is_out_of_time_goes_on_where_it_was(
         now[0] += 100.0 * (runs == 2)
         return conn.execute("INSERT INTO log (name) VALUES ('1')").lastrowid
 
-    monkeypatch.setattr("aiomemdb.sqlite.batch.monotonic", lambda: now[0])
+    monkeypatch.setattr("aiomemdb.sqlite.writing.batch.monotonic", lambda: now[0])
     plain_insert = "INSERT INTO log (name) VALUES (?)"
     jobs = [db.write(plain_insert, (n,)) for n in range(40)]
     for n, job in ((1, db.write_fn(take_long_the_second_time)), (30, LOST[0].run(db))):

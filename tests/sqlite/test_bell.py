@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite import bell
-from aiomemdb.sqlite.bell import Bell
+from aiomemdb.concurrency import bell
+from aiomemdb.concurrency.bell import Bell
 from tests.support.killing import threads_of
 from tests.support.plain import plain
 

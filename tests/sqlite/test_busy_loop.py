@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.connection import Connection
+from aiomemdb.sqlite.connection.connection import Connection
 from tests.support.killing import threads_of
 from tests.support.queries import NUMBERS
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite import writer
-from aiomemdb.sqlite.connection import Connection, end_connections
+from aiomemdb.sqlite.connection.connection import Connection, end_connections
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.files import file_uri
+from aiomemdb.sqlite.file.files import file_uri
+from aiomemdb.sqlite.writing import writer
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain

@@ -19,9 +19,10 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, ReentrancyError
-from aiomemdb.sqlite import database, failing
+from aiomemdb.concurrency import failing
+from aiomemdb.sqlite import database
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.session import Session
+from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.queries import sql_gate

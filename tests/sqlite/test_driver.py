@@ -18,10 +18,11 @@ import aiosqlite.core
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.connection import Connection
-from aiomemdb.sqlite.guard import GuardedConnection
+from aiomemdb.sqlite.connection.connection import Connection
+from aiomemdb.sqlite.connection.guard import GuardedConnection
 
-CHANGED = f"aiosqlite {importlib.metadata.version('aiosqlite')} has changed; aiomemdb/sqlite/connection.py relies on: "
+VERSION = importlib.metadata.version("aiosqlite")
+CHANGED = f"aiosqlite {VERSION} has changed; aiomemdb/sqlite/connection/connection.py relies on: "
 
 
 class Unheard:

@@ -20,7 +20,7 @@ import pytest
 import aiomemdb
 from aiomemdb import CommitOutcomeUnknown, WriterCrashed
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.session import Session
+from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy, plain
 

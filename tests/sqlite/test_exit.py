@@ -62,7 +62,7 @@ DRAINED = {("asyncio.run", "end of script", "transaction open"): 2.0}
 SCRIPT = """
 import asyncio, gc, sys, threading, time
 import aiomemdb
-from aiomemdb.sqlite import writer
+from aiomemdb.sqlite.writing import writer
 
 assert writer._DRAIN_AFTER_CANCEL == 2
 writer._DRAIN_AFTER_CANCEL = {drained}

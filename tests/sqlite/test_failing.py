@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from aiomemdb import DatabaseClosed
-from aiomemdb.sqlite import failing
-from aiomemdb.sqlite.failing import Failing
+from aiomemdb.concurrency import failing
+from aiomemdb.concurrency.failing import Failing
 
 MANY = 3 * failing._SLICE + 1
 

@@ -303,7 +303,7 @@ async def test_a_read_only_file_system_is_told_so(tmp_path: Path, monkeypatch: p
     def refuse(*_: Any) -> int:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("aiomemdb.sqlite.files.os.open", refuse)
+    monkeypatch.setattr("aiomemdb.sqlite.file.files.os.open", refuse)
     with pytest.raises(OSError, match="is on a read-only file system"):
         await open_and_close(tmp_path / "x")
 
@@ -510,7 +510,7 @@ CHANGES = [
 async def db(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """Open, with a row; a copy lies beside it."""
     # As where the trap of POSIX can't be disarmed; where it can, see test_hazards.py.
-    monkeypatch.setattr("aiomemdb.sqlite.connection.hold", lambda path: None)
+    monkeypatch.setattr("aiomemdb.sqlite.connection.connection.hold", lambda path: None)
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
         await db.write(INSERT, (1,))
@@ -589,7 +589,8 @@ async def test_a_second_name_given_while_it_is_open_changes_nothing(db: Any, db_
 async def test_a_replacement_is_seen_though_the_folders_mtime_is_set_back(
     db: Any, db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiomemdb.sqlite.files._CLOCK_TICK", 0)  # else a folder that has just changed is not trusted
+    # Otherwise a folder that has just changed is not trusted.
+    monkeypatch.setattr("aiomemdb.sqlite.file.files._CLOCK_TICK", 0)
     await db.write(INSERT, (2,))
     before = db_path.parent.stat()
     restore_a_copy(db_path)

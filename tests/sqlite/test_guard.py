@@ -12,9 +12,9 @@ import pytest
 
 import aiomemdb
 from aiomemdb import ForbiddenStatement
+from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.script import split_script
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.guard import GuardedConnection
-from aiomemdb.sqlite.script import split_script
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy, names_in, plain
 

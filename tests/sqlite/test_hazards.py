@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.hazards import has_wal_reset_bug, mount_points, network_file_system
+from aiomemdb.sqlite.file.hazards import has_wal_reset_bug, mount_points, network_file_system
 from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.scripts import run_script_aside
 
@@ -167,7 +167,7 @@ conn.close()
 """,
     "a file, though it was forked while a thread opened one": """
 create()
-aiomemdb.sqlite.hazards._holding.acquire()
+aiomemdb.sqlite.file.hazards._holding.acquire()
 os.waitpid(fork(lambda: asyncio.run(attempt("of the child"))), 0)
 say("rows:", rows())
 """,
@@ -201,13 +201,13 @@ async def test_a_forked_child_may_open(db_path: Path, what: str) -> None:
 # under the other.
 SECOND_LIBRARY = """
 import apsw
-import aiomemdb.sqlite.files
+import aiomemdb.sqlite.file.files
 
 assert apsw.sqlite_lib_version() != sqlite3.sqlite_version, "apsw uses the library of sqlite3: nothing is tested"
 
 # Looks at each commit, without waiting for a second.
-aiomemdb.sqlite.files._BETWEEN_LOOKS_AT_PROCESS = 0.0
-aiomemdb.sqlite.files._SHARE_OF_LOOKS_AT_PROCESS = float("inf")
+aiomemdb.sqlite.file.files._BETWEEN_LOOKS_AT_PROCESS = 0.0
+aiomemdb.sqlite.file.files._SHARE_OF_LOOKS_AT_PROCESS = float("inf")
 
 async def outcome(awaitable):
     try:
@@ -697,14 +697,14 @@ async def test_opening_a_database_on_a_network_file_system_warns_with_the_reason
 ) -> None:
     if there:
         sqlite3.connect(db_path).execute("CREATE TABLE t (x)").connection.close()
-    monkeypatch.setattr("aiomemdb.sqlite.hazards._NETWORK_TYPES", Everything())
+    monkeypatch.setattr("aiomemdb.sqlite.file.hazards._NETWORK_TYPES", Everything())
     with pytest.warns(RuntimeWarning, match="test.db lies on a network file system .*needs memory and locks"):
         db = await aiomemdb.connect(db_path)
     await db.close()
 
 
 async def test_who_takes_warnings_for_errors_does_not_open_it(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiomemdb.sqlite.hazards._NETWORK_TYPES", Everything())
+    monkeypatch.setattr("aiomemdb.sqlite.file.hazards._NETWORK_TYPES", Everything())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(RuntimeWarning):
@@ -718,7 +718,7 @@ async def test_a_system_that_does_not_tell_its_mounts_gets_no_warning(
     def refuse(*_: object, **__: object) -> str:
         raise FileNotFoundError
 
-    monkeypatch.setattr("aiomemdb.sqlite.hazards._NETWORK_TYPES", Everything())
+    monkeypatch.setattr("aiomemdb.sqlite.file.hazards._NETWORK_TYPES", Everything())
     monkeypatch.setattr(Path, "read_text", refuse)
     async with aiomemdb.connect(db_path) as db:  # warnings are errors here
         await db.read("SELECT 1")

@@ -13,9 +13,9 @@ import pytest
 
 import aiomemdb
 from aiomemdb import LockTimeout
-from aiomemdb.sqlite import holders
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file import holders
+from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.others import OtherProcess
 
 INSERT = "INSERT INTO log (job) VALUES (?)"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite import immutable
+from aiomemdb.sqlite.connection import immutable
 from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.support.plain import plain
 

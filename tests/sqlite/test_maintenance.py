@@ -14,9 +14,9 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite import database as database_module
-from aiomemdb.sqlite import maintenance
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.maintenance import copy_database
+from aiomemdb.sqlite.reading.backup import copy_database
+from aiomemdb.sqlite.writing import checkpoints
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.whole import assert_whole, eventually
@@ -74,8 +74,8 @@ async def test_the_log_stays_bounded_while_readers_come_and_go(db: SQLiteDatabas
 async def test_the_log_is_cut_after_a_long_snapshot(
     db: SQLiteDatabase, db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "_TIMES_THE_WAIT", 0)  # else it is tried again after 2.5 s
-    monkeypatch.setattr(maintenance, "_TRUNCATE_ABOVE", 4)  # of its usual 4 MB; else it must have grown to 64
+    monkeypatch.setattr(checkpoints, "_TIMES_THE_WAIT", 0)  # else it is tried again after 2.5 s
+    monkeypatch.setattr(checkpoints, "_TRUNCATE_ABOVE", 4)  # of its usual 4 MB; else it must have grown to 64
     async with db.snapshot() as snapshot:
         await snapshot.read(COUNT)
         await write_megabytes(db, db_path, 30)

@@ -15,12 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import aiomemdb
+from aiomemdb.concurrency.job import Failure, Operation
 from aiomemdb.errors import ForbiddenStatement
-from aiomemdb.sqlite.batch import Batch, run_batch
-from aiomemdb.sqlite.job import Failure, Operation
-from aiomemdb.sqlite.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
-from aiomemdb.sqlite.sequence import of_many_rows, program_of
-from aiomemdb.sqlite.session import COUNT, MANY, WRITE, Session
+from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
+from aiomemdb.sqlite.writing.sequence import of_many_rows, program_of
+from aiomemdb.sqlite.writing.session import COUNT, MANY, WRITE, Session
 from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import plain
 
@@ -656,7 +656,7 @@ def test_rows_that_would_stand_there_twice_fail_write_many(session: Session) -> 
 def test_texts_of_write_many_that_come_once_are_not_kept_forever(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiomemdb.sqlite.rowids._CLASSES_KEPT", 5)
+    monkeypatch.setattr("aiomemdb.sqlite.writing.rowids._CLASSES_KEPT", 5)
     for n in range(20):
         assert write_many(session, f"INSERT INTO t {' ' * n}VALUES (?, ?)", [(n, n)] * 20) == 20
     assert len(session.rowids._programs) <= 5

@@ -17,8 +17,8 @@ import anyio
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.codes import retry_while_busy
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file.busy import retry_while_busy
+from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.killing import threads_of
@@ -352,8 +352,8 @@ async def test_an_opening_waits_for_lock_timeout_in_all_and_not_for_each_lock(
         nonlocal now
         now += 100
 
-    monkeypatch.setattr("aiomemdb.sqlite.opening.time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr("aiomemdb.sqlite.opening.retry_while_busy", retrying)
+    monkeypatch.setattr("aiomemdb.sqlite.connection.configuring.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("aiomemdb.sqlite.connection.configuring.retry_while_busy", retrying)
     monkeypatch.setattr(Turnstile, "acquire", acquiring)
     await open_and_close(db_path, lock_timeout=19, prepare=prepare, pragmas={"application_id": 7})
     # Is it a database? Which journal? A turn to create it, and that; a turn for application_id, and that; the log.
@@ -389,7 +389,7 @@ async def test_cancelling_an_opening_that_waits_for_a_lock_ends_it_soon(
         waits.block()
         return retry_while_busy(*arguments)
 
-    monkeypatch.setattr("aiomemdb.sqlite.opening.retry_while_busy", noted)
+    monkeypatch.setattr("aiomemdb.sqlite.connection.configuring.retry_while_busy", noted)
     with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
         other.execute("CREATE TABLE t (x)")
         other.execute("BEGIN EXCLUSIVE")

@@ -14,11 +14,11 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed
-from aiomemdb.sqlite import connection as connections
-from aiomemdb.sqlite import readers
-from aiomemdb.sqlite.lease import Lease
-from aiomemdb.sqlite.queue import JobQueue
-from aiomemdb.sqlite.writer import Writer
+from aiomemdb.concurrency.queue import JobQueue
+from aiomemdb.sqlite.connection import connection as connections
+from aiomemdb.sqlite.reading import readers
+from aiomemdb.sqlite.writing.lease import Lease
+from aiomemdb.sqlite.writing.writer import Writer
 from tests.support.gates import Gate
 from tests.support.killing import Killed, ended, kill_behind, kill_now, readers_of, threads_of, writer_of
 from tests.support.plain import assert_healthy, plain

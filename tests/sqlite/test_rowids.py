@@ -15,12 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import aiomemdb
-from aiomemdb.sqlite.batch import _LONG_STRIDE, _STRIDE, Batch, run_batch
+from aiomemdb.concurrency.job import Failure, Operation, WriteJob
+from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.guard import GuardedConnection
-from aiomemdb.sqlite.job import Failure, Operation, WriteJob
-from aiomemdb.sqlite.sequence import Program, program_of
-from aiomemdb.sqlite.session import COUNT, SCRIPT, WRITE, Session
+from aiomemdb.sqlite.writing.batch import _LONG_STRIDE, _STRIDE, Batch, run_batch
+from aiomemdb.sqlite.writing.sequence import Program, program_of
+from aiomemdb.sqlite.writing.session import COUNT, SCRIPT, WRITE, Session
 from tests.support.batches import in_one_batch, open_session
 
 # `inserted` is set by inserts alone, to a number that no other job has. `truth` hears of each insert by a trigger, and
@@ -489,7 +489,7 @@ def test_a_text_that_is_compiled_anew_is_not_looked_at_again(session: Session, m
         looked.append(sql)
         return program_of(connection, sql, params)
 
-    monkeypatch.setattr("aiomemdb.sqlite.rowids.program_of", look)
+    monkeypatch.setattr("aiomemdb.sqlite.writing.rowids.program_of", look)
     texts = [f"INSERT INTO other {' ' * n}VALUES (?)" for n in range(150)]
     for _ in range(3):
         for sql in texts:

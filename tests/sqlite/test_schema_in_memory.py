@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
+from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.guard import GuardedConnection
 from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import assert_healthy, plain
 from tests.support.queries import ENDLESS

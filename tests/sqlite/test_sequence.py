@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from aiomemdb.sqlite import batch as batch_module
-from aiomemdb.sqlite.batch import Batch, run_batch
-from aiomemdb.sqlite.job import Failure, WriteJob
-from aiomemdb.sqlite.script import split_script
-from aiomemdb.sqlite.sequence import Program, program_of
-from aiomemdb.sqlite.session import WRITE, Session
+from aiomemdb.concurrency.job import Failure, WriteJob
+from aiomemdb.sqlite.connection.script import split_script
+from aiomemdb.sqlite.writing import batch as batch_module
+from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.sequence import Program, program_of
+from aiomemdb.sqlite.writing.session import WRITE, Session
 from tests.support.batches import open_session
 
 SCHEMA = """
@@ -193,7 +193,7 @@ def test_rowids_at_the_end_of_their_range_are_told_right(session: Session, runs:
 def test_a_statement_wrongly_taken_for_one_that_follows_is_found(
     session: Session, runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiomemdb.sqlite.rowids.program_of", lambda *_: Program(follows=True, is_plain=False))
+    monkeypatch.setattr("aiomemdb.sqlite.writing.rowids.program_of", lambda *_: Program(follows=True, is_plain=False))
     sql = "INSERT INTO plain (id, x) VALUES (?, 1)"
     rowids, batch = run(session, [(sql, (10 * x,)) for x in range(100)])
     assert runs and batch.splits == 1

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite import files
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.hazards import has_wal_reset_bug
+from aiomemdb.sqlite.file import files
+from aiomemdb.sqlite.file.hazards import has_wal_reset_bug
 from tests.support.gates import Gate
 from tests.support.queries import sql_gate
 from tests.support.whole import eventually

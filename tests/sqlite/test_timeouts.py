@@ -14,7 +14,7 @@ import pytest
 import aiomemdb
 from aiomemdb import LockTimeout, ReadTimeout, WriteTimeout
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.gates import Gate
 from tests.support.whole import assert_whole, eventually
 

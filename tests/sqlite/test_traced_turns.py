@@ -21,10 +21,11 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
     import asyncio, os, sqlite3, sys
     import aiomemdb
-    from aiomemdb.sqlite import files, maintenance
+    from aiomemdb.sqlite.file import files
+    from aiomemdb.sqlite.writing import checkpoints
 
     files._BETWEEN_LOOKS = 0.0
-    maintenance._PAGES = 100  # the log is moved and cut at a tenth of its usual size: strace stops at each page of it
+    checkpoints._PAGES = 100  # the log is moved and cut at a tenth of its usual size: strace stops at each page of it
     path = sys.argv[1]
     insert = "INSERT INTO t VALUES (1, 1)"
 

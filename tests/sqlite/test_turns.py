@@ -19,10 +19,12 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, LockTimeout, TransactionTimeout, WriterCrashed
-from aiomemdb.sqlite import files, maintenance, session
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.filelock import Turnstile
-from aiomemdb.sqlite.session import Session
+from aiomemdb.sqlite.file import files
+from aiomemdb.sqlite.file.turnstile import Turnstile
+from aiomemdb.sqlite.writing import checkpoints as checkpoints_module
+from aiomemdb.sqlite.writing import session
+from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import open_session
 from tests.support.killing import kill_behind, writer_of
 from tests.support.others import OtherProcess
@@ -484,9 +486,9 @@ async def test_a_note_is_held_against_the_log_as_it_is_now(db: SQLiteDatabase, p
 async def test_a_log_that_somebody_keeps_is_tried_again_when_it_has_grown_or_when_time_has_passed(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "_WAIT_AT_MOST", 1)
+    monkeypatch.setattr(checkpoints_module, "_WAIT_AT_MOST", 1)
     now = time.monotonic()
-    monkeypatch.setattr(maintenance, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(checkpoints_module, "time", SimpleNamespace(monotonic=lambda: now))
 
     async def checkpoints_after(size: int) -> int:
         await db.write_many(MANY_PAGES, [(size // 5,)] * 5)

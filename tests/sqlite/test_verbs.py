@@ -16,9 +16,9 @@ import pytest
 
 import aiomemdb
 from aiomemdb import ForbiddenStatement, Row
-from aiomemdb.sqlite import session, slow
+from aiomemdb.sqlite.connection.script import split_script
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.script import split_script
+from aiomemdb.sqlite.writing import session, slow
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import aiomemdb
+from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.guard import GuardedConnection
-from aiomemdb.sqlite.readers import Readers
-from aiomemdb.sqlite.writer import Writer
+from aiomemdb.sqlite.reading.readers import Readers
+from aiomemdb.sqlite.writing.writer import Writer
 from tests.support.plain import names_in, plain
 from tests.support.queries import ENDLESS
 from tests.support.scripts import run_script_aside
@@ -235,10 +235,10 @@ async def main():
     async with aiomemdb.connect(sys.argv[1]) as db:
         await db.write("CREATE TABLE t (x)")
         waiting = [db.submit(INSERT, (5,)) for _ in range(50)]
-        reading = [db._reading().ask(*ask) for ask in [(aiomemdb.sqlite.queries.ALL, "SELECT 1", ())] * 50]
+        reading = [db._reading().ask(*ask) for ask in [(aiomemdb.sqlite.reading.queries.ALL, "SELECT 1", ())] * 50]
         apply()
         waiting += [db.submit(INSERT, (5,)) for _ in range(50)]
-        reading += [db._reading().ask(*ask) for ask in [(aiomemdb.sqlite.queries.ALL, "SELECT 1", ())] * 50]
+        reading += [db._reading().ask(*ask) for ask in [(aiomemdb.sqlite.reading.queries.ALL, "SELECT 1", ())] * 50]
         await asyncio.gather(*waiting, *reading)
         await use(db)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from aiomemdb.config import Config
+from aiomemdb.sqlite.connection.configuring import configure_writer
+from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.filelock import Turnstile
-from aiomemdb.sqlite.files import FileIdentity, prepare_file
-from aiomemdb.sqlite.guard import GuardedConnection
-from aiomemdb.sqlite.opening import configure_writer
-from aiomemdb.sqlite.session import Session
+from aiomemdb.sqlite.file.files import FileIdentity, prepare_file
+from aiomemdb.sqlite.file.turnstile import Turnstile
+from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.whole import eventually
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 
-from aiomemdb.sqlite.connection import Connection
+from aiomemdb.sqlite.connection.connection import Connection
 from aiomemdb.sqlite.database import SQLiteDatabase
 
 

@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import ast, asyncio, inspect, json, os, signal, sqlite3, sys
 import aiomemdb
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file.turnstile import Turnstile
 
 signal.alarm(50)  # it ends even if the test is gone
 scope = {**globals(), "path": sys.argv[1]}

@@ -15,7 +15,8 @@ import aiomemdb
 from aiomemdb.familiar import DATABASE, MEMORY, SNAPSHOT, TRANSACTION, Familiar
 from aiomemdb.memory.memory import Memory
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.transaction import SQLiteSnapshot, SQLiteTransaction
+from aiomemdb.sqlite.reading.snapshot import SQLiteSnapshot
+from aiomemdb.sqlite.transaction import SQLiteTransaction
 
 TABLES: dict[type, Mapping[str, str]] = {
     SQLiteDatabase: DATABASE,

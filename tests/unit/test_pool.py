@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiomemdb.sqlite.pool import Pool
+from aiomemdb.concurrency.pool import Pool
 
 
 async def _waiting(pool: Pool[int], count: int) -> list[asyncio.Task[int]]:

@@ -17,14 +17,18 @@ ROOT = Path(aiomemdb.__file__).parent
 ROOMS = [
     "errors", "values", "runner", "familiar",
     "config", "database",
-    "sqlite.holders", "sqlite.arguments", "sqlite.job", "sqlite.queue", "sqlite.failing",
-    "sqlite.codes", "sqlite.guard", "sqlite.preparing", "sqlite.hazards", "sqlite.files",
-    "sqlite.immutable",
-    "sqlite.filelock", "sqlite.pool", "sqlite.queries", "sqlite.script", "sqlite.sequence", "sqlite.rowids",
-    "sqlite.slow", "sqlite.session",
-    "sqlite.batch", "sqlite.bell", "sqlite.connection", "sqlite.opening", "sqlite.maintenance",
-    "sqlite.verbs", "sqlite.readers", "sqlite.lease", "sqlite.writer", "sqlite.transaction", "sqlite.stream",
-    "sqlite.database",
+    "concurrency.job", "concurrency.queue", "concurrency.failing", "concurrency.pool", "concurrency.bell",
+    "sqlite.codes",
+    "sqlite.file.holders", "sqlite.file.busy", "sqlite.file.hazards", "sqlite.file.files", "sqlite.file.turnstile",
+    "sqlite.connection.arguments", "sqlite.connection.script", "sqlite.connection.notes",
+    "sqlite.connection.guard", "sqlite.connection.preparing", "sqlite.connection.immutable",
+    "sqlite.connection.connection", "sqlite.connection.configuring",
+    "sqlite.reading.queries", "sqlite.reading.verbs", "sqlite.reading.readers", "sqlite.reading.snapshot",
+    "sqlite.reading.stream", "sqlite.reading.backup",
+    "sqlite.writing.sequence", "sqlite.writing.rowids", "sqlite.writing.slow", "sqlite.writing.session",
+    "sqlite.writing.verbs", "sqlite.writing.batch", "sqlite.writing.checkpoints", "sqlite.writing.lease",
+    "sqlite.writing.writer",
+    "sqlite.transaction", "sqlite.database",
     "connect",
     "embedders.protocol", "embedders.common",
     "embedders.wordllama", "embedders.sentence_transformers", "embedders.openai",
@@ -43,7 +47,7 @@ ROOMS = [
 # fmt: on
 
 # These know nothing of what is ours.
-ALONE = {"errors", "values", "runner", "familiar", "sqlite.pool"}
+ALONE = {"errors", "values", "runner", "familiar", "concurrency.pool"}
 
 # The memory graph talks to the verbs of Database alone.
 HIDDEN_FROM_MEMORY = "sqlite."
@@ -92,7 +96,7 @@ def test_a_room_imports_only_rooms_that_stand_above_it(room: str) -> None:
 
 def test_one_room_alone_imports_aiosqlite() -> None:
     users = {room for room, file in FILES.items() if any(m.split(".")[0] == "aiosqlite" for m in imports(file))}
-    assert users == {"sqlite.connection"}
+    assert users == {"sqlite.connection.connection"}
 
 
 def test_packages_hold_nothing_but_the_public_names() -> None:

@@ -7,14 +7,14 @@ from collections import deque
 from typing import Any
 from weakref import ref
 
-from ..values import Row
-from .bell import call_on_loop
-from .codes import retry_while_busy
-from .connection import Connection
-from .guard import GuardedConnection
+from ...concurrency.bell import call_on_loop
+from ...values import Row
+from ..connection.connection import Connection
+from ..connection.guard import GuardedConnection
+from ..file.busy import retry_while_busy
 from .queries import execute_query, explain_read
 from .readers import Readers
-from .transaction import give_back, wait_for_read
+from .snapshot import give_back, wait_for_read
 
 __all__ = ["RowStream"]
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import length_hint
 from typing import Any, TypeVar
 
-from ..errors import ForbiddenStatement
-from .arguments import are_plain
-from .codes import is_undone
-from .guard import GuardedConnection
-from .script import check_text, is_explanation
+from ...errors import ForbiddenStatement
+from ..codes import is_undone
+from ..connection.arguments import are_plain
+from ..connection.guard import GuardedConnection
+from ..connection.script import check_text, is_explanation
 from .sequence import FEWEST, ManyRows, Program, fails_halfway, inserts, of_many_rows, program_of
 
 __all__ = ["Astray", "Rowids"]

@@ -1,4 +1,4 @@
-"""The parameters of a statement, as they are handed over.
+"""The parameters of a statement and the functions of a job, as they are handed over.
 
 A job runs later than its call, so what the caller does to its parameters meanwhile must change nothing: the sequence or
 mapping is copied, and so is each value that can change. SQLite would store a scalar of numpy by its bytes, as a BLOB:
@@ -7,16 +7,16 @@ it becomes the number that it stands for.
 
 from __future__ import annotations
 
-import re
+import inspect
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from ..values import Row
+from ...values import Row
 
-__all__ = ["advice_on_value", "are_plain", "checked_params", "checked_rows"]
+__all__ = ["are_plain", "checked_function", "checked_params", "checked_rows"]
 
 # Values of these types can't change, and SQLite stores them as what they are.
 _PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
@@ -85,25 +85,17 @@ def _as_it_is_now(value: Any) -> Any:
         return value
 
 
-_STORED_AS = {
-    "dict": "json.dumps(value)",
-    "list": "json.dumps(value)",
-    "tuple": "json.dumps(value)",
-    "set": "json.dumps(sorted(value))",
-    "Decimal": "str(value), or a whole number of the smallest unit",
-    "UUID": "str(value), or value.bytes",
-    "Path": "str(value)",
-    "PosixPath": "str(value)",
-    "time": "value.isoformat()",
-    "timedelta": "value.total_seconds()",
-}
-_UNSUPPORTED = re.compile(r"type '(?:\w+\.)*(\w+)' is not supported")
-
-
-def advice_on_value(error: BaseException) -> str | None:
-    """What to do about a value that SQLite can't store, where that is what ``error`` says."""
-    if not isinstance(error, sqlite3.ProgrammingError) or (match := _UNSUPPORTED.search(str(error))) is None:
-        return None
-    kind = match[1]
-    instead = _STORED_AS.get(kind, "a str, int, float or bytes (of an Enum: value.value)")
-    return f"store {instead}, or say how by sqlite3.register_adapter({kind}, ...)"
+def checked_function(fn: Any, verb: str) -> Callable[..., Any]:
+    if not callable(fn):
+        raise TypeError(f"{verb} takes a function fn(conn, *args), not {type(fn).__name__}")
+    unwrapped = fn
+    while hasattr(unwrapped, "func"):  # functools.partial
+        unwrapped = unwrapped.func
+    if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped):
+        raise TypeError(
+            f"{verb} takes a synchronous function: it runs on a database thread, where nothing can be awaited; "
+            "await first and pass the result as an argument, or use transaction() for several awaited steps"
+        )
+    if inspect.isgeneratorfunction(unwrapped):
+        raise TypeError(f"{verb} takes a function that runs when it is called, not a generator")
+    return fn  # type: ignore[no-any-return]

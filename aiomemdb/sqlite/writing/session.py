@@ -14,17 +14,17 @@ from functools import partial
 from operator import length_hint
 from typing import Any
 
-from ..errors import AiomemdbError, DatabaseClosed, ForbiddenStatement, LockTimeout
-from ..values import Row
-from .codes import primary_code
-from .filelock import Turnstile
-from .files import FileIdentity
-from .guard import GuardedConnection, finished
-from .hazards import has_wal_reset_bug
-from .holders import holder_of_write_lock, note_wait
-from .job import Operation
+from ...concurrency.job import Operation
+from ...errors import AiomemdbError, DatabaseClosed, ForbiddenStatement, LockTimeout
+from ...values import Row
+from ..codes import primary_code
+from ..connection.guard import GuardedConnection, finished
+from ..connection.script import check_text, split_script
+from ..file.files import FileIdentity
+from ..file.hazards import has_wal_reset_bug
+from ..file.holders import holder_of_write_lock, note_wait
+from ..file.turnstile import Turnstile
 from .rowids import Rowids
-from .script import check_text, split_script
 from .sequence import FEWEST
 from .slow import SLOW_FUNCTION, SlowFunctions
 

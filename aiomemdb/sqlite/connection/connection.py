@@ -36,11 +36,11 @@ import aiosqlite
 import anyio
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
-from ..errors import AiomemdbError, DatabaseClosed, ForkedError, WriterCrashed
-from .bell import Bell, call_on_loop
+from ...concurrency.bell import Bell, call_on_loop
+from ...concurrency.job import Failure, settle_one
+from ...errors import AiomemdbError, DatabaseClosed, ForkedError, WriterCrashed
+from ..file.hazards import has_second_library, hold, let_go
 from .guard import GuardedConnection
-from .hazards import has_second_library, hold, let_go
-from .job import Failure, settle_one
 
 __all__ = ["BUSY_SLICE", "Connection", "end_connections", "forked_error", "wait_out"]
 

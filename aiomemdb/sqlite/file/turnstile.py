@@ -39,7 +39,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import DatabaseClosed, LockTimeout
+from ...errors import DatabaseClosed, LockTimeout
 from .holders import holder_of_turn, note_wait
 
 try:

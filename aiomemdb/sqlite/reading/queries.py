@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ..values import Row
-from .guard import GuardedConnection, finished
-from .job import annotate
+from ...errors import ForbiddenStatement
+from ...values import Row
+from ..connection.guard import Guard, GuardedConnection, finished
+from ..connection.notes import annotate
 
 __all__ = [
     "ALL",
@@ -18,6 +19,7 @@ __all__ = [
     "FUNCTION_WITHIN",
     "VALUE",
     "Fetch",
+    "answer",
     "begin_snapshot",
     "execute_query",
     "explain_read",
@@ -117,3 +119,13 @@ def FUNCTION_WITHIN(raw: GuardedConnection, function: Callable[..., Any], argume
         raw.row_factory = Row
         raw.text_factory = str
     return finished(result)
+
+
+def answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, arguments: Any) -> Any:
+    try:
+        result = fetch(raw, subject, arguments)
+    except BaseException as error:
+        raise explain_read(raw, error, subject) from None
+    if guard.denied is not None:  # and a function swallowed it
+        raise ForbiddenStatement(guard.denied)
+    return result

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ..config import Config
-from ..errors import AiomemdbError, LockTimeout
-from ..values import Row
-from .codes import retry_while_busy
-from .filelock import Turnstile
+from ...config import Config
+from ...errors import AiomemdbError, LockTimeout
+from ...values import Row
+from ..file.busy import retry_while_busy
+from ..file.hazards import has_second_library, second_library
+from ..file.turnstile import Turnstile
 from .guard import GuardedConnection
-from .hazards import has_second_library, second_library
 from .preparing import run_prepare
 
 __all__ = ["configure_reader", "configure_writer"]
@@ -82,7 +82,7 @@ def configure_writer(
             _create(raw, config, patiently, path)
     _configure(raw, config)
     raw.execute(f"PRAGMA synchronous={'FULL' if config.durability == 'full' else 'NORMAL'}")
-    raw.execute("PRAGMA wal_autocheckpoint=0")  # see maintenance.Checkpointer
+    raw.execute("PRAGMA wal_autocheckpoint=0")  # see checkpoints.Checkpointer
     if _STORED in config.pragmas:
         wanted = _literal(config.pragmas[_STORED])
         if str(raw.execute(f"PRAGMA {_STORED}").fetchone()[0]) != wanted:

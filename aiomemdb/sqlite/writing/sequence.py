@@ -25,7 +25,7 @@ from itertools import chain, count
 from operator import length_hint
 from typing import Any, Literal
 
-from .guard import GuardedConnection
+from ..connection.guard import GuardedConnection
 
 __all__ = ["FEWEST", "ManyRows", "Program", "fails_halfway", "inserts", "of_many_rows", "program_of"]
 

@@ -16,22 +16,15 @@ from threading import get_ident
 from time import monotonic
 from typing import Any
 
-from ..config import Config
-from ..errors import (
-    AiomemdbError,
-    DatabaseClosed,
-    LockTimeout,
-    ReentrancyError,
-    WriterCrashed,
-    WriteTimeout,
-)
+from ...concurrency.failing import Failing
+from ...concurrency.job import Failure, JobFuture, Operation, WriteJob, copy_error, fail, settle, settle_one
+from ...concurrency.queue import JobQueue
+from ...config import Config
+from ...errors import AiomemdbError, DatabaseClosed, LockTimeout, ReentrancyError, WriterCrashed, WriteTimeout
+from ..connection.connection import Connection, forked_error, wait_out
 from .batch import Batch, run_batch, take_turn
-from .connection import Connection, forked_error, wait_out
-from .failing import Failing
-from .job import Failure, JobFuture, Operation, WriteJob, copy_error, fail, settle, settle_one
+from .checkpoints import Checkpointer
 from .lease import LEASE, Lease, held_leases
-from .maintenance import Checkpointer
-from .queue import JobQueue
 from .session import Session
 from .slow import name_of
 

@@ -16,8 +16,9 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, LockTimeout
-from aiomemdb.sqlite import filelock, holders
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file import holders
+from aiomemdb.sqlite.file import turnstile as turnstile_module
+from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.others import OtherProcess
 from tests.support.scripts import run_script
 
@@ -236,14 +237,14 @@ def test_a_timeout_leaves_nothing_taken(make: Make) -> None:
 
 def test_a_lock_that_fails_leaves_nothing_taken(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = make(), make()
-    flock = filelock.fcntl.flock
+    flock = turnstile_module.fcntl.flock
 
     def fail_on_lock(descriptor: int, operation: int) -> None:
-        if descriptor == one._lock and operation != filelock.fcntl.LOCK_UN:
+        if descriptor == one._lock and operation != turnstile_module.fcntl.LOCK_UN:
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
         flock(descriptor, operation)
 
-    monkeypatch.setattr(filelock.fcntl, "flock", fail_on_lock)
+    monkeypatch.setattr(turnstile_module.fcntl, "flock", fail_on_lock)
     with pytest.raises(OSError, match="No locks available"):
         one.acquire(0)
     assert is_free(two)
@@ -480,7 +481,7 @@ def test_nothing_is_written_into_lock_files_but_the_note(make: Make, path: Path)
 async def test_a_system_without_flock_is_a_clear_error_when_it_is_opened(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filelock, "fcntl", None)
+    monkeypatch.setattr(turnstile_module, "fcntl", None)
     with pytest.raises(OSError, match="this system has no flock") as caught:
         await aiomemdb.connect(db_path)
     assert caught.value.errno == errno.ENOTSUP
@@ -493,7 +494,7 @@ async def test_a_file_system_without_flock_is_a_clear_error_when_it_is_opened(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(filelock.fcntl, "flock", fail)
+    monkeypatch.setattr(turnstile_module.fcntl, "flock", fail)
     with pytest.raises(OSError, match=r"the file system of this database has no flock.*use a local disk") as caught:
         await aiomemdb.connect(db_path)
     assert caught.value.errno == number
@@ -503,7 +504,7 @@ async def test_a_file_system_without_flock_is_a_clear_error_when_it_is_opened(
 async def test_a_system_without_flock_still_opens_for_reading(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
-    monkeypatch.setattr(filelock, "fcntl", None)
+    monkeypatch.setattr(turnstile_module, "fcntl", None)
     async with aiomemdb.connect(db_path, read_only=True) as db:
         assert await db.read("SELECT * FROM t") == []
 
@@ -512,7 +513,7 @@ async def test_a_system_without_flock_still_opens_for_reading(db_path: Path, mon
 
 FORK = """
 import os, signal, sys
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file.turnstile import Turnstile
 
 def said(call):
     os.write(1, f"{call()}\\n".encode())
@@ -586,7 +587,7 @@ def test_a_child_forked_while_a_thread_opens_and_closes_lock_files_inherits_none
     ended = run_script(
         """
 import os, sys, threading
-from aiomemdb.sqlite.filelock import Turnstile
+from aiomemdb.sqlite.file.turnstile import Turnstile
 
 path, ending = sys.argv[1], threading.Event()
 
@@ -620,7 +621,7 @@ print(inherited)
 @pytest.mark.parametrize("usual_wait", [0.0, 0.15, 1.25])
 def test_who_has_waited_long_by_the_usual_measure_looks_more_often_than_who_has_just_come(usual_wait: float) -> None:
     pauses = [
-        [filelock._pause_in_crowd(times * max(usual_wait, 0.15), usual_wait) for _ in range(2000)]
+        [turnstile_module._pause_in_crowd(times * max(usual_wait, 0.15), usual_wait) for _ in range(2000)]
         for times in (0, 1, 2)
     ]
     came, usual, late = (sum(some) / len(some) for some in pauses)

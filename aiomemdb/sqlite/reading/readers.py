@@ -20,14 +20,15 @@ from time import monotonic
 from typing import Any
 from weakref import ref
 
-from ..config import Config
-from ..errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
-from .codes import primary_code, retry_while_busy
-from .connection import Connection, end_connections, wait_out
-from .failing import Failing
-from .guard import GuardedConnection
-from .job import Failure, settle, settle_one
-from .pool import Pool
+from ...concurrency.failing import Failing
+from ...concurrency.job import Failure, settle, settle_one
+from ...concurrency.pool import Pool
+from ...config import Config
+from ...errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
+from ..codes import primary_code
+from ..connection.connection import Connection, end_connections, wait_out
+from ..connection.guard import GuardedConnection
+from ..file.busy import retry_while_busy
 from .queries import Fetch, explain_read
 
 __all__ = ["Readers"]

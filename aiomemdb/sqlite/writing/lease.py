@@ -10,13 +10,14 @@ from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 
-from ..errors import AiomemdbError, TransactionTimeout
+from ...concurrency.job import Failure, Operation, copy_error, settle_one
+from ...errors import AiomemdbError, TransactionTimeout
+from ..codes import primary_code
+from ..connection.connection import Connection
+from ..connection.guard import GuardedConnection
+from ..connection.notes import annotate
 from .batch import commit_alone
-from .codes import primary_code
-from .connection import Connection
-from .guard import GuardedConnection
-from .job import Failure, Operation, annotate, copy_error, settle_one
-from .maintenance import Checkpointer
+from .checkpoints import Checkpointer
 from .session import Session, TransactionSpoilt
 
 __all__ = ["LEASE", "Lease", "held_leases"]

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NoReturn
 from weakref import ref
 
-from ..errors import ForbiddenStatement
-from ..values import Row
-from .codes import primary_code
+from ...errors import ForbiddenStatement
+from ...values import Row
+from ..codes import primary_code
 
 __all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished"]
 

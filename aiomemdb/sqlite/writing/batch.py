@@ -45,15 +45,10 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from ..errors import (
-    AiomemdbError,
-    CommitOutcomeUnknown,
-    DatabaseReplaced,
-    LockTimeout,
-    WriterCrashed,
-)
-from .codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
-from .job import Failure, WriteJob, annotate, copy_error
+from ...concurrency.job import Failure, WriteJob, copy_error
+from ...errors import AiomemdbError, CommitOutcomeUnknown, DatabaseReplaced, LockTimeout, WriterCrashed
+from ..codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
+from ..connection.notes import annotate
 from .rowids import Astray
 from .session import WRITE, Session, TransactionSpoilt
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
-
-from .arguments import advice_on_value
 
 __all__ = [
     "Failure",
     "JobFuture",
     "Operation",
     "WriteJob",
-    "annotate",
     "copy_error",
     "fail",
     "settle",
@@ -28,8 +24,8 @@ class Operation:
 
     Attributes:
         name: the verb, for logs and ``repr``.
-        single: it is one statement, most of which SQLite itself undoes where they fail (codes.py, ``is_undone``); any
-            other runs inside a savepoint.
+        single: it is one statement, most of which SQLite itself undoes where they fail (sqlite/codes.py,
+            ``is_undone``); any other runs inside a savepoint.
         alone: it is never batched: a lease, maintenance, ``once=True``.
         by_task: no batch runs it, the writer task itself does: a lease; maintenance, which is outside of any
             transaction (its ``run`` gets the session and the arguments).
@@ -146,20 +142,4 @@ def _raisable(error: BaseException) -> BaseException:
         raised = RuntimeError(f"the function raised {error!r}")
         raised.__cause__ = error
         return raised
-    return error
-
-
-def annotate(error: BaseException, subject: Any, *, max_value_bytes: int | None = None) -> BaseException:
-    """Adds a note that holds the SQL, never the parameters, and drops the frames that hold them."""
-    if isinstance(subject, str):
-        error.__traceback__ = None
-        if error.__cause__ is not None:
-            error.__cause__.__traceback__ = None
-        text = subject if len(subject) <= 1000 else f"{subject[:1000]}… ({len(subject)} characters)"
-        error.add_note(f"SQL: {text}")
-    if (advice := advice_on_value(error)) is not None:
-        error.add_note(advice)
-    name = getattr(error, "sqlite_errorname", None)
-    if max_value_bytes is not None and (name == "SQLITE_TOOBIG" or isinstance(error, sqlite3.DataError)):
-        error.add_note(f"a value or row is larger than connect(max_value_bytes={max_value_bytes}) allows")
     return error

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import AiomemdbError, ForkedError
+from ...errors import AiomemdbError, ForkedError
 
 if sys.platform == "linux":
     import fcntl

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import DatabaseReplaced
-from .files import file_uri
+from ...errors import DatabaseReplaced
+from ..file.files import file_uri
 from .guard import GuardedConnection
 
 __all__ = ["on_unwritable", "way_to_read"]

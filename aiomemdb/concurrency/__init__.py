@@ -1,0 +1,1 @@
+"""Tasks, threads and one loop; no SQL."""

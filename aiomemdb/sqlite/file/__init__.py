@@ -1,0 +1,1 @@
+"""The file, and who may write it."""

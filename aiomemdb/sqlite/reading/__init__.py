@@ -1,0 +1,1 @@
+"""The readers and what runs on them."""

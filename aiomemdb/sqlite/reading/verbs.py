@@ -1,0 +1,34 @@
+"""The read verbs that a database, a transaction and a snapshot share, over the one step in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ...database import Params
+from ...values import Row
+from ..connection.arguments import checked_function, checked_params
+from .queries import ALL, FIRST, FUNCTION_WITHIN, VALUE, Fetch
+
+__all__ = ["ReadVerbs"]
+
+
+class ReadVerbs:
+    """read, read_one, read_value and read_fn, over ``_read``."""
+
+    def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
+        raise NotImplementedError
+
+    async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
+        rows: list[Row] = await self._read(ALL, sql, checked_params(params), timeout)
+        return rows
+
+    async def read_one(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Row | None:
+        row: Row | None = await self._read(FIRST, sql, checked_params(params), timeout)
+        return row
+
+    async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
+        return await self._read(VALUE, sql, checked_params(params), timeout)
+
+    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
+        return await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)

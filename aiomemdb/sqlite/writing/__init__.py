@@ -1,0 +1,1 @@
+"""The writer and what runs on its connection."""
