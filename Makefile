@@ -24,9 +24,10 @@ demo-quick: $(READY)  ## the same in a few seconds
 test: $(READY)  ## run the tests, two at a time
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)
 
-check: $(READY)  ## formatting, lint and types
+check: $(READY)  ## formatting, lint, which room imports which, and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy --strict aiomemdb
 	$(foreach folder,$(sort $(dir $(wildcard examples/*.py bench/*.py))),$(BIN)/mypy $(folder) &&) true
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes aiomemdb --ignoreexternal # asks the first python on PATH
