@@ -51,17 +51,15 @@ def primary_code(error: BaseException) -> int:
 def is_nobodys_fault(connection: sqlite3.Connection, error: BaseException) -> bool:
     """Whether it is the disk's, and would strike any other job too."""
     code = primary_code(error)
-    return code in _NOBODYS_FAULT and not (code == sqlite3.SQLITE_FULL and _is_out_of_rowids(connection))
+    return code in _NOBODYS_FAULT and not (code == sqlite3.SQLITE_FULL and _has_autoincrement(connection))
 
 
-def _is_out_of_rowids(connection: sqlite3.Connection) -> bool:
+def _has_autoincrement(connection: sqlite3.Connection) -> bool:
     """An AUTOINCREMENT table that has given its largest rowid answers as a full disk does, and takes the transaction
-    with it; but that is the fault of the statement (https://www.sqlite.org/autoinc.html).
+    with it, perhaps with the row that had that rowid. But that is the fault of the statement: where there is such a
+    table, each job is to be tried alone (https://www.sqlite.org/autoinc.html).
     """
-    try:
-        return bool(connection.execute("SELECT 1 FROM sqlite_sequence WHERE seq = 9223372036854775807").fetchall())
-    except sqlite3.Error:  # there is no such table: no AUTOINCREMENT
-        return False
+    return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%' LIMIT 1").fetchall())
 
 
 def is_corruption(error: BaseException) -> bool:

@@ -516,14 +516,33 @@ async def test_a_full_disk_fails_the_whole_batch_and_the_writer_goes_on_when_the
     assert_healthy(db_path)
 
 
-async def test_a_table_out_of_rowids_is_no_full_disk_and_fails_alone(db_path: Path) -> None:
+TAKE_THE_LARGEST = "INSERT INTO spent VALUES (9223372036854775807)"
+
+
+async def by_an_earlier_job(db: SQLiteDatabase) -> Awaitable[object]:
+    await db.write(TAKE_THE_LARGEST)
+    return db.write("INSERT INTO spent DEFAULT VALUES")
+
+
+async def by_the_same_job(db: SQLiteDatabase) -> Awaitable[object]:
+    return db.write_script(f"{TAKE_THE_LARGEST}; INSERT INTO spent DEFAULT VALUES")
+
+
+async def by_an_update(db: SQLiteDatabase) -> Awaitable[object]:
+    await db.write("INSERT INTO spent DEFAULT VALUES")
+    await db.write("UPDATE spent SET id = 9223372036854775807")
+    return db.write("INSERT INTO spent DEFAULT VALUES")
+
+
+@pytest.mark.parametrize("spend", [by_an_earlier_job, by_the_same_job, by_an_update], ids=lambda spend: spend.__name__)
+async def test_a_table_out_of_rowids_is_no_full_disk_and_fails_alone(
+    db_path: Path, spend: Callable[[SQLiteDatabase], Awaitable[Awaitable[object]]]
+) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write_script("CREATE TABLE spent (id INTEGER PRIMARY KEY AUTOINCREMENT); CREATE TABLE log (name)")
-        await db.write("INSERT INTO spent VALUES (9223372036854775807)")
+        culprit = await spend(db)
         small = ("INSERT INTO log VALUES (?)", ("small",))
-        outcomes = await in_one_batch(
-            db, db.write(*small), db.write("INSERT INTO spent DEFAULT VALUES"), db.write(*small)
-        )
+        outcomes = await in_one_batch(db, db.write(*small), culprit, db.write(*small))
         assert [getattr(outcome, "sqlite_errorname", outcome) for outcome in outcomes] == [1, "SQLITE_FULL", 2]
     assert_healthy(db_path)
 

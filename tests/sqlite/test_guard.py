@@ -409,6 +409,15 @@ async def test_a_query_in_a_write_verb_is_an_error_that_names_read(
     assert f"SQL: {sql}" in caught.value.__notes__
 
 
+async def test_a_query_is_refused_however_often_its_batch_runs(db: SQLiteDatabase) -> None:
+    [sql, *_] = QUERIES
+    await db.write_returning(sql)
+    for _ in range(3):
+        refused, failed = await in_one_batch(db, db.write_count(sql), db.write("CREATE TABLE t (x)"))
+        assert isinstance(refused, ForbiddenStatement)
+        assert isinstance(failed, sqlite3.OperationalError)
+
+
 WRITES_WITH_ROWS = [
     "INSERT INTO t (x) VALUES (7) RETURNING id",
     "INSERT INTO t (x) SELECT 7 WHERE 0 RETURNING id",

@@ -344,6 +344,7 @@ def test_an_interrupt_leaves_each_row_once(session: Session) -> None:
 
 
 def test_a_full_disk_fails_all(session: Session) -> None:
+    session.connection.execute("DROP TABLE auto")
     sql = "INSERT INTO t VALUES (?, ?)"
     run(session, sql, [(-1, 0)] * 2)
     [pages] = session.connection.execute("PRAGMA page_count").fetchone()
@@ -840,3 +841,13 @@ async def test_an_object_that_can_not_tell_its_length_goes_as_its_adapter_says(d
         await db.write("CREATE TABLE t (x)")
         assert await db.write_many("INSERT INTO t (x) VALUES (?)", [(Odd(),) for _ in range(100)]) == 100
         assert await db.read_value("SELECT count(*) FROM t WHERE x = 'odd'") == 100
+
+
+async def test_a_parent_whose_children_have_keys_that_do_not_fit_takes_many_rows(db_path: Path) -> None:
+    # SQLite refuses a statement of many rows for it ("foreign key mismatch"), and each of the rows alone it does not.
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script("CREATE TABLE p (a, b); CREATE TABLE c (x REFERENCES p)")
+        assert await db.write_many("INSERT INTO p VALUES (?, ?)", [(n, n) for n in range(100)]) == 100
+        assert await in_one_batch(db, *[db.write("INSERT INTO p VALUES (1, ?)", (n,)) for n in range(100)]) == [
+            *range(101, 201)
+        ]

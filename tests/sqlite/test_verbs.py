@@ -110,6 +110,7 @@ async def test_sql_without_a_statement_is_an_error(db: SQLiteDatabase, sql: str)
         ("WITH w (x) AS (VALUES (1), (2)) INSERT OR IGNORE INTO t (x) SELECT x FROM w", 0),
         ("WITH w (x) AS (VALUES (1)) DELETE FROM t WHERE x IN (SELECT x FROM w)", 1),
         ("CREATE TABLE other (x)", 0),
+        ("\ufeffUPDATE t SET owner = 1 WHERE x < 3", 2),
         ("PRAGMA user_version = 4", 0),
         ("CREATE TABLE other AS SELECT * FROM t", 0),
     ],
@@ -119,11 +120,12 @@ async def test_write_count_gives_the_rows_changed(db: SQLiteDatabase, sql: str, 
     assert await db.write_count(sql) == count
 
 
-async def test_write_count_of_a_create_does_not_count_what_fts5_writes_behind_it(db: SQLiteDatabase) -> None:
+@pytest.mark.parametrize("sql", ["CREATE INDEX by_owner ON t (owner)", "REINDEX", "ANALYZE"])
+async def test_write_count_of_no_change_of_rows_does_not_count_what_fts5_writes_behind_it(
+    db: SQLiteDatabase, sql: str
+) -> None:
     await db.write("CREATE VIRTUAL TABLE words USING fts5 (word)")
-    outcomes = await in_one_batch(
-        db, db.write("INSERT INTO words VALUES ('one')"), db.write_count("CREATE INDEX by_owner ON t (owner)")
-    )
+    outcomes = await in_one_batch(db, db.write("INSERT INTO words VALUES ('one')"), db.write_count(sql))
     assert outcomes == [1, 0]
 
 

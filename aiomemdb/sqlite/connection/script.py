@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 
-__all__ = ["check_text", "is_explanation", "split_script"]
+__all__ = ["check_text", "first_word", "split_script"]
 
 
 def split_script(sql: str) -> Iterator[str]:
@@ -25,6 +26,7 @@ def split_script(sql: str) -> Iterator[str]:
         yield rest
 
 
+_WORD = re.compile("[A-Za-z]+")
 _WHITE_SPACE = " \t\n\f\r\ufeff"  # to SQLite, and nothing else
 
 
@@ -50,10 +52,10 @@ def _end_of_blank(sql: str) -> int:
     return end
 
 
-def is_explanation(sql: str) -> bool:
-    """Whether it is an EXPLAIN, of whatever: no other statement can begin so."""
-    at = _end_of_blank(sql)
-    return sql[at : at + 7].upper() == "EXPLAIN"
+def first_word(sql: str) -> str:
+    """Of the statement, in capitals; "" where it begins with anything else."""
+    found = _WORD.match(sql, _end_of_blank(sql))
+    return found[0].upper() if found else ""
 
 
 def check_text(sql: str) -> None:

@@ -17,7 +17,8 @@ Theory of operation
     kept.
 4.  Where COMMIT itself refuses the content (a deferred foreign key), the culprit is not known: the batch is
     rolled back and halved until it is.
-5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. If it struck during COMMIT, the
+5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. (A full disk where a table is
+    AUTOINCREMENT is like rule 3: one that is out of rowids reports the same error.) If it struck during COMMIT, the
     frames may come back at a restart; a further small commit that succeeds settles that they won't. If that fails
     too, the outcome is unknown and the writer stops. It also stops on corruption and when the file was replaced.
 6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and

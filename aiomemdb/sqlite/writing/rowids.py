@@ -19,8 +19,8 @@ from ...errors import ForbiddenStatement
 from ..codes import is_undone
 from ..connection.arguments import are_plain
 from ..connection.guard import GuardedConnection
-from ..connection.script import check_text, is_explanation
-from .sequence import FEWEST, ManyRows, Program, fails_halfway, inserts, of_many_rows, program_of
+from ..connection.script import check_text, first_word
+from .sequence import FEWEST, ManyRows, Program, explained, fails_halfway, inserts, of_many_rows, program_of
 
 __all__ = ["Astray", "Rowids"]
 
@@ -233,8 +233,25 @@ class Rowids:
             if not connection.in_transaction:
                 raise
             connection.forget_error()
+            if not self._compiles_many_rows(sql, len(rows)):
+                self._many_rows[sql] = ()
+                return done, inserted, None
             return done, inserted, error
         return done, inserted, None
+
+    def _compiles_many_rows(self, sql: str, rows: int) -> bool:
+        """Whether the statements of many rows are valid. Where a child's key does not fit its parent, SQLite refuses
+        those alone: one row more in the parent is never a violation, and many may be.
+        """
+        try:
+            for many in self._of_many_rows(sql, rows):
+                explained(self._connection, many.text, (None,) * many.rows * many.columns)
+        except sqlite3.OperationalError:
+            self._connection.forget_error()
+            return False
+        finally:
+            self._compiled.clear()
+        return True
 
     def _in_blocks(self, sql: str, parameters: Sequence[Any], *, simple: bool = False) -> Iterator[int]:
         """Runs as many as go by statements of many rows; gives the number of rows of each when it has run.
@@ -313,7 +330,7 @@ class Rowids:
     def _learn_anew(self, sql: str, params: Any) -> object:
         """Classes a text that another verb has compiled, so that its run brought no news: EXPLAIN brings them."""
         try:
-            self._connection.execute("EXPLAIN " + sql, params).close()
+            explained(self._connection, sql, params)
         except Exception:  # parameters that can be read only once
             self._compiled.clear()
         return self._learn(sql)
@@ -379,7 +396,7 @@ class Rowids:
             kind = _ASK  # its rows are to be fetched each time
         # What has changed a row was compiled before, and just now a query inside it (FTS5 has some of its own).
         unchanged = connection.total_changes == connection.changes_before
-        if has_rows and is_query and unchanged and not is_explanation(sql):
+        if has_rows and is_query and unchanged and first_word(sql) != "EXPLAIN":
             kind = _QUERY
         guard.compiled.clear()
         _keep(self._classes, sql, kind)

@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from ..connection.guard import GuardedConnection
 
-__all__ = ["FEWEST", "ManyRows", "Program", "fails_halfway", "inserts", "of_many_rows", "program_of"]
+__all__ = ["FEWEST", "ManyRows", "Program", "explained", "fails_halfway", "inserts", "of_many_rows", "program_of"]
 
 _unique = count()
 
@@ -67,7 +67,7 @@ class Program:
 
 def program_of(connection: GuardedConnection, sql: str, params: Any) -> Program:
     """Compiles an INSERT, and looks at what it is."""
-    rows = _explained(connection, sql, params)
+    rows = explained(connection, sql, params)
     follows = _follows([(row["opcode"], row["p1"], row["p2"]) for row in rows])
     is_plain = follows and all(map(_is_plain, rows))
     names = {row["opcode"] for row in rows}
@@ -99,7 +99,7 @@ def inserts(connection: GuardedConnection, sql: str, params: Any) -> Literal["no
     """What this statement inserts, itself and not by a trigger. The latest rowid moves without it too: a virtual table
     inserts into tables of its own when its rows are updated or deleted.
     """
-    rows = _explained(connection, sql, params)
+    rows = explained(connection, sql, params)
     own = rows[: next((n for n, row in enumerate(rows) if n and row["addr"] == 0), None)]  # triggers' come behind
     if any(row["opcode"] == "VUpdate" and row["p1"] == 1 for row in own):
         return "virtual rows"
@@ -114,7 +114,7 @@ def fails_halfway(connection: GuardedConnection, sql: str, params: Any) -> bool:
     """Whether a trigger of this statement may refuse a row by FAIL: rows that it has changed before then stay, and
     those of its unfinished statement are not in ``total_changes``. (Without a trigger they are.)
     """
-    rows = _explained(connection, sql, params)
+    rows = explained(connection, sql, params)
     return any(row["opcode"] == "Program" for row in rows) and any(
         (row["opcode"] in ("Halt", "HaltIfNull") and row["p2"] == _FAIL)
         or (row["opcode"] == "VUpdate" and row["p5"] == _FAIL)
@@ -175,6 +175,7 @@ def of_many_rows(sql: str, most_parameters: int = _MOST_PARAMETERS, longest: int
     return tuple(many for many in texts if 4 * len(many.text) < longest)  # a character is four bytes at most
 
 
-def _explained(connection: GuardedConnection, sql: str, params: Any) -> list[Any]:
+def explained(connection: GuardedConnection, sql: str, params: Any) -> list[Any]:
+    """The bytecode of this text, compiled now; the authorizer sees it."""
     # A text of its own each time: Python would take an EXPLAIN from its cache, with the bytecode of an older schema.
     return connection.execute(f"EXPLAIN /* {next(_unique)} */ {sql}", params).fetchall()
