@@ -15,8 +15,8 @@ import pytest
 from aiomemdb.sqlite.writing import batch
 from tests.property.differential.allowed import ALLOWED
 from tests.property.differential.campaign import Campaign
-from tests.property.differential.jobs import random_program
 from tests.property.differential.programs import from_text
+from tests.property.differential.rounds import random_program
 
 
 def fresh() -> Iterable[int]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .allowed import listed
-from .jobs import random_program
 from .programs import Program
+from .rounds import random_program
 from .runner import Difference, Listed, differences
 from .shrinking import shrunk
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ _FORBIDDEN = re.compile(
 _MOST_STEPS = 10
 _SENTINEL = -(2**61) - 5
 _INSERTS = re.compile(r"\s*(INSERT|REPLACE|WITH)\b")
+_COMMENTS = re.compile(r"(?:\s|--[^\n]*)*")
 _COMMAND = re.compile(r"INSERT INTO f \(f\b")
 
 
@@ -121,7 +123,7 @@ class Oracle:
         self.conn = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        conn = sqlite3.connect(self._path, isolation_level=None)
+        conn = sqlite3.connect(self._path, isolation_level=None, cached_statements=0)
         conn.execute("PRAGMA journal_mode=MEMORY")
         conn.execute("PRAGMA synchronous=OFF")
         conn.execute("PRAGMA foreign_keys=ON")
@@ -134,6 +136,12 @@ class Oracle:
 
     def close(self) -> None:
         self.conn.close()
+
+    def forked(self) -> Oracle:
+        """Another one, with a copy of this one's file."""
+        path = self._path.with_name(f"{self._path.name}-")
+        shutil.copyfile(self._path, path)
+        return Oracle(path, self._program)
 
     def _count_steps(self) -> bool:
         self._steps += 1
@@ -163,7 +171,7 @@ class Oracle:
     def _run_writing(self, job: Job) -> Any:
         self.conn.execute("BEGIN IMMEDIATE")
         outcome = self._attempt(job, self._whole)
-        if self.conn.in_transaction or isinstance(outcome, Refused) or job.verb == "transaction":
+        if self.conn.in_transaction or isinstance(outcome, Refused) or job.steps:
             # A connection of its own for what comes next: nothing of what was undone is left in its memory.
             self.conn.close()
             self.conn = self._open()
@@ -217,6 +225,8 @@ class Oracle:
             if job.verb == "nested":
                 return [GONE]
             raise _GoneError
+        # Nothing of what the step before has undone, or of an ALTER that failed in it, is left in memory.
+        self.conn.execute("SELECT 1 FROM sqlite_schema").fetchall()
         if job.verb in _READING:
             self.conn.execute("PRAGMA query_only=1")
             try:
@@ -260,7 +270,7 @@ class Oracle:
         if verb == "write_many":
             self._check_not_empty(job.sql)
             return sum(self._count(job.sql, params) for params in job.params)
-        self._check(job.sql)
+        self._check(job.sql, job.params)
         if verb == "write_count":
             return self._count(job.sql, job.params)
         if verb == "write_returning":
@@ -270,8 +280,8 @@ class Oracle:
             return tuples(cursor.fetchall())
         return self._rowid(job.sql, job.params)
 
-    def _check(self, sql: str) -> None:
-        if _FORBIDDEN.match(sql):
+    def _check(self, sql: str, params: Any = ()) -> None:
+        if _is_forbidden(sql, params):
             raise _ForbiddenError
         self._check_not_empty(sql)
 
@@ -279,12 +289,14 @@ class Oracle:
         if sql in ("", " -- nothing"):
             raise sqlite3.ProgrammingError("the SQL is empty")
 
-    def _refuse_query(self, sql: str) -> None:
+    def _refuse_query(self, sql: str, params: Any) -> None:
+        """It is seen to be one when it has given its first row."""
         if sql.startswith("SELECT"):
+            self.conn.execute(sql, params)
             raise _ForbiddenError
 
     def _rowid(self, sql: str, params: Any) -> int | None:
-        self._refuse_query(sql)
+        self._refuse_query(sql, params)
         self.conn.execute("INSERT OR REPLACE INTO temp.sentinel VALUES (?)", (_SENTINEL,))
         self.conn.execute(sql, params).fetchall()
         if not _INSERTS.match(sql) or _COMMAND.match(sql):
@@ -293,8 +305,8 @@ class Oracle:
         return None if rowid == _SENTINEL else rowid
 
     def _count(self, sql: str, params: Any) -> int:
-        self._check(sql)
-        self._refuse_query(sql)
+        self._check(sql, params)
+        self._refuse_query(sql, params)
         before = self.conn.total_changes
         self.conn.execute(sql, params).fetchall()
         if self.conn.total_changes == before:
@@ -307,7 +319,7 @@ class Oracle:
 
         def before(step: Job) -> None:
             nonlocal forbidden
-            if not self.conn.in_transaction or _FORBIDDEN.match(step.sql):
+            if not self.conn.in_transaction or _is_forbidden(step.sql, step.params):
                 forbidden = True
                 raise _ForbiddenError
             self._forget_error()
@@ -352,6 +364,11 @@ class Oracle:
         return [self.run(Job("other", sql)) for sql in statements]
 
 
+def _is_forbidden(sql: str, params: Any) -> bool:
+    """A VACUUM is refused only when it runs: of values that do not fit it Python complains before."""
+    return bool(_FORBIDDEN.match(sql)) and not (params and sql == "VACUUM")
+
+
 _UNLIMITED = 2**31 - 1
 _READING = frozenset(["read", "read_one", "read_value", "read_fn", "read_stream", "snapshot"])
 
@@ -365,6 +382,6 @@ def _statements(script: str) -> list[str]:
             if start.strip(" \n;"):
                 statements.append(start)
             start = ""
-    if start.strip() and not start.strip().startswith("--"):
+    if not _COMMENTS.fullmatch(start):
         statements.append(start)
     return statements

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import inf, nan
 from typing import Any
 
@@ -77,10 +77,21 @@ class Job(_Printed):
 
 @dataclass(frozen=True, repr=False)
 class Together(_Printed):
-    """Tasks that enqueue these jobs in one iteration of the loop, on the first or second handle of this process."""
+    """Tasks that enqueue these jobs in one iteration of the loop, on the first or second handle of this process.
+
+    Attributes:
+        elsewhere: what another program does in a transaction that it has begun before, and commits behind.
+        cancelled: which of the tasks is cancelled, or None.
+        iterations: of the loop, before it is.
+        watched: what a snapshot reads that is open all the while: before the jobs, and again behind them.
+    """
 
     jobs: tuple[Job, ...]
     handle: int = 0
+    elsewhere: str = ""
+    cancelled: int | None = None
+    iterations: int = 0
+    watched: tuple[Job, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +136,7 @@ def _lines(program: Program) -> Iterator[str]:
             yield "        Together(("
             for job in one.jobs:
                 yield f"            {job!r},"
-            yield f"        ), handle={one.handle}),"
+            yield f"        ){repr(replace(one, jobs=())).removeprefix('Together(jobs=()')},"
         else:
             yield f"        {one!r},"
     yield "    ),"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AsyncExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from .programs import MAX_VALUE_BYTES, Job, Other, Program, Together, prepare
 __all__ = ["Difference", "Listed", "differences"]
 
 _LIMIT = 60.0  # seconds a program: it takes some hundredths
+_LEFT = Refused("CancelledError", None, "")
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,20 @@ async def differences(program: Program, folder: Path, listed: Listed, seen: Coun
         TimeoutError: it hangs.
     """
     async with asyncio.timeout(_LIMIT):
-        with closing(Oracle(folder / "plain.db", program)) as oracle:
-            async with AsyncExitStack() as stack:
-                run = _Run(program, folder / "aiomemdb.db", oracle)
-                await run.open(stack)
+        async with AsyncExitStack() as stack:
+            run = _Run(program, folder, listed)
+            stack.callback(run.close)
+            async with AsyncExitStack() as handles:
+                await run.open(handles)
                 for number, one in enumerate(program.rounds):
                     try:
                         found = await run.round(number, one)
                     except TooMuchError:
                         return []
-                    for each in found:
+                    for at, each in enumerate(found):
                         name = listed(program, each)
                         if name is None:
-                            return found
+                            return found[at:]
                         seen[name] += 1
                         if each.has_effect:
                             return []
@@ -93,11 +95,15 @@ async def differences(program: Program, folder: Path, listed: Listed, seen: Coun
 
 
 class _Run:
-    def __init__(self, program: Program, path: Path, oracle: Oracle) -> None:
+    def __init__(self, program: Program, folder: Path, listed: Listed) -> None:
         self.program = program
-        self.path = path
-        self.oracle = oracle
+        self.path = folder / "aiomemdb.db"
+        self.listed = listed
+        self.oracle = Oracle(folder / "plain.db", program)
         self.handles: list[SQLiteDatabase] = []
+
+    def close(self) -> None:
+        self.oracle.close()
 
     async def open(self, stack: AsyncExitStack) -> None:
         handles = {one.handle for one in self.program.rounds if isinstance(one, Together)}
@@ -114,6 +120,8 @@ class _Run:
         self.plain = stack.enter_context(closing(sqlite3.connect(self.path, isolation_level=None)))
         self.plain.execute("PRAGMA foreign_keys=ON")
         self.plain.execute("PRAGMA wal_autocheckpoint=0")
+        for name, value in self.program.pragmas.items():
+            self.plain.execute(f"PRAGMA {name}={value}")
         prepare(self.program, self.plain)
         for statement in self.program.schema:
             self.oracle.run(Job("write", statement))
@@ -124,30 +132,100 @@ class _Run:
 
     async def round(self, number: int, one: Together | Other) -> list[Difference]:
         """The differences of its jobs, in their order, and of the files behind it."""
-        found: list[Difference] = []
-        if isinstance(one, Other):
-            self.oracle.other(one.statements)
-            for statement in one.statements:
-                try:
-                    self.plain.execute(statement).fetchall()
-                except sqlite3.Error:
-                    pass
-        else:
-            db = self.handles[one.handle]
-            expected = [self.oracle.run(job) for job in one.jobs]
-            tasks = [asyncio.create_task(_outcome(db, job)) for job in one.jobs]
-            got = [await task for task in tasks]
-            for job, right, mine in zip(one.jobs, expected, got, strict=True):
-                if not _same(right, mine):
-                    found.append(_narrowed(Difference(number, job, right, mine)))
-        return found + self._compare_contents(number)
+        if isinstance(one, Together):
+            return await self._together(number, one)
+        self.oracle.other(one.statements)
+        for statement in one.statements:
+            with self._elsewhere(statement):
+                pass
+        return self._compare_contents(number, self.oracle)
 
-    def _compare_contents(self, number: int) -> list[Difference]:
+    @contextmanager
+    def _elsewhere(self, statement: str) -> Iterator[None]:
+        """Another program's transaction, open in the block; without a statement there is none."""
+        if statement:
+            self.plain.execute("BEGIN IMMEDIATE")
+            try:
+                self.plain.execute(statement).fetchall()
+            except sqlite3.Error:
+                if self.plain.in_transaction:
+                    self.plain.execute("ROLLBACK")
+        yield
+        if self.plain.in_transaction:
+            try:
+                self.plain.execute("COMMIT")
+            except sqlite3.Error:
+                self.plain.execute("ROLLBACK")
+
+    async def _together(self, number: int, one: Together) -> list[Difference]:
+        watched = [self.oracle.run(job) for job in one.watched]
+        if one.elsewhere:
+            self.oracle.other((one.elsewhere,))
+        without = None if one.cancelled is None else self.oracle.forked()
+        try:
+            expected = [self.oracle.run(job) for job in one.jobs]
+            left_out: list[Any] = []
+            if without is not None:
+                for at, job in enumerate(one.jobs):
+                    left_out.append(_LEFT if at == one.cancelled else without.run(job))
+            got, read = await self._do(one)
+            seen = [
+                _narrowed(Difference(number, job, right, mine))
+                for job, right, mine in zip(one.watched * 2, watched * 2, read, strict=True)
+                if not _same(right, mine)
+            ]
+            found = self._compare(number, one, expected, got, self.oracle)
+            if found and without is not None and _LEFT in got:
+                others = self._compare(number, one, left_out, got, without)
+                if self._unlisted(others) < self._unlisted(found) or not others:
+                    found = others
+                    self.oracle, without = without, self.oracle
+            return seen + found
+        finally:
+            if without is not None:
+                without.close()
+
+    async def _do(self, one: Together) -> tuple[list[Any], list[Any]]:
+        """The jobs' outcomes, and what the snapshot beside them has read."""
+        db = self.handles[one.handle]
+        async with AsyncExitStack() as stack:
+            read: list[Any] = []
+            if one.watched:
+                snap = await stack.enter_async_context(db.snapshot())
+                read += [await _outcome(snap, job) for job in one.watched]
+            with self._elsewhere(one.elsewhere):
+                tasks = [asyncio.create_task(_outcome(db, job)) for job in one.jobs]
+                if one.cancelled is not None:
+                    for _ in range(one.iterations):
+                        await asyncio.sleep(0)
+                    tasks[one.cancelled].cancel()
+                if one.elsewhere:
+                    await asyncio.sleep(0.001)  # long enough to meet it, mostly
+            got = [_LEFT if isinstance(each, BaseException) else each for each in await _all(tasks)]
+            if _LEFT in got:
+                await db.flush()  # it may still run
+            read += [await _outcome(snap, job) for job in one.watched]
+        return got, read
+
+    def _unlisted(self, found: list[Difference]) -> int:
+        return sum(self.listed(self.program, each) is None for each in found)
+
+    def _compare(
+        self, number: int, one: Together, expected: list[Any], got: list[Any], oracle: Oracle
+    ) -> list[Difference]:
+        found = [
+            _narrowed(Difference(number, job, right, mine))
+            for job, right, mine in zip(one.jobs, expected, got, strict=True)
+            if mine is not _LEFT and not _same(right, mine)
+        ]
+        return found + self._compare_contents(number, oracle)
+
+    def _compare_contents(self, number: int, oracle: Oracle) -> list[Difference]:
         try:
             mine = contents(self.plain)
         except sqlite3.Error as error:
             mine = {"sqlite_schema": refused(error)}
-        right = contents(self.oracle.conn)
+        right = contents(oracle.conn)
         if _same(right, mine):
             return []
         where = [name for name in {**right, **mine} if not _same(right.get(name), mine.get(name))]
@@ -198,7 +276,11 @@ def _narrowed(difference: Difference) -> Difference:
 # A job on the database
 
 
-async def _outcome(db: SQLiteDatabase, job: Job) -> Any:
+async def _all(tasks: list[asyncio.Task[Any]]) -> list[Any]:
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _outcome(db: Any, job: Job) -> Any:
     try:
         return await _run(db, job)
     except Exception as error:

@@ -51,8 +51,15 @@ def _smaller_round(one: Together | Other) -> Iterator[Together | Other]:
         for statements in _without(one.statements):
             yield replace(one, statements=statements)
         return
-    for jobs in _without(one.jobs):
-        yield replace(one, jobs=jobs)
+    if one.cancelled is not None:
+        yield replace(one, cancelled=None, iterations=0)
+    else:
+        for jobs in _without(one.jobs):
+            yield replace(one, jobs=jobs)
+    if one.elsewhere:
+        yield replace(one, elsewhere="")
+    for watched in _without(one.watched):
+        yield replace(one, watched=watched)
     if one.handle:
         yield replace(one, handle=0)
     for number, job in enumerate(one.jobs):
