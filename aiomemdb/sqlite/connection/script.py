@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-__all__ = ["check_text", "first_word", "split_script"]
+__all__ = ["check_text", "first_word", "may_change_rows", "split_script"]
 
 
 def split_script(sql: str) -> Iterator[str]:
@@ -56,6 +56,13 @@ def first_word(sql: str) -> str:
     """Of the statement, in capitals; "" where it begins with anything else."""
     found = _WORD.match(sql, _end_of_blank(sql))
     return found[0].upper() if found else ""
+
+
+def may_change_rows(sql: str) -> bool:
+    """Of what begins otherwise ``changes()`` is an earlier statement's. (Python does not count the rows of a statement
+    behind WITH or a byte order mark.)
+    """
+    return first_word(sql) in ("WITH", "INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
 def check_text(sql: str) -> None:

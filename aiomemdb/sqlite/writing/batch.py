@@ -15,12 +15,11 @@ Theory of operation
     job whose savepoint can't be closed. The transaction is rolled back, and cut in three that run again one after
     another: the jobs before it, the culprit alone, the jobs after it. So the culprit fails alone, and the order is
     kept.
-4.  Where COMMIT itself refuses the content (a deferred foreign key), the culprit is not known: the batch is
-    rolled back and halved until it is.
+4.  Where COMMIT refuses the content (a deferred foreign key), the batch is halved until the culprit is known.
 5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. (A full disk where a table is
-    AUTOINCREMENT is like rule 3: one that is out of rowids reports the same error.) If it struck during COMMIT, the
-    frames may come back at a restart; a further small commit that succeeds settles that they won't. If that fails
-    too, the outcome is unknown and the writer stops. It also stops on corruption and when the file was replaced.
+    AUTOINCREMENT is like rule 3: one out of rowids reports the same.) If it struck during COMMIT, the frames may come
+    back at a restart; a further small commit that succeeds settles that they won't. If that fails too, the outcome is
+    unknown and the writer stops. It also stops on corruption and when the file was replaced.
 6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and
     run in the next one. Nobody waits long for the writer, and other processes get their turn.
 7.  A run of one plain insert, many parameters, is the usual batch of many agents. Once the first of them has told

@@ -20,7 +20,7 @@ from ..codes import is_undone
 from ..connection.arguments import are_plain
 from ..connection.guard import GuardedConnection
 from ..connection.script import check_text, first_word
-from .sequence import FEWEST, ManyRows, Program, explained, fails_halfway, inserts, of_many_rows, program_of
+from .sequence import FEWEST, ManyRows, Program, are_valid, explained, fails_halfway, inserts, of_many_rows, program_of
 
 __all__ = ["Astray", "Rowids"]
 
@@ -166,8 +166,7 @@ class Rowids:
         Args:
             at_once: many of them may be one statement, if they can.
         Returns: (how many have inserted, whose rowids are those next to ``latest``; the error of the next one or None).
-        Raises:
-            Astray: their rowids do not follow, or rows of them may have stayed that are not told.
+        Raises: Astray: their rowids do not follow, or rows of them may have stayed that are not told.
         """
         connection, cursor = self._connection, self._cursor
         done, error = (
@@ -216,8 +215,7 @@ class Rowids:
         there already, and nobody sees that their values were bound before.
 
         Returns: (how many rows were tried, how many of them inserted; the error of the statement behind them or None).
-        Raises:
-            Exception: the transaction is lost.
+        Raises: Exception: the transaction is lost.
         """
         connection, cursor = self._connection, self._cursor
         if self._compiled or connection.guard.missed:
@@ -233,25 +231,10 @@ class Rowids:
             if not connection.in_transaction:
                 raise
             connection.forget_error()
-            if not self._compiles_many_rows(sql, len(rows)):
-                self._many_rows[sql] = ()
-                return done, inserted, None
-            return done, inserted, error
+            if are_valid(connection, self._of_many_rows(sql, len(rows))):
+                return done, inserted, error
+            self._many_rows[sql] = ()
         return done, inserted, None
-
-    def _compiles_many_rows(self, sql: str, rows: int) -> bool:
-        """Whether the statements of many rows are valid. Where a child's key does not fit its parent, SQLite refuses
-        those alone: one row more in the parent is never a violation, and many may be.
-        """
-        try:
-            for many in self._of_many_rows(sql, rows):
-                explained(self._connection, many.text, (None,) * many.rows * many.columns)
-        except sqlite3.OperationalError:
-            self._connection.forget_error()
-            return False
-        finally:
-            self._compiled.clear()
-        return True
 
     def _in_blocks(self, sql: str, parameters: Sequence[Any], *, simple: bool = False) -> Iterator[int]:
         """Runs as many as go by statements of many rows; gives the number of rows of each when it has run.

@@ -19,6 +19,7 @@ The opcodes are SQLite's (https://www.sqlite.org/opcode.html).
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
@@ -27,7 +28,17 @@ from typing import Any, Literal
 
 from ..connection.guard import GuardedConnection
 
-__all__ = ["FEWEST", "ManyRows", "Program", "explained", "fails_halfway", "inserts", "of_many_rows", "program_of"]
+__all__ = [
+    "FEWEST",
+    "ManyRows",
+    "Program",
+    "are_valid",
+    "explained",
+    "fails_halfway",
+    "inserts",
+    "of_many_rows",
+    "program_of",
+]
 
 _unique = count()
 
@@ -173,6 +184,19 @@ def of_many_rows(sql: str, most_parameters: int = _MOST_PARAMETERS, longest: int
         if size * columns <= min(most_parameters, _MOST_PARAMETERS)
     ]
     return tuple(many for many in texts if 4 * len(many.text) < longest)  # a character is four bytes at most
+
+
+def are_valid(connection: GuardedConnection, texts: Sequence[ManyRows]) -> bool:
+    """Whether SQLite takes these, though it takes that of one row. It does not where the key of a child does not fit
+    the table: one row more is never a violation of it, and many may be.
+    """
+    try:
+        for many in texts:
+            explained(connection, many.text, (None,) * many.rows * many.columns)
+    except sqlite3.OperationalError:
+        connection.forget_error()
+        return False
+    return True
 
 
 def explained(connection: GuardedConnection, sql: str, params: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from ...errors import AiomemdbError, DatabaseClosed, ForbiddenStatement, LockTim
 from ...values import Row
 from ..codes import primary_code
 from ..connection.guard import GuardedConnection, finished
-from ..connection.script import check_text, first_word, split_script
+from ..connection.script import check_text, may_change_rows, split_script
 from ..file.files import FileIdentity
 from ..file.hazards import has_wal_reset_bug
 from ..file.holders import holder_of_write_lock, note_wait
@@ -34,8 +34,6 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 
 # SQLite's own waiting for a lock would hide that there was one, and close() could not end it.
 _NO_WAIT = "PRAGMA busy_timeout=0"
-# Python does not count the rows of a statement behind WITH, or behind a byte order mark.
-_CHANGING = frozenset(["WITH", "INSERT", "UPDATE", "DELETE", "REPLACE"])
 _PAUSES = (0.0005, 0.02)
 
 _WAIT_TO_HEAL = 100
@@ -424,7 +422,7 @@ class Session:
         if cursor.rowcount >= 0:
             return cursor.rowcount
         # Of others changes() would be an earlier statement's, although FTS5 may write behind them what it has kept.
-        if connection.total_changes == changes or first_word(sql) not in _CHANGING:
+        if connection.total_changes == changes or not may_change_rows(sql):
             return 0
         count: int = connection.execute("SELECT changes()").fetchone()[0]
         return count
