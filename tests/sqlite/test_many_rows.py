@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import aiomemdb
 from aiomemdb.concurrency.job import Failure, Operation
 from aiomemdb.errors import ForbiddenStatement
+from aiomemdb.sqlite.connection.arguments import checked_rows
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
 from aiomemdb.sqlite.writing.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
 from aiomemdb.sqlite.writing.sequence import of_many_rows, program_of
@@ -580,28 +581,22 @@ def test_write_many_meets_what_another_process_made_of_the_table(session: Sessio
     }.get(change, 0)
 
 
-class Counting:
-    """A value that notes how many rows there were each time that it was bound."""
-
-    def __init__(self, session: Session, seen: list[int]) -> None:
-        self.session, self.seen = session, seen
-
-    def __conform__(self, protocol: object) -> str:
-        self.seen.append(self.session.connection.execute("SELECT count(*) FROM failing").fetchone()[0])
-        return "counted"
-
-
 @pytest.mark.parametrize("refused", [None, 90])
-def test_write_many_binds_a_value_with_an_adapter_once_after_the_rows_before_it(
-    session: Session, refused: int | None
-) -> None:
-    seen: list[int] = []
-    rows = [(Counting(session, seen) if n >= 70 else None if n == refused else n,) for n in range(100)]
-    if refused is not None:
-        rows[refused] = (None,)
+def test_write_many_has_each_value_adapted_once_at_the_call(session: Session, refused: int | None) -> None:
+    adapted: list[int] = []
+
+    class Adapted:
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+        def __conform__(self, protocol: object) -> str:
+            adapted.append(self.n)
+            return f"adapted {self.n}"
+
+    rows = checked_rows([(None if n == refused else Adapted(n),) for n in range(100)])
     outcome = write_many(session, "INSERT INTO failing VALUES (?)", rows)
-    assert seen == list(range(70, refused or 100))
     assert outcome == 100 if refused is None else isinstance(outcome, sqlite3.IntegrityError)
+    assert adapted == [n for n in range(100) if n != refused]
 
 
 def test_a_refusal_that_an_adapter_swallows_is_told_by_write_many(session: Session) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...values import Row
 
-__all__ = ["are_plain", "checked_function", "checked_params", "checked_rows"]
+__all__ = ["are_plain", "checked_function", "checked_params", "checked_rows", "unwrapped"]
 
 # Values of these types can't change, and SQLite stores them as what they are.
 _PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
@@ -88,14 +88,19 @@ def _as_it_is_now(value: Any) -> Any:
 def checked_function(fn: Any, verb: str) -> Callable[..., Any]:
     if not callable(fn):
         raise TypeError(f"{verb} takes a function fn(conn, *args), not {type(fn).__name__}")
-    unwrapped = fn
-    while hasattr(unwrapped, "func"):  # functools.partial
-        unwrapped = unwrapped.func
-    if inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped):
+    innermost = unwrapped(fn)
+    if inspect.iscoroutinefunction(innermost) or inspect.isasyncgenfunction(innermost):
         raise TypeError(
             f"{verb} takes a synchronous function: it runs on a database thread, where nothing can be awaited; "
             "await first and pass the result as an argument, or use transaction() for several awaited steps"
         )
-    if inspect.isgeneratorfunction(unwrapped):
+    if inspect.isgeneratorfunction(innermost):
         raise TypeError(f"{verb} takes a function that runs when it is called, not a generator")
     return fn  # type: ignore[no-any-return]
+
+
+def unwrapped(fn: Any) -> Any:
+    """The function inside of ``functools.partial``."""
+    while hasattr(fn, "func"):
+        fn = fn.func
+    return fn

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from ...errors import ForbiddenStatement
 from ..codes import is_undone
-from ..connection.arguments import are_plain
 from ..connection.guard import GuardedConnection
 from ..connection.script import check_text, first_word
 from .sequence import FEWEST, ManyRows, Program, are_valid, explained, fails_halfway, inserts, of_many_rows, program_of
@@ -212,7 +211,7 @@ class Rowids:
         """Runs an insert, which has just run, for the first of these rows, as far as statements of many rows go.
 
         Where one fails, its rows are to be tried one by one, so that the one at fault tells its error; they may stand
-        there already, and nobody sees that their values were bound before.
+        there already. (Their values were adapted at the call: no adapter sees that they are bound twice.)
 
         Returns: (how many rows were tried, how many of them inserted; the error of the statement behind them or None).
         Raises: Exception: the transaction is lost.
@@ -225,7 +224,7 @@ class Rowids:
         done = inserted = 0
         self.program(sql, (None,) * len(rows[0]))
         try:
-            for count in self._in_blocks(sql, rows, simple=True):
+            for count in self._in_blocks(sql, rows):
                 done, inserted = done + count, inserted + cursor.rowcount
         except Exception as error:
             if not connection.in_transaction:
@@ -236,17 +235,13 @@ class Rowids:
             self._many_rows[sql] = ()
         return done, inserted, None
 
-    def _in_blocks(self, sql: str, parameters: Sequence[Any], *, simple: bool = False) -> Iterator[int]:
-        """Runs as many as go by statements of many rows; gives the number of rows of each when it has run.
-
-        Args:
-            simple: none that has a value with an adapter.
-        """
+    def _in_blocks(self, sql: str, parameters: Sequence[Any]) -> Iterator[int]:
+        """Runs as many as go by statements of many rows; gives the number of rows of each when it has run."""
         done = 0
         for many in self._of_many_rows(sql, len(parameters)):
             while len(parameters) - done >= many.rows:
                 values = many.values(parameters[done : done + many.rows])
-                if values is None or (simple and not are_plain(map(type, values))):
+                if values is None:
                     return
                 self._cursor.execute(many.text, values)
                 yield many.rows

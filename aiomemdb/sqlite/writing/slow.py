@@ -6,6 +6,8 @@ import logging
 from time import monotonic
 from typing import Any
 
+from ..connection.arguments import unwrapped
+
 __all__ = ["SLOW_FUNCTION", "SlowFunctions", "name_of"]
 
 log: logging.Logger = logging.getLogger("aiomemdb")
@@ -44,6 +46,5 @@ def name_of(function: Any) -> str | None:
     """What a job's function is called in the log; None: it is long by design."""
     if hasattr(function, "log_name"):
         return function.log_name  # type: ignore[no-any-return]
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
+    function = unwrapped(function)
     return f"write_fn({getattr(function, '__qualname__', None) or repr(function)})"
