@@ -8,15 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from .values import Row, Statistics
 
-__all__ = ["Database", "Params", "Snapshot", "Transaction"]
+__all__ = ["Database", "Opened", "Params", "Snapshot", "Transaction"]
 
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+
+class Opened:
+    """Opens by ``async with x`` or by ``await x``. ``async with await x`` opens once, and its block closes."""
+
+    _is_awaited = False
+
+    async def _open(self) -> Self:
+        raise NotImplementedError
+
+    def _check(self) -> None:
+        """Raises what a call to the opened object would raise at once."""
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        yield from self._open().__await__()
+        self._is_awaited = True
+        return self
+
+    async def __aenter__(self) -> Self:
+        is_awaited, self._is_awaited = self._is_awaited, False
+        if not is_awaited:
+            return await self._open()
+        self._check()
+        return self
 
 
 class Snapshot(Protocol):

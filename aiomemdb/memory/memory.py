@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from ..connect import connect
-from ..database import Database
+from ..database import Database, Opened
 from ..embedders import Embedder
 from ..familiar import MEMORY, Familiar, suggests_options
 from .asking import kind_of
@@ -23,7 +23,7 @@ from .values import Entity, Episode, Fact, Forgotten, NameLike, Remembered, Scal
 __all__ = ["Memory"]
 
 
-class Memory(Naming, Recalling, Familiar):
+class Memory(Opened, Naming, Recalling, Familiar):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and
@@ -43,7 +43,7 @@ class Memory(Naming, Recalling, Familiar):
     @classmethod
     def _of(cls, core: Core, scope: Scope) -> Memory:
         memory = cls.__new__(cls)
-        memory._core, memory._scope, memory._is_awaited = core, scope, False
+        memory._core, memory._scope = core, scope
         return memory
 
     def __repr__(self) -> str:
@@ -103,19 +103,10 @@ class Memory(Naming, Recalling, Familiar):
         )
         return cls._of(core, _scope(namespace, agent, ()))
 
-    def __await__(self) -> Generator[Any, None, Memory]:
-        yield from self._open().__await__()
-        self._is_awaited = True
-        return self
-
-    async def __aenter__(self) -> Memory:
-        awaited, self._is_awaited = self._is_awaited, False
-        return self if awaited else await self._open()  # `async with await Memory.open(...)`: the block closes it
-
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
-    async def _open(self) -> Memory:
+    async def _open(self) -> Self:
         await self._core.open()
         return self
 

@@ -12,19 +12,19 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
 from threading import get_ident
-from typing import Any
+from typing import Any, Self
 
 import anyio
 
 from ..concurrency.bell import call_on_loop
 from ..concurrency.job import Operation
 from ..config import Config, checked_timeout
-from ..database import Database, Params
+from ..database import Database, Opened, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..familiar import DATABASE, Familiar
 from ..values import Row, Statistics
@@ -63,7 +63,7 @@ class _NoWriter:
     stopped = None
 
 
-class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
+class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     """One SQLite file; see ``aiomemdb.database.Database`` for the verbs. Made by ``aiomemdb.connect``."""
 
     _familiar = DATABASE
@@ -80,7 +80,6 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
         self._checkpointer: Checkpointer | None = None
         self._folder: str | None = None
         self._opening = False
-        self._is_awaited = False
         self._forked = False
         self._closing: asyncio.Task[None] | None = None
         self._backups: dict[Connection, threading.Event] = {}
@@ -99,25 +98,13 @@ class SQLiteDatabase(WriteVerbs, ReadVerbs, Familiar, Database):
 
     # Open and close
 
-    def __await__(self) -> Generator[Any, None, SQLiteDatabase]:
-        yield from self._open().__await__()
-        self._is_awaited = True
-        return self
-
-    async def __aenter__(self) -> SQLiteDatabase:
-        awaited, self._is_awaited = self._is_awaited, False
-        if not awaited:
-            return await self._open()
-        self._check()
-        return self  # `async with await connect(...)`: the block closes it
-
     async def __aexit__(self, *exc_info: object) -> None:
         if self._forked:  # its block is the parent's to end
             return
         with anyio.CancelScope(shield=True):
             await self.close()
 
-    async def _open(self) -> SQLiteDatabase:
+    async def _open(self) -> Self:
         if self._forked:
             raise self._look()
         try:
