@@ -141,7 +141,7 @@ class Transaction(Snapshot, Protocol):
         once: bool = False,
     ) -> Any:
         """Runs ``fn(conn, *args)``, a synchronous function, on the writer's thread, all or nothing; gives what it
-        returned. The way to check-then-act: nobody writes between its statements.
+        returned. The way to check-then-act: no other job writes between its statements.
 
         If a neighbour spoils the shared transaction, the function runs again and one run counts: so it touches
         nothing but its connection, and waits for nothing that goes through its own database: that waits for it.

@@ -27,6 +27,6 @@ class Embedder(Protocol):
         cosine. The same text gives the same vector, whatever stands beside it; an empty one has a vector too.
 
         Several calls may run at once. It must not block the event loop. Cancelled, it stops as soon as it can and gives
-        nothing; a caller may ask again. What it raises reaches whoever asked the memory, and nothing was written.
+        nothing; a caller may ask again. What it raises reaches the caller of the memory, and nothing was written.
         """
         ...

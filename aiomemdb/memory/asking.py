@@ -87,7 +87,7 @@ class Asking:
         limit: int = 1000,
     ) -> Page[Fact]:
         """A page of the facts that fit all that is given, by id: those that hold at ``as_of`` (default: now) and were
-        believed at ``known_at`` (default: now). A name that nobody has gives none. ``after`` is the ``next`` of the
+        believed at ``known_at`` (default: now). A name that no entity has gives none. ``after`` is the ``next`` of the
         page before.
 
         Raises: ValueError: a naive time; ValueError, TypeError: as ``entities``. Cancellation: nothing happens.

@@ -241,7 +241,7 @@ class Memory(Opened, Naming, Recalling, Familiar):
         corrected one takes its place.
 
         ``replace=True``: at each time there is one such fact of this subject and predicate. What held before ends
-        where this one begins, and does not come back where this one has an end: nobody said that it does. This one
+        where this one begins, and does not come back where this one has an end: no statement said so. This one
         ends where a later one, known already, begins.
 
         Args:
@@ -313,7 +313,7 @@ class Memory(Opened, Naming, Recalling, Familiar):
         return await self._core.writable_store.forget(self._scope, kind, ref)
 
     async def forget_namespace(self) -> Forgotten:
-        """Forgets all of this view's own namespace: at once nobody finds it, then its rows are deleted in slices.
+        """Forgets all of this view's own namespace: at once no call finds it, then its rows are deleted in slices.
 
         Cancellation: it stays hidden; what is left is deleted when the file is opened next.
         """
@@ -344,7 +344,7 @@ class Memory(Opened, Naming, Recalling, Familiar):
         ``progress(done, total)`` is called on the loop: texts that are embedded and names whose near ones are noted.
         Both only grow, ``total`` by what others write meanwhile; at the end they are equal.
 
-        Raises: ValueError: no embedder; ModelChanged: somebody else has made another one the file's meanwhile.
+        Raises: ValueError: no embedder; ModelChanged: another task or process has made another one the file's.
         Cancellation, a crash, an error (of ``progress`` too): what was done stays; the next call goes on from there.
         """
         return await self._core.reembed(progress)
