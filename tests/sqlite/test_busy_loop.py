@@ -15,11 +15,12 @@ import pytest
 import aiomemdb
 from aiomemdb.sqlite.connection.connection import Connection
 from tests.support.killing import threads_of
-from tests.support.queries import NUMBERS
 
 INSERT = "INSERT INTO t (x) VALUES (?)"
 # With nobody stepping aside: 20 writes took 1,500 turns, one write 1,200, 20 reads 250.
 FEW = 60
+# Seconds from one stepping aside to the next.
+AT_LEAST = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1, 0.1, 0.1]
 
 
 class Turns:
@@ -104,34 +105,25 @@ async def test_a_loop_that_gets_busy_just_behind_a_write_does_not_keep_the_next_
             assert turns.count < 5 * FEW
 
 
-async def test_the_loop_steps_aside_ever_more_seldom_for_a_query_that_takes_long(
-    db: aiomemdb.Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = 0
-    step_aside = Connection._step_aside
-
-    def counted(*args: Any) -> None:
-        nonlocal asked
-        asked += 1
-        step_aside(*args)
-
-    monkeypatch.setattr(Connection, "_step_aside", counted)
-    async with busy() as turns:
-        await db.read(f"SELECT max(x) FROM ({NUMBERS})", (2_000_000,))
-        assert turns.count > 2 * FEW or asked < FEW / 4
-
-
 class Postponing:
     """A loop on which nothing is due yet."""
 
     def __init__(self) -> None:
-        self.later: list[float] = []
+        self.later: list[asyncio.TimerHandle] = []
+        self.pauses: list[float] = []
+        self.next = (1, 0.0, 0.001)
 
     def create_future(self) -> Any:
         return asyncio.get_running_loop().create_future()
 
-    def call_later(self, delay: float, *_: Any) -> None:
-        self.later.append(delay)
+    def is_closed(self) -> bool:
+        return False
+
+    def call_later(self, delay: float, callback: Any, number: int, unless_before: float, pause: float) -> Any:
+        self.pauses.append(delay)
+        self.next = (number, unless_before, pause)
+        self.later.append(asyncio.get_running_loop().call_later(3600, id, self))
+        return self.later[-1]
 
 
 def at_work(loop: Any, thread: threading.Thread) -> Connection:
@@ -142,10 +134,29 @@ def at_work(loop: Any, thread: threading.Thread) -> Connection:
     return connection
 
 
+async def test_the_loop_steps_aside_ever_more_seldom_for_a_call_that_takes_long() -> None:
+    loop = Postponing()
+    connection = at_work(loop, threading.current_thread())
+    for _ in range(10):
+        connection._step_aside(*loop.next)
+        connection._forget_stepping_aside()
+    assert [pause >= at_least for pause, at_least in zip(loop.pauses, AT_LEAST, strict=True)] == [True] * 10
+
+
 async def test_nobody_steps_aside_for_a_thread_that_is_gone() -> None:
     loop = Postponing()
     at_work(loop, threading.Thread())._step_aside(1, 0.0, 0.001)
     assert not loop.later
+
+
+async def test_a_connection_that_has_ended_leaves_no_timer() -> None:
+    loop = Postponing()
+    connection = at_work(loop, threading.current_thread())
+    for number in (1, 2):
+        connection._asked_for = number
+        connection._step_aside(number, 0.0, 0.001)
+    connection._has_ended()
+    assert [timer.cancelled() for timer in loop.later] == [True, True]
 
 
 async def test_a_loop_steps_aside_for_many_connections_together_as_little_as_for_one(
@@ -159,6 +170,8 @@ async def test_a_loop_steps_aside_for_many_connections_together_as_little_as_for
     for connection in connections:
         connection._step_aside(1, 0.0, 0.1)
     assert len(loop.later) == 100  # the others ask again
+    for timer in loop.later:
+        timer.cancel()
     assert len(waits) == 1
 
 

@@ -105,6 +105,7 @@ class Connection:
         self._posted = self._served = self._asked_for = 0
         self._posted_at = -math.inf
         self._way: threading.Lock | None = None
+        self._steps_aside_later: asyncio.TimerHandle | None = None
         self._bell = Bell(loop)
         self.deliver: Callable[..., bool] = self._bell.tell
         self._looked_after = False
@@ -294,9 +295,16 @@ class Connection:
             if is_done:
                 return
         later = max(pause, not_before - now)
-        self.loop.call_later(later, self._step_aside, number, 0.0, min(2 * pause, _PAUSES[1]))
+        pause = min(2 * pause, _PAUSES[1])
+        self._forget_stepping_aside()  # for an earlier call
+        self._steps_aside_later = self.loop.call_later(later, self._step_aside, number, 0.0, pause)
+
+    def _forget_stepping_aside(self) -> None:
+        if self._steps_aside_later is not None:  # until it is due it would keep a closed database in memory
+            self._steps_aside_later.cancel()
 
     def _has_ended(self) -> None:
+        self._forget_stepping_aside()
         try:
             self._bell.take_down()
         finally:
