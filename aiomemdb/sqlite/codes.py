@@ -59,7 +59,11 @@ def _has_autoincrement(connection: sqlite3.Connection) -> bool:
     with it, perhaps with the row that had that rowid. But that is the fault of the statement: where there is such a
     table, each job is to be tried alone (https://www.sqlite.org/autoinc.html).
     """
-    return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%' LIMIT 1").fetchall())
+    find = "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%' LIMIT 1"
+    try:
+        return bool(connection.execute(find).fetchall())
+    except sqlite3.Error:  # it is the disk's
+        return False
 
 
 def is_corruption(error: BaseException) -> bool:

@@ -148,6 +148,22 @@ async def test_an_index_that_was_undone_is_in_no_neighbours_way(
     assert outcomes[2] is None
 
 
+async def test_a_function_that_goes_on_after_an_alter_that_failed_meets_the_schema_as_it_is(db: SQLiteDatabase) -> None:
+    await db.write_script("""
+        CREATE TABLE kept (a, b);
+        CREATE TRIGGER needs_b BEFORE DELETE ON kept WHEN old.b BEGIN SELECT 1; END;
+        CREATE TRIGGER uses_b BEFORE INSERT ON u BEGIN INSERT INTO kept (b) VALUES (new.a); END;
+    """)
+
+    def fn(conn: sqlite3.Connection) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="after drop column"):
+            conn.execute("ALTER TABLE kept DROP COLUMN b")
+        conn.execute("INSERT INTO u VALUES (7, 8)")
+
+    await db.write_fn(fn)
+    assert await db.read_value("SELECT b FROM kept") == 7
+
+
 def test_where_the_schema_cant_be_looked_at_all_of_it_is_forgotten(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

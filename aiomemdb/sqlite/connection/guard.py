@@ -280,6 +280,8 @@ class GuardedConnection(sqlite3.Connection):
         self.raised = error
         self.guard.note_vacuum(error)
         self.forget_error()
+        with contextlib.suppress(sqlite3.Error):
+            self.look_at_schema()  # triggers are compiled by what an ALTER that failed has left of it
 
     def commit(self) -> None:
         self._refuse("commit()", "the job is committed when it returns")

@@ -225,8 +225,7 @@ class Oracle:
             if job.verb == "nested":
                 return [GONE]
             raise _GoneError
-        # Nothing of what the step before has undone, or of an ALTER that failed in it, is left in memory.
-        self.conn.execute("SELECT 1 FROM sqlite_schema").fetchall()
+        self._forget_undone()
         if job.verb in _READING:
             self.conn.execute("PRAGMA query_only=1")
             try:
@@ -245,15 +244,16 @@ class Oracle:
         try:
             value = self._write(job)
         except Exception:
-            self._forget_error()
             undo()
             raise
         self.conn.execute("RELEASE step")
         return value
 
-    def _forget_error(self) -> None:
-        """CPython asks the connection for the code of an error that it raises itself: it would be the one before."""
-        self.conn.execute("SELECT 1").fetchall()
+    def _forget_undone(self) -> None:
+        """Nothing of what the step before has undone, or of an ALTER that failed in it, is left in memory; nor its
+        error, which CPython would raise in place of one of its own.
+        """
+        self.conn.execute("SELECT 1 FROM sqlite_schema").fetchall()
 
     def _write(self, job: Job) -> Any:
         verb = job.verb.removesuffix(" once")
@@ -322,7 +322,7 @@ class Oracle:
             if not self.conn.in_transaction or _is_forbidden(step.sql, step.params):
                 forbidden = True
                 raise _ForbiddenError
-            self._forget_error()
+            self._forget_undone()
 
         try:
             return run_steps(self.conn, job.steps, job.end, before)
