@@ -6,13 +6,18 @@ differential/allowed.py. More of it: ``.venv/bin/python -m tests.property.differ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from random import SystemRandom
+from typing import Any
 
 import pytest
 
+from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.reading import queries
 from aiomemdb.sqlite.writing import batch
+from aiomemdb.sqlite.writing.rowids import Rowids
+from aiomemdb.sqlite.writing.session import Session
 from tests.property.differential.allowed import ALLOWED
 from tests.property.differential.campaign import Campaign
 from tests.property.differential.programs import from_text
@@ -45,10 +50,23 @@ async def test_100_000_jobs_do_what_plain_sqlite3_does() -> None:
     print(f"{campaign.jobs} jobs; allowed differences: {dict(campaign.seen)}")
 
 
-async def test_it_finds_rows_that_stay_of_a_refused_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "is_undone", lambda _: True)
+#: A safety, what is there without it, and a seed from which on it is missed soon.
+SAFETIES: dict[str, tuple[object, str, Callable[..., Any], int]] = {
+    "rows that stay of a refused job": (batch, "is_undone", lambda _: True, 60),
+    "rows that stay of a trigger": (Rowids, "fails_halfway", lambda *_: False, 1_000_000),
+    "a schema that was undone": (Session, "_forget_undone_schema", lambda _: None, 3_000_005),
+    "the error before": (GuardedConnection, "forget_error", lambda _: None, 3_000_000),
+    "a list of what was there before": (queries, "_look_if_pragma", lambda *_: False, 3_000_000),
+    "a rowid where nothing was inserted": (Rowids, "_what_it_inserts", lambda *_: "rows", 3_000_000),
+}
+
+
+@pytest.mark.parametrize("safety", SAFETIES)
+async def test_it_finds(monkeypatch: pytest.MonkeyPatch, safety: str) -> None:
+    of, name, instead, seed = SAFETIES[safety]
+    monkeypatch.setattr(of, name, instead)
     campaign = Campaign()
-    await campaign.run(count(40), jobs=20_000, shrink_for=5.0)
+    await campaign.run(count(seed), jobs=20_000, shrink_for=0.2)
     [found] = campaign.found
     assert found.program.jobs < random_program(found.seed).jobs
 
