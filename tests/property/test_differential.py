@@ -66,7 +66,7 @@ async def test_it_finds(monkeypatch: pytest.MonkeyPatch, safety: str) -> None:
     of, name, instead, seed = SAFETIES[safety]
     monkeypatch.setattr(of, name, instead)
     campaign = Campaign()
-    await campaign.run(count(seed), jobs=20_000, shrink_for=0.2)
+    await campaign.run(count(seed), jobs=20_000, tries=30)
     [found] = campaign.found
     assert found.program.jobs < random_program(found.seed).jobs
 

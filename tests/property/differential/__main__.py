@@ -16,10 +16,10 @@ from .campaign import Campaign, run_program
 from .programs import from_text
 
 
-async def _hunt(first: int, jobs: int, most: int, shrink_for: float) -> int:
+async def _hunt(first: int, jobs: int, most: int, tries: int) -> int:
     campaign = Campaign()
     began = time.monotonic()
-    await campaign.run(count(first), jobs=jobs, most_found=most, shrink_for=shrink_for)
+    await campaign.run(count(first), jobs=jobs, most_found=most, tries=tries)
     for found in campaign.found:
         print(f"{found}\n(after {found.jobs_before} jobs)\n")
     print(f"{campaign.jobs} jobs in {time.monotonic() - began:.0f} s; allowed: {dict(campaign.seen)}")
@@ -41,13 +41,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first one's")
     parser.add_argument("--jobs", type=int, default=1, help="run further seeds until so many jobs have run")
     parser.add_argument("--most", type=int, default=1, help="end after so many programs that differ")
-    parser.add_argument("--shrink", type=float, default=20.0, help="seconds for making each smaller")
+    parser.add_argument("--tries", type=int, default=2000, help="how often to try to make each smaller")
     given = parser.parse_args()
     [factory] = pytest_asyncio_loop_factories().values()
     with asyncio.Runner(loop_factory=factory) as runner:
         if given.file is not None:
             return runner.run(_again(given.file.read_text()))
-        return runner.run(_hunt(given.seed, given.jobs, given.most, given.shrink))
+        return runner.run(_hunt(given.seed, given.jobs, given.most, given.tries))
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ class Campaign:
     seen: Counter[str] = field(default_factory=Counter)
     found: list[Found] = field(default_factory=list)
 
-    async def run(self, seeds: Iterable[int], *, jobs: int, most_found: int = 1, shrink_for: float = 20.0) -> None:
-        """Goes on until so many jobs have run, or so many programs differ."""
+    async def run(self, seeds: Iterable[int], *, jobs: int, most_found: int = 1, tries: int = 2000) -> None:
+        """Goes on until so many jobs have run, or so many programs differ: each is made smaller in so many tries."""
         goal = self.jobs + jobs
         for seed in seeds:
             program = random_program(seed)
@@ -60,7 +60,7 @@ class Campaign:
                 async def differs(smaller: Program, kind: str = kind) -> bool:
                     return any(each.kind == kind for each in await run_program(smaller, self.listed, Counter()))
 
-                small = await shrunk(program, differs, seconds=shrink_for) if shrink_for else program
+                small = await shrunk(program, differs, tries=tries)
                 [again, *_] = [
                     each for each in await run_program(small, self.listed, Counter()) if each.kind == kind
                 ] or found

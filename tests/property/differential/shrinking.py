@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from time import monotonic
 from typing import TypeVar
 
 from .programs import Job, Other, Program, Together
@@ -15,11 +14,10 @@ __all__ = ["shrunk"]
 T = TypeVar("T")
 
 
-async def shrunk(program: Program, differs: Callable[[Program], Awaitable[bool]], *, seconds: float = 20.0) -> Program:
-    """Drops whatever is not needed: rounds, jobs, steps, rows and statements of the schema, for so long at most."""
-    deadline = monotonic() + seconds
+async def shrunk(program: Program, differs: Callable[[Program], Awaitable[bool]], *, tries: int) -> Program:
+    """Drops whatever is not needed: rounds, jobs, steps, rows and statements of the schema, in so many tries at most."""
     at, has_shrunk = 0, False
-    while monotonic() < deadline:
+    for _ in range(tries):
         smaller = next(islice(_smaller(program), at, None), None)
         if smaller is None:
             if not has_shrunk:
