@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def shrunk(program: Program, differs: Callable[[Program], Awaitable[bool]], *, tries: int) -> Program:
-    """Drops whatever is not needed: rounds, jobs, steps, rows and statements of the schema, in so many tries at most."""
+    """Drops whatever is not needed: rounds, jobs, steps, rows, statements of the schema, in so many tries at most."""
     at, has_shrunk = 0, False
     for _ in range(tries):
         smaller = next(islice(_smaller(program), at, None), None)
