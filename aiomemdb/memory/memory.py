@@ -156,9 +156,11 @@ class Memory(Opened, Naming, Recalling, Familiar):
         Names are found or created as by ``find_or_create_entity``; whom the facts are about is mentioned too.
 
         Args:
-            key: names the text, so that it is stored once. The same text again: nothing happens. Another one:
-                ``EpisodeExists``, or with ``replace=True`` its next version: facts that only the old one
-                evidenced, and this one does not state, are expired.
+            key: names the text, so that it is stored once. The same text again adds the facts and mentions that it
+                did not have yet, and changes nothing else: facts that are not given this time stay, and a fact that
+                was retracted or superseded meanwhile stays so. Another text: ``EpisodeExists``, or with
+                ``replace=True`` its next version: facts that only the old one evidenced, and this one does not state,
+                are expired.
             session: a conversation or a stream of notes; ``seq`` is its place there, None: next, or that of the
                 version which it replaces.
             occurred_at: when it was said; an aware datetime, which comes back with its offset from UTC.

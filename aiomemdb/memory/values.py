@@ -152,11 +152,11 @@ class Remembered:
 
     episode: Episode
     facts: tuple[Fact, ...]
-    """In the order in which they were given."""
+    """In the order in which they were given. Where the text was there already: all believed ones of it, by id."""
     entities: tuple[Entity, ...]
     """All that the text and its facts name, each once."""
     created: bool
-    """False where this very text was there under its key, and nothing was changed."""
+    """False where this very text was there under its key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

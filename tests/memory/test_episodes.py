@@ -132,6 +132,88 @@ async def test_the_same_text_again_changes_nothing(memory: Memory) -> None:
     assert await memory.counts() == counts
 
 
+async def test_the_same_text_again_adds_the_facts_that_it_did_not_have(memory: Memory) -> None:
+    first = await memory.remember(TEXT, [("Ann", "met", "Bob")], key="m1", metadata={"n": 1})
+    again = await memory.remember(TEXT, [("Ann", "was in", "Rome")], mentions=["Carl"], key="m1", metadata={"n": 2})
+    assert (again.created, again.episode) == (False, first.episode)
+    assert [fact.text for fact in again.facts] == ["Ann met Bob", "Ann was in Rome"]  # what it said before stays
+    assert [entity.name for entity in again.entities] == ["Ann", "Bob", "Rome", "Carl"]
+    [evidence] = await memory.evidence(again.facts[1])
+    assert evidence.episode == first.episode.id
+    assert await memory.episodes() == [first.episode]
+
+
+async def test_facts_added_to_a_text_have_vectors(db_path: Path) -> None:
+    async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
+        await memory.remember(TEXT, [("Ann", "met", "Bob")], key="m1")
+        await memory.remember(TEXT, [("Ann", "was in", "Rome")], key="m1")
+        counts = await memory.counts()
+        assert counts.vectors == counts.entities + counts.facts + counts.episodes == 6
+    assert_sound(db_path)
+
+
+async def test_a_fact_that_another_text_said_gets_the_evidence_of_one_that_says_it_later(memory: Memory) -> None:
+    await memory.add_episode(TEXT, key="m1")
+    other = await memory.remember("Ann knows Bob.", [("Ann", "met", "Bob")])
+    again = await memory.remember(TEXT, [("Ann", "met", "Bob")], key="m1")
+    assert again.facts == other.facts
+    assert [one.episode for one in await memory.evidence(other.facts[0])] == [other.episode.id, again.episode.id]
+
+
+async def test_a_fact_that_two_agents_drew_from_one_text_comes_back_once(memory: Memory) -> None:
+    first = await memory.remember(TEXT, [("Ann", "met", "Bob")], key="m1")
+    await memory.scoped(agent="another").add_fact("Ann", "met", "Bob", evidence=first.episode)
+    assert (await memory.remember(TEXT, key="m1")).facts == first.facts
+
+
+async def test_the_same_text_again_leaves_no_event(memory: Memory) -> None:
+    await memory.remember(TEXT, FACTS, mentions=["Carl"], key="m1")
+    events = "SELECT (SELECT count(*) FROM memory_event), (SELECT count(*) FROM fact_evidence)"
+    before = await memory.db.read(events)
+    await memory.scoped(agent="another").remember(TEXT, FACTS, mentions=["Carl"], key="m1")
+    assert await memory.db.read(events) == before
+
+
+async def test_the_same_text_again_does_not_bring_back_what_was_retracted(memory: Memory) -> None:
+    first = await memory.remember(TEXT, FACTS, key="m1")
+    await memory.retract(first.facts[0])
+    again = await memory.remember(TEXT, [*FACTS, ("Ann", "knows", "Bob")], key="m1")
+    assert [fact.text for fact in again.facts] == ["ann was in Rome", "Ann knows Bob"]
+
+
+async def test_the_same_text_again_does_not_supersede_what_superseded_it(memory: Memory) -> None:
+    moved = [Statement(subject="Ann", predicate="lives in", object="Rome", replace=True)]
+    await memory.remember("Ann lives in Rome.", moved, key="m1")
+    await memory.add_fact("Ann", "lives in", "Oslo", replace=True)
+    await memory.remember("Ann lives in Rome.", moved, key="m1")
+    assert [fact.text for fact in await memory.facts("Ann")] == ["Ann lives in Oslo"]
+
+
+async def test_the_same_text_again_does_not_undo_a_merge(memory: Memory) -> None:
+    first = await memory.remember(TEXT, [("Ann", "met", "Bob"), ("Robert", "met", "Bob")], key="m1")
+    bob, robert = first.entities[1], first.entities[2]
+    assert (bob.name, robert.name) == ("Bob", "Robert")
+    await memory.merge(bob, robert)
+    again = await memory.remember(TEXT, [("Ann", "met", "Bob"), ("Robert", "met", "Bob")], key="m1")
+    assert again.facts == (first.facts[0],)  # Bob has not met himself
+
+
+async def test_the_same_text_again_with_another_end_of_a_fact_corrects_it(memory: Memory) -> None:
+    def until(end: int | None) -> list[Statement]:
+        invalid_at = None if end is None else day(end)
+        return [Statement(subject="Ann", predicate="is in", object="Rome", valid_at=day(0), invalid_at=invalid_at)]
+
+    for end, found in ((None, None), (5, day(5)), (None, day(5)), (5, day(5)), (9, day(9))):
+        again = await memory.remember(TEXT, until(end), key="m1")
+        assert [fact.invalid_at for fact in again.facts] == [found]
+
+
+async def test_many_at_once_add_each_its_fact_to_one_text(memory: Memory) -> None:
+    await asyncio.gather(*(memory.remember(TEXT, [("Ann", "met", f"Bob {n}")], key="m1") for n in range(10)))
+    assert len(await memory.facts("Ann", "met")) == 10
+    assert (await memory.counts()).episodes == 1
+
+
 async def test_many_at_once_store_one_text(memory: Memory) -> None:
     stored = await asyncio.gather(*(memory.remember(TEXT, FACTS, key="m1") for _ in range(10)))
     assert sum(one.created for one in stored) == 1

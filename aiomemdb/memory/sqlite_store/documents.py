@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ...errors import EpisodeExists, NotFound
 from ..store import Draft, DraftEpisode, NameRequest, Scope
 from ..values import Fact, Remembered
-from .facts import expire_unfounded, state
+from .facts import expire_unfounded, state, unsaid
 from .identity import resolve_in_job
 from .rows import EPISODE, entities_by_id, episode_of, facts_by_id
 from .work import Work, namespace_id, root
@@ -40,11 +40,11 @@ def _write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Answer:
         roots = _roots(conn, scope, space, draft)
     except (EpisodeExists, NotFound) as error:
         return error
-    if replaced is not None and draft.episode is not None and replaced["content"] == draft.episode.content:
-        return _as_it_was(conn, space, replaced["id"])
     work = Work(conn, scope, space)
     model = None if draft.model is None else work.model(draft.model)
     who = _resolve(work, draft, roots, model)
+    if replaced is not None and draft.episode is not None and replaced["content"] == draft.episode.content:
+        return _add_to(work, replaced["id"], draft, who, model)
     episode = draft.evidence
     if draft.episode is not None:
         episode = _insert_episode(work, draft.episode, model, replaced)
@@ -94,22 +94,27 @@ def _roots(conn: sqlite3.Connection, scope: Scope, space: int | None, draft: Dra
     return {id: root(conn, scope, space, id) for id in draft.who if isinstance(id, int)}
 
 
-def _as_it_was(conn: sqlite3.Connection, space: int | None, episode: int) -> Remembered:
-    """The very text was there: nothing happens, and its facts and mentions are handed out as they are."""
+def _add_to(work: Work, episode: int, draft: Draft, who: list[int], model: int | None) -> Remembered:
+    """The very text is there: it gets what it lacks of the draft, and all that it has now is handed out."""
+    conn = work.conn
+    if facts := unsaid(work, draft.facts, who, episode):
+        state(work, facts, who, episode, model)
+    _mention(work, draft, who, episode)
+    work.finish()
     row = conn.execute(_EPISODE_BY_ID, (episode,)).fetchone()
-    facts = conn.execute(
-        "SELECT v.fact FROM fact_evidence v JOIN fact f ON f.id = v.fact "
+    stated = conn.execute(
+        "SELECT DISTINCT v.fact FROM fact_evidence v JOIN fact f ON f.id = v.fact "
         "WHERE v.episode = ? AND f.namespace = ? AND f.expired_at IS NULL ORDER BY v.fact",
-        (episode, space),
+        (episode, work.namespace),
     ).fetchall()
     mentioned = conn.execute(
         "SELECT m.entity FROM mention m JOIN entity e ON e.id = m.entity WHERE m.episode = ? AND e.namespace = ? "
         "ORDER BY m.entity",
-        (episode, space),
+        (episode, work.namespace),
     ).fetchall()
     return Remembered(
         episode_of(row),
-        tuple(facts_by_id(conn, [fact[0] for fact in facts])),
+        tuple(facts_by_id(conn, [fact[0] for fact in stated])),
         tuple(entities_by_id(conn, [entity[0] for entity in mentioned]).values()),
         False,
     )

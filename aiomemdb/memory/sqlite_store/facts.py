@@ -14,10 +14,10 @@ from ..store import DraftFact, Scope
 from ..values import Fact
 from .rows import facts_by_id, json_list
 from .schema import UNBOUNDED
-from .setwise import apply
+from .setwise import apply, load
 from .work import Work
 
-__all__ = ["IDENTITY", "expire", "expire_unfounded", "retract", "state", "unite_evidence"]
+__all__ = ["IDENTITY", "expire", "expire_unfounded", "retract", "state", "unite_evidence", "unsaid"]
 
 _INSERT = (
     "INSERT INTO fact "
@@ -68,6 +68,27 @@ def state(
     if any(draft.replace for draft in drafts):
         return [_state_one(work, fact, episode, model) for fact in planned]
     return _state_together(work, planned, episode, model)
+
+
+def unsaid(work: Work, drafts: Sequence[DraftFact], who: Sequence[int], episode: int) -> list[DraftFact]:
+    """The drafts that a text has not stated yet. One that it has may have been retracted or superseded since: it stays
+    so, however often the text comes. A fact with an end that the text did not state is a correction.
+    """
+    said: dict[tuple[int, str, int | str | None, int], set[int | None]] = {}
+    for *identity, begin, end in load(
+        work.conn,
+        "f.subject, f.predicate, coalesce(f.object, f.value), f.valid_at, f.invalid_at",
+        "fact_evidence v CROSS JOIN fact f ON f.id = v.fact WHERE v.episode = :episode AND f.namespace = :namespace",
+        {"episode": episode, "namespace": work.namespace},
+    ):
+        said.setdefault((*identity, _begin(begin)), set()).add(end)
+    missing = []
+    for draft in drafts:
+        object = None if draft.object is None else who[draft.object]
+        ends = said.get(_Planned(who[draft.subject], object, draft).identity, ())
+        if not ends or (draft.invalid_at is not None and draft.invalid_at not in ends):
+            missing.append(draft)
+    return missing
 
 
 def _state_together(work: Work, planned: Sequence[_Planned], episode: int | None, model: int | None) -> list[int]:
