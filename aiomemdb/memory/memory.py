@@ -86,8 +86,8 @@ class Memory(Opened, Naming, Recalling, Familiar):
 
         Raises:
             ImportError: an embedder, but no numpy (``aiomemdb[embeddings]``).
-            SchemaTooNew, NormaliserChanged: when opened; ValueError, then: the database has tables of its own by the
-                memory's names.
+            SchemaTooNew, NormaliserChanged: when opened; ValueError, then: the database has tables, views, indexes or
+                triggers of its own by the memory's names, those of its full-text indexes' inner tables included.
         """
         owns_db = isinstance(target, str | os.PathLike)
         if not 0 < near <= 1:

@@ -335,14 +335,44 @@ async def test_a_file_that_can_only_be_read_is_refused_for_what_is_wrong_with_it
             await Memory.open(db)
 
 
-@pytest.mark.parametrize("taken", ["TABLE Entity (x)", "TABLE fact_words (x)", "VIEW vector AS SELECT 1"])
+OUR_NAMES = [
+    "TABLE Entity (x)",
+    "TABLE fact_words (x)",
+    "VIEW vector AS SELECT 1",
+    "TABLE memory_migration (x)",
+    "TABLE Memory_Migration (revision TEXT)",
+    "TABLE memory_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)",
+    "VIEW memory_migration AS SELECT 20240101 AS version, 'users' AS name, 0 AS at",
+    "VIEW memory_migration AS SELECT 1 AS version, 'users' AS name, 0 AS at",
+    "INDEX memory_migration ON mine (x)",
+    "INDEX evidence_of_fact ON mine (x)",
+    "TRIGGER entity_words_insert AFTER INSERT ON mine BEGIN SELECT 1; END",
+    *(f"TABLE {table}_words_{part} (x)" for table in ("entity", "episode", "fact") for part in ("data", "idx")),
+    *(f"TABLE fact_words_{part} (x)" for part in ("content", "docsize", "config")),
+    "VIEW Episode_Words_Config AS SELECT 1",
+    "INDEX entity_words_docsize ON mine (x)",
+]
+
+
+@pytest.mark.parametrize("taken", OUR_NAMES)
 async def test_a_file_with_tables_of_our_names_is_refused_and_left_as_it_is(db_path: Path, taken: str) -> None:
     async with aiomemdb.connect(db_path) as db:
-        await db.write_script(f"CREATE {taken}; CREATE TABLE mine (x)")
+        await db.write_script(f"CREATE TABLE mine (x); CREATE {taken}")
         before = await db.read("SELECT * FROM sqlite_schema")
         with pytest.raises(ValueError, match="a file of its own"):
             await Memory.open(db)
         assert await db.read("SELECT * FROM sqlite_schema") == before
+
+
+@pytest.mark.parametrize("taken", OUR_NAMES[3:8])
+async def test_another_programs_record_of_migrations_is_refused_in_a_file_that_can_only_be_read(
+    db_path: Path, taken: str
+) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(f"CREATE {taken}")
+    async with aiomemdb.connect(db_path, read_only=True) as db:
+        with pytest.raises(ValueError, match="a file of its own"):
+            await Memory.open(db)
 
 
 async def test_a_file_may_hold_other_tables_too(db_path: Path) -> None:

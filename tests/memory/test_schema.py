@@ -175,6 +175,19 @@ async def test_a_file_is_migrated_once_however_many_open_it(db_path: Path) -> No
     assert_sound(db_path)
 
 
+async def test_no_name_of_a_new_file_may_be_taken_by_another_table(tmp_path: Path) -> None:
+    async with Memory.open(tmp_path / "new.db"):
+        pass
+    names = rows(tmp_path / "new.db", "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    assert len(names) > 50
+    for number, [name] in enumerate(names):
+        taken = tmp_path / f"{number}.db"
+        with closing(sqlite3.connect(taken)) as conn:
+            conn.execute(f"CREATE TABLE {name} (x)")
+        with pytest.raises(ValueError, match=f"'{name}'"):
+            await Memory.open(taken)
+
+
 @pytest.mark.parametrize("job", WRITING_VERBS.values(), ids=WRITING_VERBS)
 async def test_a_job_sees_that_a_newer_process_has_migrated_the_file(db_path: Path, job) -> None:  # type: ignore[no-untyped-def]
     async with aiomemdb.connect(db_path) as db, Memory.open(db, embedder=SpellingEmbedder()) as memory:

@@ -20,20 +20,18 @@ _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], No
     ("one order of knowledge, offsets, one normal form", SECOND, normalise),
 )
 
-# What a statement of a migration makes.
-_MADE = re.compile(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX|TRIGGER) (\w+)")
+# What a statement of a migration makes, and the tables that FTS5 keeps behind one of its own
+# (https://www.sqlite.org/fts5.html, 9).
+_MADE = re.compile(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX|TRIGGER) (\w+)( USING fts5)?")
+_BEHIND_FTS5 = ("data", "idx", "content", "docsize", "config")
 
 
 def is_current(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
     """Whether there is nothing for ``migrate`` to do; asked first, as a reader waits for nobody.
 
-    Raises: SchemaTooNew, NormaliserChanged: see ``migrate``.
+    Raises: SchemaTooNew, NormaliserChanged, ValueError: see ``migrate``.
     """
-    if conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'").fetchone() is None:
-        return False
-    if check_version(conn) != len(_MIGRATIONS):
-        return False
-    return _check_normalisers(conn, normalisers)
+    return _version(conn) == len(_MIGRATIONS) and _check_normalisers(conn, normalisers)
 
 
 def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
@@ -45,13 +43,9 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
     Raises:
         SchemaTooNew: a later version of the library wrote the file.
         NormaliserChanged: the file's keys were made by another normaliser.
-        ValueError: the file has tables of somebody else's by our names.
+        ValueError: the file has tables, views, indexes or triggers by our names that are not ours.
     """
-    conn.execute(
-        "CREATE TABLE IF NOT EXISTS memory_migration "
-        "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)"
-    )
-    version = check_version(conn)
+    version = _version(conn)
     for number, (name, statements, rows) in enumerate(_MIGRATIONS[version:], start=version + 1):
         _check_names(conn, statements, [earlier for _, made, _ in _MIGRATIONS[: number - 1] for earlier in made])
         for statement in statements:
@@ -64,8 +58,19 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
     _check_normalisers(conn, normalisers)
 
 
+def _version(conn: sqlite3.Connection) -> int:
+    """The file's version; 0: it has no memory. Raises: SchemaTooNew; ValueError: its record of them is not ours."""
+    tables = "name COLLATE NOCASE = 'memory_migration' AND type IN ('table', 'view')"
+    if conn.execute(f"SELECT 1 FROM sqlite_schema WHERE {tables}").fetchone() is None:
+        return 0
+    first = conn.execute("SELECT * FROM memory_migration ORDER BY 1 LIMIT 1").fetchone()
+    if first is None or tuple(first)[:2] != (1, _MIGRATIONS[0][0]):  # the job that makes it puts that in
+        raise _not_ours(["memory_migration"])
+    return check_version(conn)
+
+
 def check_version(conn: sqlite3.Connection) -> int:
-    """The file's version. Raises: SchemaTooNew."""
+    """The version of a file that has a memory. Raises: SchemaTooNew."""
     version: int = conn.execute("SELECT ifnull(max(version), 0) FROM memory_migration").fetchone()[0]
     if version > len(_MIGRATIONS):
         raise SchemaTooNew(
@@ -76,21 +81,31 @@ def check_version(conn: sqlite3.Connection) -> int:
 
 
 def _made(statements: Iterable[str]) -> set[str]:
-    return {made[1] for statement in statements if (made := _MADE.match(statement))}
+    names = set()
+    for statement in statements:
+        if made := _MADE.match(statement):
+            names.add(made[1])
+            if made[2]:
+                names.update(f"{made[1]}_{part}" for part in _BEHIND_FTS5)
+    return names
 
 
 def _check_names(conn: sqlite3.Connection, statements: Iterable[str], earlier: Iterable[str]) -> None:
     """Raises: ValueError: what is to be made is there, so it is not ours; unless an earlier version made it."""
     wanted = _made(statements) - _made(earlier)
     rows = conn.execute(
-        "SELECT name FROM sqlite_schema WHERE name COLLATE NOCASE IN (SELECT value FROM json_each(?))",
+        "SELECT DISTINCT name FROM sqlite_schema WHERE name COLLATE NOCASE IN (SELECT value FROM json_each(?))",
         (json.dumps(sorted(wanted)),),
     ).fetchall()
     if rows:
-        raise ValueError(
-            f"the database has {', '.join(repr(row[0]) for row in rows)} already, which is not the memory's: "
-            "give the memory a file of its own"
-        )
+        raise _not_ours([row[0] for row in rows])
+
+
+def _not_ours(names: Iterable[str]) -> ValueError:
+    return ValueError(
+        f"the database has {', '.join(map(repr, names))} already, which is not the memory's: "
+        "give the memory a file of its own"
+    )
 
 
 def _check_normalisers(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:

@@ -43,6 +43,7 @@ def _word_search(table: str, *columns: str) -> tuple[str, ...]:
 
 
 FIRST: tuple[str, ...] = (
+    "CREATE TABLE memory_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)",
     # A forgotten namespace has no name: nothing finds its rows any more, while they are deleted slice by slice.
     """CREATE TABLE memory_namespace (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
