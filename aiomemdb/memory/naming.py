@@ -95,6 +95,20 @@ class Naming:
         key = self._core.drafter().key("alias", checked_name("alias", alias))
         return await self._core.writable_store.add_alias(self._scope, _id(entity), key)
 
+    async def remove_alias(self, entity: Entity, alias: str) -> Entity:
+        """Take a name from an entity: from now on ``alias`` does not mean it, in any type.
+
+        It makes no difference whether ``add_alias``, a rename, a merge or ``similarity=`` made it an alias. Facts,
+        mentions and near names stay as they are. The next call that uses the name makes a new entity; one with
+        ``similarity=`` may make it an alias of this one again.
+
+        Returns: the entity.
+        Raises: NotFound, also where it is no alias of this entity; ValueError: it is the name by which the entity is
+            shown, which ``update_entity`` changes.
+        """
+        key = self._core.drafter().key("alias", checked_name("alias", alias))
+        return await self._core.writable_store.remove_alias(self._scope, _id(entity), key)
+
     async def merge(self, keep: Entity, duplicate: Entity) -> Entity:
         """Two are one: aliases, facts and mentions of ``duplicate`` move to ``keep``, and its id goes on resolving.
 

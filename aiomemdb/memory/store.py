@@ -226,6 +226,10 @@ class Store(Search, Protocol):
         """Raises: NotFound; ValueError: it is another's of the same type."""
         ...
 
+    async def remove_alias(self, scope: Scope, entity: int, key: str) -> Entity:
+        """Raises: NotFound; ValueError: it is the entity's name."""
+        ...
+
     async def merge(self, scope: Scope, keep: int, duplicate: int) -> Entity:
         """Raises: NotFound; ValueError: of an entity with itself."""
         ...

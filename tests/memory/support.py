@@ -91,7 +91,14 @@ class AnsweringEmbedder(SpellingEmbedder):
         return self.answer([self.vector(text) for text in texts])
 
 
-#: Each verb that writes, over a memory and what it has remembered: two entities and a fact.
+async def remembered(memory: Memory) -> Remembered:
+    """Two entities, the first of which has an alias, and a fact."""
+    made = await memory.remember("first", [("Ann", "knows", "Bob")], occurred_at=day(0))
+    await memory.add_alias(made.entities[0], "Annie")
+    return made
+
+
+#: Each verb that writes, over a memory and what is ``remembered`` there.
 WRITING_VERBS: dict[str, Callable[[Memory, Remembered], Awaitable[object]]] = {
     "find_or_create_entity": lambda memory, made: memory.find_or_create_entity("new"),
     "remember": lambda memory, made: memory.remember("text"),
@@ -99,6 +106,7 @@ WRITING_VERBS: dict[str, Callable[[Memory, Remembered], Awaitable[object]]] = {
     "add_fact": lambda memory, made: memory.add_fact("a", "b", "c"),
     "update_entity": lambda memory, made: memory.update_entity(made.entities[0], name="x"),
     "add_alias": lambda memory, made: memory.add_alias(made.entities[0], "x"),
+    "remove_alias": lambda memory, made: memory.remove_alias(made.entities[0], "Annie"),
     "merge": lambda memory, made: memory.merge(*made.entities),
     "retract": lambda memory, made: memory.retract(made.facts[0]),
     "forget": lambda memory, made: memory.forget(made.facts[0]),

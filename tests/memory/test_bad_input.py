@@ -165,6 +165,7 @@ async def test_entities_of_another_namespace_are_refused(memory: Memory) -> None
         team.remember("text", [("x", "is", "y")], mentions=[ann]),
         team.update_entity(ann, name="x"),
         team.add_alias(ann, "x"),
+        team.remove_alias(ann, "x"),
         team.merge(ann, ann),
         team.forget(ann),
     ):

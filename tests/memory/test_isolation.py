@@ -24,7 +24,7 @@ from aiomemdb import (
     Remembered,
 )
 from tests.memory.conftest import assert_sound
-from tests.memory.support import WRITING_VERBS, SpellingEmbedder
+from tests.memory.support import WRITING_VERBS, SpellingEmbedder, remembered
 
 
 @asynccontextmanager
@@ -234,7 +234,7 @@ async def test_who_writes_inside_a_transaction_reads_what_to_do(
     db_path: Path, write: Callable[[Memory, Remembered], Awaitable[object]]
 ) -> None:
     async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
-        made = await memory.remember("first", [("Ann", "knows", "Bob")])
+        made = await remembered(memory)
         async with memory.db.transaction() as tx:
             with pytest.raises(ReentrancyError, match="before its block or after it") as caught:
                 await write(memory, made)

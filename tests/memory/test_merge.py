@@ -46,6 +46,14 @@ async def test_a_new_description_is_found_by_words_and_the_old_one_no_more(memor
         assert len(await memory._core.db.read(sql, (word,))) == found
 
 
+async def test_a_new_type_leaves_what_it_is_called_in_other_types(memory: Memory) -> None:
+    company = await memory.find_or_create_entity("Apple", "company")
+    await memory.merge(company, await memory.find_or_create_entity("Apple", "fruit"))
+    firm = await memory.update_entity(company, type="firm")
+    for type in (None, "firm", "fruit"):
+        assert await memory.find_or_create_entity("apple", type) == firm
+
+
 async def test_a_new_type_counts_for_all_its_names(memory: Memory) -> None:
     fruit = await memory.find_or_create_entity("Apple", "fruit")
     await memory.add_alias(fruit, "Pomme")
@@ -69,6 +77,71 @@ async def test_an_alias_finds_its_entity_and_is_added_once(memory: Memory) -> No
         assert await memory.add_alias(acme, "The  Acme Company") == acme
     assert await memory.find_or_create_entity("the acme company") == acme
     assert (await memory.counts()).aliases == 2
+
+
+async def test_an_alias_taken_back_finds_its_entity_no_more(memory: Memory) -> None:
+    [acme] = await entities(memory, "Acme")
+    fact = await memory.add_fact("Acme", "makes", "anvils")
+    await memory.add_alias(acme, "Apex")
+    assert await memory.scoped(agent="clerk").remove_alias(acme, " APEX ") == acme
+    assert await memory.entity("Apex") is None
+    assert (await memory.recall("Apex", kinds=["fact", "entity"])).hits == ()
+    assert (await memory.find_or_create_entity("Apex")).id != acme.id
+    assert await memory.facts("Acme") == [fact]
+    last = (await memory.history(acme))[-1]
+    assert (last.operation, last.agent, last.reason) == ("unalias", "clerk", None)
+
+
+@pytest.mark.parametrize("how", ["renamed", "merged", "merged twice", "similar"])
+async def test_an_alias_is_taken_back_whatever_made_it(db_path: Path, how: str) -> None:
+    async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
+        [acme] = await entities(memory, "Acme Corp")
+        if how == "renamed":
+            await memory.update_entity(acme, name="Other Corp")
+        elif how == "similar":
+            assert await memory.find_or_create_entity("Acmee Corp", similarity=0.9) == acme
+        else:
+            acme = await memory.merge(*await entities(memory, "Other Corp", "Acme Corp"))
+        if how == "merged twice":
+            acme = await memory.merge(*await entities(memory, "Third Corp", "Other Corp"))
+        alias = "Acmee Corp" if how == "similar" else "Acme Corp"
+        before = await memory.counts()
+        await memory.remove_alias(acme, alias)
+        assert await memory.entity(alias) is None
+        after = await memory.counts()
+        assert (after.aliases, after.vectors, after.similar) == (before.aliases - 1, before.vectors, before.similar)
+    assert_sound(db_path)
+
+
+async def test_an_alias_goes_in_all_types_and_from_no_other_entity(memory: Memory) -> None:
+    company = await memory.find_or_create_entity("Apple Inc", "company")
+    for type in ("fruit", "label"):
+        await memory.merge(company, await memory.find_or_create_entity("Apple", type))
+    tree = await memory.find_or_create_entity("Apple", "tree")
+    await memory.remove_alias(company, "apple")
+    for type in (None, "fruit", "label", "tree"):
+        assert await memory.entity("Apple", type) == (tree if type in (None, "tree") else None)
+
+
+async def test_the_name_that_an_entity_goes_by_stays(memory: Memory) -> None:
+    [acme] = await entities(memory, "Acme")
+    with pytest.raises(ValueError, match=r"called.*update_entity") as caught:
+        await memory.remove_alias(acme, "ACME")
+    assert await memory.entity("Acme") == acme
+    renamed = await memory.update_entity(acme, name="Apex")
+    assert await memory.remove_alias(acme, "Acme") == renamed
+    assert caught.type is ValueError
+
+
+async def test_what_is_no_alias_of_it_is_an_error_and_changes_nothing(memory: Memory) -> None:
+    acme, beta = await entities(memory, "Acme", "Beta")
+    await memory.add_alias(beta, "B")
+    events = await memory.db.read_value("SELECT count(*) FROM memory_event")
+    for name in ("unknown", "B", "Beta"):
+        with pytest.raises(NotFound, match=r"entity 1 has no alias"):
+            await memory.remove_alias(acme, name)
+    assert await memory.entity("B") == beta
+    assert await memory.db.read_value("SELECT count(*) FROM memory_event") == events
 
 
 async def test_a_renamed_entity_is_near_by_its_new_name(db_path: Path) -> None:

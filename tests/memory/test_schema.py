@@ -15,7 +15,7 @@ import aiomemdb
 from aiomemdb import Memory, Normaliser, SchemaTooNew
 from tests.memory.conftest import assert_sound
 from tests.memory.filling import CAFE, CAFE_IN_PARTS, SCHEMAS, dump, fill, load
-from tests.memory.support import WRITING_VERBS, SpellingEmbedder, day
+from tests.memory.support import WRITING_VERBS, SpellingEmbedder, remembered
 
 VERSIONS = sorted(int(path.stem) for path in SCHEMAS.glob("*.sql"))
 
@@ -191,7 +191,7 @@ async def test_no_name_of_a_new_file_may_be_taken_by_another_table(tmp_path: Pat
 @pytest.mark.parametrize("job", WRITING_VERBS.values(), ids=WRITING_VERBS)
 async def test_a_job_sees_that_a_newer_process_has_migrated_the_file(db_path: Path, job) -> None:  # type: ignore[no-untyped-def]
     async with aiomemdb.connect(db_path) as db, Memory.open(db, embedder=SpellingEmbedder()) as memory:
-        made = await memory.remember("first", [("Ann", "knows", "Bob")], occurred_at=day(0))
+        made = await remembered(memory)
         await db.write("INSERT INTO memory_migration VALUES (1000, 'from the future', 0)")
         events = await db.read_value("SELECT count(*) FROM memory_event")
         with pytest.raises(SchemaTooNew, match="update aiomemdb") as caught:

@@ -1,4 +1,4 @@
-"""Entities changed: renamed, given an alias, merged."""
+"""Entities changed: renamed, given an alias or rid of one, merged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from ...errors import NotFound
 from ..deciding.merging import BelievedFact, decide_moves
 from ..searching import Model
 from ..store import Scope
@@ -17,7 +18,7 @@ from .schema import UNBOUNDED
 from .setwise import load
 from .work import Work
 
-__all__ = ["add_alias", "merge", "update_entity"]
+__all__ = ["add_alias", "merge", "remove_alias", "update_entity"]
 
 
 def update_entity(
@@ -32,9 +33,13 @@ def update_entity(
     work = Work(conn, scope)
     id = work.root(entity)
     columns = ", ".join(f"{column} = ?" for column in changes)
+    [[before]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
     conn.execute(f"UPDATE entity SET {columns} WHERE id = ?", (*changes.values(), id))
     if "type_key" in changes:
-        for row in conn.execute("SELECT key, type FROM entity_alias WHERE entity = ?", (id,)).fetchall():
+        # Those of other types are names of entities that were merged into it, which go on finding it.
+        for row in conn.execute(
+            "SELECT key, type FROM entity_alias WHERE entity = ? AND type IN ('', ?)", (id, before)
+        ).fetchall():
             _set_alias(work, row["key"], changes["type_key"], id, instead_of=row["type"])
     if "key" in changes:
         [[type_key]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
@@ -54,6 +59,23 @@ def add_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) -> 
     if _set_alias(work, key, type_key, id):
         work.note("alias", "entity", id)
         work.finish()
+    return entities_by_id(conn, [id])[id]
+
+
+def remove_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) -> Entity:
+    """Takes a name from an entity, in whatever type it has it."""
+    work = Work(conn, scope)
+    id = work.root(entity)
+    [[name]] = conn.execute("SELECT key FROM entity WHERE id = ?", (id,)).fetchall()
+    if key == name:
+        raise ValueError(f"{key!r} is what entity {id} is called: rename it first, by memory.update_entity(name=...)")
+    removed = conn.execute(
+        "DELETE FROM entity_alias WHERE namespace = ? AND key = ? AND entity = ?", (work.namespace, key, id)
+    ).rowcount
+    if not removed:
+        raise NotFound(f"entity {id} has no alias {key!r}")
+    work.note("unalias", "entity", id)
+    work.finish()
     return entities_by_id(conn, [id])[id]
 
 

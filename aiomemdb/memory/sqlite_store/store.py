@@ -89,6 +89,10 @@ class SQLiteStore(SQLiteSearch, Store):
         named: Entity = await self._db.write_fn(Job(merging.add_alias, "add_alias()"), scope, entity, key)
         return named
 
+    async def remove_alias(self, scope: Scope, entity: int, key: str) -> Entity:
+        unnamed: Entity = await self._db.write_fn(Job(merging.remove_alias, "remove_alias()"), scope, entity, key)
+        return unnamed
+
     async def merge(self, scope: Scope, keep: int, duplicate: int) -> Entity:
         merged: Entity = await self._db.write_fn(Job(merging.merge, "merge()"), scope, keep, duplicate)
         return merged
