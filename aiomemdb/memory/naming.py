@@ -64,7 +64,8 @@ class Naming:
         description: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> Entity:
-        """Changes what is given; None leaves it. The old name stays an alias, and facts keep their words.
+        """Changes what is given; None leaves it. The old name stays an alias, by which the entity is found as before,
+        and facts keep their words.
 
         Raises: NotFound; ValueError: the new name or type makes it another entity's namesake (see ``merge``).
         """

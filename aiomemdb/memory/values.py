@@ -46,6 +46,7 @@ class Entity:
     agent: str | None
     """Who made it."""
     created_at: datetime
+    """When it was made, or the first of those that were merged into it."""
 
 
 @dataclass(frozen=True, slots=True)

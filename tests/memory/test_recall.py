@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from aiomemdb.memory import rank, recall
 from aiomemdb.memory.searching import When
 from aiomemdb.memory.sqlite_store import search
 from aiomemdb.memory.times import now_micros, to_micros
+from tests.memory.conftest import assert_sound
 from tests.memory.support import AngleEmbedder, AnsweringEmbedder, GatedEmbedder, SpellingEmbedder, day
 
 
@@ -257,6 +258,76 @@ async def test_entities_are_found_by_name_and_by_links(memory: Memory) -> None:
     found = await memory.recall("Who lives near roses?", kinds=["entity"])
     assert set(said(found)) == {"Ockham", "Ada"}
     assert hit_of(found, "Ada").bm25 is None and hit_of(found, "Ockham").bm25 is not None
+
+
+async def renamed(memory: Memory, ada: Entity) -> Entity:
+    return await memory.update_entity(ada, name="Lady")
+
+
+async def merged(memory: Memory, ada: Entity) -> Entity:
+    return await memory.merge(await memory.find_or_create_entity("Countess"), ada)
+
+
+async def merged_twice(memory: Memory, ada: Entity) -> Entity:
+    return await memory.merge(await memory.find_or_create_entity("Enchantress"), await merged(memory, ada))
+
+
+async def renamed_and_merged(memory: Memory, ada: Entity) -> Entity:
+    return await merged(memory, await renamed(memory, ada))
+
+
+async def called_so(memory: Memory, ada: Entity) -> Entity:
+    await memory.forget(ada)
+    return await memory.add_alias(await memory.find_or_create_entity("Countess"), "Ada Byron")
+
+
+NAMED_BEFORE = [renamed, merged, merged_twice, renamed_and_merged, called_so]
+
+
+@pytest.mark.parametrize("change", NAMED_BEFORE)
+async def test_an_entity_is_found_by_the_words_of_each_name_that_it_has(
+    memory: Memory, change: Callable[[Memory, Entity], Awaitable[Entity]]
+) -> None:
+    entity = await change(memory, await memory.find_or_create_entity("Ada Byron"))
+    for strategy in ("expand", "hybrid"):
+        found = await memory.recall("Who is Byron?", kinds=["entity"], strategy=strategy)  # type: ignore[arg-type]
+        assert [hit.item for hit in found] == [entity]
+    await memory.remove_alias(entity, "Ada Byron")
+    assert (await memory.recall("Who is Byron?", kinds=["entity"])).hits == ()
+
+
+async def test_an_entity_is_found_by_the_words_of_a_name_that_likeness_gave_it(db_path: Path) -> None:
+    async with Memory.open(db_path, embedder=AngleEmbedder(ada_byron=0, ada_lovelace=5)) as memory:
+        ada = await memory.find_or_create_entity("Ada Byron")
+        assert await memory.find_or_create_entity("Ada Lovelace", similarity=0.9) == ada
+    async with Memory.open(db_path) as memory:
+        assert said(await memory.recall("Lovelace", kinds=["entity"], strategy="hybrid")) == ["Ada Byron"]
+    assert_sound(db_path)
+
+
+@pytest.mark.parametrize("change", NAMED_BEFORE)
+async def test_what_is_known_of_an_entity_is_found_by_each_name_that_it_has(
+    memory: Memory, change: Callable[[Memory, Entity], Awaitable[Entity]]
+) -> None:
+    ada = await memory.find_or_create_entity("Ada Byron")
+    entity = await change(memory, ada)
+    fact = await memory.add_fact(entity, "likes", "roses", text="she likes roses")
+    assert await memory.entity("Ada Byron") == await memory.find_or_create_entity("ada byron") == entity
+    assert await memory.facts("Ada Byron") == [fact]
+    assert (await memory.neighbors("Ada Byron")).facts == (fact,)
+    assert await memory.path("Ada Byron", "roses") == [fact]
+    for strategy in ("expand", "ppr"):
+        assert said(await memory.recall("What of Ada Byron?", strategy=strategy)) == ["she likes roses"]  # type: ignore[arg-type]
+
+
+async def test_what_was_known_of_a_duplicate_is_found_as_of_before_the_one_that_stays_was_made(memory: Memory) -> None:
+    ada = await memory.find_or_create_entity("Ada Byron")
+    fact = await memory.add_fact(ada, "likes", "roses", text="she likes roses")
+    countess = await merged(memory, ada)
+    for name in ("Ada Byron", "Countess"):
+        found = await memory.recall(f"What of {name}?", kinds=["entity", "fact"], known_at=fact.created_at)
+        assert [hit.item.id for hit in found if hit.kind == "fact"] == [fact.id]
+        assert hit_of(found, "Countess").item == countess
 
 
 async def test_a_walk_follows_a_chain_of_facts(memory: Memory) -> None:

@@ -86,6 +86,17 @@ async def test_an_alias_that_becomes_one_is_the_older_ones(migrated: Memory) -> 
     assert await migrated.entity("Robert") == await migrated.entity("Bobby") == bob
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_words_find_what_had_other_names_in_an_earlier_file(db_path: Path, version: int) -> None:
+    load(version, db_path)
+    async with Memory.open(db_path) as memory:
+        bob = await memory.entity("Bob")
+        for name in ("Robert", "Bobby", "Bob"):
+            found = await memory.recall(name, kinds=["entity"], strategy="hybrid")
+            assert bob in [hit.item for hit in found if hit.bm25 is not None]
+    assert_sound(db_path)
+
+
 async def test_predicates_become_one_and_are_shown_as_they_were(migrated: Memory) -> None:
     for predicate in (CAFE, CAFE_IN_PARTS, CAFE.upper()):
         facts = await migrated.facts("Ann", predicate)
@@ -171,7 +182,7 @@ async def test_a_file_is_migrated_once_however_many_open_it(db_path: Path) -> No
     opened = await asyncio.gather(*(Memory.open(db_path) for _ in range(4)))
     for memory in opened:
         await memory.close()
-    assert rows(db_path, "SELECT version FROM memory_migration ORDER BY 1") == [(1,), (VERSIONS[-1],)]
+    assert rows(db_path, "SELECT version FROM memory_migration ORDER BY 1") == [(version,) for version in VERSIONS]
     assert_sound(db_path)
 
 

@@ -19,12 +19,27 @@ from ..vectors import nearest, unpack
 from .rows import ENTITY, entities_by_id, entity_of, json_list
 from .work import Work
 
-__all__ = ["Candidate", "find_or_create", "pick", "resolve", "resolve_in_job"]
+__all__ = ["Candidate", "find_or_create", "index_all_names", "index_names", "pick", "resolve", "resolve_in_job"]
 
 _ALIASES = (
     "SELECT j.key, a.type, e.id, e.type_key FROM json_each(?) j "
     "CROSS JOIN entity_alias a ON a.namespace = ? AND a.key = j.value JOIN entity e ON e.id = a.entity"
 )
+
+
+def index_names(conn: sqlite3.Connection, entities: Iterable[int]) -> None:
+    """Has word search find entities by their aliases too: for those that got one, lost one or were renamed."""
+    conn.execute(
+        "UPDATE entity SET other_names = ifnull((SELECT group_concat(key, ' ') FROM (SELECT DISTINCT a.key "
+        "FROM entity_alias a WHERE a.entity = entity.id AND a.key <> entity.key)), '') "
+        "WHERE id IN (SELECT value FROM json_each(?))",
+        (json_list(entities),),
+    )
+
+
+def index_all_names(conn: sqlite3.Connection) -> None:
+    rows = conn.execute("SELECT entity FROM entity_alias GROUP BY entity HAVING count(*) > 1").fetchall()
+    index_names(conn, [row[0] for row in rows])
 
 
 @dataclass(slots=True)
@@ -124,6 +139,7 @@ class _Resolution:
         self.new_aliases: list[tuple[object, ...]] = []
         self.new_vectors: list[tuple[int, bytes]] = []
         self.new_similar: list[tuple[int, int, float]] = []
+        self.renamed: list[int] = []
         vectors = [wanted.vector for wanted in names]
         self.newer = None
         if model is not None and model_id is not None and any(vectors):
@@ -211,6 +227,7 @@ class _Resolution:
                 # No alias of this key has the wanted type, or it would have been found; nor any, if none was wanted.
                 self.add_alias(wanted.key, wanted.type_key or one.type_key, one.id, one.type_key)
                 self.work.note("alias", "entity", one.id)
+                self.renamed.append(one.id)
                 if wanted.type_key and not one.type_key:
                     self.adopt(one.id, wanted)
                 return one.id
@@ -249,7 +266,9 @@ class _Resolution:
             self.work.add_vectors(self.model_id, "entity", self.new_vectors)
         if self.new_similar:
             conn.executemany("INSERT INTO entity_similar VALUES (?, ?, ?)", self.new_similar)
-        for pending in (self.new_entities, self.new_aliases, self.new_vectors, self.new_similar):
+        if self.renamed:
+            index_names(conn, self.renamed)
+        for pending in (self.new_entities, self.new_aliases, self.new_vectors, self.new_similar, self.renamed):
             pending.clear()
 
 

@@ -13,6 +13,7 @@ from ..searching import Model
 from ..store import Scope
 from ..values import Entity
 from .facts import expire, unite_evidence
+from .identity import index_names
 from .rows import entities_by_id
 from .schema import UNBOUNDED
 from .setwise import load
@@ -47,6 +48,7 @@ def update_entity(
         work.drop_vectors("entity", [id])  # those of other models too: they are of the old name
         if vector is not None and model is not None:
             work.add_vectors(work.model(model), "entity", [(id, vector)])
+        index_names(conn, [id])
     work.note("update", "entity", id)
     work.finish()
     return entities_by_id(conn, [id])[id]
@@ -57,6 +59,7 @@ def add_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) -> 
     id = work.root(entity)
     [[type_key]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
     if _set_alias(work, key, type_key, id):
+        index_names(conn, [id])
         work.note("alias", "entity", id)
         work.finish()
     return entities_by_id(conn, [id])[id]
@@ -74,6 +77,7 @@ def remove_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) 
     ).rowcount
     if not removed:
         raise NotFound(f"entity {id} has no alias {key!r}")
+    index_names(conn, [id])
     work.note("unalias", "entity", id)
     work.finish()
     return entities_by_id(conn, [id])[id]
@@ -153,27 +157,36 @@ def _move_facts(work: Work, into: int, other: int) -> None:
 
 
 def _move_names(work: Work, into: int, other: int) -> None:
-    """The one that stays takes over what it lacks: a type, a description, attributes."""
+    """The one that stays takes over what it lacks: a type, a description, attributes, and the time since which there
+    is one of the two.
+    """
     conn = work.conn
     stays, goes = (
-        conn.execute("SELECT type, type_key, description, attributes FROM entity WHERE id = ?", (id,)).fetchone()
+        conn.execute(
+            "SELECT type, type_key, description, attributes, created_at, created_event FROM entity WHERE id = ?", (id,)
+        ).fetchone()
         for id in (into, other)
     )
     typed = stays if stays["type_key"] else goes
+    older = min(stays, goes, key=lambda one: one["created_event"])
     attributes = {**json.loads(goes["attributes"]), **json.loads(stays["attributes"])}
     conn.execute(
-        "UPDATE entity SET type = ?, type_key = ?, description = ?, attributes = ? WHERE id = ?",
+        "UPDATE entity SET type = ?, type_key = ?, description = ?, attributes = ?, created_at = ?, created_event = ? "
+        "WHERE id = ?",
         (
             typed["type"],
             typed["type_key"],
             stays["description"] or goes["description"],
             json.dumps(attributes, ensure_ascii=False) if attributes else "{}",
+            older["created_at"],
+            older["created_event"],
             into,
         ),
     )
     conn.execute("UPDATE entity_alias SET entity = ? WHERE entity = ?", (into, other))
     # A name of another type stays an alias of that type: whoever asks for it so finds the one that stays.
     conn.execute("UPDATE OR IGNORE entity_alias SET type = ? WHERE entity = ? AND type = ''", (typed["type_key"], into))
+    index_names(conn, [into])
 
 
 def _move_similar(work: Work, into: int, other: int) -> None:

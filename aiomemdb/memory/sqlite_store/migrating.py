@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ...errors import NormaliserChanged, SchemaTooNew
 from ..times import now_micros
+from .identity import index_all_names
 from .normalising import normalise
-from .schema import FIRST, SECOND
+from .schema import FIRST, SECOND, THIRD
 
 __all__ = ["check_version", "is_current", "migrate"]
 
@@ -18,6 +19,7 @@ __all__ = ["check_version", "is_current", "migrate"]
 _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], None] | None], ...] = (
     ("the memory graph", FIRST, None),
     ("one order of knowledge, offsets, one normal form", SECOND, normalise),
+    ("words of all names", THIRD, index_all_names),
 )
 
 # What a statement of a migration makes, and the tables that FTS5 keeps behind one of its own
@@ -46,13 +48,15 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
         ValueError: the file has tables, views, indexes or triggers by our names that are not ours.
     """
     version = _version(conn)
-    for number, (name, statements, rows) in enumerate(_MIGRATIONS[version:], start=version + 1):
+    pending = _MIGRATIONS[version:]
+    for number, (name, statements, _) in enumerate(pending, start=version + 1):
         _check_names(conn, statements, [earlier for _, made, _ in _MIGRATIONS[: number - 1] for earlier in made])
         for statement in statements:
             conn.execute(statement)
-        if rows is not None:
-            rows(conn)
         conn.execute("INSERT INTO memory_migration VALUES (?, ?, ?)", (number, name, now_micros()))
+    for _, _, rows in pending:
+        if rows is not None:  # at last, as it is this version's code, for its tables
+            rows(conn)
     for use, name in normalisers.items():
         conn.execute("INSERT INTO memory_meta VALUES (?, ?) ON CONFLICT DO NOTHING", (use, name))
     _check_normalisers(conn, normalisers)

@@ -4,7 +4,7 @@ only followed by more.
 
 from __future__ import annotations
 
-__all__ = ["FIRST", "SECOND", "UNBOUNDED"]
+__all__ = ["FIRST", "SECOND", "THIRD", "UNBOUNDED"]
 
 #: Stands for "since ever" where NULL can't: in a unique index NULLs differ from each other.
 UNBOUNDED = -(2**63)
@@ -236,4 +236,13 @@ SECOND: tuple[str, ...] = (
     f"UPDATE episode SET created_event = {_event_at('created_at')}, "
     f"expired_event = iif(expired_at IS NULL, NULL, {_event_at('expired_at')})",
     "DROP INDEX memory_event_at",
+)
+
+# Word search finds an entity by each name that it has, not by its own alone.
+THIRD: tuple[str, ...] = (
+    "ALTER TABLE entity ADD COLUMN other_names TEXT NOT NULL DEFAULT ''",  # its aliases, see identity.index_names
+    *(f"DROP TRIGGER entity_words_{change}" for change in ("insert", "delete", "update")),
+    "DROP TABLE entity_words",
+    *_word_search("entity", "name", "description", "other_names"),
+    "INSERT INTO entity_words (entity_words) VALUES ('rebuild')",
 )
