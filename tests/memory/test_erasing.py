@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb import Memory, Statement
-from aiomemdb.memory.sqlite_store import erasing
+from aiomemdb import Forgotten, Memory, Statement
+from aiomemdb.memory.sqlite_store import erasing, forgetting
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder
 
@@ -74,6 +74,22 @@ async def test_words_of_a_forgotten_namespace_go_too(db_path: Path) -> None:
         assert await memory.erase()
     for number in range(5):
         assert files_with(db_path, secret(number)) == []
+
+
+async def test_what_still_waits_to_be_deleted_goes_too(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dies(*_: object) -> Forgotten:
+        return Forgotten()
+
+    async with Memory.open(db_path) as memory:
+        await fill(memory, 2, 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(forgetting, "_SLICE", 0)
+            patched.setattr(memory._core.store, "_delete", dies)
+            await forget(memory, 0)
+        assert await memory.erase()
+    assert files_with(db_path, secret(0)) == []
+    assert files_with(db_path, secret(1)) != []
+    assert_sound(db_path)
 
 
 async def test_what_was_forgotten_since_a_merge_was_cut_short_goes_too(
