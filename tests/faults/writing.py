@@ -137,7 +137,7 @@ async def write_under_fire(
     worker.meet()
     breaking = asyncio.create_task(break_log()) if faults else None
     for handle in range(MOST_HANDLES):
-        async with aiomemdb.connect(path, readers=1) as db:
+        async with await _opened(path) as db:
             for _ in range(100):  # the log may not grow just now
                 try:
                     await db.write_script(SCHEMA)
@@ -150,6 +150,14 @@ async def write_under_fire(
                 break
     if breaking is not None:
         breaking.cancel()
+
+
+async def _opened(path: str) -> SQLiteDatabase:
+    while True:
+        try:
+            return await aiomemdb.connect(path, readers=1)
+        except FAILED:  # the log may not grow just now
+            await asyncio.sleep(0.001)
 
 
 async def _still_writes(db: SQLiteDatabase) -> bool:
