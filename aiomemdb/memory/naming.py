@@ -93,7 +93,7 @@ class Naming:
 
         Raises: NotFound; ValueError: it is the name of another one of the same type (see ``merge``).
         """
-        key = self._core.drafter().key("alias", checked_name("alias", alias))
+        key = self._alias_key(alias)
         return await self._core.writable_store.add_alias(self._scope, _id(entity), key)
 
     async def remove_alias(self, entity: Entity, alias: str) -> Entity:
@@ -107,8 +107,11 @@ class Naming:
         Raises: NotFound, also where it is no alias of this entity; ValueError: it is the name by which the entity is
             shown, which ``update_entity`` changes.
         """
-        key = self._core.drafter().key("alias", checked_name("alias", alias))
+        key = self._alias_key(alias)
         return await self._core.writable_store.remove_alias(self._scope, _id(entity), key)
+
+    def _alias_key(self, alias: str) -> str:
+        return self._core.drafter().key("alias", checked_name("alias", alias))
 
     async def merge(self, keep: Entity, duplicate: Entity) -> Entity:
         """Two are one: aliases, facts and mentions of ``duplicate`` move to ``keep``, and its id goes on resolving.

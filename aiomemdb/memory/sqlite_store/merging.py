@@ -43,8 +43,7 @@ def update_entity(
         ).fetchall():
             _set_alias(work, row["key"], changes["type_key"], id, instead_of=row["type"])
     if "key" in changes:
-        [[type_key]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
-        _set_alias(work, changes["key"], type_key, id)
+        _set_alias(work, changes["key"], changes.get("type_key", before), id)
         work.drop_vectors("entity", [id])  # those of other models too: they are of the old name
         if vector is not None and model is not None:
             work.add_vectors(work.model(model), "entity", [(id, vector)])

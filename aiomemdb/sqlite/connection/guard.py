@@ -279,9 +279,9 @@ class GuardedConnection(sqlite3.Connection):
     def note_raised(self, error: sqlite3.Error) -> None:
         self.raised = error
         self.guard.note_vacuum(error)
-        self.forget_error()
         with contextlib.suppress(sqlite3.Error):
             self.look_at_schema()  # triggers are compiled by what an ALTER that failed has left of it
+        self.forget_error()  # that of the look too
 
     def commit(self) -> None:
         self._refuse("commit()", "the job is committed when it returns")

@@ -230,7 +230,9 @@ class Rowids:
             if not connection.in_transaction:
                 raise
             connection.forget_error()
-            if are_valid(connection, self._of_many_rows(sql, len(rows))):
+            # A row that is refused (IntegrityError) was reached: its statement had compiled.
+            refused = isinstance(error, sqlite3.IntegrityError)
+            if refused or are_valid(connection, self._of_many_rows(sql, len(rows))):
                 return done, inserted, error
             self._many_rows[sql] = ()
         return done, inserted, None
