@@ -1,57 +1,43 @@
-"""SQLiteDatabase: composes the rooms of this package and does no work of its own."""
+"""SQLiteDatabase: the verbs, and who may call them."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import shutil
 import sqlite3
-import tempfile
-import threading
-import time
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from functools import partial
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from threading import get_ident
 from typing import Any, Self
 
 import anyio
 
-from ..concurrency.bell import call_on_loop
 from ..concurrency.job import Operation
 from ..config import Config, checked_timeout
 from ..database import Database, Opened, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..familiar import DATABASE, Familiar
 from ..values import Row, Statistics
+from .assembly import Assembly
 from .connection.arguments import are_plain, checked_function, checked_params
-from .connection.configuring import configure_reader, configure_writer
-from .connection.connection import Connection, end_connections, forked_error
-from .connection.immutable import way_to_read
-from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
+from .connection.connection import forked_error
 from .file.hazards import has_wal_reset_bug
-from .file.turnstile import Turnstile
-from .reading.backup import Cancelled, checked_backup_target, copy_database
-from .reading.queries import ALL, FUNCTION_READ, Fetch, begin_snapshot
+from .reading.backup import checked_backup_target
+from .reading.queries import ALL, FUNCTION_READ, Fetch
 from .reading.readers import Readers
 from .reading.snapshot import SQLiteSnapshot, open_snapshot
 from .reading.stream import RowStream
 from .reading.verbs import ReadVerbs
 from .transaction import SQLiteTransaction, open_transaction
-from .writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM, Checkpointer
-from .writing.session import FLUSH, WRITE, Session
+from .writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM
+from .writing.session import FLUSH, WRITE
 from .writing.verbs import WriteVerbs
 from .writing.writer import Writer
 
 __all__ = ["SQLiteDatabase"]
-
-log: logging.Logger = logging.getLogger("aiomemdb")
-
-_LONG_CLOSE = 1.0  # seconds after which it is logged what close() waits for
 
 _opened: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
 
@@ -74,15 +60,10 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         self._writer: Writer | _NoWriter = _NoWriter()
         self._readers: Readers | None = None
         self._read_thread: int | None = None  # as Writer.open_thread, for reads
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: int | None = None  # in which it was opened
-        self._path: Path | None = None
-        self._checkpointer: Checkpointer | None = None
-        self._folder: str | None = None
-        self._opening = False
+        self._assembly: Assembly | None = None
+        self._is_used = False
         self._forked = False
         self._closing: asyncio.Task[None] | None = None
-        self._backups: dict[Connection, threading.Event] = {}
         self._finalizer: weakref.finalize[Any, Any] | None = None
 
     def __repr__(self) -> str:
@@ -114,77 +95,25 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
                 "aiomemdb runs on asyncio (uvloop included); there is no asyncio loop here. In anyio programs use the "
                 'asyncio backend: anyio.run(main, backend="asyncio"); trio is not supported'
             ) from None
-        if self._opening:
+        if self._is_used:
             raise AiomemdbError("this database was opened before; make a new one with aiomemdb.connect(...)")
-        self._opening = True
-        self._loop, self._thread = loop, get_ident()
-        config = self._config
-        connections: list[Connection] = []
-        try:
-            if self._target is None:
-                self._folder = tempfile.mkdtemp(prefix="aiomemdb-")
-                self._target = Path(self._folder) / "memory.db"
-            path = self._path = prepare_file(
-                self._target, read_only=config.read_only, connections=1 + config.reader_count
-            )
-            names = [f"aiomemdb:{config.label}:reader-{n}" for n in range(1, config.reader_count + 1)]
-            session: Session | None = None
-            writing: Connection | None = None
-            if not config.read_only:
-                turnstile = Turnstile(path)
-                writing = Connection(f"aiomemdb:{config.label}:writer", loop)
-                writing.at_end = turnstile.end
-                configure = partial(
-                    configure_writer, config=config, path=path, turnstile=turnstile, given_up=writing.given_up
-                )
-                await writing.open(file_uri(path, read_only=False), configure)
-                connections.append(writing)
-                session = await writing.run(
-                    lambda raw: Session(
-                        raw,
-                        FileIdentity(path),
-                        turnstile,
-                        full=config.durability == "full",
-                        lock_timeout=config.lock_timeout,
-                        max_value_bytes=config.max_value_bytes,
-                    )
-                )
-                writing.at_end = session.end
-            readers: list[Connection] = []
-            uri, make = self._way_to_read = way_to_read(path, read_only=config.read_only)
-            for name in names:
-                reader = Connection(name, loop)
-                configure = partial(configure_reader, config=config, path=path, given_up=reader.given_up)
-                await reader.open(uri, configure, make)
-                connections.append(reader)
-                readers.append(reader)
-            if writing is not None and session is not None:
-                self._checkpointer = await writing.run(lambda _: Checkpointer(session))
-                self._writer = Writer(writing, session, self._checkpointer, config)
-        except BaseException as error:
-            with anyio.CancelScope(shield=True):
-                # The writer last: only a connection that may write can empty the log and remove it.
-                await end_connections(connections[1:])
-                await end_connections(connections[:1])
-            _remove(self._folder)
-            if self._path is not None and (cause := why_not_opened(error, self._path)) is not None:
-                raise cause from error
-            raise
-        # Those that a lone caller's work goes to; the others look each for itself.
-        hot = [connection for connection in (writing, readers[-1]) if connection is not None]
-        for reader in readers[:-1]:
-            reader.look_after(hot)
-        self._readers = Readers(readers, config, path)
+        self._is_used = True
+        assembly = Assembly(self._target, self._config, loop)
+        await assembly.open()
+        self._assembly = assembly
+        if assembly.writer is not None:
+            self._writer = assembly.writer
+        self._readers = assembly.readers
         self._read_thread = get_ident()
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
-        self._finalizer = weakref.finalize(self, _abandon, self._writer, connections, str(path), self._folder)
+        self._finalizer = weakref.finalize(self, _abandon, assembly)
         _opened.add(self)
         return self
 
     async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:
         checked_timeout(timeout)
-        if self._readers is None:  # never opened: nothing to close, and nothing to open afterwards
-            self._opening = True
+        if self._assembly is None:  # never opened: nothing to close, and nothing to open afterwards
+            self._is_used = True
             return
         if self._forked or self._is_elsewhere():
             raise self._look()
@@ -193,62 +122,33 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
                 self._writer.check_holder()
                 self._writer.refuse_new()
             self._read_thread = None
-            self._start_closing(timeout, drain)
+            self._start_closing(self._assembly, timeout, drain)
         assert self._closing is not None
         # Whoever waits may be cancelled; the closing goes on.
         await asyncio.shield(self._closing)
 
-    def _start_closing(self, timeout: float, drain: bool) -> None:
+    def _start_closing(self, assembly: Assembly, timeout: float, drain: bool) -> None:
         def start_again_if_cancelled(closing: asyncio.Task[None]) -> None:
             if closing.cancelled():  # before its first step; it outlasts every later cancellation
-                self._start_closing(timeout, drain)
+                self._start_closing(assembly, timeout, drain)
 
-        assert self._loop is not None
         name = f"aiomemdb:{self._config.label}:close"
-        self._closing = self._loop.create_task(self._close(timeout, drain), name=name)
+        self._closing = assembly.loop.create_task(self._close(assembly, timeout, drain), name=name)
         self._closing.add_done_callback(start_again_if_cancelled)
 
-    async def _close(self, timeout: float, drain: bool) -> None:
-        assert self._readers is not None and self._loop is not None
-        deadline = self._loop.time() + timeout
-        late = self._loop.call_later(_LONG_CLOSE, self._log_long_close, timeout)
-        # From the last to the first, each whatever those before it have raised.
-        async with AsyncExitStack() as ends:
-            ends.callback(late.cancel)
-            ends.callback(self._let_go)
-            ends.push_async_callback(self._end_threads, deadline)
-            ends.push_async_callback(self._readers.close, deadline, drain=drain)
-            if isinstance(self._writer, Writer):
-                ends.callback(self._writer.give_up, "closed")
-                ends.push_async_callback(self._writer.close, deadline, drain=drain)
-
-    def _log_long_close(self, timeout: float) -> None:
-        """So that a program that stands still after Ctrl-C says what it stands for."""
-        assert self._readers is not None
-        doing = self._writer.doing if isinstance(self._writer, Writer) else None
-        what = doing or f"what {self._readers.busy} of its readers run"
-        log.warning("%s: close() waits for %s, for up to %g s in all", self._path, what, timeout)
-
-    async def _end_threads(self, deadline: float) -> None:
-        assert self._readers is not None and self._loop is not None
-        for cancelled in self._backups.values():
-            cancelled.set()
-        await end_connections([*self._readers.connections, *self._backups], deadline - self._loop.time())
-        if isinstance(self._writer, Writer):
-            self._writer.session.turnstile.end_by = time.monotonic() + (deadline - self._loop.time()) / 2
-            # The last one: only a connection that may write can empty the log and remove it.
-            await end_connections([self._writer.connection], deadline - self._loop.time())
-
-    def _let_go(self) -> None:
-        if self._finalizer is not None:
-            self._finalizer.detach()
-        _remove(self._folder)
+    async def _close(self, assembly: Assembly, timeout: float, drain: bool) -> None:
+        try:
+            await assembly.close(timeout, drain=drain)
+        finally:
+            if self._finalizer is not None:
+                self._finalizer.detach()
 
     # Who may call
 
     def _is_elsewhere(self) -> bool:
+        assert self._assembly is not None
         try:
-            return asyncio.get_running_loop() is not self._loop
+            return asyncio.get_running_loop() is not self._assembly.loop
         except RuntimeError:
             return True
 
@@ -256,10 +156,10 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         """Why a call may not go on, where the one comparison of the hot path has failed."""
         if self._forked:
             return forked_error()
-        if self._readers is None:
+        if self._assembly is None:
             return DatabaseClosed("not open yet: use `async with aiomemdb.connect(...) as db`, or `await` it")
         if self._is_elsewhere():
-            return WrongLoop.of("this database", self._thread, "db.write(...)")
+            return WrongLoop.of("this database", self._assembly.thread, "db.write(...)")
         return DatabaseClosed("the database is closing or closed")
 
     def _check(self) -> None:
@@ -380,56 +280,31 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     # Maintenance
 
     async def checkpoint(self) -> bool:
-        complete: bool = await self._write(CHECKPOINT, None, (self._checkpointer,), False, None)
+        complete: bool = await self._maintain(CHECKPOINT)
         return complete
 
     async def optimize(self) -> None:
-        await self._write(OPTIMIZE, None, (self._checkpointer,), False, None)
+        await self._maintain(OPTIMIZE)
 
     async def vacuum(self) -> None:
-        await self._write(VACUUM, None, (self._checkpointer,), False, None)
+        await self._maintain(VACUUM)
+
+    async def _maintain(self, operation: Operation) -> Any:
+        return await self._write(operation, None, (self._writing().checkpointer,), False, None)
 
     async def backup(
         self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
     ) -> None:
         self._check()
-        assert self._loop is not None and self._path is not None
-        target = checked_backup_target(path)
-        reader = Connection(f"aiomemdb:{self._config.label}:backup", self._loop)
-        cancelled = self._backups[reader] = threading.Event()
-        reader.stopped.add_done_callback(lambda _: self._backups.pop(reader, None))
-        uri, make = self._way_to_read
-        configure = partial(configure_reader, config=self._config, path=self._path, given_up=reader.given_up)
-        await reader.open(uri, configure, make)
-
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                reader.deliver(progress, done, total)
-
-        def copy(raw: Any) -> None:
-            begin_snapshot(raw)
-            copy_database(raw, target, report, cancelled)
-
-        copying = reader.submit(copy)
-        reader.stop()  # posted behind the copy: the thread ends however often its caller is cancelled
-        try:
-            await asyncio.shield(copying)
-        except Cancelled:
-            raise DatabaseClosed("closed before the backup was done; nothing of it is left") from None
-        except asyncio.CancelledError:
-            cancelled.set()
-            copying.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it any more
-            raise
-        finally:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([copying, reader.stopped])
-                reader.join(0.5)
+        assert self._assembly is not None
+        await self._assembly.back_up(checked_backup_target(path), progress)
 
     def statistics(self) -> Statistics:
         if self._forked or self._readers is None:
             raise self._look()
-        writer, readers, checkpointer = self._writer, self._readers, self._checkpointer
-        written = writer if isinstance(writer, Writer) else None
+        readers = self._readers
+        written = self._writer if isinstance(self._writer, Writer) else None
+        checkpointer = written.checkpointer if written else None
         batches = written.batches if written else 0
         return Statistics(
             pending=len(written.queue) if written else 0,
@@ -478,31 +353,14 @@ def _read_only() -> sqlite3.OperationalError:
     return error
 
 
-def _abandon(writer: Writer | _NoWriter, connections: list[Connection], path: str, folder: str | None) -> None:
-    """The handle was collected, or the interpreter exits, without close. No acknowledged write can be lost: they
-    are committed. What was submitted still runs, if the loop does; the threads end by themselves."""
-
-    def end(*_: object) -> None:
-        for connection in connections:
-            connection.stop()
-        _remove(folder)
-
-    if not isinstance(writer, Writer):
-        end()
-    elif not (writer.loop_is_running() and call_on_loop(writer.loop, writer.abandon, end)):
-        writer.fail_rest("the database was collected without close()")
-        end()
+def _abandon(assembly: Assembly) -> None:
+    assembly.abandon()
     # Last, since a warning may be an error.
     warnings.warn(
-        f"{path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
+        f"{assembly.path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
         ResourceWarning,
         stacklevel=2,
     )
-
-
-def _remove(folder: str | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _after_fork_in_child() -> None:

@@ -20,7 +20,7 @@ import pytest
 import aiomemdb
 from aiomemdb import DatabaseClosed, ReentrancyError
 from aiomemdb.concurrency import failing
-from aiomemdb.sqlite import database
+from aiomemdb.sqlite import assembly
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
@@ -570,7 +570,7 @@ async def test_statistics_can_be_asked_while_it_closes_and_afterwards(db: SQLite
 async def test_a_close_that_takes_long_logs_what_it_waits_for(
     db_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, use: Any, what: str
 ) -> None:
-    monkeypatch.setattr(database, "_LONG_CLOSE", 0.01)
+    monkeypatch.setattr(assembly, "_LONG_CLOSE", 0.01)
     with Gate() as gate, caplog.at_level(logging.WARNING, "aiomemdb"):
         db = await aiomemdb.connect(
             db_path, prepare=lambda conn: conn.create_function("gate", 1, lambda value: gate.block())
@@ -590,7 +590,7 @@ async def test_a_close_that_takes_long_logs_what_it_waits_for(
 async def test_a_close_beside_a_transaction_logs_who_holds_it(
     db: SQLiteDatabase, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_LONG_CLOSE", 0.01)
+    monkeypatch.setattr(assembly, "_LONG_CLOSE", 0.01)
 
     async def hold() -> None:
         async with db.transaction():

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite import database as database_module
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.reading import backup as backup_module
 from aiomemdb.sqlite.reading.backup import copy_database
 from aiomemdb.sqlite.writing import checkpoints
 from tests.support.gates import Gate
@@ -389,7 +389,7 @@ async def test_a_backup_that_was_overtaken_by_a_write_does_not_begin_again(
 
             copy_database(source, target, progress_and_wait, cancelled)
 
-        monkeypatch.setattr(database_module, "copy_database", gated)
+        monkeypatch.setattr(backup_module, "copy_database", gated)
         backup = asyncio.create_task(db.backup(tmp_path / "copy.db"))
         await gate.wait_entered()
         await db.write(INSERT)
@@ -589,7 +589,7 @@ async def test_closing_the_database_ends_a_backup_and_waits_for_its_thread(
             told.append(cancelled)
             copy_database(source, target, gate.block, cancelled)
 
-        monkeypatch.setattr(database_module, "copy_database", gated)
+        monkeypatch.setattr(backup_module, "copy_database", gated)
         backup = asyncio.create_task(db.backup(target))
         await gate.wait_entered()
         closing = asyncio.create_task(db.close())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sqlite3
@@ -10,11 +11,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
+
 from ...config import refuse_home
+from ...errors import DatabaseClosed
+from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
 from ..file.files import check_length
+from .queries import begin_snapshot
 
-__all__ = ["Cancelled", "checked_backup_target", "copy_database"]
+__all__ = ["back_up", "checked_backup_target", "copy_database"]
 
 # What link(2) says where the file system or the system has none.
 _NO_LINKS = frozenset([errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS])
@@ -33,6 +39,35 @@ def checked_backup_target(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+async def back_up(
+    reader: Connection, target: Path, progress: Callable[[int, int], object] | None, cancelled: threading.Event
+) -> None:
+    """Copies what ``reader`` sees, which is this backup's own and ends with it."""
+
+    def report(done: int, total: int) -> None:
+        if progress is not None:
+            reader.deliver(progress, done, total)
+
+    def copy(raw: GuardedConnection) -> None:
+        begin_snapshot(raw)
+        copy_database(raw, target, report, cancelled)
+
+    copying = reader.submit(copy)
+    reader.stop()  # posted behind the copy: the thread ends however often its caller is cancelled
+    try:
+        await asyncio.shield(copying)
+    except _Cancelled:
+        raise DatabaseClosed("closed before the backup was done; nothing of it is left") from None
+    except asyncio.CancelledError:
+        cancelled.set()
+        copying.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it any more
+        raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([copying, reader.stopped])
+            reader.join(0.5)
+
+
 def copy_database(
     source: GuardedConnection,
     target: Path,
@@ -43,7 +78,7 @@ def copy_database(
 
     Raises:
         FileExistsError: there is a file at ``target``.
-        Cancelled: ``cancelled`` was set.
+        _Cancelled: ``cancelled`` was set.
     """
     descriptor, name = tempfile.mkstemp(prefix=".backup-", suffix=".partial", dir=target.parent)
     os.close(descriptor)
@@ -52,7 +87,7 @@ def copy_database(
     def report(status: int, remaining: int, total: int) -> None:
         progress(total - remaining, total)
         if cancelled.is_set():
-            raise Cancelled
+            raise _Cancelled
 
     try:
         check_length(partial)
@@ -94,7 +129,7 @@ def _is_still(claim: os.stat_result, target: Path) -> bool:
     return (now.st_dev, now.st_ino, now.st_size) == (claim.st_dev, claim.st_ino, 0)
 
 
-class Cancelled(Exception):
+class _Cancelled(Exception):
     """The caller of a backup has left."""
 
 

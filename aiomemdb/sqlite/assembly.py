@@ -1,0 +1,188 @@
+"""Assembly: what an open database is made of; opened in order, closed from the last to the first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from threading import get_ident
+
+import anyio
+
+from ..concurrency.bell import call_on_loop
+from ..config import Config
+from .connection.configuring import configure_reader, configure_writer
+from .connection.connection import Connection, end_connections
+from .connection.guard import GuardedConnection
+from .connection.immutable import way_to_read
+from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
+from .file.turnstile import Turnstile
+from .reading.backup import back_up
+from .reading.readers import Readers
+from .writing.checkpoints import Checkpointer
+from .writing.session import Session
+from .writing.writer import Writer
+
+__all__ = ["Assembly"]
+
+log: logging.Logger = logging.getLogger("aiomemdb")
+
+_LONG_CLOSE = 1.0  # seconds after which it is logged what close() waits for
+
+
+class Assembly:
+    """The file, the connections, the writer and the readers of one open database.
+
+    Attributes:
+        thread: in which it was opened.
+        path: the file; known once ``open`` has returned, as the readers are.
+        writer: None where the file is opened for reading alone.
+    """
+
+    path: Path
+    readers: Readers
+    _way_to_read: tuple[str, Callable[..., GuardedConnection]]
+
+    def __init__(self, target: Path | None, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self._target = target
+        self._config = config
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.thread: int = get_ident()
+        self.writer: Writer | None = None
+        self._backups: dict[Connection, threading.Event] = {}
+        self._connections: list[Connection] = []
+        self._folder: str | None = None
+
+    async def open(self) -> None:
+        """Opens all of it or, where that raises, nothing."""
+        config = self._config
+        path: Path | None = None
+        try:
+            if self._target is None:
+                self._folder = tempfile.mkdtemp(prefix="aiomemdb-")
+                self._target = Path(self._folder) / "memory.db"
+            self.path = path = prepare_file(
+                self._target, read_only=config.read_only, connections=1 + config.reader_count
+            )
+            writing = None if config.read_only else await self._open_writing()
+            self._way_to_read = way_to_read(path, read_only=config.read_only)
+            readers = []
+            for n in range(1, config.reader_count + 1):
+                reader = self._make_reader(f"reader-{n}")
+                await self._open_reader(reader)
+                self._connections.append(reader)
+                readers.append(reader)
+            if writing is not None:
+                connection, session = writing
+                checkpointer = await connection.run(lambda _: Checkpointer(session))
+                self.writer = Writer(connection, session, checkpointer, config)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                # The writer last: only a connection that may write can empty the log and remove it.
+                await end_connections(self._connections[1:])
+                await end_connections(self._connections[:1])
+            self._remove_folder()
+            if path is not None and (cause := why_not_opened(error, path)) is not None:
+                raise cause from error
+            raise
+        # Those that a lone caller's work goes to; the others look each for itself.
+        hot = [self.writer.connection, readers[-1]] if self.writer is not None else readers[-1:]
+        for reader in readers[:-1]:
+            reader.look_after(hot)
+        self.readers = Readers(readers, config, path)
+
+    async def _open_writing(self) -> tuple[Connection, Session]:
+        config, path = self._config, self.path
+        turnstile = Turnstile(path)
+        connection = Connection(f"aiomemdb:{config.label}:writer", self.loop)
+        connection.at_end = turnstile.end
+        configure = partial(
+            configure_writer, config=config, path=path, turnstile=turnstile, given_up=connection.given_up
+        )
+        await connection.open(file_uri(path, read_only=False), configure)
+        self._connections.append(connection)
+        session = await connection.run(
+            lambda raw: Session(
+                raw,
+                FileIdentity(path),
+                turnstile,
+                full=config.durability == "full",
+                lock_timeout=config.lock_timeout,
+                max_value_bytes=config.max_value_bytes,
+            )
+        )
+        connection.at_end = session.end
+        return connection, session
+
+    def _make_reader(self, name: str) -> Connection:
+        return Connection(f"aiomemdb:{self._config.label}:{name}", self.loop)
+
+    async def _open_reader(self, reader: Connection) -> None:
+        configure = partial(configure_reader, config=self._config, path=self.path, given_up=reader.given_up)
+        uri, make = self._way_to_read
+        await reader.open(uri, configure, make)
+
+    async def back_up(self, target: Path, progress: Callable[[int, int], object] | None) -> None:
+        reader = self._make_reader("backup")
+        cancelled = self._backups[reader] = threading.Event()
+        reader.stopped.add_done_callback(lambda _: self._backups.pop(reader, None))
+        await self._open_reader(reader)
+        await back_up(reader, target, progress, cancelled)
+
+    async def close(self, timeout: float, *, drain: bool) -> None:
+        deadline = self.loop.time() + timeout
+        late = self.loop.call_later(_LONG_CLOSE, self._log_long_close, timeout)
+        # From the last to the first, each whatever those before it have raised.
+        async with AsyncExitStack() as ends:
+            ends.callback(late.cancel)
+            ends.callback(self._remove_folder)
+            ends.push_async_callback(self._end_threads, deadline)
+            ends.push_async_callback(self.readers.close, deadline, drain=drain)
+            if self.writer is not None:
+                ends.callback(self.writer.give_up, "closed")
+                ends.push_async_callback(self.writer.close, deadline, drain=drain)
+
+    def _log_long_close(self, timeout: float) -> None:
+        """So that a program that stands still after Ctrl-C says what it stands for."""
+        doing = self.writer.doing if self.writer is not None else None
+        what = doing or f"what {self.readers.busy} of its readers run"
+        log.warning("%s: close() waits for %s, for up to %g s in all", self.path, what, timeout)
+
+    async def _end_threads(self, deadline: float) -> None:
+        for cancelled in self._backups.values():
+            cancelled.set()
+        await end_connections([*self.readers.connections, *self._backups], deadline - self.loop.time())
+        if self.writer is not None:
+            self.writer.session.turnstile.end_by = time.monotonic() + (deadline - self.loop.time()) / 2
+            # The last one: only a connection that may write can empty the log and remove it.
+            await end_connections([self.writer.connection], deadline - self.loop.time())
+
+    def abandon(self) -> None:
+        """Ends it without a caller who could wait: its handle was collected, or the interpreter exits, without close.
+
+        No acknowledged write can be lost: they are committed. What was submitted still runs, if the loop does; the
+        threads end by themselves.
+        """
+
+        def end(*_: object) -> None:
+            for connection in self._connections:
+                connection.stop()
+            self._remove_folder()
+
+        writer = self.writer
+        if writer is None:
+            end()
+        elif not (writer.loop_is_running() and call_on_loop(writer.loop, writer.abandon, end)):
+            writer.fail_rest("the database was collected without close()")
+            end()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
