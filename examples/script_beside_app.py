@@ -22,10 +22,11 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY); CREATE TABL
 SUMMARISE = "INSERT INTO summary SELECT count(*) FROM event; DELETE FROM event"
 
 
-async def app(path: str, stop: Event) -> None:
+async def app(path: str, running: Event, stop: Event) -> None:
     async with aiomemdb.connect(path) as db:
-        await db.write_script(SCHEMA)  # whoever comes first creates it
-        written = 0
+        await db.write_script(SCHEMA)
+        written = await db.write_count("INSERT INTO event DEFAULT VALUES")
+        running.set()
         while not stop.is_set():
             written += await db.write_count("INSERT INTO event DEFAULT VALUES")
             await asyncio.sleep(0.002)
@@ -34,7 +35,6 @@ async def app(path: str, stop: Event) -> None:
 
 async def script(path: str) -> None:
     async with aiomemdb.connect(path) as db:
-        await db.write_script(SCHEMA)
         for _ in range(3):
             await asyncio.sleep(0.5)
             await db.write_script(SUMMARISE)
@@ -45,10 +45,11 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(folder, "events.db")
         spawn = multiprocessing.get_context("spawn")
-        stop = spawn.Event()
-        process = spawn.Process(target=aiomemdb.run, args=(partial(app, path, stop),))
+        running, stop = spawn.Event(), spawn.Event()
+        process = spawn.Process(target=aiomemdb.run, args=(partial(app, path, running, stop),))
         process.start()
         try:
+            running.wait(timeout=60)
             aiomemdb.run(script(path))
         finally:
             stop.set()
