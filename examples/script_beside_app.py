@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import sys
 import tempfile
 from functools import partial
@@ -43,7 +42,7 @@ async def script(path: str) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(folder, "events.db")
+        path = sys.argv[1] if len(sys.argv) > 1 else f"{folder}/events.db"
         spawn = multiprocessing.get_context("spawn")
         running, stop = spawn.Event(), spawn.Event()
         process = spawn.Process(target=aiomemdb.run, args=(partial(app, path, running, stop),))
