@@ -15,7 +15,12 @@
     ├── ForkedError            used, or opened, in a forked child of a process that had it open
     ├── WrongLoop              used on another event loop or from another thread
     ├── ReentrancyError        would wait for itself: a write inside its own transaction()
+    ├── TransactionEnded       a verb of a transaction() after the end of its block
+    ├── TransactionLost        a verb of a transaction() that an earlier step of its block has lost
+    ├── SnapshotEnded          a verb of a snapshot() after the end of its block
     ├── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job; a query in a write verb
+    ├── NotAQuery              a verb that returns rows got SQL that returns none
+    ├── EmptyStatement         the SQL holds no statement
     ├── NotFound               the memory has no such entity, fact or episode here         (LookupError)
     ├── AmbiguousEntity        several entities of one name, and strict=True               (LookupError)
     ├── EpisodeExists          another text under this key
@@ -25,7 +30,8 @@
     └── SchemaTooNew           a later version of aiomemdb wrote the file's memory
 
 Each carries ``applied``: ``False`` (not applied, safe to try again), ``True``, or ``None`` (unknown).
-Errors of SQL stay ``sqlite3.*``, unchanged, and always mean *not applied*.
+Errors of SQL stay the driver's (``sqlite3.*``), unchanged, and always mean *not applied*. An engine may raise a
+subclass that is also its driver's error: SQLite's ``TransactionEnded`` is a ``sqlite3.ProgrammingError`` too.
 """
 
 from __future__ import annotations
@@ -39,17 +45,22 @@ __all__ = [
     "DatabaseClosed",
     "DatabaseReplaced",
     "EmbedderError",
+    "EmptyStatement",
     "EpisodeExists",
     "ForbiddenStatement",
     "ForkedError",
     "LockTimeout",
     "ModelChanged",
     "NormaliserChanged",
+    "NotAQuery",
     "NotFound",
     "QueueFull",
     "ReadTimeout",
     "ReentrancyError",
     "SchemaTooNew",
+    "SnapshotEnded",
+    "TransactionEnded",
+    "TransactionLost",
     "TransactionTimeout",
     "WriteTimeout",
     "WriterCrashed",
@@ -186,11 +197,46 @@ class ReentrancyError(AiomemdbError):
     """
 
 
+class TransactionEnded(AiomemdbError):
+    """A verb of a ``transaction()`` was called after the end of its block. Not applied.
+
+    What to do: call it inside ``async with db.transaction() as tx``, and wait there for the tasks that use ``tx``.
+    """
+
+
+class TransactionLost(AiomemdbError):
+    """An earlier step of this ``transaction()`` has rolled all of it back: a full disk, ``ON CONFLICT ROLLBACK``.
+
+    Nothing of the transaction was applied. What to do: leave the block; ``__cause__`` is the error of that step.
+    """
+
+
+class SnapshotEnded(AiomemdbError):
+    """A verb of a ``snapshot()`` was called after the end of its block.
+
+    What to do: call it inside ``async with db.snapshot() as snap``, and wait there for the tasks that use ``snap``.
+    """
+
+
 class ForbiddenStatement(AiomemdbError):
     """Transaction control, ATTACH, VACUUM or a PRAGMA outside a short allow-list; or a query in a write verb, which
     would keep all writers waiting for what a reader can answer. Never applied.
 
     What to do: the message names the verb or option that serves instead.
+    """
+
+
+class NotAQuery(AiomemdbError):
+    """A verb that returns rows got SQL that returns none: it is empty, or writes without RETURNING. Not applied.
+
+    What to do: write by ``write()``, ``write_count()`` or ``write_script()``.
+    """
+
+
+class EmptyStatement(AiomemdbError):
+    """The SQL of a write verb holds no statement: it is empty, or has comments alone. Not applied.
+
+    What to do: look at what makes the SQL. A script of several statements may be empty: ``write_script()``.
     """
 
 

@@ -13,6 +13,7 @@ from ..config import checked_timeout
 from ..errors import ReentrancyError, WriteTimeout
 from ..familiar import TRANSACTION, Familiar
 from .connection.guard import GuardedConnection
+from .errors import TransactionEnded
 from .reading.queries import Fetch, answer
 from .reading.snapshot import wait_for_read
 from .reading.verbs import ReadVerbs
@@ -46,7 +47,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
             raise ReentrancyError("a nested transaction is open: use its verbs until its block ends")
         if self._ended:
             self._lease.check()
-            raise sqlite3.ProgrammingError("this transaction has ended")
+            raise TransactionEnded("this transaction has ended")
 
     async def _write(
         self, operation: Operation, subject: Any, arguments: Any, durable: bool, timeout: float | None

@@ -15,6 +15,7 @@ import pytest
 import aiomemdb
 from aiomemdb import ForbiddenStatement
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.errors import EmptyStatement, NotAQuery
 from aiomemdb.sqlite.writing.batch import run_batch
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy, plain
@@ -131,7 +132,7 @@ UNDONE_BY_SQLITE = [
     statement("too large an integer", "INSERT INTO t (x) VALUES (?)", OverflowError, None, 2**70),
     statement("two statements", "INSERT INTO t (x) VALUES (6); SELECT 1", sqlite3.ProgrammingError, None),
     statement("denied", "PRAGMA synchronous = OFF", ForbiddenStatement, None),
-    statement("no SQL", " -- nothing", sqlite3.ProgrammingError, None),
+    statement("no SQL", " -- nothing", EmptyStatement, None),
     Culprit("UNIQUE in write_count", lambda db: db.write_count("INSERT INTO t (x) VALUES (5)"), INTEGRITY, UNIQUE),
     Culprit(
         "UNIQUE in write_returning",
@@ -227,12 +228,12 @@ HALF_DONE = [
     Culprit(
         "DDL in write_returning",
         lambda db: db.write_returning("CREATE TABLE made (x)"),
-        sqlite3.ProgrammingError,
+        NotAQuery,
     ),
     Culprit(
         "INSERT in write_returning",
         lambda db: db.write_returning("INSERT INTO t (x) VALUES (6)"),
-        sqlite3.ProgrammingError,
+        NotAQuery,
     ),
 ]
 

@@ -6,6 +6,8 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
+from ..errors import EmptyStatement
+
 __all__ = ["check_text", "first_word", "may_change_rows", "split_script"]
 
 
@@ -69,4 +71,4 @@ def check_text(sql: str) -> None:
     if not isinstance(sql, str):
         raise TypeError(f"sql must be a str, not {type(sql).__name__}")
     if _is_blank(sql.rstrip().rstrip(";")):
-        raise sqlite3.ProgrammingError("the SQL is empty")
+        raise EmptyStatement("the SQL is empty")

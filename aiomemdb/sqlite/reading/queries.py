@@ -11,6 +11,7 @@ from ...errors import ForbiddenStatement
 from ...values import Row
 from ..connection.guard import Guard, GuardedConnection, finished
 from ..connection.notes import annotate
+from ..errors import NotAQuery
 
 __all__ = [
     "ALL",
@@ -35,7 +36,7 @@ def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Any)
         raise TypeError(f"sql must be a str, not {type(sql).__name__}")
     cursor = on.execute(sql, params)
     if cursor.description is None:
-        raise sqlite3.ProgrammingError("a read verb takes one query: this SQL is empty or gives no rows")
+        raise NotAQuery("a read verb takes one query: this SQL is empty or returns no rows")
     return cursor
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from ...config import checked_timeout
 from ...familiar import SNAPSHOT, Familiar
 from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
+from ..errors import SnapshotEnded
 from ..file.busy import retry_while_busy
 from .queries import Fetch, answer, begin_snapshot
 from .readers import Readers, read_timeout
@@ -34,11 +34,11 @@ class SQLiteSnapshot(ReadVerbs, Familiar):
     async def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
         timeout = checked_timeout(timeout)
         if self._ended:
-            raise sqlite3.ProgrammingError("this snapshot has ended")
+            raise SnapshotEnded("this snapshot has ended")
 
         def query(raw: GuardedConnection) -> Any:
             if self._ended:  # meanwhile, by another task
-                raise sqlite3.ProgrammingError("this snapshot has ended")
+                raise SnapshotEnded("this snapshot has ended")
             with raw.guarded() as guard:
                 return answer(raw, guard, fetch, subject, arguments)
 

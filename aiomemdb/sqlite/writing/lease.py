@@ -16,6 +16,7 @@ from ..codes import primary_code
 from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
 from ..connection.notes import annotate
+from ..errors import TransactionEnded, TransactionLost
 from .batch import commit_alone
 from .checkpoints import Checkpointer
 from .session import Session, TransactionSpoilt
@@ -108,7 +109,7 @@ class Lease:
         if self.error is not None:
             raise copy_error(self.error)
         if not self.active:
-            raise sqlite3.ProgrammingError("this transaction has ended")
+            raise TransactionEnded("this transaction has ended")
 
     def interrupt(self, future: asyncio.Future[Any]) -> bool:
         return self._connection.interrupt(future)
@@ -200,7 +201,7 @@ class Lease:
 
     def _raise_if_spoilt(self) -> None:
         if self._spoilt is not None:
-            raise sqlite3.OperationalError(
+            raise TransactionLost(
                 f"the transaction is gone, nothing of it was applied: an earlier step lost it ({self._spoilt})"
             ) from self._spoilt
 

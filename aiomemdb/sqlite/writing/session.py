@@ -20,6 +20,7 @@ from ...values import Row
 from ..codes import primary_code
 from ..connection.guard import GuardedConnection, finished
 from ..connection.script import check_text, may_change_rows, split_script
+from ..errors import NotAQuery
 from ..file.files import FileIdentity
 from ..file.hazards import has_wal_reset_bug
 from ..file.holders import holder_of_write_lock, note_wait
@@ -432,9 +433,7 @@ class Session:
         cursor = self.cursor
         cursor.execute(sql, params)
         if cursor.description is None:  # but it has run, and total_changes do not tell where it was DDL or a PRAGMA
-            raise TransactionSpoilt(
-                sqlite3.ProgrammingError("write_returning() needs a statement with RETURNING; use write()")
-            )
+            raise TransactionSpoilt(NotAQuery("write_returning() needs a statement with RETURNING; use write()"))
         return cursor.fetchall()
 
     def write_many(self, sql: str, rows: list[Any]) -> int:

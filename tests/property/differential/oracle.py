@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aiomemdb.errors import EmptyStatement, NotAQuery
+
 from .programs import MAX_VALUE_BYTES, Job, Program, prepare
 
 __all__ = [
@@ -276,7 +278,7 @@ class Oracle:
         if verb == "write_returning":
             cursor = self.conn.execute(job.sql, job.params)
             if cursor.description is None:
-                raise sqlite3.ProgrammingError("write_returning() needs a statement with RETURNING; use write()")
+                raise NotAQuery("write_returning() needs a statement with RETURNING; use write()")
             return tuples(cursor.fetchall())
         return self._rowid(job.sql, job.params)
 
@@ -287,7 +289,7 @@ class Oracle:
 
     def _check_not_empty(self, sql: str) -> None:
         if sql in ("", " -- nothing"):
-            raise sqlite3.ProgrammingError("the SQL is empty")
+            raise EmptyStatement("the SQL is empty")
 
     def _refuse_query(self, sql: str, params: Any) -> None:
         """It is seen to be one when it has given its first row."""
@@ -348,7 +350,7 @@ class Oracle:
                     self._roll_back()
             cursor = self.conn.execute(job.sql, job.params)
             if cursor.description is None:
-                raise sqlite3.ProgrammingError("a read verb takes one query: this SQL is empty or gives no rows")
+                raise NotAQuery("a read verb takes one query: this SQL is empty or returns no rows")
             if job.verb in ("read", "read_stream"):
                 return tuples(cursor.fetchall())
             row = cursor.fetchone()
