@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol, overload, runtime_checkable
 
 __all__ = ["Row", "Statistics"]
 
 
-class Row(sqlite3.Row):
-    """One row: ``row["name"]``, ``row[0]``, ``len(row)``, ``tuple(row)``, ``dict(row)``; names ignore case."""
+@runtime_checkable
+class Row(Protocol):
+    """One row: ``row["name"]``, ``row[0]``, ``row.get("name")``, ``len(row)``, ``tuple(row)``, ``dict(row)``.
 
-    __slots__ = ()
+    It can't be changed, and can be copied and pickled. Two rows are equal, and have the same hash, where their names
+    and their values are equal. How a name is looked up is the engine's: SQLite ignores case.
 
-    def __repr__(self) -> str:
-        values = ", ".join(f"{name}={value!r}" for name, value in zip(self.keys(), self, strict=True))
-        return f"Row({values})"
+    Raises, from ``row[key]``: ``LookupError``: it has no such column. On SQLite it is an ``IndexError``; in Python's
+    development mode (``python -X dev``) its message names the key and the columns.
+    """
+
+    @overload
+    def __getitem__(self, key: int | str, /) -> Any: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> tuple[Any, ...]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]:
+        """Its values, not its names."""
+        ...
+
+    def __hash__(self) -> int: ...
+    def keys(self) -> list[str]:
+        """The names of its columns, in order."""
+        ...
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a column, or ``default`` where the row has no such column."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,7 +143,7 @@ async def test_exactly_one_caller_claims_a_task(db: SQLiteDatabase) -> None:
 async def test_write_returning_gives_all_rows(db: SQLiteDatabase) -> None:
     rows = await db.write_returning("INSERT INTO t (x) VALUES (?), (?) RETURNING id, x AS value", ("a", "b"))
     assert [(row["id"], row[1]) for row in rows] == [(1, "a"), (2, "b")]
-    assert all(type(row) is Row for row in rows)
+    assert all(isinstance(row, Row) for row in rows)
 
 
 async def test_write_returning_gives_no_rows_where_nothing_matched(db: SQLiteDatabase) -> None:

@@ -1,4 +1,4 @@
-"""Row and Statistics."""
+"""Statistics."""
 
 from __future__ import annotations
 
@@ -7,58 +7,10 @@ import dataclasses
 import inspect
 import itertools
 import pickle
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
-from aiomemdb import Row, Statistics
-
-ONE_ROW = "SELECT 1 AS id, 'é' AS Name, NULL AS empty"
-
-
-@pytest.fixture
-def row() -> Iterator[Row]:
-    with closing(sqlite3.connect(":memory:")) as conn:
-        conn.row_factory = Row
-        yield conn.execute(ONE_ROW).fetchone()
-
-
-def test_a_row_is_read_by_name_and_by_position(row: Row) -> None:
-    assert row["id"] == row[0] == 1
-    assert row["Name"] == row["name"] == row["NAME"] == row[1] == row[-2] == "é"
-    assert row[0:2] == (1, "é")
-
-
-def test_a_row_is_a_sequence_and_makes_a_dict(row: Row) -> None:
-    assert len(row) == 3
-    assert tuple(row) == (1, "é", None)
-    assert dict(row) == {"id": 1, "Name": "é", "empty": None}
-
-
-def test_a_row_shows_its_names_and_values(row: Row) -> None:
-    assert repr(row) == "Row(id=1, Name='é', empty=None)"
-
-
-def test_rows_compare_by_names_and_values(row: Row) -> None:
-    with closing(sqlite3.connect(":memory:")) as conn:
-        conn.row_factory = Row
-        assert row == conn.execute(ONE_ROW).fetchone()
-        assert row != conn.execute(ONE_ROW.replace("1", "2")).fetchone()
-
-
-@pytest.mark.parametrize(("key", "error"), [("no such name", IndexError), (3, IndexError), (1.5, IndexError)])
-def test_what_a_row_does_not_have_is_an_index_error(row: Row, key: object, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        row[key]  # type: ignore[index]
-
-
-def test_a_row_has_no_dict_of_its_own_and_can_not_be_changed(row: Row) -> None:
-    with pytest.raises(AttributeError):
-        row.extra = 1  # type: ignore[attr-defined]
-    with pytest.raises(TypeError):
-        row["id"] = 2  # type: ignore[index]
+from aiomemdb import Statistics
 
 
 def zeros() -> Statistics:

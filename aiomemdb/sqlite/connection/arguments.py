@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from ...values import Row
-
 __all__ = ["are_plain", "checked_function", "checked_params", "checked_rows", "unwrapped"]
 
 # Values of these types can't change, and SQLite stores them as what they are.
@@ -36,7 +34,7 @@ def checked_params(params: Any) -> Any:
         return _checked_values(params)
     if isinstance(params, Mapping):
         return dict(zip(params, _checked_values(params.values()), strict=True))
-    if isinstance(params, Row | Sequence) and not isinstance(params, str | bytes | bytearray | memoryview):
+    if isinstance(params, sqlite3.Row | Sequence) and not isinstance(params, str | bytes | bytearray | memoryview):
         return _checked_values(params)
     raise TypeError(
         f"params must be a sequence (for ?) or a mapping (for :name), not {type(params).__name__}"

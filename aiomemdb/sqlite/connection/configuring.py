@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from ...config import Config
 from ...errors import AiomemdbError, LockTimeout
-from ...values import Row
 from ..file.busy import retry_while_busy
 from ..file.hazards import has_second_library, second_library
 from ..file.turnstile import Turnstile
+from ..rows import SQLiteRow
 from .guard import GuardedConnection
 from .preparing import run_prepare
 
@@ -123,7 +123,7 @@ def _configure(raw: GuardedConnection, config: Config) -> None:
             raw.execute(f"PRAGMA {name}={_literal(value)}").fetchall()
     if config.prepare is not None:
         run_prepare(raw, config.prepare)
-    raw.row_factory = Row
+    raw.row_factory = SQLiteRow
     raw.text_factory = str
     raw.renew_asking()
 

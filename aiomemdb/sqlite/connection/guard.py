@@ -16,8 +16,8 @@ from typing import Any, Literal, NoReturn
 from weakref import ref
 
 from ...errors import ForbiddenStatement
-from ...values import Row
 from ..codes import primary_code
+from ..rows import SQLiteRow
 
 __all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished"]
 
@@ -381,7 +381,7 @@ class GuardedConnection(sqlite3.Connection):
         """
         self.asking.close()
         self.asking = type(self).cursor(self)
-        self.asking.row_factory = Row
+        self.asking.row_factory = SQLiteRow
 
     def forget_error(self) -> None:
         """To be called after each statement that failed, before another one is bound: where Python can't bind a value

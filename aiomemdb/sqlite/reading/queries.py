@@ -12,6 +12,7 @@ from ...values import Row
 from ..connection.guard import Guard, GuardedConnection, finished
 from ..connection.notes import annotate
 from ..errors import NotAQuery
+from ..rows import SQLiteRow
 
 __all__ = [
     "ALL",
@@ -117,7 +118,7 @@ def FUNCTION_WITHIN(raw: GuardedConnection, function: Callable[..., Any], argume
     finally:
         raw.stop_noting()
         raw.close_noted()
-        raw.row_factory = Row
+        raw.row_factory = SQLiteRow
         raw.text_factory = str
     return finished(result)
 

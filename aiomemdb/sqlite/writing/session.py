@@ -25,6 +25,7 @@ from ..file.files import FileIdentity
 from ..file.hazards import has_wal_reset_bug
 from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
+from ..rows import SQLiteRow
 from .rowids import Rowids
 from .sequence import FEWEST
 from .slow import SLOW_FUNCTION, SlowFunctions
@@ -86,7 +87,7 @@ class Session:
         self._release_sql = f"RELEASE {guard.savepoint}"
         self._rollback_to_sql = f"ROLLBACK TO {guard.savepoint}"
         self.cursor: sqlite3.Cursor = connection.cursor()
-        self.cursor.row_factory = Row
+        self.cursor.row_factory = SQLiteRow
         self._control = connection.cursor()
         connection.cursors += [self.cursor, self._control]
         connection.execute(_NO_WAIT)
@@ -483,7 +484,7 @@ class Session:
             took = time.monotonic() - began
             if took > SLOW_FUNCTION:
                 self._slow.note(function, took)
-            connection.row_factory = Row
+            connection.row_factory = SQLiteRow
             connection.text_factory = str
         return finished(result)
 
