@@ -17,9 +17,10 @@ from threading import get_ident
 import anyio
 
 from ..concurrency.bell import call_on_loop
+from ..concurrency.worker import end_workers
 from ..config import Config
 from .connection.configuring import configure_reader, configure_writer
-from .connection.connection import Connection, end_connections
+from .connection.connection import Connection
 from .connection.guard import GuardedConnection
 from .connection.immutable import way_to_read
 from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
@@ -86,16 +87,12 @@ class Assembly:
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 # The writer last: only a connection that may write can empty the log and remove it.
-                await end_connections(self._connections[1:])
-                await end_connections(self._connections[:1])
+                await end_workers(self._connections[1:])
+                await end_workers(self._connections[:1])
             self._remove_folder()
             if path is not None and (cause := why_not_opened(error, path)) is not None:
                 raise cause from error
             raise
-        # Those that a lone caller's work goes to; the others look each for itself.
-        hot = [self.writer.connection, readers[-1]] if self.writer is not None else readers[-1:]
-        for reader in readers[:-1]:
-            reader.look_after(hot)
         self.readers = Readers(readers, config, path)
 
     async def _open_writing(self) -> tuple[Connection, Session]:
@@ -158,11 +155,11 @@ class Assembly:
     async def _end_threads(self, deadline: float) -> None:
         for cancelled in self._backups.values():
             cancelled.set()
-        await end_connections([*self.readers.connections, *self._backups], deadline - self.loop.time())
+        await end_workers([*self.readers.connections, *self._backups], deadline - self.loop.time())
         if self.writer is not None:
             self.writer.session.turnstile.end_by = time.monotonic() + (deadline - self.loop.time()) / 2
             # The last one: only a connection that may write can empty the log and remove it.
-            await end_connections([self.writer.connection], deadline - self.loop.time())
+            await end_workers([self.writer.connection], deadline - self.loop.time())
 
     def abandon(self) -> None:
         """Ends it without a caller who could wait: its handle was collected, or the interpreter exits, without close.

@@ -16,6 +16,7 @@ from typing import Any, Self
 import anyio
 
 from ..concurrency.job import Operation
+from ..concurrency.worker import forked_error
 from ..config import Config, checked_timeout
 from ..database import Database, Opened, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
@@ -23,7 +24,6 @@ from ..familiar import DATABASE, Familiar
 from ..values import Row, Statistics
 from .assembly import Assembly
 from .connection.arguments import are_plain, checked_function, checked_params
-from .connection.connection import forked_error
 from .file.hazards import has_wal_reset_bug
 from .reading.backup import checked_backup_target
 from .reading.queries import ALL, FUNCTION_READ, Fetch
@@ -336,7 +336,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     # Forks
 
     def _in_child(self) -> None:
-        """In a forked child: every use is an error; see connection.py for what the child must not touch."""
+        """In a forked child: every use is an error; Connection.leave_to_parent says what the child must not touch."""
         self._forked = True
         self._read_thread = None
         if isinstance(self._writer, Writer):

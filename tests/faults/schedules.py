@@ -23,8 +23,7 @@ from typing import Any
 
 import pytest
 
-from aiomemdb.concurrency import bell
-from aiomemdb.sqlite.connection import connection
+from aiomemdb.concurrency import bell, worker
 
 _PATIENCE = 20.0  # for a thread's one step, in real seconds
 _SOON = 0.1  # virtual seconds: what is due later, nobody's work takes so long
@@ -36,7 +35,7 @@ class HangsError(AssertionError):
 
 
 class HeldInbox:
-    """Stands where a connection has its inbox: gives its thread the next call when the loop says so."""
+    """Stands where a worker has its inbox: gives its thread the next call when the loop says so."""
 
     def __init__(self, loop: ScheduledLoop) -> None:
         self._given: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -48,8 +47,8 @@ class HeldInbox:
     def put(self, call: Callable[[], None] | None) -> None:
         self._held.append(call)
 
-    def get(self, timeout: float | None) -> Callable[[], None] | None:
-        """On the connection's thread: it has done all that it was given."""
+    def get(self, *, timeout: float | None = None) -> Callable[[], None] | None:
+        """On the worker's thread: it has done all that it was given."""
         self._thread = threading.current_thread()
         self._wants_next.set()
         return self._given.get()
@@ -144,10 +143,10 @@ def scheduled(seed: object, *, shuffled: bool = True) -> Iterator[asyncio.Runner
         return loops[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection, "SimpleQueue", lambda: HeldInbox(loops[0]))
+        patch.setattr(worker, "SimpleQueue", lambda: HeldInbox(loops[0]))
         patch.setattr(bell, "_HAS_EVENTFD", False)  # what a thread tells the loop goes by call_soon_threadsafe
         # By the real clock the loop steps aside for a thread; here it waits for each anyway.
-        patch.setattr(connection, "_JUST_BEFORE", math.inf)
-        patch.setattr(connection, "_OLD", math.inf)
+        patch.setattr(worker, "JUST_BEFORE", math.inf)
+        patch.setattr(worker, "OLD", math.inf)
         with asyncio.Runner(loop_factory=make_loop) as runner:
             yield runner

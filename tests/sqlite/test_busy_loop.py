@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.connection.connection import Connection
-from tests.support.killing import threads_of
+from aiomemdb.concurrency.step_aside import StepAside
+from aiomemdb.concurrency.worker import Worker, end_workers
 
 INSERT = "INSERT INTO t (x) VALUES (?)"
 # With nobody stepping aside: 20 writes took 1,500 turns, one write 1,200, 20 reads 250.
@@ -113,12 +113,6 @@ class Postponing:
         self.pauses: list[float] = []
         self.next = (1, 0.0, 0.001)
 
-    def create_future(self) -> Any:
-        return asyncio.get_running_loop().create_future()
-
-    def is_closed(self) -> bool:
-        return False
-
     def call_later(self, delay: float, callback: Any, number: int, unless_before: float, pause: float) -> Any:
         self.pauses.append(delay)
         self.next = (number, unless_before, pause)
@@ -126,64 +120,71 @@ class Postponing:
         return self.later[-1]
 
 
-def at_work(loop: Any, thread: threading.Thread) -> Connection:
-    """A connection with a call that its thread never ends."""
-    connection = Connection("at work", loop)
-    connection.thread = thread
-    connection._posted = connection._asked_for = 1
-    return connection
+def at_work(loop: Any, *, is_alive: bool = True) -> StepAside:
+    """For a thread with a call that it never ends."""
+    aside = StepAside(loop, deliver=lambda *_: True, is_alive=lambda: is_alive)
+    aside.posted = aside._asked_for = 1
+    return aside
 
 
 async def test_the_loop_steps_aside_ever_more_seldom_for_a_call_that_takes_long() -> None:
     loop = Postponing()
-    connection = at_work(loop, threading.current_thread())
+    aside = at_work(loop)
     for _ in range(10):
-        connection._step_aside(*loop.next)
-        connection._forget_stepping_aside()
+        aside._step_aside(*loop.next)
+        aside.end()
     assert [pause >= at_least for pause, at_least in zip(loop.pauses, AT_LEAST, strict=True)] == [True] * 10
 
 
 async def test_nobody_steps_aside_for_a_thread_that_is_gone() -> None:
     loop = Postponing()
-    at_work(loop, threading.Thread())._step_aside(1, 0.0, 0.001)
+    at_work(loop, is_alive=False)._step_aside(1, 0.0, 0.001)
     assert not loop.later
 
 
-async def test_a_connection_that_has_ended_leaves_no_timer() -> None:
+async def test_a_thread_that_has_ended_leaves_no_timer() -> None:
     loop = Postponing()
-    connection = at_work(loop, threading.current_thread())
+    aside = at_work(loop)
     for number in (1, 2):
-        connection._asked_for = number
-        connection._step_aside(number, 0.0, 0.001)
-    connection._has_ended()
+        aside._asked_for = number
+        aside._step_aside(number, 0.0, 0.001)
+    aside.end()
     assert [timer.cancelled() for timer in loop.later] == [True, True]
 
 
-async def test_a_loop_steps_aside_for_many_connections_together_as_little_as_for_one(
+async def test_a_worker_that_has_ended_leaves_no_timer() -> None:
+    worker: Worker[None] = Worker("brief", asyncio.get_running_loop())
+    timer = worker._aside._later = asyncio.get_running_loop().call_later(3600, id, worker)
+    worker.start()
+    await end_workers([worker])
+    assert timer.cancelled()
+
+
+async def test_a_loop_steps_aside_for_many_threads_together_as_little_as_for_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = Postponing()
-    connections = [at_work(loop, threading.current_thread()) for _ in range(100)]
+    threads = [at_work(loop) for _ in range(100)]
     waits: list[threading.Lock] = []
     make_lock = threading.Lock
     monkeypatch.setattr(threading, "Lock", lambda: waits.append(make_lock()) or waits[-1])
-    for connection in connections:
-        connection._step_aside(1, 0.0, 0.1)
+    for aside in threads:
+        aside._step_aside(1, 0.0, 0.1)
     assert len(loop.later) == 100  # the others ask again
     for timer in loop.later:
         timer.cancel()
     assert len(waits) == 1
 
 
-async def test_a_thread_that_nobody_gave_work_asks_for_nothing(db: aiomemdb.Database) -> None:
+async def test_a_thread_that_nobody_gave_work_asks_for_nothing() -> None:
     asked: list[int] = []
-    connection = threads_of(db)[0]  # type: ignore[arg-type]
-    await db.write(INSERT, (1,))
-    connection._posted_at = -1e9
-    deliver = connection.deliver
-    connection.deliver = lambda callback, *args: asked.append(1) or deliver(callback, *args)  # type: ignore[func-returns-value]
+    worker: Worker[None] = Worker("idle", asyncio.get_running_loop())
+    worker._aside._deliver = lambda *_: asked.append(1) is None
+    worker.start()
+    await worker.run(lambda _: None)
+    worker._aside.posted_at = -1e9
     ran = threading.Event()
-    connection._inbox.put(ran.set)
-    assert ran.wait(5)
-    connection.deliver = deliver
+    worker._inbox.put(ran.set)
+    assert ran.wait(60)
+    await end_workers([worker])
     assert not asked

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.connection.connection import Connection, end_connections
+from aiomemdb.concurrency.worker import end_workers
+from aiomemdb.sqlite.connection.connection import Connection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.files import file_uri
 from aiomemdb.sqlite.writing import writer
@@ -319,7 +320,7 @@ async def test_an_interrupt_behind_the_last_step_of_a_fetch_costs_the_thread_not
         await fetched
     await connection.run(lambda raw: cursors.pop().close())
     assert await connection.run(lambda raw: raw.execute("SELECT 1").fetchone()[0]) == 1
-    await end_connections([connection])
+    await end_workers([connection])
 
 
 async def test_an_interrupt_that_comes_when_the_connection_is_closed_finds_nothing_to_stop(db_path: Path) -> None:
@@ -333,7 +334,7 @@ async def test_an_interrupt_that_comes_when_the_connection_is_closed_finds_nothi
         connection.stop()
         await gate.wait_entered()
         assert not connection.interrupt(work)
-    await end_connections([connection])
+    await end_workers([connection])
 
 
 async def test_an_interrupt_that_comes_late_leaves_no_log_behind(db_path: Path) -> None:

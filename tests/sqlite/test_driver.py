@@ -1,8 +1,9 @@
-"""What connection.py uses of aiosqlite beyond its public calls. If a test here fails, aiosqlite has changed: look at
-connection.py, and only there."""
+"""What driver.py uses of aiosqlite beyond its public calls, name by name. If a test here fails, aiosqlite has changed:
+look at driver.py, and only there."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib.metadata
 import inspect
@@ -18,11 +19,12 @@ import aiosqlite.core
 import pytest
 
 import aiomemdb
+from aiomemdb.sqlite.connection import driver as room
 from aiomemdb.sqlite.connection.connection import Connection
 from aiomemdb.sqlite.connection.guard import GuardedConnection
 
 VERSION = importlib.metadata.version("aiosqlite")
-CHANGED = f"aiosqlite {VERSION} has changed; aiomemdb/sqlite/connection/connection.py relies on: "
+CHANGED = f"aiosqlite {VERSION} has changed; aiomemdb/sqlite/connection/driver.py relies on: "
 
 
 class Unheard:
@@ -37,7 +39,7 @@ class Unheard:
 
 @pytest.fixture
 def driver(db_path: Path) -> Iterator[Any]:
-    """A connection of aiosqlite's, not started. Ended here as connection.py ends it."""
+    """A connection of aiosqlite's, not started. Ended here as driver.py ends it."""
     driver = aiosqlite.connect(str(db_path), isolation_level=None)
     yield driver
     thread = thread_of(driver)
@@ -117,7 +119,7 @@ def test_it_asks_of_a_future_no_more_than_its_loop(driver: Any) -> None:
 async def test_an_opened_connection_is_aiosqlites_thread_and_ends_without_aiosqlite(db_path: Path) -> None:
     connection = Connection("ours", asyncio.get_running_loop())
     await connection.open(db_path.as_uri(), lambda raw: raw.execute("SELECT 1").fetchall() and None)
-    assert connection.thread is thread_of(connection._driver)
+    assert connection.thread.name == "ours"
     assert connection.thread.daemon
     assert await connection.run(lambda raw: threading.current_thread()) is connection.thread
     connection.stop()
@@ -127,9 +129,46 @@ async def test_an_opened_connection_is_aiosqlites_thread_and_ends_without_aiosql
         connection.raw.total_changes  # noqa: B018
 
 
-def test_what_we_use_is_used_in_one_module() -> None:
+async def test_its_thread_is_aiosqlites_own(db_path: Path) -> None:
+    driver = room.Driver(db_path.as_uri(), GuardedConnection, busy_timeout=0.1)
+    ran: list[threading.Thread] = []
+    thread = driver.make_thread(lambda: ran.append(threading.current_thread()))
+    assert thread is thread_of(driver._connection)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert ran == [thread]
+
+
+# -- that no name is missing above ---------------------------------------------------------------------------
+
+# Each is what a test here looks at.
+WATCHED = {"_STOP_RUNNING_SENTINEL", "_connection", "_connector", "_thread", "_tx"}
+
+
+def test_each_name_that_is_private_to_aiosqlite_is_watched_here() -> None:
+    tree = ast.parse(inspect.getsource(room))
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    private = {name for name in names if name.startswith("_") and not name.startswith("__") and name.isidentifier()}
+    assert private - own == WATCHED
+
+
+def test_no_other_room_knows_aiosqlite() -> None:
     root = Path(aiomemdb.__file__).parent
     for file in root.rglob("*.py"):
-        if file.name != "connection.py":
-            assert "_driver" not in file.read_text(), file
-    assert "aiosqlite.connect(" in inspect.getsource(Connection)
+        if file.name != "driver.py":
+            assert not {"aiosqlite", "_tx", "_connector"} & set(_names(ast.parse(file.read_text()))), file
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name.split(".")[0] for alias in names)
+            case ast.ImportFrom(module=str(module)):
+                yield module.split(".")[0]
+            case ast.Attribute(attr=attribute):
+                yield attribute

@@ -7,6 +7,7 @@ import gc
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed
+from aiomemdb.concurrency import bell
+from aiomemdb.concurrency import worker as workers
 from aiomemdb.concurrency.queue import JobQueue
-from aiomemdb.sqlite.connection import connection as connections
 from aiomemdb.sqlite.reading import readers
 from aiomemdb.sqlite.writing.lease import Lease
 from aiomemdb.sqlite.writing.writer import Writer
@@ -294,8 +296,8 @@ async def test_a_snapshot_and_a_stream_whose_reader_died_fail_and_give_nothing_b
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that the test may close: an idle thread looks for that ten times as often as usual."""
-    monkeypatch.setattr(connections, "_LOOK_FOR_CLOSED_LOOP", connections._LOOK_FOR_CLOSED_LOOP / 10)
+    """A loop that the test may close; its threads hear of that, they don't look for it."""
+    monkeypatch.setattr(workers, "_LOOK_FOR_CLOSED_LOOP", 3600.0)
     loop = pytest.importorskip(request.param).new_event_loop()
     yield loop
     loop.close()
@@ -350,33 +352,54 @@ def test_jobs_submitted_right_before_the_loop_is_closed_are_told_the_truth(
     assert_told_the_truth(db_path, {n: told(future) for n, future in jobs.items()})
 
 
-def test_threads_whose_lookouts_have_ended_look_for_themselves_whether_the_loop_is_closed(
-    loop: asyncio.AbstractEventLoop, db_path: Path
-) -> None:
+def test_idle_threads_end_when_their_loop_is_closed(loop: asyncio.AbstractEventLoop, db_path: Path) -> None:
     db: Any = loop.run_until_complete(open_database(db_path))
-    lookouts = [connection for connection in threads_of(db) if connection._looks_after]
-    for lookout in lookouts:
-        lookout.stop()
-    assert all(lookout.join(60) for lookout in lookouts)
     loop.close()
     abandoned(db)
 
 
-def test_a_reader_that_is_in_a_long_query_keeps_nobody_from_seeing_that_the_loop_is_closed(
+def test_a_thread_that_is_in_a_long_query_keeps_no_other_from_hearing_that_the_loop_is_closed(
     loop: asyncio.AbstractEventLoop, db_path: Path
 ) -> None:
     async def main(gate: Gate) -> tuple[Any, Any]:
         db: Any = await open_database(db_path)
-        lookout = next(connection for connection in threads_of(db) if connection._looks_after)
-        lookout.post(gate.block)
+        reader = readers_of(db)[0]
+        reader.post(gate.block)
         await gate.wait_entered()
-        return db, lookout
+        return db, reader
 
     with Gate() as gate:
-        db, lookout = loop.run_until_complete(main(gate))
+        db, reader = loop.run_until_complete(main(gate))
         loop.close()
-        assert all(connection.join(60) for connection in threads_of(db) if connection is not lookout)
+        assert all(connection.join(60) for connection in threads_of(db) if connection is not reader)
     abandoned(db)
+
+
+def test_the_threads_of_a_loop_that_can_not_tell_them_look_whether_it_is_closed(
+    loop: asyncio.AbstractEventLoop, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell, "_HAS_EVENTFD", False)
+    monkeypatch.setattr(workers, "_LOOK_FOR_CLOSED_LOOP", 0.05)
+    db: Any = loop.run_until_complete(open_database(db_path))
+    loop.close()
+    abandoned(db)
+
+
+def test_a_database_in_a_transaction_ends_when_its_loop_is_closed_and_nothing_of_that_is_in_the_file(
+    loop: asyncio.AbstractEventLoop, db_path: Path
+) -> None:
+    async def main() -> Any:
+        db: Any = await open_database(db_path)
+        tx = await stack.enter_async_context(db.transaction())
+        await tx.write(INSERT, (1,))
+        return db
+
+    stack = AsyncExitStack()
+    db = loop.run_until_complete(main())
+    loop.close()
+    abandoned(db)
+    assert plain(db_path, COUNT) == [(0,)]
+    stack.pop_all()
 
 
 def test_on_another_loop_after_its_own_was_closed_every_use_is_wrong_loop(

@@ -23,10 +23,11 @@ from weakref import ref
 from ...concurrency.failing import Failing
 from ...concurrency.job import Failure, settle, settle_one
 from ...concurrency.pool import Pool
+from ...concurrency.worker import end_workers, wait_out
 from ...config import Config
 from ...errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
 from ..codes import primary_code
-from ..connection.connection import Connection, end_connections, wait_out
+from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
 from ..file.busy import retry_while_busy
 from .queries import Fetch, explain_read
@@ -364,7 +365,7 @@ class Readers:
             work = connection.working_on
             if asyncio.isfuture(work) and connection.interrupt(work):
                 settle_one(work, Failure(closed()))
-        await end_connections(list(self.connections), deadline - self._loop.time())
+        await end_workers(self.connections, deadline - self._loop.time())
         self._hand_over()
         await wait_out([self._failing.finished()], max(0.0, (deadline - self._loop.time()) / 2))
         self._failing.finish()

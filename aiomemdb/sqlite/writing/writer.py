@@ -19,9 +19,10 @@ from typing import Any
 from ...concurrency.failing import Failing
 from ...concurrency.job import Failure, JobFuture, Operation, WriteJob, copy_error, fail, settle, settle_one
 from ...concurrency.queue import JobQueue
+from ...concurrency.worker import forked_error, wait_out
 from ...config import Config
 from ...errors import AiomemdbError, DatabaseClosed, LockTimeout, ReentrancyError, WriterCrashed, WriteTimeout
-from ..connection.connection import Connection, forked_error, wait_out
+from ..connection.connection import Connection
 from .batch import Batch, run_batch, take_turn
 from .checkpoints import Checkpointer
 from .lease import LEASE, Lease, held_leases
