@@ -37,6 +37,11 @@ def connect(
     Constructing does no I/O; opening does, and creates a missing file (readable by its owner alone). ``":memory:"``
     is a private temporary file, removed at close, so that every promise holds for it too.
 
+    Values come back as SQLite stores them. There is no ``detect_types=``: sqlite3 would convert in every query of a
+    connection, the library's own too, and one odd value would fail all rows. Convert where you read:
+    ``datetime.fromisoformat(row["at"])``, ``json.loads(row["data"])``. Adapters of ``sqlite3.register_adapter`` serve
+    for what you write.
+
     Args:
         target: a path.
         readers: read-only connections, a thread each.

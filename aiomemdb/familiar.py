@@ -153,7 +153,8 @@ _OPTIONS: Mapping[str, str] = {
     "autocommit": "a write is committed when its await returns; for several steps: db.transaction()",
     "cached_statements": "statements are cached",
     "check_same_thread": "the database has threads of its own",
-    "detect_types": "values come back as SQLite stores them; convert them where you read them",
+    "detect_types": "sqlite3 would convert in every query of a connection, the library's own too, and one odd value "
+    'would fail all rows; convert where you read: datetime.fromisoformat(row["at"]), json.loads(row["data"])',
     "factory": "connect(prepare=...) is called with each new sqlite3.Connection",
     "isolation_level": "a write is committed when its await returns; for several steps: db.transaction()",
     "journal_mode": "it is always a write-ahead log",
@@ -193,9 +194,9 @@ def suggests_options(function: Callable[P, T]) -> Callable[P, T]:
     def checked(*args: P.args, **kwargs: P.kwargs) -> T:
         for name in kwargs:
             if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
+                near = difflib.get_close_matches(name, [*known, *_OPTIONS], 1)
                 meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known[1:])}"
-                advice = _OPTIONS.get(name, meant)
+                advice = _OPTIONS.get(near[0] if near else name, meant)
                 raise TypeError(f"{function.__name__}() has no option {name!r}: {advice}")
         return function(*args, **kwargs)
 

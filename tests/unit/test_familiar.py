@@ -106,6 +106,9 @@ def test_a_file_whose_name_begins_so_may_be_opened() -> None:
         ("isolation_level", r"db.transaction\(\)"),
         ("check_same_thread", "threads of its own"),
         ("pool_size", "readers="),
+        ("detect_types", r'datetime.fromisoformat\(row\["at"\]\), json.loads\(row\["data"\]\)'),
+        ("detect_type", "the library's own too"),
+        ("cached_statement", "statements are cached"),
         ("zzz", "there are readers, durability"),
     ],
 )
