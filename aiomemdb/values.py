@@ -92,8 +92,10 @@ class Statistics:
     lock_wait_max: float
     """The largest ``lock_wait`` so far."""
     foreign_writers: int
-    """Counter: batches that met the lock of a program that writes this file without aiomemdb. Such programs get no fair
-    turns, and where ``wal_reset_bug`` their checkpoints can corrupt the file: set their ``wal_autocheckpoint`` to 0."""
+    """Counter: how often the writer noticed a program that writes this file without aiomemdb: by its commits since the
+    writer's latest look (one a millisecond, at a turn), or by its lock. Commits within 10 ms of a turn of another
+    handle can't be told from that handle's and are not counted. Such programs get no fair turns, and where
+    ``wal_reset_bug`` their checkpoints can corrupt the file: set their ``wal_autocheckpoint`` to 0."""
     wal_reset_bug: bool
     """Whether this SQLite (3.7.0 to 3.51.2) can corrupt a log when one program checkpoints while another commits. The
     lock files keep all that use aiomemdb apart; see ``foreign_writers``."""

@@ -131,10 +131,10 @@ def count_waiting(worker: Worker) -> None:
     """From now on the CPU that waits for turns burn is added up."""
     wait_for_turn = Turnstile._wait
 
-    def counted(turnstile: Turnstile, timeout: float, given_up: Callable[[], bool]) -> float:
+    def counted(turnstile: Turnstile, timeout: float, given_up: Callable[[], bool]) -> None:
         began = time.thread_time()
         try:
-            return wait_for_turn(turnstile, timeout, given_up)
+            wait_for_turn(turnstile, timeout, given_up)
         finally:
             worker.cpu_waiting += time.thread_time() - began
 

@@ -329,7 +329,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             checkpoint_error=checkpointer.error if checkpointer else None,
             lock_wait=written.session.turnstile.waited if written else 0.0,
             lock_wait_max=written.session.turnstile.waited_max if written else 0.0,
-            foreign_writers=written.session.foreign_writers if written else 0,
+            foreign_writers=written.session.foreigners.count if written else 0,
             wal_reset_bug=has_wal_reset_bug(),
         )
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from aiomemdb import CommitOutcomeUnknown, WriterCrashed
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import in_one_batch
+from tests.support.limits import log_can_grow_by
 from tests.support.plain import assert_healthy, plain
 
 ROOT = Path(__file__).parents[2]
@@ -169,22 +169,6 @@ def test_the_disk_is_synced_exactly_as_often_as_promised(syncs: dict[str, int], 
 
 
 # -- a COMMIT that fails ---------------------------------------------------------------------------------------------
-#
-# A real I/O error: the log may not grow beyond a limit that is set for this process. COMMIT writes the frames of its
-# transaction behind the log's end, so what fits below the limit succeeds.
-
-FRAME = 4096 + 24
-
-
-@contextmanager
-def log_can_grow_by(frames: int, path: Path) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = os.stat(f"{path}-wal").st_size
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + frames * FRAME + FRAME // 2, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file import files
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from aiomemdb.sqlite.writing import checkpoints as checkpoints_module
-from aiomemdb.sqlite.writing import session
+from aiomemdb.sqlite.writing import foreigners
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import open_session
 from tests.support.killing import kill_behind, writer_of
@@ -359,7 +359,7 @@ def test_a_lock_that_is_given_back_at_once_is_counted_too(db_path: Path, monkeyp
         alone.take_turn()
         alone.begin(durable=False)
         assert not foreign.in_transaction
-        assert alone.foreign_writers == 1
+        assert alone.foreigners.count == 1
         alone.rollback()
         alone.turnstile.release()
 
@@ -385,7 +385,7 @@ async def test_a_program_that_takes_no_turns_is_warned_of_once_and_counted_each_
     monkeypatch: pytest.MonkeyPatch,
     has_bug: bool,
 ) -> None:
-    monkeypatch.setattr(session, "has_wal_reset_bug", lambda: has_bug)
+    monkeypatch.setattr(foreigners, "has_wal_reset_bug", lambda: has_bug)
     await other.does(FOREIGN_LOCK)
     with caplog.at_level(logging.WARNING, "aiomemdb"):
         for met in (1, 2, 3, 4):

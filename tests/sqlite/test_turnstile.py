@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
+import random
 import signal
 import stat
 import threading
@@ -11,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -468,11 +471,46 @@ async def test_anything_else_in_the_place_of_a_lock_file_is_an_error_that_names_
     assert not (db_path.parent / "elsewhere").exists()
 
 
-def test_nothing_is_written_into_lock_files_but_the_note(make: Make, path: Path) -> None:
+def test_nothing_is_written_into_lock_files_but_notes(make: Make, path: Path) -> None:
     one = make()
     one.acquire(0)
     one.release()
-    assert [os.path.getsize(f"{path}{suffix}") for suffix in LOCK_FILES] == [0, 0]
+    assert [os.path.getsize(f"{path}{suffix}") for suffix in LOCK_FILES] == [72, 0]
+
+
+# -- who else had turns -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_turns_of_others_are_always_known_and_not_for_long(
+    make: Make, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(turnstile_module, "time", SimpleNamespace(monotonic=lambda: now))
+    chance, valid = random.Random(seed), turnstile_module._ANNOUNCED_FOR
+    pauses = [0.0, valid / 20, valid / 9, valid / 3, valid * 0.99, valid, valid * 1.01, valid * 3]
+    turnstiles = [make() for _ in range(3)]
+    looked_at, had_turn_at, known = [now] * 3, [now] * 3, [0, 0]
+    first_look_after = [[math.inf] * 3 for _ in turnstiles]  # of this one, after the latest turn of that one
+    for _ in range(2000):
+        now += chance.choice(pauses)
+        this = chance.choice([0, 0, 0, 0, 0, 1, 1, 2])
+        is_time = turnstiles[this].acquire(0)
+        now += chance.choice([0, 0, 0, valid / 5, valid * 2])  # it commits somewhere in its turn
+        had_turn_at[this] = now
+        for looks in first_look_after:
+            looks[this] = math.inf
+        if is_time:
+            first_look_after[this] = [min(now, look) for look in first_look_after[this]]
+            since = looked_at[this]
+            told = turnstiles[this].others_since(since)
+            others = [other for other in range(3) if other != this]
+            assert told or all(had_turn_at[other] <= since for other in others)
+            assert not told or any(since < first_look_after[this][other] + valid for other in others)
+            known[told] += 1
+            looked_at[this] = now
+        turnstiles[this].release()
+    assert min(known) > 100
 
 
 # -- systems without such locks --------------------------------------------------------------------------------------

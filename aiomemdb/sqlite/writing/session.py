@@ -5,7 +5,6 @@ Every function here is synchronous and runs on the writer's thread. What a batch
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -22,26 +21,21 @@ from ..connection.guard import GuardedConnection, finished
 from ..connection.script import check_text, may_change_rows, split_script
 from ..errors import NotAQuery
 from ..file.files import FileIdentity
-from ..file.hazards import has_wal_reset_bug
 from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
 from ..rows import SQLiteRow
+from .foreigners import Foreigners
 from .rowids import Rowids
 from .sequence import FEWEST
 from .slow import SLOW_FUNCTION, SlowFunctions
 
 __all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "SCRIPT", "WRITE", "Session"]
 
-log: logging.Logger = logging.getLogger("aiomemdb")
-
 # SQLite's own waiting for a lock would hide that there was one, and close() could not end it.
 _NO_WAIT = "PRAGMA busy_timeout=0"
 _PAUSES = (0.0005, 0.02)
 
 _WAIT_TO_HEAL = 100
-
-# A reader of ours takes the lock too, for some microseconds, where it met a log's header half written.
-_WARN_AT = 3
 
 
 class Session:
@@ -50,7 +44,7 @@ class Session:
     Attributes:
         connection: the guarded connection; nobody else runs anything on it.
         turnstile: whoever writes or checkpoints has the turn there, from ``take_turn`` on.
-        foreign_writers: how often the file was locked, in our turn, by a program that takes no turns.
+        foreigners: the programs that write the file and take no turns.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         log_in_doubt: a sync of the log has failed, and the log was not restarted since: see ``heal_log``.
         rowids: tells what a write inserted.
@@ -70,7 +64,6 @@ class Session:
         self.connection: GuardedConnection = connection
         self.identity: FileIdentity = identity
         self.turnstile: Turnstile = turnstile
-        self.foreign_writers: int = 0
         self.abandoned: bool = False
         self.log_in_doubt: bool = False
         self.autocommit_sql: str | None = None
@@ -91,6 +84,7 @@ class Session:
         self._control = connection.cursor()
         connection.cursors += [self.cursor, self._control]
         connection.execute(_NO_WAIT)
+        self.foreigners: Foreigners = Foreigners(self._control, turnstile, identity.path)
         self.rowids: Rowids = Rowids(connection, self.cursor)
         self._slow = SlowFunctions()
 
@@ -106,12 +100,14 @@ class Session:
             AiomemdbError: the lock files can't be used any more.
         """
         try:
-            self.turnstile.acquire(self._lock_timeout, self._is_abandoned)
+            is_time_to_look = self.turnstile.acquire(self._lock_timeout, self._is_abandoned)
         except LockTimeout:  # an OSError too, as every TimeoutError is
             raise
         except OSError as error:
             self.identity.look()
             raise AiomemdbError(f"the lock files of {self.identity.path} can't be used: {error}") from error
+        if is_time_to_look:
+            self.foreigners.look()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -178,7 +174,7 @@ class Session:
             if first_refused is None:
                 first_refused = now - self.turnstile.waited
                 if is_foreign:
-                    self._note_foreign_writer()
+                    self.foreigners.note_lock()
             if self.abandoned:
                 raise DatabaseClosed("closed while it waited for another program's lock on the file")
             path, timeout = self.identity.path, self._lock_timeout
@@ -190,22 +186,6 @@ class Session:
             note_wait(path, now - first_refused, timeout, "SQLite's write lock", partial(holder_of_write_lock, path))
             time.sleep(pause)
             pause = min(2 * pause, longest_pause)
-
-    def _note_foreign_writer(self) -> None:
-        self.foreign_writers += 1
-        if self.foreign_writers == _WARN_AT:
-            log.warning(
-                "%s is also written by a program that does not use aiomemdb: it is met by SQLite's own lock, which is "
-                "not fair%s",
-                self.identity.path,
-                (
-                    f"; and SQLite {sqlite3.sqlite_version} has a bug that corrupts the file when one program "
-                    "checkpoints while another commits (https://www.sqlite.org/wal.html, the WAL-reset bug): turn "
-                    "that program's wal_autocheckpoint off, or update SQLite to 3.51.3"
-                    if has_wal_reset_bug()
-                    else ""
-                ),
-            )
 
     def commit(self) -> None:
         """Commits; afterwards the file must still be the one that was opened.
@@ -259,6 +239,7 @@ class Session:
         """In a turn: ends the transaction, also where SQLite has ended it already."""
         self.connection.close_noted()  # interrupted, an open one would have the rollback refused
         self.connection.roll_back()
+        self.foreigners.start_anew()
         self._forget_undone_schema()
 
     def undo_savepoint(self) -> None:
