@@ -235,7 +235,7 @@ async def test_a_job_that_never_returns_does_not_hold_up_close(db: SQLiteDatabas
         assert held.done() and all(job.done() for job in behind)
         assert outcome(held) is None  # it may yet be applied
         assert {outcome(job) for job in behind} == {False}
-        assert threads() == ["aiomemdb:test.db:writer"]  # the one that the function has
+        await eventually(lambda: threads() == ["aiomemdb:test.db:writer"])  # the one that the function has
         gate.open()
         await eventually(lambda: threads() == [])
     assert plain(db_path, "SELECT job FROM log") in ([(-1,)], [])
