@@ -48,6 +48,10 @@ from .memory.values import (
     Subgraph,
 )
 from .runner import run
+from .sqlite.database import SQLiteDatabase
+from .sqlite.reading.snapshot import SQLiteSnapshot
+from .sqlite.statistics import SQLiteStatistics
+from .sqlite.transaction import SQLiteTransaction
 from .values import Row, Statistics
 
 __version__ = "0.1.0"
@@ -86,6 +90,10 @@ __all__ = [
     "ReentrancyError",
     "Remembered",
     "Row",
+    "SQLiteDatabase",
+    "SQLiteSnapshot",
+    "SQLiteStatistics",
+    "SQLiteTransaction",
     "SchemaTooNew",
     "Snapshot",
     "SnapshotEnded",

@@ -1,4 +1,4 @@
-"""The contract in words: what every engine gives.
+"""The contract in words: what every engine gives. What SQLite adds is in ``aiomemdb.SQLiteDatabase``.
 
 Two families of verbs, so that a reader of a call sees where it runs: ``write*`` on the one writer, ``read*`` on the
 readers. A bare ``execute`` does not exist. ``params`` is a sequence for ``?`` or a mapping for ``:name``.
@@ -7,8 +7,7 @@ readers. A bare ``execute`` does not exist. ``params`` is a sequence for ``?`` o
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -48,8 +47,9 @@ class Snapshot(Protocol):
     before it began; on a ``snapshot()`` all calls see one and the same state; on a ``transaction()`` they see its own
     changes too.
 
-    Raises, from each verb: ``sqlite3.Error`` as SQLite words it, a write in a read verb included; ``ReadTimeout``;
-    ``ForbiddenStatement``; ``LockTimeout``; ``DatabaseClosed``; ``ForkedError``; ``WrongLoop``.
+    Raises, from each verb: the driver's error (``sqlite3.Error``) as it words it, a write in a read verb included;
+    ``NotAQuery``; ``ReadTimeout``; ``ForbiddenStatement``; ``LockTimeout``; ``DatabaseClosed``; ``ForkedError``;
+    ``WrongLoop``; after the end of a block ``SnapshotEnded`` or ``TransactionEnded``.
     Cancellation: the query is interrupted, and no other.
     """
 
@@ -65,12 +65,6 @@ class Snapshot(Protocol):
         """The first column of the first row, or None where there is no row."""
         ...
 
-    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
-        """Runs ``fn(conn, *args)``, a synchronous function, on a connection that can't write, one state throughout;
-        gives what it returned. SQLite only.
-        """
-        ...
-
 
 class Transaction(Snapshot, Protocol):
     """The write verbs, and the read verbs beside them.
@@ -80,17 +74,18 @@ class Transaction(Snapshot, Protocol):
     of its own is raised to its own caller alone.
 
     A deferred foreign key is judged by the COMMIT of the batch. So a job that breaks one is acknowledged where a later
-    job of the same batch repairs it; otherwise it fails alone. A ``transaction()`` and ``write_fn(once=True)`` have a
-    COMMIT of their own. (One for each write would take eight times the writer's time.)
+    job of the same batch repairs it; otherwise it fails alone. A ``transaction()`` has a COMMIT of its own. (One for
+    each write would take eight times the writer's time.)
 
     ``params`` is copied at the call, buffers in it too (``bytearray``, ``memoryview``, an array); a scalar of numpy
-    becomes the number that it stands for, and an object what its adapter says (``sqlite3.register_adapter``).
+    becomes the number that it stands for.
 
     ``durable=True`` forces the job to stable storage, with all that it saw, before it resolves. ``timeout`` (seconds)
     counts from the call, waiting for room and lock included.
 
-    Raises, from each verb: ``sqlite3.Error`` unchanged, with a note that holds the SQL and never the parameters:
-    not applied. ``WriteTimeout``, ``LockTimeout``, ``ForbiddenStatement``, ``ReentrancyError``, ``DatabaseClosed``,
+    Raises, from each verb: the driver's error (``sqlite3.Error``) unchanged, with a note that holds the SQL and never
+    the parameters: not applied. ``EmptyStatement``, ``NotAQuery``, ``ForbiddenStatement``, ``WriteTimeout``,
+    ``LockTimeout``, ``ReentrancyError``, ``TransactionEnded``, ``TransactionLost``, ``DatabaseClosed``,
     ``WriterCrashed``, ``DatabaseReplaced``, ``CommitOutcomeUnknown``, ``ForkedError``, ``WrongLoop``: see
     ``aiomemdb.errors``; each says whether the job was applied.
     Cancellation: a job not yet taken into a batch never runs; one already taken runs to its end, wholly, and its
@@ -132,24 +127,6 @@ class Transaction(Snapshot, Protocol):
         """Several statements (a schema) as one job, all or nothing; without BEGIN and COMMIT of its own."""
         ...
 
-    async def write_fn(
-        self,
-        fn: Callable[..., Any],
-        *args: Any,
-        durable: bool = False,
-        timeout: float | None = None,
-        once: bool = False,
-    ) -> Any:
-        """Runs ``fn(conn, *args)``, a synchronous function, on the writer's thread, all or nothing; gives what it
-        returned. The way to check-then-act: no other job writes between its statements.
-
-        If a neighbour spoils the shared transaction, the function runs again and one run counts: so it touches
-        nothing but its connection, and waits for nothing that goes through its own database: that waits for it.
-        ``once=True`` gives it a transaction of its own and never a second run. One that
-        takes long is logged with its name. SQLite only.
-        """
-        ...
-
     def transaction(
         self, *, durable: bool = False, timeout: float | None = None
     ) -> AbstractAsyncContextManager[Transaction]:
@@ -166,7 +143,9 @@ class Transaction(Snapshot, Protocol):
 class Database(Transaction, Protocol):
     """A database, as ``aiomemdb.connect`` gives it: ``async with connect(...) as db``, ``db = await connect(...)``."""
 
-    async def __aenter__(self) -> Database: ...
+    def __await__(self) -> Generator[Any, None, Self]: ...
+
+    async def __aenter__(self) -> Self: ...
 
     async def __aexit__(self, *exc_info: object) -> None: ...
 
@@ -181,8 +160,8 @@ class Database(Transaction, Protocol):
 
     def check_writable(self) -> None:
         """Raises at once what a write of this caller would raise at once, whatever waits: ``ReentrancyError`` inside
-        its own ``transaction()``, ``DatabaseClosed``, ``ForkedError``, ``WrongLoop``, SQLite's own where the database
-        is read-only. For who writes on others' behalf, in a task of his own.
+        its own ``transaction()``, ``DatabaseClosed``, ``ForkedError``, ``WrongLoop``, the driver's own where the
+        database is read-only. For who writes on others' behalf, in a task of his own.
         """
         ...
 
@@ -210,32 +189,6 @@ class Database(Transaction, Protocol):
 
     def statistics(self) -> Statistics:
         """What the database is doing now and has done since it was opened."""
-        ...
-
-    async def backup(
-        self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
-    ) -> None:
-        """Copies the last committed state into a new file, while reads and writes go on.
-
-        ``progress(pages_done, pages_in_all)`` is called on the loop. The file appears whole or not at all.
-
-        Raises:
-            FileExistsError: there is a file at ``path``.
-            ValueError, OSError: ``path`` is none (":memory:"), or is too long for SQLite.
-        Cancellation: stops the copy and leaves nothing.
-        """
-        ...
-
-    async def checkpoint(self) -> bool:
-        """Moves the log into the database file and empties it; whether all of it could be (no reader needed it)."""
-        ...
-
-    async def optimize(self) -> None:
-        """Refreshes the query planner's statistics where they are stale (PRAGMA optimize)."""
-        ...
-
-    async def vacuum(self) -> None:
-        """Rebuilds the file without its free pages (VACUUM). All other writes wait."""
         ...
 
     async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:

@@ -41,7 +41,7 @@ class Row(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """What a database is doing now (gauges) and has done since it was opened (counters).
+    """What a database is doing now (gauges) and has done since it was opened (counters); every engine says so much.
 
     Durations are seconds, sizes are bytes.
     """
@@ -58,8 +58,6 @@ class Statistics:
     """Gauge: of these, how many run queries or are held by a snapshot or a stream."""
     reads_pending: int
     """Gauge: queries that wait for a reader."""
-    wal_bytes: int
-    """Gauge: size of the write-ahead log when it was last looked at: at most 10 ms before the latest commit."""
     writes: int
     """Counter: jobs that were committed (each step of a ``transaction()`` counts as one)."""
     write_errors: int
@@ -80,22 +78,3 @@ class Statistics:
     """Counter: queries answered, errors included; those of snapshots and streams as soon as they begin."""
     reader_wait_max: float
     """The longest that a snapshot or a stream waited for a reader."""
-    checkpoints: int
-    """Counter: checkpoints that moved the log, or a part of it, into the database file."""
-    checkpoint_failures: int
-    """Counter: checkpoints that failed (a full disk, an I/O error); the log grows, and commits go on, but for durable
-    ones where a sync has failed."""
-    checkpoint_error: str | None
-    """The latest such failure."""
-    lock_wait: float
-    """What the latest batch waited for its turn among the processes that write this file."""
-    lock_wait_max: float
-    """The largest ``lock_wait`` so far."""
-    foreign_writers: int
-    """Counter: how often the writer noticed a program that writes this file without aiomemdb: by its commits since the
-    writer's latest look (one a millisecond, at a turn), or by its lock. Commits within 10 ms of a turn of another
-    handle can't be told from that handle's and are not counted. Such programs get no fair turns, and where
-    ``wal_reset_bug`` their checkpoints can corrupt the file: set their ``wal_autocheckpoint`` to 0."""
-    wal_reset_bug: bool
-    """Whether this SQLite (3.7.0 to 3.51.2) can corrupt a log when one program checkpoints while another commits. The
-    lock files keep all that use aiomemdb apart; see ``foreign_writers``."""

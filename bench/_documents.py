@@ -49,19 +49,17 @@ def documents_in(folder: Path | None) -> list[Document]:
     ]
 
 
-class Overheard:
-    """A database that notes the jobs of the memory which is opened over it."""
+def overhear(db: aiomemdb.SQLiteDatabase) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+    """Notes the jobs of the memory that is opened over it."""
+    jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+    write_fn = db.write_fn
 
-    def __init__(self, db: aiomemdb.Database) -> None:
-        self._db = db
-        self.jobs: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+    async def noted(fn: Callable[..., Any], *args: Any) -> Any:
+        jobs.append((fn, copy.deepcopy(args)))
+        return await write_fn(fn, *args)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._db, name)
-
-    async def write_fn(self, fn: Callable[..., Any], *args: Any) -> Any:
-        self.jobs.append((fn, copy.deepcopy(args)))
-        return await self._db.write_fn(fn, *args)
+    vars(db)["write_fn"] = noted
+    return jobs
 
 
 class Recorder(sqlite3.Connection):
@@ -84,17 +82,17 @@ class Recorder(sqlite3.Connection):
 def statements_of(documents: Sequence[Document]) -> tuple[list[Statement], list[list[Statement]]]:
     """What remembering them runs: the statements of opening the memory, and those of each document."""
 
-    async def overhear() -> list[list[Statement]]:
+    async def remembered() -> list[list[Statement]]:
         async with aiomemdb.connect(":memory:") as db:
-            overheard = Overheard(db)
-            async with aiomemdb.Memory.open(overheard) as memory:
-                opening = len(overheard.jobs)
+            jobs = overhear(db)
+            async with aiomemdb.Memory.open(db) as memory:
+                opening = len(jobs)
                 for document in documents:
                     await memory.remember(document.text, document.triples)
         recorder = sqlite3.connect(":memory:", isolation_level=None, factory=Recorder)
         recorder.row_factory = sqlite3.Row
         each: list[list[Statement]] = [[]]
-        for number, (fn, args) in enumerate(overheard.jobs):
+        for number, (fn, args) in enumerate(jobs):
             if number >= opening:
                 each.append([])
             recorder.statements = each[-1]
@@ -102,7 +100,7 @@ def statements_of(documents: Sequence[Document]) -> tuple[list[Statement], list[
         recorder.close()
         return each
 
-    opening, *each = aiomemdb.run(overhear())
+    opening, *each = aiomemdb.run(remembered())
     return opening, each
 
 

@@ -31,7 +31,7 @@ def find_or_create(conn: sqlite3.Connection, name: str) -> int:
     return created.lastrowid
 
 
-async def agent(db: aiomemdb.Database) -> None:
+async def agent(db: aiomemdb.SQLiteDatabase) -> None:
     for name in NAMES:
         await db.write_fn(find_or_create, name)
 

@@ -14,11 +14,11 @@ import anyio
 from ..database import Database
 from ..embedders import Embedder
 from ..errors import AiomemdbError, DatabaseClosed, ReentrancyError
+from .choosing import store_of
 from .drafts import Drafter
 from .identity import Identity, find_near
 from .names import Normaliser
 from .searching import Kind
-from .sqlite_store.store import SQLiteStore
 from .store import NEAR_KEPT, Draft, NameRequest, Scope, Store
 from .together import Together
 from .values import Fact, Remembered
@@ -59,7 +59,7 @@ class Core:
         self.normaliser = normaliser
         self.predicate_normaliser = predicate_normaliser
         self.near = near
-        self._store: Store = SQLiteStore(db)
+        self._store: Store = store_of(db)
         self.vectors: Vectors | None = None if embedder is None else Vectors(self._store, embedder, vector_cache_bytes)
         self._identity: Identity | None = None
         self._writes: Together[tuple[Scope, Draft], Remembered | list[Fact]] | None = None

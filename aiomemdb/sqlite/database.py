@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from threading import get_ident
-from typing import Any, Self
+from typing import Any, Self, TypeVar, TypeVarTuple
 
 import anyio
 
@@ -21,16 +21,16 @@ from ..config import Config, checked_timeout
 from ..database import Database, Opened, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..familiar import DATABASE, Familiar
-from ..values import Row, Statistics
+from ..values import Row
 from .assembly import Assembly
 from .connection.arguments import are_plain, checked_function, checked_params
-from .file.hazards import has_wal_reset_bug
 from .reading.backup import checked_backup_target
 from .reading.queries import ALL, FUNCTION_READ, Fetch
 from .reading.readers import Readers
 from .reading.snapshot import SQLiteSnapshot, open_snapshot
 from .reading.stream import RowStream
 from .reading.verbs import ReadVerbs
+from .statistics import SQLiteStatistics, statistics_of
 from .transaction import SQLiteTransaction, open_transaction
 from .writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM
 from .writing.session import FLUSH, WRITE
@@ -38,6 +38,9 @@ from .writing.verbs import WriteVerbs
 from .writing.writer import Writer
 
 __all__ = ["SQLiteDatabase"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _opened: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
 
@@ -50,7 +53,13 @@ class _NoWriter:
 
 
 class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
-    """One SQLite file; see ``aiomemdb.database.Database`` for the verbs. Made by ``aiomemdb.connect``."""
+    """One SQLite file. Made by ``aiomemdb.connect``.
+
+    The verbs of ``aiomemdb.Database``, and what SQLite has beside them: ``write_fn`` and ``read_fn``, which run a
+    function of yours on a connection; ``backup``, ``checkpoint``, ``optimize`` and ``vacuum``. Errors of SQL are
+    ``sqlite3.Error``. ``write_fn(once=True)`` has a COMMIT of its own, as a ``transaction()`` has. A parameter that is
+    an object is stored as its adapter says (``sqlite3.register_adapter``).
+    """
 
     _familiar = DATABASE
 
@@ -256,8 +265,9 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             checked_timeout(timeout)
         return readers.read(fetch, subject, arguments, timeout)
 
-    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
-        return await self._read(FUNCTION_READ, checked_function(fn, "read_fn"), args, timeout)
+    async def read_fn(self, fn: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts, timeout: float | None = None) -> T:
+        result: T = await self._read(FUNCTION_READ, checked_function(fn, "read_fn"), args, timeout)
+        return result
 
     def read_stream(
         self, sql: str, params: Params = (), *, chunk: int = 256, timeout: float | None = None
@@ -280,13 +290,16 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     # Maintenance
 
     async def checkpoint(self) -> bool:
+        """Moves the log into the database file and empties it; whether all of it could be (no reader needed it)."""
         complete: bool = await self._maintain(CHECKPOINT)
         return complete
 
     async def optimize(self) -> None:
+        """Refreshes the query planner's statistics where they are stale (PRAGMA optimize)."""
         await self._maintain(OPTIMIZE)
 
     async def vacuum(self) -> None:
+        """Rebuilds the file without its free pages (VACUUM). All other writes wait."""
         await self._maintain(VACUUM)
 
     async def _maintain(self, operation: Operation) -> Any:
@@ -295,43 +308,23 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     async def backup(
         self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
     ) -> None:
+        """Copies the last committed state into a new file, while reads and writes go on.
+
+        ``progress(pages_done, pages_in_all)`` is called on the loop. The file appears whole or not at all.
+
+        Raises:
+            FileExistsError: there is a file at ``path``.
+            ValueError, OSError: ``path`` is none (":memory:"), or is too long for SQLite.
+        Cancellation: stops the copy and leaves nothing.
+        """
         self._check()
         assert self._assembly is not None
         await self._assembly.back_up(checked_backup_target(path), progress)
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> SQLiteStatistics:
         if self._forked or self._readers is None:
             raise self._look()
-        readers = self._readers
-        written = self._writer if isinstance(self._writer, Writer) else None
-        checkpointer = written.checkpointer if written else None
-        batches = written.batches if written else 0
-        return Statistics(
-            pending=len(written.queue) if written else 0,
-            running=written.running if written else 0,
-            transaction_holder=written.transaction_holder if written else None,
-            readers=len(readers.connections),
-            readers_busy=readers.busy,
-            reads_pending=readers.pending,
-            wal_bytes=written.session.identity.wal_bytes if written else 0,
-            writes=written.writes if written else 0,
-            write_errors=written.write_errors if written else 0,
-            batches=batches,
-            largest_batch=written.largest_batch if written else 0,
-            mean_batch=(written.writes + written.write_errors) / batches if written and batches else 0.0,
-            batch_splits=written.batch_splits if written else 0,
-            queue_wait=written.queue_wait if written else 0.0,
-            queue_wait_max=written.queue_wait_max if written else 0.0,
-            reads=readers.reads,
-            reader_wait_max=readers.reader_wait_max,
-            checkpoints=checkpointer.checkpoints if checkpointer else 0,
-            checkpoint_failures=checkpointer.failures if checkpointer else 0,
-            checkpoint_error=checkpointer.error if checkpointer else None,
-            lock_wait=written.session.turnstile.waited if written else 0.0,
-            lock_wait_max=written.session.turnstile.waited_max if written else 0.0,
-            foreign_writers=written.session.foreigners.count if written else 0,
-            wal_reset_bug=has_wal_reset_bug(),
-        )
+        return statistics_of(self._readers, self._writer if isinstance(self._writer, Writer) else None)
 
     # Forks
 

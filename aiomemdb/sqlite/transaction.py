@@ -26,7 +26,7 @@ __all__ = ["SQLiteTransaction", "open_transaction"]
 
 
 class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
-    """The verbs inside ``async with db.transaction() as tx``; see ``aiomemdb.database.Transaction``."""
+    """The verbs inside ``async with db.transaction() as tx``: ``aiomemdb.Transaction``'s, ``write_fn``, ``read_fn``."""
 
     _familiar = TRANSACTION
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import aiomemdb
 
 PUBLIC = [
@@ -45,6 +47,10 @@ PUBLIC = [
     "ReentrancyError",
     "Remembered",
     "Row",
+    "SQLiteDatabase",
+    "SQLiteSnapshot",
+    "SQLiteStatistics",
+    "SQLiteTransaction",
     "SchemaTooNew",
     "Snapshot",
     "SnapshotEnded",
@@ -103,12 +109,37 @@ def test_importing_it_opens_nothing_and_starts_nothing() -> None:
 
 
 def test_a_bare_execute_does_not_exist() -> None:
-    for protocol in (aiomemdb.Database, aiomemdb.Transaction, aiomemdb.Snapshot, type(aiomemdb.connect("x.db"))):
+    for protocol in (aiomemdb.Database, aiomemdb.Transaction, aiomemdb.Snapshot, aiomemdb.SQLiteDatabase):
         assert not {"execute", "executemany", "executescript", "commit", "rollback", "cursor"} & set(dir(protocol))
 
 
-def test_every_public_verb_is_documented() -> None:
-    for protocol in (aiomemdb.Database, aiomemdb.Transaction, aiomemdb.Snapshot):
-        for name, verb in vars(protocol).items():
-            if not name.startswith("_") and callable(verb):
-                assert verb.__doc__, name
+PROTOCOLS = (aiomemdb.Database, aiomemdb.Transaction, aiomemdb.Snapshot)
+OF_SQLITE = (aiomemdb.SQLiteDatabase, aiomemdb.SQLiteTransaction, aiomemdb.SQLiteSnapshot)
+
+
+def verbs_of(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))}
+
+
+@pytest.mark.parametrize("kind", [*PROTOCOLS, *OF_SQLITE])
+def test_every_public_verb_is_documented(kind: type) -> None:
+    for name in verbs_of(kind):
+        assert inspect.getdoc(getattr(kind, name)), name
+
+
+@pytest.mark.parametrize(
+    ("of_sqlite", "protocol", "added"),
+    [
+        (
+            aiomemdb.SQLiteDatabase,
+            aiomemdb.Database,
+            {"write_fn", "read_fn", "backup", "checkpoint", "optimize", "vacuum"},
+        ),
+        (aiomemdb.SQLiteTransaction, aiomemdb.Transaction, {"write_fn", "read_fn"}),
+        (aiomemdb.SQLiteSnapshot, aiomemdb.Snapshot, {"read_fn"}),
+    ],
+)
+def test_sqlite_has_what_every_engine_gives_and_its_own(of_sqlite: type, protocol: type, added: set[str]) -> None:
+    assert verbs_of(of_sqlite) == verbs_of(protocol) | added
+    for name in verbs_of(protocol):
+        assert getattr(of_sqlite, name) is not getattr(protocol, name), f"{name} is only described"

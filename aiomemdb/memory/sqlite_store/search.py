@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...database import Snapshot
+from ...sqlite.database import SQLiteDatabase
+from ...sqlite.reading.snapshot import SQLiteSnapshot
 from ..searching import Found, Kind, Links, Model, Node, Search, VectorChanges, When
 from ..values import Entity, Episode, Fact
 from . import embeddings
@@ -23,7 +24,7 @@ _RANKED = 5_000
 class SQLiteSearch(Search):
     """What recall asks, of a database or of one snapshot of it."""
 
-    def __init__(self, reads: Snapshot) -> None:
+    def __init__(self, reads: SQLiteDatabase | SQLiteSnapshot) -> None:
         self._reads = reads
 
     async def known_upto(self, known_at: int) -> int:

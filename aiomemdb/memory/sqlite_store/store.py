@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ...database import Database
 from ...errors import AiomemdbError
+from ...sqlite.database import SQLiteDatabase
 from ..pages import Place
 from ..searching import Kind, Model, Search
 from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
@@ -23,9 +23,9 @@ __all__ = ["SQLiteStore"]
 
 
 class SQLiteStore(SQLiteSearch, Store):
-    """The memory graph's tables in an ``aiomemdb.Database``."""
+    """The memory graph's tables in an SQLite database."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: SQLiteDatabase) -> None:
         super().__init__(db)
         self._db = db
 

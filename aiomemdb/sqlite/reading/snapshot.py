@@ -22,7 +22,7 @@ __all__ = ["SQLiteSnapshot", "give_back", "open_snapshot", "wait_for_read"]
 
 
 class SQLiteSnapshot(ReadVerbs, Familiar):
-    """The verbs inside ``async with db.snapshot() as snap``; see ``aiomemdb.database.Snapshot``."""
+    """The verbs inside ``async with db.snapshot() as snap``: those of ``aiomemdb.Snapshot``, and ``read_fn``."""
 
     _familiar = SNAPSHOT
 

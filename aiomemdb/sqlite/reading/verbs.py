@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
-from ...database import Params
+from ...database import Params, Snapshot
 from ...values import Row
 from ..connection.arguments import checked_function, checked_params
 from .queries import ALL, FIRST, FUNCTION_WITHIN, VALUE, Fetch
 
 __all__ = ["ReadVerbs"]
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
-class ReadVerbs:
+
+class ReadVerbs(Snapshot):
     """read, read_one, read_value and read_fn, over ``_read``."""
 
     def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
@@ -30,5 +34,9 @@ class ReadVerbs:
     async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
         return await self._read(VALUE, sql, checked_params(params), timeout)
 
-    async def read_fn(self, fn: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
-        return await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)
+    async def read_fn(self, fn: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts, timeout: float | None = None) -> T:
+        """Runs ``fn(conn, *args)``, a synchronous function, on a connection that can't write, one state throughout;
+        returns what it returned.
+        """
+        result: T = await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)
+        return result

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from ...concurrency.job import Operation
 from ...config import checked_timeout
-from ...database import Params
+from ...database import Params, Transaction
 from ...values import Row
 from ..connection.arguments import checked_function, checked_params, checked_rows
 from .session import COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
 
 __all__ = ["WriteVerbs"]
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
-class WriteVerbs:
+
+class WriteVerbs(Transaction):
     """The write verbs, over ``_write``."""
 
     def _write(
@@ -56,11 +60,21 @@ class WriteVerbs:
 
     async def write_fn(
         self,
-        fn: Callable[..., Any],
-        *args: Any,
+        fn: Callable[[sqlite3.Connection, *Ts], T],
+        *args: *Ts,
         durable: bool = False,
         timeout: float | None = None,
         once: bool = False,
-    ) -> Any:
+    ) -> T:
+        """Runs ``fn(conn, *args)``, a synchronous function, on the writer's thread, all or nothing; returns what it
+        returned. The way to check-then-act: no other job writes between its statements.
+
+        If a neighbour spoils the shared transaction, the function runs again and one run counts: so it touches
+        nothing but its connection, and waits for nothing that goes through its own database: that waits for it.
+        ``once=True`` runs it in a transaction of its own and never a second time. One that takes long is logged with
+        its name.
+        """
         operation = FUNCTION_ONCE if once else FUNCTION
-        return await self._write(operation, checked_function(fn, "write_fn"), args, durable, checked_timeout(timeout))
+        function = checked_function(fn, "write_fn")
+        result: T = await self._write(operation, function, args, durable, checked_timeout(timeout))
+        return result

@@ -73,7 +73,7 @@ class Writer:
         self._cancelled = False
         self._gave_up = False
         self._waiting_since = monotonic()
-        # counters, see values.Statistics
+        # counters, see SQLiteStatistics
         self.writes: int = 0
         self.write_errors: int = 0
         self.batches: int = 0
