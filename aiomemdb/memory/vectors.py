@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: float32, a vector a row.
 Matrix: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
 
-__all__ = ["Matrix", "Vectors", "nearest", "pack", "require_numpy", "unpack"]
+__all__ = ["Matrix", "Vectors", "nearest", "pack", "require_numpy", "unpack", "unpack_all"]
 
 # Rows of one read where a namespace's vectors have no room in memory.
 _SLICE = 4096
@@ -68,9 +68,14 @@ def pack(vectors: Sequence[Sequence[float]], *, count: int, dim: int) -> list[by
 
 def unpack(data: Sequence[bytes], dim: int) -> Matrix:
     """Rows of a matrix, float32, of shape (len(data), dim)."""
+    return unpack_all(b"".join(data), dim)
+
+
+def unpack_all(data: bytes | bytearray | memoryview, dim: int) -> Matrix:
+    """The same of vectors one behind the other. It shares their memory."""
     import numpy as np
 
-    return np.frombuffer(b"".join(data), dtype="<f4").reshape(len(data), dim)
+    return np.frombuffer(data, dtype="<f4").reshape(-1, dim)
 
 
 def nearest(

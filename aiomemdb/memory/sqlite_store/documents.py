@@ -1,184 +1,89 @@
-"""Texts and the facts drawn from them, written together in one job."""
+"""Texts and the facts drawn from them, names to be found or created: loaded, decided, written in one job."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
-from ...errors import EpisodeExists, NotFound
-from ..store import Draft, DraftEpisode, NameRequest, Scope
-from ..values import Fact, Remembered
-from .facts import expire_unfounded, state, unsaid
-from .identity import resolve_in_job
-from .rows import EPISODE, entities_by_id, episode_of, facts_by_id
-from .work import Work, namespace_id, root
+from ..deciding.documents import Answer, Begun, Deciding
+from ..searching import Model
+from ..store import Draft, NameRequest, Scope
+from ..values import Entity
+from .applying import write_decided
+from .loading import load_episodes, load_facts, load_identities, load_world
+from .work import adopted_model, moment_of
 
-__all__ = ["title", "write"]
+__all__ = ["find_or_create", "title", "write"]
 
-Answer: TypeAlias = Remembered | list[Fact] | Exception
-
-
-def write(conn: sqlite3.Connection, drafts: Sequence[tuple[Scope, Draft]]) -> list[Answer]:
-    """Writes drafts in order: texts with their facts, or facts alone."""
-    return [_write(conn, scope, draft) for scope, draft in drafts]
+_Call: TypeAlias = tuple[Scope, Draft]
 
 
-def title(draft: tuple[Scope, Draft]) -> str:
+def title(call: _Call) -> str:
     """The call that made a draft, as the log names it."""
-    _, written = draft
-    return "add_fact()" if written.episode is None else f"remember() of {len(written.facts):,} facts"
+    _, draft = call
+    return "add_fact()" if draft.episode is None else f"remember() of {len(draft.facts):,} facts"
 
 
-def _write(conn: sqlite3.Connection, scope: Scope, draft: Draft) -> Answer:
-    if draft.unwanted:
-        return []
-    # All that is expected to fail does so before anything is written, so that it does not fail the others.
-    space = namespace_id(conn, scope.namespace)
-    try:
-        replaced = _replaced(conn, space, draft.episode)
-        roots = _roots(conn, scope, space, draft)
-    except (EpisodeExists, NotFound) as error:
-        return error
-    work = Work(conn, scope, space)
-    model = None if draft.model is None else work.model(draft.model)
-    who = _resolve(work, draft, roots, model)
-    if replaced is not None and draft.episode is not None and replaced["content"] == draft.episode.content:
-        return _add_to(work, replaced["id"], draft, who, model)
-    episode = draft.evidence
-    if draft.episode is not None:
-        episode = _insert_episode(work, draft.episode, model, replaced)
-    facts = state(work, draft.facts, who, episode, model) if draft.facts else []
-    if episode is not None:
-        _mention(work, draft, who, episode)
-    if replaced is not None:
-        outdated = conn.execute("SELECT fact FROM fact_evidence WHERE episode = ?", (replaced["id"],)).fetchall()
-        expire_unfounded(work, [row[0] for row in outdated])
-    work.finish()
-    stated = facts_by_id(conn, facts)
-    if draft.episode is None or episode is None:
-        return stated
-    entities = entities_by_id(conn, list(dict.fromkeys(who)))
-    row = conn.execute(_EPISODE_BY_ID, (episode,)).fetchone()
-    return Remembered(episode_of(row), tuple(stated), tuple(entities.values()), True)
+def write(conn: sqlite3.Connection, calls: Sequence[_Call]) -> list[Answer | Exception]:
+    """Write drafts in order: texts with their facts, or facts alone."""
+    # Asked once: a caller may leave while the job runs.
+    wanted = {place: call for place, call in enumerate(calls) if not call[1].unwanted}
+    answers: dict[int, Answer | Exception] = {}
+    if wanted:
+        answers = _write(conn, wanted)
+    return [answers.get(place, []) for place in range(len(calls))]
 
 
-_EPISODE_BY_ID = f"SELECT {EPISODE} FROM episode p JOIN memory_namespace n ON n.id = p.namespace WHERE p.id = ?"
-
-
-def _replaced(conn: sqlite3.Connection, space: int | None, episode: DraftEpisode | None) -> sqlite3.Row | None:
-    """The version of a text that is there already, if there is one: the very text, or what it is to replace.
-
-    Raises: EpisodeExists.
-    """
-    if episode is None or episode.key is None:
-        return None
-    row: sqlite3.Row | None = conn.execute(
-        "SELECT id, version, session, seq, content FROM episode WHERE namespace = ? AND key = ? AND expired_at IS NULL",
-        (space, episode.key),
-    ).fetchone()
-    if row is not None and row["content"] != episode.content and not episode.replace:
-        raise EpisodeExists(
-            f"there is an episode with key {episode.key!r} and another content: replace=True makes this its "
-            f"version {row['version'] + 1}"
-        )
-    return row
-
-
-def _roots(conn: sqlite3.Connection, scope: Scope, space: int | None, draft: Draft) -> dict[int, int]:
-    """What the draft's ids of entities stand for now. Raises: NotFound, also for the text that is to evidence it."""
-    if draft.evidence is not None:
-        row = conn.execute("SELECT namespace FROM episode WHERE id = ?", (draft.evidence,)).fetchone()
-        if row is None or row[0] != space:
-            raise NotFound(f"no episode {draft.evidence} in namespace {scope.namespace!r}")
-    return {id: root(conn, scope, space, id) for id in draft.who if isinstance(id, int)}
-
-
-def _add_to(work: Work, episode: int, draft: Draft, who: list[int], model: int | None) -> Remembered:
-    """The very text is there: it gets what it lacks of the draft, and all that it has now is handed out."""
-    conn = work.conn
-    if facts := unsaid(work, draft.facts, who, episode):
-        state(work, facts, who, episode, model)
-    _mention(work, draft, who, episode)
-    work.finish()
-    row = conn.execute(_EPISODE_BY_ID, (episode,)).fetchone()
-    stated = conn.execute(
-        "SELECT DISTINCT v.fact FROM fact_evidence v JOIN fact f ON f.id = v.fact "
-        "WHERE v.episode = ? AND f.namespace = ? AND f.expired_at IS NULL ORDER BY v.fact",
-        (episode, work.namespace),
-    ).fetchall()
-    mentioned = conn.execute(
-        "SELECT m.entity FROM mention m JOIN entity e ON e.id = m.entity WHERE m.episode = ? AND e.namespace = ? "
-        "ORDER BY m.entity",
-        (episode, work.namespace),
-    ).fetchall()
-    return Remembered(
-        episode_of(row),
-        tuple(facts_by_id(conn, [fact[0] for fact in stated])),
-        tuple(entities_by_id(conn, [entity[0] for entity in mentioned]).values()),
-        False,
+def _write(conn: sqlite3.Connection, calls: dict[int, _Call]) -> dict[int, Answer | Exception]:
+    drafts = list(calls.values())
+    texts = [(scope.namespace, draft.episode) for scope, draft in drafts if draft.episode is not None]
+    world = load_world(
+        conn,
+        [scope.namespace for scope, _ in drafts],
+        evidence=[draft.evidence for _, draft in drafts if draft.evidence is not None],
+        sessions=[(namespace, text.session) for namespace, text in texts if text.session is not None],
     )
+    keyed = [(namespace, text.key) for namespace, text in texts if text.key is not None]
+    load_episodes(conn, world, list(dict.fromkeys(keyed)))
+    again = {
+        current.id: current
+        for namespace, text in texts
+        if text.key is not None
+        and (current := world.texts.current.get((namespace, text.key))) is not None
+        and current.content == text.content
+    }
+    asked = [(scope.namespace, one) for scope, draft in drafts for one in draft.who]
+    model = next((draft.model for _, draft in drafts if draft.model is not None), None)
+    identities = load_identities(conn, world, asked, model, list(again.values()))
+    decided = Deciding(identities, world.texts, world.last_event, world.next_id("episode"))
+
+    answers: dict[int, Answer | Exception] = {}
+    begun: dict[int, Begun] = {}
+    model_id: int | None = None
+    for place, (scope, draft) in calls.items():
+        error = decided.check(scope, draft)
+        if error is not None:
+            answers[place] = error
+            continue
+        if draft.model is not None and model_id is None:
+            model_id = adopted_model(conn, world.model, draft.model)
+        begun[place] = decided.begin(moment_of(scope), draft)
+    facts = load_facts(conn, world, list(begun.values()))
+    for place, call in begun.items():
+        answers[place] = decided.finish(call, facts)
+    write_decided(conn, world, decided, facts, model_id)
+    return answers
 
 
-def _resolve(work: Work, draft: Draft, roots: Mapping[int, int], model: int | None) -> list[int]:
-    names = [wanted for wanted in draft.who if isinstance(wanted, NameRequest)]
-    found = iter(resolve_in_job(work, names, model, draft.model, draft.near))
-    who = []
-    for wanted in draft.who:
-        id = roots[wanted] if isinstance(wanted, int) else next(found)
-        assert isinstance(id, int)  # nothing is ambiguous, as no draft is strict
-        who.append(id)
-    return who
-
-
-def _insert_episode(work: Work, episode: DraftEpisode, model: int | None, replaced: sqlite3.Row | None) -> int:
-    conn, version = work.conn, 1
-    if replaced is not None:
-        version = replaced["version"] + 1
-        conn.execute(
-            "UPDATE episode SET expired_at = ?, expired_event = ? WHERE id = ?", (work.at, work.event, replaced["id"])
-        )
-    seq = episode.seq
-    if replaced is not None and seq is None and replaced["session"] == episode.session:
-        seq = replaced["seq"]  # corrected, it stays in its place
-    elif episode.session is not None and seq is None:
-        seq = conn.execute(
-            "SELECT ifnull(max(seq), 0) + 1 FROM episode WHERE namespace = ? AND session = ?",
-            (work.namespace, episode.session),
-        ).fetchone()[0]
-    id = conn.execute(
-        "INSERT INTO episode (namespace, key, version, session, seq, agent, source, content, metadata, occurred_at, "
-        "occurred_offset, created_at, created_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            work.namespace,
-            episode.key,
-            version,
-            episode.session,
-            seq,
-            work.agent,
-            episode.source,
-            episode.content,
-            episode.metadata,
-            episode.occurred_at,
-            episode.occurred_offset,
-            work.at,
-            work.event,
-        ),
-    ).lastrowid
-    assert id is not None
-    work.note("create", "episode", id)
-    if replaced is not None:
-        work.note("supersede", "episode", replaced["id"], id)
-    if model is not None:
-        work.add_vectors(model, "episode", [(id, episode.vector)])
-    return id
-
-
-def _mention(work: Work, draft: Draft, who: list[int], episode: int) -> None:
-    """A text mentions whom its facts are about, beside whom it was said to mention."""
-    places = [*draft.mentions, *(fact.subject for fact in draft.facts)]
-    places += [fact.object for fact in draft.facts if fact.object is not None]
-    work.conn.executemany(
-        "INSERT INTO mention VALUES (?, ?) ON CONFLICT DO NOTHING",
-        [(entity, episode) for entity in dict.fromkeys(who[place] for place in places)],
-    )
+def find_or_create(
+    conn: sqlite3.Connection, names: Sequence[NameRequest], scope: Scope, model: Model | None, near: float
+) -> list[Entity | Exception]:
+    """The entity of each name, made where there is none."""
+    world = load_world(conn, [scope.namespace])
+    model_id = None if model is None else adopted_model(conn, world.model, model)
+    identities = load_identities(conn, world, [(scope.namespace, name) for name in names], model)
+    decided = Deciding(identities, world.texts, world.last_event, world.next_id("episode"))
+    answers = decided.name(moment_of(scope), names, near)
+    write_decided(conn, world, decided, None, model_id)
+    return list(answers)

@@ -34,7 +34,7 @@ def update_entity(
     work = Work(conn, scope)
     id = work.root(entity)
     columns = ", ".join(f"{column} = ?" for column in changes)
-    [[before]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
+    _, before = _keys(conn, id)
     conn.execute(f"UPDATE entity SET {columns} WHERE id = ?", (*changes.values(), id))
     if "type_key" in changes:
         # Those of other types are names of entities that were merged into it, which go on finding it.
@@ -56,7 +56,7 @@ def update_entity(
 def add_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) -> Entity:
     work = Work(conn, scope)
     id = work.root(entity)
-    [[type_key]] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (id,)).fetchall()
+    _, type_key = _keys(conn, id)
     if _set_alias(work, key, type_key, id):
         index_names(conn, [id])
         work.note("alias", "entity", id)
@@ -68,7 +68,7 @@ def remove_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) 
     """Takes a name from an entity, in whatever type it has it."""
     work = Work(conn, scope)
     id = work.root(entity)
-    [[name]] = conn.execute("SELECT key FROM entity WHERE id = ?", (id,)).fetchall()
+    name, _ = _keys(conn, id)
     if key == name:
         raise ValueError(f"{key!r} is what entity {id} is called: rename it first, by memory.update_entity(name=...)")
     removed = conn.execute(
@@ -80,6 +80,12 @@ def remove_alias(conn: sqlite3.Connection, scope: Scope, entity: int, key: str) 
     work.note("unalias", "entity", id)
     work.finish()
     return entities_by_id(conn, [id])[id]
+
+
+def _keys(conn: sqlite3.Connection, entity: int) -> tuple[str, str]:
+    """Of its name and of its type."""
+    [[key, type_key]] = conn.execute("SELECT key, type_key FROM entity WHERE id = ?", (entity,)).fetchall()
+    return key, type_key
 
 
 def _set_alias(work: Work, key: str, type_key: str, entity: int, *, instead_of: str | None = None) -> bool:

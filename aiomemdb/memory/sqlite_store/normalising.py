@@ -7,17 +7,23 @@ import sqlite3
 from collections.abc import Callable
 from itertools import groupby
 
+from ..deciding.identity import Candidate, pick
 from ..drafts import canonical
 from ..names import FOLDED, FOLDED_PREDICATE
 from ..store import NameRequest, Scope
-from .facts import IDENTITY, expire, unite_evidence
-from .identity import Candidate, pick
+from .facts import expire, unite_evidence
 from .merging import merge
 from .rows import json_list
 from .schema import UNBOUNDED
 from .work import Work
 
 __all__ = ["normalise"]
+
+# What identifies a believed fact, in the words of the unique index, so that it serves.
+_IDENTITY = (
+    f"subject = ? AND predicate = ? AND coalesce(object, value) = ? AND ifnull(valid_at, {UNBOUNDED}) = ? "
+    "AND expired_at IS NULL"
+)
 
 
 def normalise(conn: sqlite3.Connection) -> None:
@@ -86,7 +92,7 @@ class _Alias:
             wanted = NameRequest(key, key, type_key=type)
             picked = pick([other for other, is_named in others if named or is_named], wanted)
             if isinstance(picked, tuple):
-                root = self._merge(root, picked[0])
+                root = self._merge(root, picked[0].id)
             [adopted] = conn.execute("SELECT type_key FROM entity WHERE id = ?", (root,)).fetchone()
             self._put(key, type or adopted, root)
 
@@ -155,7 +161,7 @@ def _normalise_facts(conn: sqlite3.Connection, space: int, scope: Scope, changed
         new_predicate, new_value = changed["predicate"].get(predicate, predicate), changed["value"].get(value, value)
         identity = (subject, new_predicate, new_value if object is None else object)
         begin = UNBOUNDED if valid_at is None else valid_at
-        same = conn.execute(f"SELECT id FROM fact WHERE {IDENTITY}", (*identity, begin)).fetchone()
+        same = conn.execute(f"SELECT id FROM fact WHERE {_IDENTITY}", (*identity, begin)).fetchone()
         if expired_at is None and same is not None:
             unite_evidence(conn, [(id, same["id"])])
             expire(work, [(id, same["id"])])

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from ...errors import NotFound
 from ..pages import Place
+from ..records import entity_of, episode_of, event_of, evidence_of, fact_of
 from ..searching import Kind
 from ..store import FactQuery
 from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
@@ -17,11 +18,6 @@ from .rows import (
     EPISODE,
     EVIDENCE,
     FACT,
-    entity_of,
-    episode_of,
-    event_of,
-    evidence_of,
-    fact_of,
     facts_by_id,
     json_list,
 )

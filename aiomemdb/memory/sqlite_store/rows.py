@@ -1,15 +1,13 @@
-"""Rows to values, and the columns that they need."""
+"""The columns that values need, and rows by their ids."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
 
-from ..times import from_micros
-from ..values import Entity, Episode, Event, Evidence, Fact
+from ..records import entity_of, fact_of
+from ..values import Entity, Fact
 
 __all__ = [
     "BELIEVED",
@@ -18,11 +16,6 @@ __all__ = [
     "EVIDENCE",
     "FACT",
     "entities_by_id",
-    "entity_of",
-    "episode_of",
-    "event_of",
-    "evidence_of",
-    "fact_of",
     "facts_by_id",
     "json_list",
 ]
@@ -41,103 +34,6 @@ EPISODE = (
 EVIDENCE = "v.id, v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
 
 BELIEVED = "f.expired_at IS NULL"
-
-
-def _time(micros: int | None, offset: int | None = None) -> datetime | None:
-    return None if micros is None else from_micros(micros, offset)
-
-
-def entity_of(row: Iterable[Any]) -> Entity:
-    id, namespace, name, type, description, attributes, agent, created_at = row
-    return Entity(
-        id,
-        namespace,
-        name,
-        type,
-        description,
-        {} if attributes == "{}" else json.loads(attributes),
-        agent,
-        from_micros(created_at),
-    )
-
-
-def fact_of(row: sqlite3.Row) -> Fact:
-    (
-        id,
-        namespace,
-        subject,
-        predicate,
-        object,
-        value,
-        text,
-        valid_at,
-        valid_offset,
-        invalid_at,
-        invalid_offset,
-        created_at,
-        expired_at,
-        superseded_by,
-        agent,
-    ) = row
-    return Fact(
-        id,
-        namespace,
-        subject,
-        predicate,
-        object,
-        None if value is None else json.loads(value),
-        text,
-        _time(valid_at, valid_offset),
-        _time(invalid_at, invalid_offset),
-        from_micros(created_at),
-        _time(expired_at),
-        superseded_by,
-        agent,
-    )
-
-
-def episode_of(row: sqlite3.Row) -> Episode:
-    (
-        id,
-        namespace,
-        key,
-        version,
-        session,
-        seq,
-        agent,
-        source,
-        content,
-        metadata,
-        occurred_at,
-        occurred_offset,
-        created_at,
-        expired_at,
-    ) = row
-    return Episode(
-        id,
-        namespace,
-        key,
-        version,
-        session,
-        seq,
-        agent,
-        source,
-        content,
-        {} if metadata == "{}" else json.loads(metadata),
-        _time(occurred_at, occurred_offset),
-        from_micros(created_at),
-        _time(expired_at),
-    )
-
-
-def evidence_of(row: sqlite3.Row) -> Evidence:
-    id, fact, episode, quote, confidence, agent, created_at = row
-    return Evidence(id, fact, episode, quote, confidence, agent, from_micros(created_at))
-
-
-def event_of(row: sqlite3.Row) -> Event:
-    id, at, operation, kind, ref, other, agent, reason = row
-    return Event(id, from_micros(at), operation, kind, ref, other, agent, reason)
 
 
 def json_list(values: Iterable[int | str]) -> str:

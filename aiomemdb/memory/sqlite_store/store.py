@@ -46,7 +46,7 @@ class SQLiteStore(SQLiteSearch, Store):
         self, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
     ) -> list[Entity | Exception]:
         return await self._write_together(
-            identity.find_or_create, lambda _: "find_or_create_entity()", names, scope, model, near
+            documents.find_or_create, lambda _: "find_or_create_entity()", names, scope, model, near
         )
 
     async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> Sequence[Remembered | list[Fact] | BaseException]:

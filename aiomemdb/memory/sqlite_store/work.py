@@ -4,20 +4,65 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ...errors import ModelChanged, NotFound
+from ..deciding.moment import Moment
 from ..searching import Model
 from ..store import Scope
 from ..times import now_micros
 from .rows import json_list
 from .setwise import apply
 
-__all__ = ["Work", "active_model", "check_model", "known_upto", "model_id", "namespace_id", "root"]
+__all__ = [
+    "Work",
+    "active_model",
+    "adopted_model",
+    "check_model",
+    "known_upto",
+    "model_id",
+    "moment_of",
+    "namespace_id",
+    "root",
+    "write_events",
+    "write_vectors",
+]
 
-_EVENTS = (
-    "INSERT INTO memory_event (at, namespace, agent, operation, kind, ref, other, reason) "
-    "SELECT :at, :namespace, :agent, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(:rows)"
+
+def write_events(conn: sqlite3.Connection, events: Sequence[Sequence[Any]]) -> None:
+    """Write lines of the audit, in order: (at, namespace, agent, operation, kind, ref, other, reason)."""
+    apply(
+        conn,
+        "INSERT INTO memory_event (at, namespace, agent, operation, kind, ref, other, reason) "
+        "SELECT r.at, r.namespace, r.agent, r.operation, r.kind, r.ref, r.other, r.reason FROM {rows} r",
+        "at namespace agent operation kind ref other reason",
+        events,
+    )
+
+
+# A fact's own vector takes the place of one that it inherits.
+_VECTORS = (
+    "INSERT INTO vector (model, namespace, kind, ref, data) SELECT iif(r.heir_of IS NULL, :model, v.model), "
+    "r.namespace, r.kind, r.ref, iif(r.heir_of IS NULL, r.data, v.data) FROM {rows} r "
+    "LEFT JOIN vector v ON v.model IN (SELECT id FROM vector_model) AND v.namespace = r.namespace AND v.kind = r.kind "
+    "AND v.ref = r.heir_of WHERE r.heir_of IS NULL OR v.id IS NOT NULL "
+    "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data"
 )
+
+
+def write_vectors(conn: sqlite3.Connection, model: int | None, vectors: Sequence[Sequence[Any]]) -> None:
+    """Write vectors of a model.
+
+    Args:
+        vectors: (namespace, kind, ref, data, heir_of): all that ``heir_of`` has, of whatever model, which is a row of
+            the same kind; or where that is None the data.
+    """
+    apply(conn, _VECTORS, "namespace kind ref data:blob heir_of", vectors, model=model)
+
+
+def moment_of(scope: Scope) -> Moment:
+    """A call that decides now."""
+    return Moment(scope.namespace, scope.agent, now_micros())
 
 
 def namespace_id(conn: sqlite3.Connection, name: str) -> int | None:
@@ -62,6 +107,19 @@ def check_model(active: Model, model: Model) -> None:
             f"the file's vectors are of {active.name!r} ({active.dim} numbers), the embedder is {model.name!r} "
             f"({model.dim}): open it with that one, or await memory.reembed()"
         )
+
+
+def adopted_model(conn: sqlite3.Connection, active: tuple[int, Model] | None, model: Model) -> int:
+    """The id of the embedder's model, which becomes the file's if it has none yet, as ``active`` says.
+
+    Raises: ModelChanged.
+    """
+    if active is not None:
+        check_model(active[1], model)
+        return active[0]
+    id = model_id(conn, model)
+    conn.execute("INSERT INTO memory_meta VALUES ('model', ?)", (str(id),))
+    return id
 
 
 def model_id(conn: sqlite3.Connection, model: Model) -> int:
@@ -119,14 +177,7 @@ class Work:
     def finish(self) -> None:
         if self._clock_went_back and self._events:
             self.conn.execute("INSERT INTO memory_clock_back VALUES (?)", (self.event,))
-        apply(self.conn, _EVENTS, self._events, at=self.at, namespace=self.namespace, agent=self.agent)
-
-    def next_id(self, table: str) -> int:
-        """The first id that was never used. What is inserted with it and those after it counts as AUTOINCREMENT does
-        (https://www.sqlite.org/autoinc.html), so that one executemany serves where ids must be known.
-        """
-        row = self.conn.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-        return 1 if row is None else row[0] + 1
+        write_events(self.conn, [(self.at, self.namespace, self.agent, *event) for event in self._events])
 
     def root(self, entity: int) -> int:
         """Raises: NotFound."""
@@ -137,20 +188,10 @@ class Work:
 
         Raises: ModelChanged.
         """
-        active = active_model(self.conn)
-        if active is not None:
-            check_model(active[1], model)
-            return active[0]
-        id = model_id(self.conn, model)
-        self.conn.execute("INSERT INTO memory_meta VALUES ('model', ?)", (str(id),))
-        return id
+        return adopted_model(self.conn, active_model(self.conn), model)
 
-    def add_vectors(self, model: int, kind: str, vectors: Iterable[tuple[int, bytes | None]]) -> None:
-        self.conn.executemany(
-            "INSERT INTO vector (model, namespace, kind, ref, data) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data",
-            [(model, self.namespace, kind, ref, data) for ref, data in vectors if data is not None],
-        )
+    def add_vectors(self, model: int, kind: str, vectors: Iterable[tuple[int, bytes]]) -> None:
+        write_vectors(self.conn, model, [(self.namespace, kind, ref, data, None) for ref, data in vectors])
 
     def drop_vectors(self, kind: str, refs: Sequence[int]) -> None:
         self.conn.execute(

@@ -1,0 +1,292 @@
+"""A job's calls, decided in order: texts with their facts, facts alone, names. From rows read to rows to write.
+
+1. ``begin`` each call: whether it fails, who is who, its text. What it will state is known then, and can be read.
+2. ``finish`` each call, by the facts that are there: what becomes of them, and its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ...errors import AmbiguousEntity, EpisodeExists, NotFound
+from ..records import episode_of
+from ..store import Draft, DraftEpisode, NameRequest, Scope
+from ..values import Entity, Episode, Fact, Remembered
+from .facts import Facts, Stated
+from .identity import Identities, KnownEntity
+from .moment import Moment
+
+__all__ = ["Answer", "Begun", "Deciding", "KnownEpisode", "KnownTexts"]
+
+Answer: TypeAlias = Remembered | list[Fact]
+
+
+@dataclass(slots=True, eq=False)
+class KnownEpisode:
+    """A text as it is now, in the job that may have made it.
+
+    Attributes:
+        made: None: it was there before.
+        ended: when the job made it outdated.
+    """
+
+    id: int
+    namespace: str
+    key: str | None
+    version: int
+    session: str | None
+    seq: int | None
+    agent: str | None
+    source: str | None
+    content: str
+    metadata: str
+    occurred_at: int | None
+    occurred_offset: int | None
+    created_at: int
+    expired_at: int | None = None
+    made: Moment | None = None
+    ended: Moment | None = None
+    vector: bytes | None = None
+
+    def value(self) -> Episode:
+        return episode_of(
+            (
+                self.id,
+                self.namespace,
+                self.key,
+                self.version,
+                self.session,
+                self.seq,
+                self.agent,
+                self.source,
+                self.content,
+                self.metadata,
+                self.occurred_at,
+                self.occurred_offset,
+                self.created_at,
+                self.expired_at,
+            )
+        )
+
+
+@dataclass(slots=True)
+class KnownTexts:
+    """The texts that a job's calls speak of.
+
+    Attributes:
+        current: by (namespace, key), the newest version.
+        mentions: by text, whom it mentions, of those that come again.
+        namespaces: by id, where a text is that is to evidence facts.
+        last_seq: by (namespace, session), the highest place.
+    """
+
+    current: dict[tuple[str, str], KnownEpisode] = field(default_factory=dict)
+    mentions: dict[int, dict[int, KnownEntity]] = field(default_factory=dict)
+    namespaces: Mapping[int, str] = field(default_factory=dict)
+    last_seq: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Begun:
+    """A call of which the first half is decided.
+
+    Attributes:
+        entities, episode: as its answer shows them, whatever later calls of the job do.
+        text: what evidences its facts, a new text or one that is there; None: the agent itself.
+        again: it is this text's very words that come again.
+        replaced: the version that its text takes the place of.
+    """
+
+    moment: Moment
+    stated: list[Stated]
+    entities: tuple[Entity, ...]
+    text: int | None = None
+    episode: Episode | None = None
+    again: bool = False
+    replaced: KnownEpisode | None = None
+
+
+class Deciding:
+    """What a job's calls do, one after another.
+
+    Args:
+        last_event: the newest event that is there, and what the clock said then.
+        next_episode: the first id of a text that was never used.
+
+    Attributes:
+        identities: who is who.
+        made: the new texts, by id.
+        outdated: texts that were there before and have a newer version.
+        mentioned: (entity, text), each once.
+        moments: the calls that write, in order.
+        backs: the first event of each whose clock had gone back.
+    """
+
+    def __init__(
+        self, identities: Identities, texts: KnownTexts, last_event: tuple[int, int], next_episode: int
+    ) -> None:
+        self.identities = identities
+        self._texts = texts
+        self._last_event, self._last_at = last_event
+        self._next_episode = next_episode
+        self.made: list[KnownEpisode] = []
+        self.outdated: list[KnownEpisode] = []
+        self.mentioned: dict[tuple[int, int], None] = {}
+        self.moments: list[Moment] = []
+        self.backs: list[int] = []
+
+    def check(self, scope: Scope, draft: Draft) -> EpisodeExists | NotFound | None:
+        """All that is expected to fail does so before anything is decided, so that it does not fail the others."""
+        episode = draft.episode
+        current = None if episode is None else self._current(scope.namespace, episode)
+        if episode is not None and current is not None and not episode.replace and current.content != episode.content:
+            return EpisodeExists(
+                f"there is an episode with key {episode.key!r} and another content: replace=True makes this its "
+                f"version {current.version + 1}"
+            )
+        if draft.evidence is not None and self._texts.namespaces.get(draft.evidence) != scope.namespace:
+            return NotFound(f"no episode {draft.evidence} in namespace {scope.namespace!r}")
+        for id in draft.who:
+            if isinstance(id, int) and (scope.namespace, id) not in self.identities.roots:
+                return NotFound(f"no entity {id} in namespace {scope.namespace!r}")
+        return None
+
+    def begin(self, moment: Moment, draft: Draft) -> Begun:
+        """Decide the first half of a call that was checked."""
+        names = [wanted for wanted in draft.who if isinstance(wanted, NameRequest)]
+        found = iter(self.identities.resolve(moment, names, draft.near))
+        who: list[KnownEntity] = []
+        for wanted in draft.who:
+            if isinstance(wanted, int):
+                who.append(self.identities.roots[moment.namespace, wanted])
+            else:
+                entity = next(found)
+                assert isinstance(entity, KnownEntity)  # nothing is ambiguous, as no draft is strict
+                who.append(entity)
+        stated = [
+            Stated(who[fact.subject].id, None if fact.object is None else who[fact.object].id, fact)
+            for fact in draft.facts
+        ]
+        begun = Begun(moment, stated, (), draft.evidence)
+        self.moments.append(moment)
+        if draft.episode is not None:
+            self._place(begun, draft.episode)
+        if begun.text is not None:
+            self._mention(draft, who, begun.text)
+        if begun.again:
+            assert begun.text is not None
+            mentioned = self._texts.mentions[begun.text]
+            begun.entities = tuple(mentioned[id].value() for id in sorted(mentioned))
+        elif begun.episode is not None:
+            begun.entities = tuple(entity.value() for entity in dict.fromkeys(who))
+        return begun
+
+    def finish(self, begun: Begun, facts: Facts) -> Answer:
+        """Decide the second half, and return the answer."""
+        moment, stated, text = begun.moment, begun.stated, begun.text
+        self._start(moment)
+        if begun.again:
+            assert text is not None
+            stated = facts.unsaid(stated, text)
+        believed = facts.state(moment, stated, text)
+        if begun.replaced is not None:
+            facts.outdate(moment, begun.replaced.id)
+        self._end(moment)
+        if begun.again:
+            assert text is not None
+            believed = facts.believed_of(text)
+        answer = [fact.value_in(moment.namespace) for fact in believed]
+        if begun.episode is None:
+            return answer
+        return Remembered(begun.episode, tuple(answer), begun.entities, not begun.again)
+
+    def name(self, moment: Moment, names: Sequence[NameRequest], near: float) -> list[Entity | AmbiguousEntity]:
+        """Decide the whole of a call that asks for names alone."""
+        self.moments.append(moment)
+        self._start(moment)
+        found = self.identities.resolve(moment, names, near)
+        self._end(moment)
+        return [one.value() if isinstance(one, KnownEntity) else one for one in found]
+
+    def _start(self, moment: Moment) -> None:
+        moment.event = self._last_event + 1
+
+    def _end(self, moment: Moment) -> None:
+        if not moment.events:
+            return
+        if moment.at < self._last_at:
+            self.backs.append(moment.event)
+        self._last_event += len(moment.events)
+        self._last_at = moment.at
+
+    def _current(self, namespace: str, episode: DraftEpisode) -> KnownEpisode | None:
+        return None if episode.key is None else self._texts.current.get((namespace, episode.key))
+
+    def _place(self, begun: Begun, draft: DraftEpisode) -> None:
+        """Which text it is: the very one that is there, its next version, or a new one."""
+        current = self._current(begun.moment.namespace, draft)
+        if current is not None and current.content == draft.content:
+            begun.episode, begun.text, begun.again = current.value(), current.id, True
+            return
+        episode = self._make(begun.moment, draft, current)
+        begun.episode, begun.text, begun.replaced = episode.value(), episode.id, current
+
+    def _make(self, moment: Moment, draft: DraftEpisode, replaced: KnownEpisode | None) -> KnownEpisode:
+        episode = KnownEpisode(
+            self._next_episode,
+            moment.namespace,
+            draft.key,
+            1 if replaced is None else replaced.version + 1,
+            draft.session,
+            self._seq(moment, draft, replaced),
+            moment.agent,
+            draft.source,
+            draft.content,
+            draft.metadata,
+            draft.occurred_at,
+            draft.occurred_offset,
+            moment.at,
+            made=moment,
+            vector=draft.vector,
+        )
+        self._next_episode += 1
+        self.made.append(episode)
+        self._texts.mentions[episode.id] = {}
+        if draft.key is not None:
+            self._texts.current[moment.namespace, draft.key] = episode
+        moment.note("create", "episode", episode.id)
+        if replaced is not None:
+            replaced.expired_at, replaced.ended = moment.at, moment
+            if replaced.made is None:
+                self.outdated.append(replaced)
+            moment.note("supersede", "episode", replaced.id, episode.id)
+        return episode
+
+    def _seq(self, moment: Moment, draft: DraftEpisode, replaced: KnownEpisode | None) -> int | None:
+        """Its place in its session: as it was given, that of the version which it corrects, or the next."""
+        if draft.session is None:
+            return draft.seq
+        session = (moment.namespace, draft.session)
+        seq, last = draft.seq, self._texts.last_seq.get(session)
+        if seq is None and replaced is not None and replaced.session == draft.session:
+            seq = replaced.seq
+        elif seq is None:
+            seq = 1 if last is None else last + 1
+        if seq is not None:
+            self._texts.last_seq[session] = seq if last is None else max(last, seq)
+        return seq
+
+    def _mention(self, draft: Draft, who: Sequence[KnownEntity], text: int) -> None:
+        """A text mentions whom its facts are about, beside whom it was said to mention."""
+        places: Iterable[int] = [
+            *draft.mentions,
+            *(fact.subject for fact in draft.facts),
+            *(fact.object for fact in draft.facts if fact.object is not None),
+        ]
+        known = self._texts.mentions.setdefault(text, {})
+        for entity in dict.fromkeys(who[place] for place in places):
+            if entity.id not in known:
+                known[entity.id] = entity
+                self.mentioned[entity.id, text] = None
