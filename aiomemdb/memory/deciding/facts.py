@@ -137,7 +137,7 @@ class Facts:
                 self._believe(fact)
 
     def evidenced(self, fact: KnownFact, text: int | None) -> None:
-        """Know that a text evidences a fact. It is told by the order of the evidence."""
+        """Know that a text evidences a fact."""
         fact.texts.add(text)
         self._of_text.setdefault(text, {})[fact.id] = fact
 
@@ -170,8 +170,8 @@ class Facts:
     def outdate(self, moment: Moment, text: int) -> None:
         """A text was superseded: expire those of its facts that nothing else evidences."""
         self._outdated.add(text)
-        for fact in list(self._of_text.get(text, {}).values()):
-            if fact.expired_at is None and not fact.founded and fact.texts <= self._outdated:
+        for fact in self.believed_of(text):
+            if not fact.founded and fact.texts <= self._outdated:
                 self._expire(moment, fact, None)
 
     def _believe(self, fact: KnownFact) -> None:

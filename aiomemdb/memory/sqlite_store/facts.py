@@ -13,35 +13,45 @@ from ...errors import NotFound
 from ..store import Scope
 from ..values import Fact
 from .rows import facts_by_id
-from .setwise import apply
+from .setwise import apply, insert
 from .work import Work
 
-__all__ = ["expire", "retract", "unite_evidence", "write_evidence", "write_expired"]
+__all__ = ["expire", "inherit_vectors", "retract", "unite_evidence", "write_evidence", "write_expired"]
 
 # Said again by the same text or agent: the first quote stays, and the greater confidence.
-_EVIDENCE = (
-    "INSERT INTO fact_evidence SELECT NULL, r.fact, iif(r.heir_of IS NULL, r.episode, v.episode), "
-    "iif(r.heir_of IS NULL, r.quote, v.quote), iif(r.heir_of IS NULL, r.confidence, v.confidence), "
-    "iif(r.heir_of IS NULL, r.agent, v.agent), iif(r.heir_of IS NULL, r.at, v.created_at) "
-    "FROM {rows} r LEFT JOIN fact_evidence v ON v.fact = r.heir_of WHERE r.heir_of IS NULL OR v.id IS NOT NULL "
+_UNITE = (
     "ON CONFLICT (fact, ifnull(episode, 0), ifnull(agent, '')) DO UPDATE SET "
     "quote = ifnull(quote, excluded.quote), confidence = max(confidence, excluded.confidence)"
 )
 
 
 def write_evidence(conn: sqlite3.Connection, evidence: Sequence[Sequence[Any]]) -> None:
-    """Add evidence to facts.
-
-    Args:
-        evidence: (fact, heir_of, episode, quote, confidence, agent, at); all that ``heir_of`` has, which is a fact, or
-            where that is None the rest.
-    """
-    apply(conn, _EVIDENCE, "fact heir_of episode quote confidence:real agent at", evidence)
+    """Add evidence to facts: (fact, episode, quote, confidence, agent, created_at)."""
+    insert(conn, "fact_evidence", "fact episode quote confidence:real agent created_at", evidence, _UNITE)
 
 
 def unite_evidence(conn: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> None:
     """Add to the second fact of each pair the evidence of the first."""
-    write_evidence(conn, [(to, fact, None, None, None, None, None) for fact, to in pairs])
+    apply(
+        conn,
+        "INSERT INTO fact_evidence SELECT NULL, r.heir, v.episode, v.quote, v.confidence, v.agent, v.created_at "
+        f"FROM {{rows}} r CROSS JOIN fact_evidence v ON v.fact = r.fact WHERE TRUE {_UNITE}",
+        "fact heir",
+        pairs,
+    )
+
+
+def inherit_vectors(conn: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> None:
+    """Give the second fact of each pair the vectors of the first, of whatever model, except where it has one."""
+    apply(
+        conn,
+        "INSERT INTO vector (model, namespace, kind, ref, data) SELECT v.model, v.namespace, v.kind, r.heir, v.data "
+        "FROM {rows} r CROSS JOIN fact f ON f.id = r.fact CROSS JOIN vector v ON v.model IN (SELECT id FROM "
+        "vector_model) AND v.namespace = f.namespace AND v.kind = 'fact' AND v.ref = f.id WHERE TRUE "
+        "ON CONFLICT DO NOTHING",
+        "fact heir",
+        pairs,
+    )
 
 
 def write_expired(conn: sqlite3.Connection, facts: Sequence[tuple[int, int | None, int, int | None]]) -> None:

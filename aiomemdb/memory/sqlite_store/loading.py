@@ -214,16 +214,16 @@ _FACT = (
 )
 # In the words of the unique index, so that it serves.
 _BELIEVED = (
-    f"SELECT NULL AS text_id, NULL AS evidence, {_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
+    f"SELECT NULL AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
     "AND f.predicate = r.predicate AND coalesce(f.object, f.value) = r.target "
     f"AND ifnull(f.valid_at, {UNBOUNDED}) = r.since WHERE f.expired_at IS NULL"
 )
 _OF_PAIR = (
-    f"SELECT NULL AS text_id, NULL AS evidence, {_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
+    f"SELECT NULL AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
     "AND f.predicate = r.predicate WHERE r.since IS NULL AND f.expired_at IS NULL"
 )
 _OF_TEXT = (
-    f"SELECT r.text AS text_id, v.id AS evidence, {_FACT} FROM {{rows}} r CROSS JOIN episode p ON p.id = r.text "
+    f"SELECT r.text AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN episode p ON p.id = r.text "
     "CROSS JOIN fact_evidence v ON v.episode = p.id CROSS JOIN fact f ON f.id = v.fact AND f.namespace = p.namespace"
 )
 _FACTS_BELIEVED = f"({_BELIEVED}) f"
@@ -254,10 +254,10 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
     wanted.update(dict.fromkeys((*pair, None, None, None) for pair in pairs if pair[0] < first_new))
     wanted.update(dict.fromkeys((None, None, None, 0, text) for text in touched))
     known: dict[int, KnownFact] = {}
-    evidence: list[tuple[int, int, KnownFact]] = []
-    for text, place, founded, *columns in load(
+    evidence: list[tuple[KnownFact, int]] = []
+    for text, founded, *columns in load(
         conn,
-        f"f.text_id, f.evidence, {_FOUNDED if outdated else 0}, {_FACT}",
+        f"f.text_id, {_FOUNDED if outdated else 0}, {_FACT}",
         _FACTS if pairs or touched else _FACTS_BELIEVED,
         {"touched": json_list(touched)} if outdated else {},
         "subject predicate target since text",
@@ -268,8 +268,8 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
             fact = known[columns[0]] = KnownFact(*columns)
             fact.founded = bool(founded)
         if text is not None:
-            evidence.append((place, text, fact))
+            evidence.append((fact, text))
     facts = Facts((known[id] for id in sorted(known)), world.next_id("fact"))
-    for _, text, fact in sorted(evidence, key=lambda one: one[0]):
+    for fact, text in evidence:
         facts.evidenced(fact, text)
     return facts

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["MOST", "apply", "load"]
+__all__ = ["MOST", "apply", "insert", "load"]
 
 #: Characters of one JSON text, at most: a larger one saves nothing, and SQLite parses it as a whole.
 MOST = 1 << 18
@@ -28,14 +28,38 @@ _MOST_BLOB = 1 << 22
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 # Two quotients of this power of two reach the smallest number that JSON carries, 2**-124.
 _POWER = 62
+# Rows from which on it pays to look which columns are the same in all. Each such choice is a statement of its own.
+_MANY = 32
+
+
+def insert(
+    conn: sqlite3.Connection, table: str, columns: str, rows: Sequence[Sequence[Any]], conflict: str = ""
+) -> None:
+    """Insert rows.
+
+    Args:
+        columns: the names of the columns, parted by spaces. One that ends in ``:real`` takes floats, one in ``:blob``
+            bytes; the others take ints and texts. Each takes None.
+        conflict: what becomes of a row that is there already, in SQL.
+    """
+    if not rows:
+        return
+    # To read a value from JSON takes as long as to insert it.
+    same = _same(rows) if len(rows) >= _MANY else ()
+    many, one, typed = _inserts(table, columns, conflict, same)
+    constant = {f"same_{place}": rows[0][place] for place in same}
+    for piece, blob in _pieces(conn, rows, typed, same):
+        if isinstance(piece, str):
+            conn.execute(many, {"rows": piece, "blobs": blob, **constant})
+        else:
+            conn.execute(one, piece)
 
 
 def apply(conn: sqlite3.Connection, sql: str, columns: str, rows: Sequence[Sequence[Any]], **params: Any) -> int:
     """Run a statement that reads the rows from ``{rows}``, a table; return how many rows changed.
 
     Args:
-        columns: the names of the rows' columns, parted by spaces. One that ends in ``:real`` takes floats, one in
-            ``:blob`` bytes; the others take ints and texts. Each takes None.
+        columns: as for ``insert``, named as the statement names them.
         params: what else the statement names. No name begins with ``row_``.
     """
     if not rows:
@@ -87,35 +111,63 @@ def _loaded(conn: sqlite3.Connection, sql: str, wanted: str, params: Mapping[str
     return found
 
 
+# The statement for rows as JSON, the statement for one row by parameters, and which columns JSON does not carry.
+_Texts: TypeAlias = tuple[str, str, tuple[tuple[int, str], ...]]
+
+
 @lru_cache(maxsize=256)
-def _texts(sql: str, columns: str) -> tuple[str, str, tuple[tuple[int, str], ...]]:
-    """The statement for rows as JSON, the statement for one row by parameters, and which columns JSON can't carry."""
-    names = columns.split()
-    many, one = [], []
-    typed: list[tuple[int, str]] = []
-    for place, column in enumerate(names):
-        name, _, kind = column.partition(":")
-        value = f"value->>{place}"
-        if kind:
-            # Its second part is behind all columns.
-            second = f"value->>{len(names) + len(typed)}"
-            typed.append((place, kind))
-            if kind == "real":
-                value = f"({value}) * 1.0 / (1 << min({second}, {_POWER})) / (1 << max(({second}) - {_POWER}, 0))"
-            else:
-                value = f"substr(:blobs, {value}, {second})"
-        many.append(f"{value} AS {name}")
-        one.append(f":row_{name} AS {name}")
+def _texts(sql: str, columns: str) -> _Texts:
+    names, values, typed = _carried(columns)
+    many = ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
+    one = ", ".join(f":row_{name} AS {name}" for name in names)
     return (
-        sql.replace("{rows}", f"(SELECT {', '.join(many)} FROM json_each(:rows))"),
-        sql.replace("{rows}", f"(SELECT {', '.join(one)})"),
-        tuple(typed),
+        sql.replace("{rows}", f"(SELECT {many} FROM json_each(:rows))"),
+        sql.replace("{rows}", f"(SELECT {one})"),
+        typed,
     )
 
 
+@lru_cache(maxsize=256)
+def _inserts(table: str, columns: str, conflict: str, same: tuple[int, ...]) -> _Texts:
+    names, values, typed = _carried(columns, same)
+    into = f"INSERT INTO {table} ({', '.join(names)})"
+    return (
+        # TRUE, so that SQLite does not take the conflict's ON for a join's.
+        f"{into} SELECT {', '.join(values)} FROM json_each(:rows) WHERE TRUE {conflict}",
+        # SQLite copies what a SELECT inserts where there are triggers, a single row too.
+        f"{into} VALUES ({', '.join('?' * len(names))}) {conflict}",
+        typed,
+    )
+
+
+def _carried(columns: str, same: Sequence[int] = ()) -> tuple[list[str], list[str], tuple[tuple[int, str], ...]]:
+    """The names of columns, how a statement reads each, and which of those that it reads from JSON are none."""
+    names, values = [], []
+    typed: list[tuple[int, str]] = []
+    kept = len(columns.split()) - len(same)
+    carried = 0
+    for place, column in enumerate(columns.split()):
+        name, _, kind = column.partition(":")
+        if place in same:
+            value = f":same_{place}"
+        else:
+            value = f"value->>{carried}"
+            if kind:
+                # Its second part is behind all columns.
+                second = f"value->>{kept + len(typed)}"
+                typed.append((carried, kind))
+                if kind == "real":
+                    value = f"({value}) * 1.0 / (1 << min({second}, {_POWER})) / (1 << max(({second}) - {_POWER}, 0))"
+                else:
+                    value = f"substr(:blobs, {value}, {second})"
+            carried += 1
+        names.append(name)
+        values.append(value)
+    return names, values, tuple(typed)
+
+
 def _named(columns: str, row: Sequence[Any]) -> dict[str, Any]:
-    names = _names(columns)
-    return dict(zip(names, row, strict=True))
+    return dict(zip(_names(columns), row, strict=True))
 
 
 @lru_cache(maxsize=256)
@@ -123,56 +175,75 @@ def _names(columns: str) -> list[str]:
     return [f"row_{column.partition(':')[0]}" for column in columns.split()]
 
 
+def _same(rows: Sequence[Sequence[Any]]) -> tuple[int, ...]:
+    """Which columns are the same in all rows."""
+    return tuple(
+        place for place, values in enumerate(zip(*rows, strict=True)) if values.count(values[0]) == len(values)
+    )
+
+
 def _pieces(
-    conn: sqlite3.Connection, rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]]
+    conn: sqlite3.Connection,
+    rows: Sequence[Sequence[Any]],
+    typed: Sequence[tuple[int, str]],
+    same: Sequence[int] = (),
 ) -> Iterator[tuple[str | Sequence[Any], bytes]]:
-    """Yield the rows in order: many as a JSON array of arrays and the BLOB of their parts, or one as it is."""
+    """Yield the rows in order: many as JSON, and the BLOB of their parts, or one as it is."""
     if len(rows) == 1:
         yield rows[0], b""
         return
+    text, blob = _encoded(rows, typed, same)
     # A character takes up to four bytes.
     limit = conn.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
-    text, blob = _encoded(rows, typed)
     if text is not None and len(text) <= min(MOST, limit // 4) and len(blob) <= min(_MOST_BLOB, limit):
         yield text, blob
         return
     half = len(rows) // 2
-    yield from _pieces(conn, rows[:half], typed)
-    yield from _pieces(conn, rows[half:], typed)
+    yield from _pieces(conn, rows[:half], typed, same)
+    yield from _pieces(conn, rows[half:], typed, same)
 
 
-def _encoded(rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]]) -> tuple[str | None, bytes]:
-    """The rows as JSON; None: it can't carry one of them."""
-    blobs: list[bytes] = []
-    if typed:
-        length, carried = 0, []
-        for row in rows:
-            first, second = list(row), []
-            for place, kind in typed:
-                value, other = row[place], None
-                if value is None:
-                    pass
-                elif kind == "blob":
-                    blobs.append(value)
-                    first[place], other = length + 1, len(value)
-                    length += len(value)
-                else:
-                    quotient = _quotient(value)
-                    if quotient is None:
-                        return None, b""
-                    first[place], other = quotient
-                second.append(other)
-            carried.append(first + second)
-        rows = carried
+def _encoded(
+    rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]], same: Sequence[int] = ()
+) -> tuple[str | None, bytes]:
+    """The rows as a JSON array of arrays, without the columns that are the same; None: it can't carry one of them."""
+    blob = b""
+    if typed or same:
+        columns: list[Sequence[Any]] = [
+            values for place, values in enumerate(zip(*rows, strict=True)) if place not in same
+        ]
+        for place, kind in typed:
+            if kind == "blob":
+                blob = b"".join(filter(None, columns[place]))
+                parts = _parts(columns[place])
+            else:
+                parts = list(map(_quotient, columns[place]))
+                if (0, -1) in parts:
+                    return None, b""
+            columns[place] = [first for first, _ in parts]
+            columns.append([second for _, second in parts])
+        rows = list(zip(*columns, strict=True)) if columns else [()] * len(rows)
     text = _ENCODER.encode(rows)
-    return (None if "\\u0000" in text else text), b"".join(blobs)
+    return (None if "\\u0000" in text else text), blob
 
 
-def _quotient(value: float) -> tuple[int, int] | None:
-    """(n, k) of a float that is n / 2**k, in ints that SQLite divides exactly; None: there are none."""
+def _parts(blobs: Iterable[bytes | None]) -> list[tuple[int | None, int | None]]:
+    """Where each is in all of them, one behind the other, as SQLite counts, and how long it is."""
+    parts: list[tuple[int | None, int | None]] = []
+    begin = 1
+    for blob in blobs:
+        parts.append((None, None) if blob is None else (begin, len(blob)))
+        begin += 0 if blob is None else len(blob)
+    return parts
+
+
+def _quotient(value: float | None) -> tuple[int | None, int | None]:
+    """(n, k) of a float that is n / 2**k, in ints that SQLite divides exactly; (0, -1): there are none."""
+    if value is None:
+        return None, None
     try:
         above, below = value.as_integer_ratio()
     except (OverflowError, ValueError):  # infinity, NaN
-        return None
+        return 0, -1
     power = below.bit_length() - 1
-    return (above, power) if power <= 2 * _POWER and abs(above) < 2**63 else None
+    return (above, power) if power <= 2 * _POWER and abs(above) < 2**63 else (0, -1)

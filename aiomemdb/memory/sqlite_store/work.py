@@ -12,7 +12,7 @@ from ..searching import Model
 from ..store import Scope
 from ..times import now_micros
 from .rows import json_list
-from .setwise import apply
+from .setwise import insert
 
 __all__ = [
     "Work",
@@ -31,33 +31,18 @@ __all__ = [
 
 def write_events(conn: sqlite3.Connection, events: Sequence[Sequence[Any]]) -> None:
     """Write lines of the audit, in order: (at, namespace, agent, operation, kind, ref, other, reason)."""
-    apply(
+    insert(conn, "memory_event", "at namespace agent operation kind ref other reason", events)
+
+
+def write_vectors(conn: sqlite3.Connection, vectors: Sequence[tuple[int, int, str, int, bytes]]) -> None:
+    """Write vectors: (model, namespace, kind, ref, data)."""
+    insert(
         conn,
-        "INSERT INTO memory_event (at, namespace, agent, operation, kind, ref, other, reason) "
-        "SELECT r.at, r.namespace, r.agent, r.operation, r.kind, r.ref, r.other, r.reason FROM {rows} r",
-        "at namespace agent operation kind ref other reason",
-        events,
+        "vector",
+        "model namespace kind ref data:blob",
+        vectors,
+        "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data",
     )
-
-
-# A fact's own vector takes the place of one that it inherits.
-_VECTORS = (
-    "INSERT INTO vector (model, namespace, kind, ref, data) SELECT iif(r.heir_of IS NULL, :model, v.model), "
-    "r.namespace, r.kind, r.ref, iif(r.heir_of IS NULL, r.data, v.data) FROM {rows} r "
-    "LEFT JOIN vector v ON v.model IN (SELECT id FROM vector_model) AND v.namespace = r.namespace AND v.kind = r.kind "
-    "AND v.ref = r.heir_of WHERE r.heir_of IS NULL OR v.id IS NOT NULL "
-    "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data"
-)
-
-
-def write_vectors(conn: sqlite3.Connection, model: int | None, vectors: Sequence[Sequence[Any]]) -> None:
-    """Write vectors of a model.
-
-    Args:
-        vectors: (namespace, kind, ref, data, heir_of): all that ``heir_of`` has, of whatever model, which is a row of
-            the same kind; or where that is None the data.
-    """
-    apply(conn, _VECTORS, "namespace kind ref data:blob heir_of", vectors, model=model)
 
 
 def moment_of(scope: Scope) -> Moment:
@@ -191,7 +176,7 @@ class Work:
         return adopted_model(self.conn, active_model(self.conn), model)
 
     def add_vectors(self, model: int, kind: str, vectors: Iterable[tuple[int, bytes]]) -> None:
-        write_vectors(self.conn, model, [(self.namespace, kind, ref, data, None) for ref, data in vectors])
+        write_vectors(self.conn, [(model, self.namespace, kind, ref, data) for ref, data in vectors])
 
     def drop_vectors(self, kind: str, refs: Sequence[int]) -> None:
         self.conn.execute(
