@@ -37,10 +37,12 @@ def write(conn: sqlite3.Connection, calls: Sequence[_Call]) -> list[Answer | Exc
 
 def _write(conn: sqlite3.Connection, calls: dict[int, _Call]) -> dict[int, Answer | Exception]:
     drafts = list(calls.values())
+    model = next((draft.model for _, draft in drafts if draft.model is not None), None)
     texts = [(scope.namespace, draft.episode) for scope, draft in drafts if draft.episode is not None]
     world = load_world(
         conn,
         [scope.namespace for scope, _ in drafts],
+        with_model=model is not None,
         evidence=[draft.evidence for _, draft in drafts if draft.evidence is not None],
         sessions=[(namespace, text.session) for namespace, text in texts if text.session is not None],
     )
@@ -54,9 +56,8 @@ def _write(conn: sqlite3.Connection, calls: dict[int, _Call]) -> dict[int, Answe
         and current.content == text.content
     }
     asked = [(scope.namespace, one) for scope, draft in drafts for one in draft.who]
-    model = next((draft.model for _, draft in drafts if draft.model is not None), None)
     identities = load_identities(conn, world, asked, model, list(again.values()))
-    decided = Deciding(identities, world.texts, world.last_event, world.next_id("episode"))
+    decided = Deciding(identities, world.texts, world.last_event, world.episode)
 
     answers: dict[int, Answer | Exception] = {}
     begun: dict[int, Begun] = {}
@@ -80,10 +81,10 @@ def find_or_create(
     conn: sqlite3.Connection, names: Sequence[NameRequest], scope: Scope, model: Model | None, near: float
 ) -> list[Entity | Exception]:
     """The entity of each name, made where there is none."""
-    world = load_world(conn, [scope.namespace])
+    world = load_world(conn, [scope.namespace], with_model=model is not None)
     model_id = None if model is None else adopted_model(conn, world.model, model)
     identities = load_identities(conn, world, [(scope.namespace, name) for name in names], model)
-    decided = Deciding(identities, world.texts, world.last_event, world.next_id("episode"))
+    decided = Deciding(identities, world.texts, world.last_event, world.episode)
     answers = decided.name(moment_of(scope), names, near)
     write_decided(conn, world, decided, None, model_id)
     return list(answers)

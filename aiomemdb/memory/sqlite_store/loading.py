@@ -15,15 +15,19 @@ from ..store import NameRequest
 from .rows import json_list
 from .schema import UNBOUNDED
 from .setwise import load
+from .work import namespace_id
 
 __all__ = ["World", "load_episodes", "load_facts", "load_identities", "load_world"]
 
-_WORLD = """SELECT
-    (SELECT json_group_array(json_array(n.name, n.id)) FROM json_each(:namespaces) j
-        CROSS JOIN memory_namespace n ON n.name = j.value),
-    (SELECT json_group_object(name, seq) FROM sqlite_sequence
-        WHERE name IN ('memory_namespace', 'entity', 'episode', 'fact')),
-    (SELECT json_array(id, at) FROM memory_event ORDER BY id DESC LIMIT 1),
+_WORLD = (
+    "SELECT (SELECT id FROM memory_namespace WHERE name = ?), "
+    "(SELECT seq FROM sqlite_sequence WHERE name = 'entity'), "
+    "(SELECT seq FROM sqlite_sequence WHERE name = 'episode'), "
+    "(SELECT seq FROM sqlite_sequence WHERE name = 'fact'), e.id, e.at "
+    "FROM (SELECT 1) LEFT JOIN (SELECT id, at FROM memory_event ORDER BY id DESC LIMIT 1) e"
+)
+# What few jobs ask for.
+_MORE = """SELECT
     (SELECT json_array(m.id, m.name, m.dim) FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER)
         WHERE key = 'model'),
     (SELECT json_group_array(json_array(p.id, n.name)) FROM json_each(:evidence) j
@@ -39,47 +43,51 @@ class World:
 
     Attributes:
         namespaces: ids by name, of those that are there.
-        last_ids: the highest id that was ever used, by table.
+        entity, episode, fact: the first ids that were never used. What is inserted with one of them and those after it
+            counts as AUTOINCREMENT does (https://www.sqlite.org/autoinc.html), so that one statement serves where ids
+            must be known.
         last_event: the newest one, and what the clock said then.
-        model: the id of the file's model, and that.
+        model: the id of the file's model, and that, where it was asked for.
     """
 
     namespaces: dict[str, int]
-    last_ids: dict[str, int]
+    entity: int
+    episode: int
+    fact: int
     last_event: tuple[int, int]
-    model: tuple[int, Model] | None
     texts: KnownTexts
-
-    def next_id(self, table: str) -> int:
-        """The first id that was never used. What is inserted with it and those after it counts as AUTOINCREMENT does
-        (https://www.sqlite.org/autoinc.html), so that one statement serves where ids must be known.
-        """
-        return self.last_ids.get(table, 0) + 1
+    model: tuple[int, Model] | None = None
 
 
 def load_world(
     conn: sqlite3.Connection,
     namespaces: Iterable[str],
-    evidence: Iterable[int] = (),
+    *,
+    with_model: bool,
+    evidence: Sequence[int] = (),
     sessions: Sequence[tuple[str, str]] = (),
 ) -> World:
-    found, last_ids, event, model, evidencing, seqs = conn.execute(
-        _WORLD,
-        {
-            "namespaces": json_list(dict.fromkeys(namespaces)),
-            "evidence": json_list(evidence),
-            "sessions": json.dumps(sessions),
-        },
-    ).fetchone()
-    if model is not None:
-        id, name, dim = json.loads(model)
-        model = (id, Model(name, dim))
-    last = (0, 0) if event is None else json.loads(event)
-    texts = KnownTexts(
-        namespaces=dict(json.loads(evidencing)),
-        last_seq={sessions[place]: seq for place, seq in json.loads(seqs) if seq is not None},
+    first, *others = dict.fromkeys(namespaces)
+    space, entity, episode, fact, event, at = conn.execute(_WORLD, (first,)).fetchone()
+    ids = [(first, space), *((other, namespace_id(conn, other)) for other in others)]
+    world = World(
+        {name: id for name, id in ids if id is not None},
+        (entity or 0) + 1,
+        (episode or 0) + 1,
+        (fact or 0) + 1,
+        (event or 0, at or 0),
+        KnownTexts(),
     )
-    return World(dict(json.loads(found)), json.loads(last_ids), (last[0], last[1]), model, texts)
+    if with_model or evidence or sessions:
+        model, evidencing, seqs = conn.execute(
+            _MORE, {"evidence": json_list(evidence), "sessions": json.dumps(sessions)}
+        ).fetchone()
+        if model is not None:
+            id, name, dim = json.loads(model)
+            world.model = (id, Model(name, dim))
+        world.texts.namespaces = dict(json.loads(evidencing))
+        world.texts.last_seq = {sessions[place]: seq for place, seq in json.loads(seqs) if seq is not None}
+    return world
 
 
 _EPISODES = (
@@ -172,6 +180,7 @@ def load_identities(
         {},
         "place namespace key id text",
         [(place, *one) for place, one in enumerate(places)],
+        few=not again,
     )
     # By type, as the index of aliases is.
     for place, alias, *columns in sorted(rows, key=lambda row: (row[0], row[1] or "")):
@@ -186,7 +195,7 @@ def load_identities(
     for episode in again:
         world.texts.mentions.setdefault(episode.id, {})
     newer = {} if model is None else _load_newer(conn, entities, seen, model)
-    return Identities(aliases, roots, newer, world.next_id("entity"))
+    return Identities(aliases, roots, newer, world.entity)
 
 
 def _load_newer(
@@ -240,7 +249,7 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
     outdated = [call.replaced for call in calls if call.replaced is not None]
     touched = [call.text for call in calls if call.again and call.text is not None]
     touched += [text.id for text in outdated if text.made is None]
-    first_new = world.next_id("entity")
+    first_new = world.entity
     pairs = {
         (stated.subject, stated.draft.predicate) for call in calls for stated in call.stated if stated.draft.replace
     }
@@ -262,6 +271,7 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
         {"touched": json_list(touched)} if outdated else {},
         "subject predicate target since text",
         list(wanted),
+        few=not (pairs or touched),
     ):
         fact = known.get(columns[0])
         if fact is None:
@@ -269,7 +279,7 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
             fact.founded = bool(founded)
         if text is not None:
             evidence.append((fact, text))
-    facts = Facts((known[id] for id in sorted(known)), world.next_id("fact"))
+    facts = Facts((known[id] for id in sorted(known)), world.fact)
     for fact, text in evidence:
         facts.evidenced(fact, text)
     return facts

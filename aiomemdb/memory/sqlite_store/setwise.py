@@ -28,8 +28,9 @@ _MOST_BLOB = 1 << 22
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 # Two quotients of this power of two reach the smallest number that JSON carries, 2**-124.
 _POWER = 62
-# Rows from which on it pays to look which columns are the same in all. Each such choice is a statement of its own.
-_MANY = 32
+# Rows from which on JSON is faster than parameters. From then on it also pays to look which columns are the same in all
+# rows; each such choice is a statement of its own.
+_MANY = 8
 
 
 def insert(
@@ -42,17 +43,18 @@ def insert(
             bytes; the others take ints and texts. Each takes None.
         conflict: what becomes of a row that is there already, in SQL.
     """
-    if not rows:
+    count = len(rows)
+    if count < _MANY and count * len(rows[0] if rows else ()) <= conn.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER):
+        if rows:
+            conn.execute(_inserted(table, columns, conflict, count), [value for row in rows for value in row])
         return
-    # To read a value from JSON takes as long as to insert it.
-    same = _same(rows) if len(rows) >= _MANY else ()
-    many, one, typed = _inserts(table, columns, conflict, same)
-    constant = {f"same_{place}": rows[0][place] for place in same}
-    for piece, blob in _pieces(conn, rows, typed, same):
-        if isinstance(piece, str):
-            conn.execute(many, {"rows": piece, "blobs": blob, **constant})
+    same, values = _same(rows)
+    many, typed = _inserted_many(table, columns, conflict, same)
+    for row, params in _pieces(conn, rows, typed, same, values):
+        if row is None:
+            conn.execute(many, params)
         else:
-            conn.execute(one, piece)
+            conn.execute(_inserted(table, columns, conflict, 1), row)
 
 
 def apply(conn: sqlite3.Connection, sql: str, columns: str, rows: Sequence[Sequence[Any]], **params: Any) -> int:
@@ -60,17 +62,11 @@ def apply(conn: sqlite3.Connection, sql: str, columns: str, rows: Sequence[Seque
 
     Args:
         columns: as for ``insert``, named as the statement names them.
-        params: what else the statement names. No name begins with ``row_``.
+        params: what else the statement names. No name begins with ``row_`` or ``same_``.
     """
-    if not rows:
-        return 0
-    many, one, typed = _texts(sql, columns)
     changed = 0
-    for piece, blob in _pieces(conn, rows, typed):
-        if isinstance(piece, str):
-            changed += conn.execute(many, {"rows": piece, "blobs": blob, **params}).rowcount
-        else:
-            changed += conn.execute(one, {**_named(columns, piece), **params}).rowcount
+    for text, each in _statements(conn, sql, columns, rows, params):
+        changed += conn.execute(text, each).rowcount
     return changed
 
 
@@ -81,23 +77,24 @@ def load(
     params: Mapping[str, Any],
     columns: str = "",
     rows: Sequence[Sequence[Any]] = (),
+    *,
+    few: bool = False,
 ) -> list[list[Any]]:
     """Return all rows of ``SELECT wanted FROM source``, in any order. No column of them is a REAL or a BLOB.
 
     Args:
         columns: as for ``apply``, where the source reads rows from ``{rows}``; without rows it is not asked then.
+        few: for each of the rows there are a few at most.
     """
+    if few and len(rows) == 1:
+        text, each = _statement_of_one(f"SELECT {wanted} FROM {source}", columns, rows[0], params)
+        return [list(row) for row in conn.execute(text, each).fetchall()]
     sql = f"SELECT json_group_array(json_array({wanted})) FROM {source}"
     if not columns:
         return _loaded(conn, sql, wanted, params)
     found: list[list[Any]] = []
-    if rows:
-        many, one, typed = _texts(sql, columns)
-        for piece, _ in _pieces(conn, rows, typed):
-            if isinstance(piece, str):
-                found += _loaded(conn, many, wanted, {"rows": piece, **params})
-            else:
-                found += _loaded(conn, one, wanted, {**_named(columns, piece), **params})
+    for text, each in _statements(conn, sql, columns, rows, params):
+        found += _loaded(conn, text, wanted, each)
     return found
 
 
@@ -111,13 +108,36 @@ def _loaded(conn: sqlite3.Connection, sql: str, wanted: str, params: Mapping[str
     return found
 
 
+def _statements(
+    conn: sqlite3.Connection, sql: str, columns: str, rows: Sequence[Sequence[Any]], params: Mapping[str, Any]
+) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """The statements that read the rows, one after the other, with their parameters."""
+    if not rows:
+        return []
+    if len(rows) == 1:
+        return [_statement_of_one(sql, columns, rows[0], params)]
+    same, values = _same(rows)
+    many, _, typed = _texts(sql, columns, same)
+    return (
+        (many, {**carried, **params}) if row is None else _statement_of_one(sql, columns, row, params)
+        for row, carried in _pieces(conn, rows, typed, same, values)
+    )
+
+
+def _statement_of_one(
+    sql: str, columns: str, row: Sequence[Any], params: Mapping[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
+    return _texts(sql, columns)[1], {**dict(zip(_names(columns), row, strict=True)), **params}
+
+
 # The statement for rows as JSON, the statement for one row by parameters, and which columns JSON does not carry.
 _Texts: TypeAlias = tuple[str, str, tuple[tuple[int, str], ...]]
+_Columns: TypeAlias = Sequence[Sequence[Any]]
 
 
 @lru_cache(maxsize=256)
-def _texts(sql: str, columns: str) -> _Texts:
-    names, values, typed = _carried(columns)
+def _texts(sql: str, columns: str, same: tuple[int, ...] = ()) -> _Texts:
+    names, values, typed = _carried(columns, same)
     many = ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
     one = ", ".join(f":row_{name} AS {name}" for name in names)
     return (
@@ -128,33 +148,37 @@ def _texts(sql: str, columns: str) -> _Texts:
 
 
 @lru_cache(maxsize=256)
-def _inserts(table: str, columns: str, conflict: str, same: tuple[int, ...]) -> _Texts:
+def _inserted_many(
+    table: str, columns: str, conflict: str, same: tuple[int, ...]
+) -> tuple[str, tuple[tuple[int, str], ...]]:
     names, values, typed = _carried(columns, same)
-    into = f"INSERT INTO {table} ({', '.join(names)})"
-    return (
-        # TRUE, so that SQLite does not take the conflict's ON for a join's.
-        f"{into} SELECT {', '.join(values)} FROM json_each(:rows) WHERE TRUE {conflict}",
-        # SQLite copies what a SELECT inserts where there are triggers, a single row too.
-        f"{into} VALUES ({', '.join('?' * len(names))}) {conflict}",
-        typed,
-    )
+    # TRUE, so that SQLite does not take the conflict's ON for a join's.
+    select = f"SELECT {', '.join(values)} FROM json_each(:rows) WHERE TRUE"
+    return f"INSERT INTO {table} ({', '.join(names)}) {select} {conflict}", typed
 
 
-def _carried(columns: str, same: Sequence[int] = ()) -> tuple[list[str], list[str], tuple[tuple[int, str], ...]]:
+@lru_cache(maxsize=256)
+def _inserted(table: str, columns: str, conflict: str, count: int) -> str:
+    names, _, _ = _carried(columns, ())
+    row = f"({', '.join('?' * len(names))})"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * count)} {conflict}"
+
+
+def _carried(columns: str, same: Sequence[int]) -> tuple[list[str], list[str], tuple[tuple[int, str], ...]]:
     """The names of columns, how a statement reads each, and which of those that it reads from JSON are none."""
     names, values = [], []
     typed: list[tuple[int, str]] = []
-    kept = len(columns.split()) - len(same)
+    kinds = [column.partition(":")[::2] for column in columns.split()]
+    kept = [kind for place, (_, kind) in enumerate(kinds) if place not in same]
     carried = 0
-    for place, column in enumerate(columns.split()):
-        name, _, kind = column.partition(":")
+    for place, (name, kind) in enumerate(kinds):
         if place in same:
             value = f":same_{place}"
         else:
-            value = f"value->>{carried}"
+            value = "value" if kept == [""] else f"value->>{carried}"
             if kind:
                 # Its second part is behind all columns.
-                second = f"value->>{kept + len(typed)}"
+                second = f"value->>{len(kept) + len(typed)}"
                 typed.append((carried, kind))
                 if kind == "real":
                     value = f"({value}) * 1.0 / (1 << min({second}, {_POWER})) / (1 << max(({second}) - {_POWER}, 0))"
@@ -166,37 +190,42 @@ def _carried(columns: str, same: Sequence[int] = ()) -> tuple[list[str], list[st
     return names, values, tuple(typed)
 
 
-def _named(columns: str, row: Sequence[Any]) -> dict[str, Any]:
-    return dict(zip(_names(columns), row, strict=True))
-
-
 @lru_cache(maxsize=256)
 def _names(columns: str) -> list[str]:
     return [f"row_{column.partition(':')[0]}" for column in columns.split()]
 
 
-def _same(rows: Sequence[Sequence[Any]]) -> tuple[int, ...]:
-    """Which columns are the same in all rows."""
-    return tuple(
-        place for place, values in enumerate(zip(*rows, strict=True)) if values.count(values[0]) == len(values)
-    )
+def _same(rows: Sequence[Sequence[Any]]) -> tuple[tuple[int, ...], _Columns | None]:
+    """Which columns are the same in all rows, and the columns, if it pays to look. To read a value from JSON takes as
+    long as to insert it.
+    """
+    if len(rows) < _MANY:
+        return (), None
+    columns = list(zip(*rows, strict=True))
+    same = [
+        place
+        for place, values in enumerate(columns)
+        if values[0] == values[-1] and values.count(values[0]) == len(values)
+    ]
+    return tuple(same), columns
 
 
 def _pieces(
     conn: sqlite3.Connection,
     rows: Sequence[Sequence[Any]],
     typed: Sequence[tuple[int, str]],
-    same: Sequence[int] = (),
-) -> Iterator[tuple[str | Sequence[Any], bytes]]:
-    """Yield the rows in order: many as JSON, and the BLOB of their parts, or one as it is."""
+    same: Sequence[int],
+    columns: _Columns | None = None,
+) -> Iterator[tuple[Sequence[Any] | None, Mapping[str, Any]]]:
+    """Yield the rows in order: one as it is, or None and the parameters that carry many."""
     if len(rows) == 1:
-        yield rows[0], b""
+        yield rows[0], {}
         return
-    text, blob = _encoded(rows, typed, same)
+    text, blob = _encoded(rows, typed, same, columns)
     # A character takes up to four bytes.
     limit = conn.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
     if text is not None and len(text) <= min(MOST, limit // 4) and len(blob) <= min(_MOST_BLOB, limit):
-        yield text, blob
+        yield None, {"rows": text, "blobs": blob, **{f"same_{place}": rows[0][place] for place in same}}
         return
     half = len(rows) // 2
     yield from _pieces(conn, rows[:half], typed, same)
@@ -204,26 +233,31 @@ def _pieces(
 
 
 def _encoded(
-    rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]], same: Sequence[int] = ()
+    rows: Sequence[Sequence[Any]],
+    typed: Sequence[tuple[int, str]],
+    same: Sequence[int],
+    columns: _Columns | None,
 ) -> tuple[str | None, bytes]:
-    """The rows as a JSON array of arrays, without the columns that are the same; None: it can't carry one of them."""
+    """The rows as a JSON array of arrays, or of values if they have one column, without the columns that are the same
+    in all; None: it can't carry one of them.
+    """
+    carried: Sequence[Any] = rows
     blob = b""
-    if typed or same:
-        columns: list[Sequence[Any]] = [
-            values for place, values in enumerate(zip(*rows, strict=True)) if place not in same
-        ]
+    if typed or same or len(rows[0]) == 1:
+        columns = list(zip(*rows, strict=True)) if columns is None else columns
+        kept = [values for place, values in enumerate(columns) if place not in same]
         for place, kind in typed:
             if kind == "blob":
-                blob = b"".join(filter(None, columns[place]))
-                parts = _parts(columns[place])
+                blob = b"".join(filter(None, kept[place]))
+                parts = _parts(kept[place])
             else:
-                parts = list(map(_quotient, columns[place]))
+                parts = list(map(_quotient, kept[place]))
                 if (0, -1) in parts:
                     return None, b""
-            columns[place] = [first for first, _ in parts]
-            columns.append([second for _, second in parts])
-        rows = list(zip(*columns, strict=True)) if columns else [()] * len(rows)
-    text = _ENCODER.encode(rows)
+            kept[place] = [first for first, _ in parts]
+            kept.append([second for _, second in parts])
+        carried = kept[0] if len(kept) == 1 else list(zip(*kept, strict=True)) or [None] * len(rows)
+    text = _ENCODER.encode(carried)
     return (None if "\\u0000" in text else text), blob
 
 
