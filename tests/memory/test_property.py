@@ -6,13 +6,13 @@ import asyncio
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiomemdb import Memory
+from aiomemdb import Memory, Statement
 from tests.memory.conftest import assert_sound
 from tests.memory.support import day
 
@@ -76,6 +76,8 @@ adding = st.tuples(
     st.sampled_from([FOR_EVER, FOR_EVER, 3, 5]),
     st.booleans(),
 )
+# Of one text, so that they are one job; and more of them, so that many rows go in at once.
+remembering = st.tuples(st.just("remember"), st.lists(adding, min_size=2, max_size=12))
 changing = st.one_of(
     st.tuples(st.just("retract"), names, st.integers(0, 9)),
     st.tuples(st.just("merge"), names, names),
@@ -84,7 +86,7 @@ changing = st.one_of(
 operations = st.builds(
     lambda first, rest: [*first, *rest],
     st.lists(adding, min_size=3, max_size=8),
-    st.lists(st.one_of(adding, adding, adding, changing), max_size=10),
+    st.lists(st.one_of(adding, adding, remembering, changing), max_size=10),
 )
 
 
@@ -92,12 +94,39 @@ def begins(begin: int) -> datetime | None:
     return None if begin == SINCE_EVER else day(begin)
 
 
+def statements(facts: list[Any]) -> list[Statement]:
+    return [
+        Statement(
+            subject=subject,
+            predicate="is",
+            value=value,
+            valid_at=begins(begin),
+            invalid_at=None if end == FOR_EVER else day(end),
+            replace=replace,
+        )
+        for _, subject, value, begin, end, replace in facts
+        if begin < end
+    ]
+
+
 async def apply(memory: Memory, model: Model, operation: tuple[object, ...]) -> None:
     match operation:
         case ("add", str(subject), str(value), int(begin), int(end), bool(replace)) if begin < end:
             model.add(subject, value, begin, end, replace)
-            until = None if end == FOR_EVER else day(end)
-            await memory.add_fact(subject, "is", value=value, valid_at=begins(begin), invalid_at=until, replace=replace)
+            [fact] = statements([operation])
+            await memory.add_fact(
+                fact.subject,
+                fact.predicate,
+                value=fact.value,
+                valid_at=fact.valid_at,
+                invalid_at=fact.invalid_at,
+                replace=fact.replace,
+            )
+        case ("remember", list(facts)):
+            for _, subject, value, begin, end, replace in facts:
+                if begin < end:
+                    model.add(subject, value, begin, end, replace)
+            await memory.remember(f"text {len(model.states)}", statements(facts))
         case ("retract", str(subject), int(which)):
             periods = sorted(model.now.get(model.root[subject], ()))
             if periods:

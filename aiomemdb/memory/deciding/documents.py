@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -84,7 +84,7 @@ class KnownTexts:
 
     current: dict[tuple[str, str], KnownEpisode] = field(default_factory=dict)
     mentions: dict[int, dict[int, KnownEntity]] = field(default_factory=dict)
-    namespaces: Mapping[int, str] = field(default_factory=dict)
+    namespaces: dict[int, str] = field(default_factory=dict)
     last_seq: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
@@ -254,6 +254,7 @@ class Deciding:
         self._next_episode += 1
         self.made.append(episode)
         self._texts.mentions[episode.id] = {}
+        self._texts.namespaces[episode.id] = moment.namespace
         if draft.key is not None:
             self._texts.current[moment.namespace, draft.key] = episode
         moment.note("create", "episode", episode.id)

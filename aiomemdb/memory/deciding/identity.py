@@ -161,7 +161,7 @@ class Identities:
     def __init__(
         self,
         aliases: dict[tuple[str, str], list[Alias]],
-        roots: Mapping[tuple[str, int], KnownEntity],
+        roots: dict[tuple[str, int], KnownEntity],
         newer: Mapping[str, NewerEntities],
         next_id: int,
     ) -> None:
@@ -220,6 +220,7 @@ class Identities:
         )
         self._next_id += 1
         self.made.append(entity)
+        self.roots[moment.namespace, entity.id] = entity
         self._add_alias(wanted.key, wanted.type_key, entity)
         moment.note("create", "entity", entity.id)
         self.similar += [(one.id, entity.id, cosine) for one, cosine in near_ones[:NEAR_KEPT] if cosine >= near]

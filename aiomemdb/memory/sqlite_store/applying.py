@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..deciding.documents import Deciding, KnownEpisode
 from ..deciding.facts import Facts, KnownFact
 from ..deciding.identity import Identities
-from .facts import inherit_vectors, unite_evidence, write_evidence, write_expired
+from .facts import write_evidence, write_expired
 from .identity import index_names
 from .loading import World
 from .setwise import apply, insert
@@ -31,13 +31,19 @@ def write_decided(
     if facts is not None:
         _write_facts(conn, spaces, facts)
     insert(conn, "mention", "entity episode", list(decided.mentioned), "ON CONFLICT DO NOTHING")
-    if model is not None:
-        write_vectors(
-            conn,
-            [(model, spaces[space], kind, ref, vector) for space, kind, ref, vector in _vectors(decided, facts)],
-        )
-    if facts is not None:
-        inherit_vectors(conn, _heirs(facts))
+    write_vectors(
+        conn,
+        []
+        if model is None
+        else [(model, spaces[space], kind, ref, vector) for space, kind, ref, vector in _vectors(decided, facts)],
+        []
+        if facts is None
+        else [
+            (None, spaces[fact.made.namespace], "fact", fact.id, None, fact.heir_of)
+            for fact in facts.made
+            if fact.heir_of is not None and fact.made is not None
+        ],
+    )
     insert(conn, "memory_clock_back", "event", [(event,) for event in decided.backs])
     write_events(
         conn,
@@ -162,8 +168,6 @@ def _write_facts(conn: sqlite3.Connection, spaces: dict[str, int], facts: Facts)
         "invalid_at invalid_offset created_at created_event expired_at expired_event superseded_by agent",
         [_fact(spaces, fact) for fact in facts.made],
     )
-    # What is inherited first: the first evidence of a text or an agent keeps its time.
-    unite_evidence(conn, _heirs(facts))
     write_evidence(
         conn,
         [
@@ -171,11 +175,8 @@ def _write_facts(conn: sqlite3.Connection, spaces: dict[str, int], facts: Facts)
             for fact in facts.supported.values()
             for (text, agent), support in fact.support.items()
         ],
+        [(fact.heir_of, fact.id) for fact in facts.made if fact.heir_of is not None],
     )
-
-
-def _heirs(facts: Facts) -> list[tuple[int, int]]:
-    return [(fact.heir_of, fact.id) for fact in facts.made if fact.heir_of is not None]
 
 
 def _fact(spaces: dict[str, int], fact: KnownFact) -> tuple[object, ...]:

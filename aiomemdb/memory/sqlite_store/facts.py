@@ -16,7 +16,7 @@ from .rows import facts_by_id
 from .setwise import apply, insert
 from .work import Work
 
-__all__ = ["expire", "inherit_vectors", "retract", "unite_evidence", "write_evidence", "write_expired"]
+__all__ = ["expire", "retract", "write_evidence", "write_expired"]
 
 # Said again by the same text or agent: the first quote stays, and the greater confidence.
 _UNITE = (
@@ -25,33 +25,30 @@ _UNITE = (
 )
 
 
-def write_evidence(conn: sqlite3.Connection, evidence: Sequence[Sequence[Any]]) -> None:
-    """Add evidence to facts: (fact, episode, quote, confidence, agent, created_at)."""
-    insert(conn, "fact_evidence", "fact episode quote confidence:real agent created_at", evidence, _UNITE)
+_EVIDENCE = "fact episode quote confidence:real agent created_at"
+_INHERITED = (
+    "INSERT INTO fact_evidence (fact, episode, quote, confidence, agent, created_at) SELECT r.fact, "
+    "iif(r.heir_of IS NULL, r.episode, v.episode), iif(r.heir_of IS NULL, r.quote, v.quote), "
+    "iif(r.heir_of IS NULL, r.confidence, v.confidence), iif(r.heir_of IS NULL, r.agent, v.agent), "
+    "iif(r.heir_of IS NULL, r.created_at, v.created_at) "
+    "FROM {rows} r LEFT JOIN fact_evidence v ON v.fact = r.heir_of WHERE (r.heir_of IS NULL OR v.id IS NOT NULL) "
+    f"{_UNITE}"
+)
 
 
-def unite_evidence(conn: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> None:
-    """Add to the second fact of each pair the evidence of the first."""
-    apply(
-        conn,
-        "INSERT INTO fact_evidence SELECT NULL, r.heir, v.episode, v.quote, v.confidence, v.agent, v.created_at "
-        f"FROM {{rows}} r CROSS JOIN fact_evidence v ON v.fact = r.fact WHERE TRUE {_UNITE}",
-        "fact heir",
-        pairs,
-    )
+def write_evidence(
+    conn: sqlite3.Connection, evidence: Sequence[Sequence[Any]], heirs: Sequence[tuple[int, int]] = ()
+) -> None:
+    """Add to the second fact of each of the heirs the evidence that the first has, then evidence of its own.
 
-
-def inherit_vectors(conn: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> None:
-    """Give the second fact of each pair the vectors of the first, of whatever model, except where it has one."""
-    apply(
-        conn,
-        "INSERT INTO vector (model, namespace, kind, ref, data) SELECT v.model, v.namespace, v.kind, r.heir, v.data "
-        "FROM {rows} r CROSS JOIN fact f ON f.id = r.fact CROSS JOIN vector v ON v.model IN (SELECT id FROM "
-        "vector_model) AND v.namespace = f.namespace AND v.kind = 'fact' AND v.ref = f.id WHERE TRUE "
-        "ON CONFLICT DO NOTHING",
-        "fact heir",
-        pairs,
-    )
+    Args:
+        evidence: (fact, episode, quote, confidence, agent, created_at).
+    """
+    if heirs:
+        inherited = [(fact, None, None, None, None, None, heir_of) for heir_of, fact in heirs]
+        apply(conn, _INHERITED, f"{_EVIDENCE} heir_of", [*inherited, *((*row, None) for row in evidence)])
+    else:
+        insert(conn, "fact_evidence", _EVIDENCE, evidence, _UNITE)
 
 
 def write_expired(conn: sqlite3.Connection, facts: Sequence[tuple[int, int | None, int, int | None]]) -> None:

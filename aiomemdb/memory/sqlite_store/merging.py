@@ -12,7 +12,7 @@ from ..deciding.merging import BelievedFact, decide_moves
 from ..searching import Model
 from ..store import Scope
 from ..values import Entity
-from .facts import expire, unite_evidence
+from .facts import expire, write_evidence
 from .identity import index_names
 from .rows import entities_by_id
 from .schema import UNBOUNDED
@@ -152,7 +152,7 @@ def _move_facts(work: Work, into: int, other: int) -> None:
     moving = [BelievedFact(*row) for row in sorted(load(conn, columns.format("f"), _MOVING, {"other": other}))]
     in_the_way = [BelievedFact(*row) for row in load(conn, columns.format("b"), _IN_THE_WAY, both)]
     moves = decide_moves(into, other, moving, in_the_way)
-    unite_evidence(conn, moves.united)
+    write_evidence(conn, (), moves.united)
     expire(work, moves.expired)
     conn.execute(
         "UPDATE fact SET subject = iif(subject = :other, :into, subject), object = iif(object = :other, :into, object) "

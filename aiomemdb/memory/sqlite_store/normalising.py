@@ -11,7 +11,7 @@ from ..deciding.identity import Candidate, pick
 from ..drafts import canonical
 from ..names import FOLDED, FOLDED_PREDICATE
 from ..store import NameRequest, Scope
-from .facts import expire, unite_evidence
+from .facts import expire, write_evidence
 from .merging import merge
 from .rows import json_list
 from .schema import UNBOUNDED
@@ -163,7 +163,7 @@ def _normalise_facts(conn: sqlite3.Connection, space: int, scope: Scope, changed
         begin = UNBOUNDED if valid_at is None else valid_at
         same = conn.execute(f"SELECT id FROM fact WHERE {_IDENTITY}", (*identity, begin)).fetchone()
         if expired_at is None and same is not None:
-            unite_evidence(conn, [(id, same["id"])])
+            write_evidence(conn, (), [(id, same["id"])])
             expire(work, [(id, same["id"])])
         conn.execute(
             "UPDATE fact SET predicate = ?, predicate_given = ?, value = ?, value_given = ? WHERE id = ?",

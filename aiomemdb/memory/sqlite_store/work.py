@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...errors import ModelChanged, NotFound
 from ..deciding.moment import Moment
@@ -12,7 +12,7 @@ from ..searching import Model
 from ..store import Scope
 from ..times import now_micros
 from .rows import json_list
-from .setwise import insert
+from .setwise import apply, insert
 
 __all__ = [
     "Work",
@@ -34,15 +34,31 @@ def write_events(conn: sqlite3.Connection, events: Sequence[Sequence[Any]]) -> N
     insert(conn, "memory_event", "at namespace agent operation kind ref other reason", events)
 
 
-def write_vectors(conn: sqlite3.Connection, vectors: Sequence[tuple[int, int, str, int, bytes]]) -> None:
-    """Write vectors: (model, namespace, kind, ref, data)."""
-    insert(
-        conn,
-        "vector",
-        "model namespace kind ref data:blob",
-        vectors,
-        "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data",
-    )
+# A row's own vector takes the place of one that it inherits.
+_OWN = "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data"
+_INHERITED = (
+    "INSERT INTO vector (model, namespace, kind, ref, data) SELECT ifnull(r.model, v.model), r.namespace, r.kind, "
+    "r.ref, ifnull(r.data, v.data) FROM {rows} r LEFT JOIN vector v ON v.model IN (SELECT id FROM vector_model) "
+    "AND v.namespace = r.namespace AND v.kind = r.kind AND v.ref = r.heir_of "
+    f"WHERE (r.heir_of IS NULL OR v.id IS NOT NULL) {_OWN}"
+)
+_Heir: TypeAlias = tuple[None, int, str, int, None, int]
+
+
+def write_vectors(
+    conn: sqlite3.Connection, vectors: Sequence[tuple[int, int, str, int, bytes]], heirs: Sequence[_Heir] = ()
+) -> None:
+    """Write vectors: (model, namespace, kind, ref, data).
+
+    Args:
+        heirs: (None, namespace, kind, ref, None, heir_of): it has all vectors that another row of its kind has, of
+            whatever model, except where it gets one of its own.
+    """
+    columns = "model namespace kind ref data:blob"
+    if heirs:
+        apply(conn, _INHERITED, f"{columns} heir_of", [*heirs, *((*vector, None) for vector in vectors)])
+    else:
+        insert(conn, "vector", columns, vectors, _OWN)
 
 
 def moment_of(scope: Scope) -> Moment:
