@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from aiomemdb import WriteTimeout
 from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.reading import queries
-from aiomemdb.sqlite.writing import batch
+from aiomemdb.sqlite.writing import batch, writer
 from aiomemdb.sqlite.writing.rowids import Rowids
 from aiomemdb.sqlite.writing.session import Session
 from tests.property.differential.allowed import ALLOWED
@@ -50,6 +51,10 @@ async def test_100_000_jobs_do_what_plain_sqlite3_does() -> None:
     print(f"{campaign.jobs} jobs; allowed differences: {dict(campaign.seen)}")
 
 
+def _not_started(text: str, *, started: bool, applied: bool | None) -> WriteTimeout:
+    return WriteTimeout(text, started=False, applied=False)
+
+
 #: A safety, what is there without it, and a seed from which on it is missed soon.
 SAFETIES: dict[str, tuple[object, str, Callable[..., Any], int]] = {
     "rows that stay of a refused job": (batch, "is_undone", lambda _: True, 60),
@@ -57,6 +62,7 @@ SAFETIES: dict[str, tuple[object, str, Callable[..., Any], int]] = {
     "a schema that was undone": (Session, "_forget_undone_schema", lambda _: None, 3_000_005),
     "the error before": (GuardedConnection, "forget_error", lambda _: None, 3_000_000),
     "a list of what was there before": (queries, "_look_if_pragma", lambda *_: False, 3_000_000),
+    "whether a job had begun when its time was up": (writer, "WriteTimeout", _not_started, 100),
     "a rowid where nothing was inserted": (Rowids, "_what_it_inserts", lambda *_: "rows", 3_000_000),
 }
 

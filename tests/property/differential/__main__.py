@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from tests.conftest import pytest_asyncio_loop_factories
 
 from .campaign import Campaign, run_program
 from .programs import from_text
+from .second import SecondProcess
 
 
 async def _hunt(first: int, jobs: int, most: int, tries: int) -> int:
@@ -29,13 +31,15 @@ async def _hunt(first: int, jobs: int, most: int, tries: int) -> int:
 
 
 async def _again(text: str) -> int:
-    found = await run_program(from_text(text))
+    with SecondProcess() as second:
+        found = await run_program(from_text(text), second)
     for difference in found:
         print(difference)
     return len(found)
 
 
 def main() -> int:
+    logging.disable()  # it is foreign to the database on purpose
     parser = argparse.ArgumentParser(prog="python -m tests.property.differential", description=__doc__)
     parser.add_argument("file", nargs="?", type=Path, help="a program, as it was printed")
     parser.add_argument("--seed", type=int, default=0, help="the first one's")

@@ -12,6 +12,7 @@ from .allowed import listed
 from .programs import Program
 from .rounds import random_program
 from .runner import Difference, Listed, differences
+from .second import SecondProcess
 from .shrinking import shrunk
 
 __all__ = ["Campaign", "Found", "run_program"]
@@ -49,27 +50,32 @@ class Campaign:
 
     async def run(self, seeds: Iterable[int], *, jobs: int, most_found: int = 1, tries: int = 2000) -> None:
         """Goes on until so many jobs have run, or so many programs differ: each is made smaller in so many tries."""
-        goal = self.jobs + jobs
+        with SecondProcess() as second:
+            await self._run(seeds, self.jobs + jobs, most_found, tries, second)
+
+    async def _run(self, seeds: Iterable[int], goal: int, most_found: int, tries: int, second: SecondProcess) -> None:
         for seed in seeds:
             program = random_program(seed)
-            found = await run_program(program, self.listed, self.seen)
+            found = await run_program(program, second, self.listed, self.seen)
             before, self.jobs = self.jobs, self.jobs + program.jobs
             if found:
                 kind = found[0].kind
 
                 async def differs(smaller: Program, kind: str = kind) -> bool:
-                    return any(each.kind == kind for each in await run_program(smaller, self.listed, Counter()))
+                    return any(each.kind == kind for each in await run_program(smaller, second, self.listed, Counter()))
 
                 small = await shrunk(program, differs, tries=tries)
                 [again, *_] = [
-                    each for each in await run_program(small, self.listed, Counter()) if each.kind == kind
+                    each for each in await run_program(small, second, self.listed, Counter()) if each.kind == kind
                 ] or found
                 self.found.append(Found(seed, again, small, before))
             if self.jobs >= goal or len(self.found) >= most_found:
                 return
 
 
-async def run_program(program: Program, allows: Listed = listed, seen: Counter[str] | None = None) -> list[Difference]:
+async def run_program(
+    program: Program, second: SecondProcess, allows: Listed = listed, seen: Counter[str] | None = None
+) -> list[Difference]:
     """The differences that are not listed, of the first round that has any; in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="aiomemdb-differential-") as folder:
-        return await differences(program, Path(folder), allows, Counter() if seen is None else seen)
+        return await differences(program, Path(folder), allows, Counter() if seen is None else seen, second)

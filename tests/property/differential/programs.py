@@ -83,6 +83,7 @@ class Together(_Printed):
         elsewhere: what another program does in a transaction that it has begun before, and commits behind.
         cancelled: which of the tasks is cancelled, or None.
         iterations: of the loop, before it is.
+        timeout: that task is not cancelled, its job has this time limit.
         watched: what a snapshot reads that is open all the while: before the jobs, and again behind them.
     """
 
@@ -91,14 +92,20 @@ class Together(_Printed):
     elsewhere: str = ""
     cancelled: int | None = None
     iterations: int = 0
+    timeout: float | None = None
     watched: tuple[Job, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
 class Other(_Printed):
-    """Another program runs statements, each in a transaction of its own, and passes over those that fail."""
+    """Another program runs statements, each in a transaction of its own, and passes over those that fail.
+
+    Attributes:
+        process: it is another process with an aiomemdb of its own; otherwise plain sqlite3 in this one.
+    """
 
     statements: tuple[str, ...]
+    process: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ LIMITS = (
 )
 #: Verbs that take any text.
 OF_ONE_TEXT = ("write", "write", "submit", "write_count", "write_many")
+#: Verbs that take ``timeout=`` for all that they do.
+TIMED = ("write", "write_count", "write_many", "write_returning", "write_script", "write_fn", "write_fn once")
 #: What lists the schema, of a table or an index.
 LISTS = (
     "PRAGMA table_info({table})",
@@ -40,10 +42,15 @@ LISTS = (
 def random_program(seed: int) -> Program:
     rng = Random(seed)
     schema = random_schema(rng)
-    return _Rounds(rng, schema).program()
+    rounds = _Rounds(rng, schema)
+    rounds.late = Random(-seed - 1)
+    return rounds.program()
 
 
 class _Rounds(Jobs):
+    #: Draws what came to be drawn later, so that each seed stays the program that it was.
+    late: Random
+
     def program(self) -> Program:
         rng = self.rng
         rounds: Rounds = []
@@ -70,21 +77,29 @@ class _Rounds(Jobs):
         if kind < 0.8:
             return Together(tuple(self.reading() for _ in range(rng.randint(1, 4))), handle)
         if kind < 0.9:
-            return Other(tuple(self.schema_change().sql for _ in range(rng.randint(1, 2))))
-        return Other(tuple(self._elsewhere() for _ in range(rng.randint(1, 3))))
+            statements = [self.schema_change().sql for _ in range(rng.randint(1, 2))]
+        else:
+            statements = [self._elsewhere() for _ in range(rng.randint(1, 3))]
+        return Other(tuple(statements), process=self.late.random() < 0.05)
 
     def _beset(self, jobs: tuple[Job, ...], handle: int) -> Together:
-        """Often in peace; else another program has the file, a caller leaves, or a snapshot is open all the while."""
+        """Often in peace. Otherwise another program has the file, a caller leaves or has little time, or a snapshot is
+        open all the while.
+        """
         rng = self.rng
-        elsewhere, cancelled, iterations = "", None, 0
+        elsewhere, cancelled, iterations, timeout = "", None, 0, None
         watched: tuple[Job, ...] = ()
         if rng.random() < 0.08:
             elsewhere = self._elsewhere()
         if rng.random() < 0.08:
             cancelled, iterations = rng.randrange(len(jobs)), rng.randint(0, 4)
+        elif self.late.random() < 0.1:
+            at = self.late.randrange(len(jobs))
+            if jobs[at].verb in TIMED:
+                cancelled, timeout = at, self.late.choice((0.0, 0.0003, 0.001, 0.003))
         if rng.random() < 0.08:
             watched = tuple(self.reading(("read", "read_value", "read_fn")) for _ in range(rng.randint(1, 2)))
-        return Together(jobs, handle, elsewhere, cancelled, iterations, watched)
+        return Together(jobs, handle, elsewhere, cancelled, iterations, timeout, watched)
 
     def _elsewhere(self) -> str:
         rng = self.rng

@@ -17,11 +17,13 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 
 from .oracle import OWN_TEXT, Oracle, Refused, StoppedError, TooMuchError, contents, refused, run_steps, tuples
 from .programs import MAX_VALUE_BYTES, Job, Other, Program, Together, prepare
+from .second import SecondProcess
 
 __all__ = ["Difference", "Listed", "differences"]
 
 _LIMIT = 60.0  # seconds a program: it takes some hundredths
-_LEFT = Refused("CancelledError", None, "")
+#: The caller is gone, and its job may have run or not; it was told that it has not.
+_LEFT, _NOT_RUN = Refused("CancelledError", None, ""), Refused("WriteTimeout", None, "not started")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def _brief(outcome: Any) -> str:
 Listed = Callable[[Program, Difference], str | None]
 
 
-async def differences(program: Program, folder: Path, listed: Listed, seen: Counter[str]) -> list[Difference]:
+async def differences(
+    program: Program, folder: Path, listed: Listed, seen: Counter[str], second: SecondProcess
+) -> list[Difference]:
     """Runs it on both, until they differ; returns the differences of that round that are not listed.
 
     Those that are listed are counted in ``seen``. Where the two files differ after one, the program ends there.
@@ -75,7 +79,7 @@ async def differences(program: Program, folder: Path, listed: Listed, seen: Coun
     """
     async with asyncio.timeout(_LIMIT):
         async with AsyncExitStack() as stack:
-            run = _Run(program, folder, listed)
+            run = _Run(program, folder, listed, second)
             stack.callback(run.close)
             async with AsyncExitStack() as handles:
                 await run.open(handles)
@@ -95,10 +99,11 @@ async def differences(program: Program, folder: Path, listed: Listed, seen: Coun
 
 
 class _Run:
-    def __init__(self, program: Program, folder: Path, listed: Listed) -> None:
+    def __init__(self, program: Program, folder: Path, listed: Listed, second: SecondProcess) -> None:
         self.program = program
         self.path = folder / "aiomemdb.db"
         self.listed = listed
+        self.second = second
         self.oracle = Oracle(folder / "plain.db", program)
         self.handles: list[SQLiteDatabase] = []
 
@@ -135,6 +140,9 @@ class _Run:
         if isinstance(one, Together):
             return await self._together(number, one)
         self.oracle.other(one.statements)
+        if one.process:
+            await self.second.run(self.path, self.program, one.statements)
+            return self._compare_contents(number, self.oracle)
         for statement in one.statements:
             with self._elsewhere(statement):
                 pass
@@ -175,9 +183,9 @@ class _Run:
                 if not _same(right, mine)
             ]
             found = self._compare(number, one, expected, got, self.oracle)
-            if found and without is not None and _LEFT in got:
+            if without is not None and (_NOT_RUN in got or (found and _LEFT in got)):
                 others = self._compare(number, one, left_out, got, without)
-                if self._unlisted(others) < self._unlisted(found) or not others:
+                if _NOT_RUN in got or self._unlisted(others) < self._unlisted(found) or not others:
                     found = others
                     self.oracle, without = without, self.oracle
             return seen + found
@@ -194,8 +202,9 @@ class _Run:
                 snap = await stack.enter_async_context(db.snapshot())
                 read += [await _outcome(snap, job) for job in one.watched]
             with self._elsewhere(one.elsewhere):
-                tasks = [asyncio.create_task(_outcome(db, job)) for job in one.jobs]
-                if one.cancelled is not None:
+                limits = [one.timeout if at == one.cancelled else None for at in range(len(one.jobs))]
+                tasks = [asyncio.create_task(_outcome(db, *each)) for each in zip(one.jobs, limits, strict=True)]
+                if one.cancelled is not None and one.timeout is None:
                     for _ in range(one.iterations):
                         await asyncio.sleep(0)
                     tasks[one.cancelled].cancel()
@@ -216,7 +225,7 @@ class _Run:
         found = [
             _narrowed(Difference(number, job, right, mine))
             for job, right, mine in zip(one.jobs, expected, got, strict=True)
-            if mine is not _LEFT and not _same(right, mine)
+            if mine is not _LEFT and mine is not _NOT_RUN and not _same(right, mine)
         ]
         return found + self._compare_contents(number, oracle)
 
@@ -280,21 +289,23 @@ async def _all(tasks: list[asyncio.Task[Any]]) -> list[Any]:
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _outcome(db: Any, job: Job) -> Any:
+async def _outcome(db: Any, job: Job, timeout: float | None = None) -> Any:
     try:
-        return await _run(db, job)
+        return await _run(db, job) if timeout is None else await _run(db, job, timeout=timeout)
+    except aiomemdb.WriteTimeout as error:
+        return _LEFT if error.started else _NOT_RUN
     except Exception as error:
         return refused(error)
 
 
-async def _run(on: Any, job: Job) -> Any:
+async def _run(on: Any, job: Job, **limit: float) -> Any:
     match job.verb:
         case "transaction" | "nested":
             return await _transaction(on, job)
         case "write_fn":
-            return await on.write_fn(run_steps, job.steps, job.end, durable=job.durable)
+            return await on.write_fn(run_steps, job.steps, job.end, durable=job.durable, **limit)
         case "write_fn once":
-            return await on.write_fn(run_steps, job.steps, job.end, durable=job.durable, once=True)
+            return await on.write_fn(run_steps, job.steps, job.end, durable=job.durable, once=True, **limit)
         case "read_fn":
             return await on.read_fn(run_steps, job.steps, job.end)
         case "snapshot":
@@ -307,9 +318,9 @@ async def _run(on: Any, job: Job) -> Any:
         case "read" | "read_one" | "read_value":
             return tuples(await getattr(on, job.verb)(job.sql, job.params))
         case "write_script":
-            return await on.write_script(job.sql, durable=job.durable)
+            return await on.write_script(job.sql, durable=job.durable, **limit)
         case verb:
-            return tuples(await getattr(on, verb)(job.sql, job.params, durable=job.durable))
+            return tuples(await getattr(on, verb)(job.sql, job.params, durable=job.durable, **limit))
 
 
 async def _transaction(on: Any, job: Job) -> list[Any]:

@@ -48,9 +48,11 @@ def _smaller_round(one: Together | Other) -> Iterator[Together | Other]:
     if isinstance(one, Other):
         for statements in _without(one.statements):
             yield replace(one, statements=statements)
+        if one.process:
+            yield replace(one, process=False)
         return
     if one.cancelled is not None:
-        yield replace(one, cancelled=None, iterations=0)
+        yield replace(one, cancelled=None, iterations=0, timeout=None)
     else:
         for jobs in _without(one.jobs):
             yield replace(one, jobs=jobs)
