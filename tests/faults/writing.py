@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from itertools import count
 from typing import Any
@@ -138,12 +139,6 @@ async def write_under_fire(
     breaking = asyncio.create_task(break_log()) if faults else None
     for handle in range(MOST_HANDLES):
         async with await _opened(path) as db:
-            for _ in range(100):  # the log may not grow just now
-                try:
-                    await db.write_script(SCHEMA)
-                    break
-                except FAILED:
-                    await asyncio.sleep(0.001)
             recorder = Recorder(worker, db, handle=handle, at_once=True)
             await asyncio.gather(look(recorder), *[call(recorder) for _ in range(tasks)])
             if await _still_writes(db):
@@ -153,11 +148,16 @@ async def write_under_fire(
 
 
 async def _opened(path: str) -> SQLiteDatabase:
+    """With its tables, as soon as the log may grow."""
     while True:
-        try:
-            return await aiomemdb.connect(path, readers=1)
-        except FAILED:  # the log may not grow just now
-            await asyncio.sleep(0.001)
+        with suppress(*FAILED):
+            db = await aiomemdb.connect(path, readers=1)
+            try:
+                await db.write_script(SCHEMA)
+                return db
+            except FAILED:
+                await db.close()
+        await asyncio.sleep(0.001)
 
 
 async def _still_writes(db: SQLiteDatabase) -> bool:
