@@ -33,7 +33,7 @@ from .reading.verbs import ReadVerbs
 from .statistics import SQLiteStatistics, statistics_of
 from .transaction import SQLiteTransaction, open_transaction
 from .writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM
-from .writing.session import FLUSH, WRITE
+from .writing.operations import FLUSH, WRITE
 from .writing.verbs import WriteVerbs
 from .writing.writer import Writer
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from aiomemdb import Memory
-from aiomemdb.sqlite.writing import session, slow
+from aiomemdb.sqlite.writing import operations, slow
 
 
 @pytest.fixture
 def everything_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(session, "SLOW_FUNCTION", -1.0)
+    monkeypatch.setattr(operations, "SLOW_FUNCTION", -1.0)
     monkeypatch.setattr(slow, "LOG_EVERY", 0.0)
     caplog.set_level(logging.WARNING, "aiomemdb")
     return caplog

@@ -16,9 +16,9 @@ import pytest
 from aiomemdb import WriteTimeout
 from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.reading import queries
-from aiomemdb.sqlite.writing import batch, writer
-from aiomemdb.sqlite.writing.rowids import Rowids
+from aiomemdb.sqlite.writing import batch, statements, writer
 from aiomemdb.sqlite.writing.session import Session
+from aiomemdb.sqlite.writing.statements import Book
 from tests.property.differential.allowed import ALLOWED
 from tests.property.differential.campaign import Campaign
 from tests.property.differential.programs import from_text
@@ -58,12 +58,12 @@ def _not_started(text: str, *, started: bool, applied: bool | None) -> WriteTime
 #: A safety, what is there without it, and a seed from which on it is missed soon.
 SAFETIES: dict[str, tuple[object, str, Callable[..., Any], int]] = {
     "rows that stay of a refused job": (batch, "is_undone", lambda _: True, 60),
-    "rows that stay of a trigger": (Rowids, "fails_halfway", lambda *_: False, 1_000_000),
+    "rows that stay of a trigger": (Book, "fails_halfway", lambda *_: False, 1_000_000),
     "a schema that was undone": (Session, "_forget_undone_schema", lambda _: None, 3_000_005),
     "the error before": (GuardedConnection, "forget_error", lambda _: None, 3_000_000),
     "a list of what was there before": (queries, "_look_if_pragma", lambda *_: False, 3_000_000),
     "whether a job had begun when its time was up": (writer, "WriteTimeout", _not_started, 100),
-    "a rowid where nothing was inserted": (Rowids, "_what_it_inserts", lambda *_: "rows", 3_000_000),
+    "a rowid where nothing was inserted": (statements, "inserts", lambda _: "rows", 3_000_000),
 }
 
 

@@ -14,7 +14,8 @@ import pytest
 from aiomemdb.concurrency.job import Failure
 from aiomemdb.errors import CommitOutcomeUnknown, LockTimeout, WriterCrashed
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
-from aiomemdb.sqlite.writing.session import WRITE, Session
+from aiomemdb.sqlite.writing.operations import WRITE
+from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import open_session
 from tests.support.plain import plain
 

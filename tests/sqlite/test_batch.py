@@ -420,6 +420,16 @@ async def test_what_sqlite_undoes_itself_costs_the_neighbours_no_second_run(
     assert (len(runs), db.statistics().batch_splits) == (1, 0)
 
 
+@pytest.mark.parametrize("sql", ["", None, ["a list"], "SELECT 1", "COMMIT"])
+async def test_what_is_refused_before_it_has_run_costs_the_neighbours_no_second_run(
+    db: SQLiteDatabase, sql: Any
+) -> None:
+    await db.write("INSERT INTO log (name) VALUES ('before')")
+    _, refused, _ = await in_one_batch(db, neighbour(db, 1), db.write(sql), neighbour(db, 2))
+    assert isinstance(refused, Exception)
+    assert db.statistics().batch_splits == 0
+
+
 async def test_a_deferred_foreign_key_is_judged_by_the_batch_and_alone_where_that_is_asked_for(
     db: SQLiteDatabase,
 ) -> None:
@@ -599,7 +609,8 @@ async def test_a_second_run_that_is_out_of_time_goes_on_where_it_was(
         now[0] += 100.0 * (runs == 2)
         return conn.execute("INSERT INTO log (name) VALUES ('1')").lastrowid
 
-    monkeypatch.setattr("aiomemdb.sqlite.writing.batch.monotonic", lambda: now[0])
+    for room in ("batch", "operations"):
+        monkeypatch.setattr(f"aiomemdb.sqlite.writing.{room}.monotonic", lambda: now[0])
     plain_insert = "INSERT INTO log (name) VALUES (?)"
     jobs = [db.write(plain_insert, (n,)) for n in range(40)]
     for n, job in ((1, db.write_fn(take_long_the_second_time)), (30, LOST[0].run(db))):

@@ -19,9 +19,12 @@ from aiomemdb.concurrency.job import Failure, Operation
 from aiomemdb.errors import ForbiddenStatement
 from aiomemdb.sqlite.connection.arguments import checked_rows
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
-from aiomemdb.sqlite.writing.rowids import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
-from aiomemdb.sqlite.writing.sequence import of_many_rows, program_of
-from aiomemdb.sqlite.writing.session import COUNT, MANY, WRITE, Session
+from aiomemdb.sqlite.writing.many_rows import of_many_rows
+from aiomemdb.sqlite.writing.operations import COUNT, MANY, WRITE
+from aiomemdb.sqlite.writing.operations import run as run_job
+from aiomemdb.sqlite.writing.programs import explained, gains
+from aiomemdb.sqlite.writing.session import Session
+from aiomemdb.sqlite.writing.statements import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
 from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import plain
 
@@ -398,16 +401,20 @@ def test_rowids_at_the_end_of_their_range_are_told_right(session: Session) -> No
 # -- the cache of statements and the schema --------------------------------------------------------------------------
 
 
+def has_many(session: Session, sql: str) -> bool:
+    known = session.book.get(sql)
+    return known is not None and bool(known.many)
+
+
 def test_hundreds_of_texts_do_not_crowd_the_cache(session: Session) -> None:
     texts = [f"INSERT INTO t (a, b) {' ' * n}VALUES (?, ?)" for n in range(200)]
     for _ in range(3):
         for sql in texts:
             run(session, sql, [(0, 0)] * 40)
-    known = session.rowids._many_rows
-    assert len(known) == _MANY_ROWS_KEPT and texts[-1] not in known
+    assert [sql for sql in texts if has_many(session, sql)] == texts[:_MANY_ROWS_KEPT]
     for _ in range(_TURNED_AWAY):
         run(session, texts[-1], [(0, 0)] * 40)
-    assert list(known) == texts[-1:], "what is used now has its turn"
+    assert [sql for sql in texts if has_many(session, sql)] == texts[-1:], "what is used now has its turn"
 
 
 OTHERS_CHANGE = {
@@ -553,7 +560,7 @@ def test_many_rows_are_worth_a_text_that_was_turned_away(session: Session) -> No
     for _ in range(2):
         assert not many_goes_at_once(session, "INSERT INTO named (a) VALUES (?)", [("a",)] * (_WORTH_COMPILING - 1))
         assert many_goes_at_once(session, "INSERT INTO named (a) VALUES (?)", [("a",)] * (_WORTH_COMPILING + 1))
-    assert len(session.rowids._many_rows) == _MANY_ROWS_KEPT
+    assert not has_many(session, "INSERT INTO named (a) VALUES (?)")
 
 
 @pytest.mark.parametrize(
@@ -633,8 +640,8 @@ def test_an_interrupt_leaves_nothing_of_write_many(session: Session) -> None:
     assert not session.connection.execute("SELECT 1 FROM t WHERE a >= 0").fetchall()
 
 
-def test_rows_that_would_stand_there_twice_fail_write_many(session: Session) -> None:
-    """Of a statement of many rows some stay when one is too large; now all of them fit, one by one."""
+def test_rows_that_stayed_of_a_text_of_many_rows_stand_there_once(session: Session) -> None:
+    """Of a statement of many rows some stay when one is too large; then all of them fit, one by one."""
     sql, large = "INSERT INTO t VALUES (?, ?)", "x" * 60_000
 
     def trace(text: str) -> None:
@@ -645,27 +652,27 @@ def test_rows_that_would_stand_there_twice_fail_write_many(session: Session) -> 
     rows = [(0, "first"), (1, "second"), (large, large), *[(n, "x") for n in range(20)]]
     outcome = write_many(session, sql, rows)
     session.connection.set_trace_callback(None)
-    assert isinstance(outcome, sqlite3.DataError)
-    assert not session.connection.execute("SELECT 1 FROM t").fetchall()
+    assert outcome == 23
+    assert [row[0] for row in session.connection.execute("SELECT a FROM t")] == [row[0] for row in rows]
 
 
 def test_texts_of_write_many_that_come_once_are_not_kept_forever(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiomemdb.sqlite.writing.rowids._CLASSES_KEPT", 5)
+    monkeypatch.setattr("aiomemdb.sqlite.writing.statements._TEXTS_KEPT", 5)
     for n in range(20):
         assert write_many(session, f"INSERT INTO t {' ' * n}VALUES (?, ?)", [(n, n)] * 20) == 20
-    assert len(session.rowids._programs) <= 5
+    assert len(session.book.known) <= 5
     long = f"INSERT INTO t {' ' * 5000}VALUES (?, ?)"
     assert write_many(session, long, [(0, 0)] * 20) == 20
-    assert long not in session.rowids._programs
+    assert session.book.get(long) is None
 
 
 def test_write_many_of_mappings_looks_at_no_program(session: Session) -> None:
     sql = "INSERT INTO t VALUES (:a, :b)"
     for _ in range(2):
         assert write_many(session, sql, [{"a": n, "b": n} for n in range(100)]) == 100
-    assert not session.rowids._programs
+    assert session.book.get(sql) is None
 
 
 def test_write_many_meets_what_another_verb_of_its_transaction_was_compiled_for(
@@ -678,8 +685,8 @@ def test_write_many_meets_what_another_verb_of_its_transaction_was_compiled_for(
         other.executescript(OTHERS_CHANGE["trigger"])
     session.take_turn()
     session.begin(durable=False)
-    assert session.run(COUNT, sql, (0, 0)) == 1
-    seen = statements_of(session, lambda: session.run(MANY, sql, rows))
+    assert run_job(session, COUNT, sql, (0, 0)) == 1
+    seen = statements_of(session, lambda: run_job(session, MANY, sql, rows))
     assert not any("), (" in text for text in seen)
     session.rollback()
 
@@ -690,13 +697,16 @@ def test_write_many_meets_a_temp_trigger_that_a_savepoint_gave_back(session: Ses
     run(session, "CREATE TEMP TRIGGER tells AFTER INSERT ON main.t BEGIN DELETE FROM keyed; END", [()])
     session.take_turn()
     session.begin(durable=False)
-    session.connection.execute(session._savepoint_sql)
-    session.run(WRITE, "DROP TRIGGER temp.tells", ())
-    session.run(MANY, sql, [(bytearray(b""), 0)] * 20)  # row by row, so that no other text is compiled
-    assert session.rowids.program(sql, (0, 0)).gains
+    session.open_savepoint()
+    run_job(session, WRITE, "DROP TRIGGER temp.tells", ())
+    run_job(session, MANY, sql, [(bytearray(b""), 0)] * 20)  # row by row, so that no other text is compiled
+    session.connection.guard.armed = True
+    known = session.book.of(sql, (0, 0))
+    assert known is not None and known.gains
+    session.connection.guard.armed = False
     session.connection.execute(session._rollback_to_sql)
-    session.run(verb, sql, [(0, 0)] if verb is MANY else (0, 0))
-    seen = statements_of(session, lambda: session.run(MANY, sql, rows))
+    run_job(session, verb, sql, [(0, 0)] if verb is MANY else (0, 0))
+    seen = statements_of(session, lambda: run_job(session, MANY, sql, rows))
     assert not any("), (" in text for text in seen)
     session.rollback()
 
@@ -813,15 +823,15 @@ def one(connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...]) -
 
 
 def test_what_gains_is_told_by_the_bytecode(session: Session) -> None:
-    def gains(sql: str) -> bool:
-        return program_of(session.connection, sql, (1,)).gains
+    def gains_of(sql: str) -> bool:
+        return gains(explained(session.connection, sql, (1,)))
 
-    assert gains("INSERT INTO named (a) VALUES (?)")
+    assert gains_of("INSERT INTO named (a) VALUES (?)")
     session.connection.execute("CREATE INDEX by_a_too ON named (a)")
-    assert not gains("INSERT INTO named (a) VALUES (?)")
-    assert gains("INSERT INTO indexed (a) VALUES (?)")
+    assert not gains_of("INSERT INTO named (a) VALUES (?)")
+    assert gains_of("INSERT INTO indexed (a) VALUES (?)")
     session.connection.execute("CREATE UNIQUE INDEX by_b_too ON indexed (b)")
-    assert not gains("INSERT INTO indexed (a) VALUES (?)")
+    assert not gains_of("INSERT INTO indexed (a) VALUES (?)")
 
 
 async def test_an_object_that_can_not_tell_its_length_goes_as_its_adapter_says(db_path: Path) -> None:

@@ -18,9 +18,11 @@ import aiomemdb
 from aiomemdb.concurrency.job import Failure, Operation, WriteJob
 from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.writing.batch import _LONG_STRIDE, _STRIDE, Batch, run_batch
-from aiomemdb.sqlite.writing.sequence import Program, program_of
-from aiomemdb.sqlite.writing.session import COUNT, SCRIPT, WRITE, Session
+from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.operations import _BLOCK, COUNT, SCRIPT, WRITE, write_script
+from aiomemdb.sqlite.writing.operations import run as run_job
+from aiomemdb.sqlite.writing.programs import Program, explained
+from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import in_one_batch, open_session
 
 # `inserted` is set by inserts alone, to a number that no other job has. `truth` hears of each insert by a trigger, and
@@ -138,7 +140,7 @@ class Model:
         self.new = 0
         self.without_rowid = False
         session.begin(durable=False)
-        session.write_script(SCHEMA, ())
+        write_script(session, SCHEMA, ())
         session.commit()
 
     def run(self, steps: list[Step]) -> None:
@@ -303,8 +305,8 @@ async def test_rowids_above_the_largest_possible_are_told_as_they_are(db: SQLite
 @pytest.mark.parametrize("id", ["?", "? + 0", "coalesce(?, 1)", "nullif(?, 0)"])
 async def test_rowids_that_callers_give_are_told_as_they_are(db: SQLiteDatabase, id: str) -> None:
     # A run in which the sum fits: as many as there are jobs, the last one is the largest; but the others stand in
-    # another order. Runs begin behind the first few, which are looked at one by one.
-    given = [*range(1, _STRIDE + 1), *range(_STRIDE + _LONG_STRIDE - 1, _STRIDE, -1), _STRIDE + _LONG_STRIDE]
+    # another order. Blocks begin behind the first two, by which a text is known.
+    given = [1, 2, *range(_BLOCK + 1, 2, -1), _BLOCK + 2]
     sql = f"INSERT INTO plain (id) VALUES ({id})"  # one text: runs are found by its identity
     outcomes = await in_one_batch(db, *[db.write(sql, (n,)) for n in given])
     assert outcomes == given
@@ -442,11 +444,11 @@ async def test_sql_that_reads_the_latest_rowid_or_count_sees_the_callers_own(db:
 def test_long_texts_are_not_kept(tmp_path: Path) -> None:
     with open_session(tmp_path / "rowids.db") as session:
         session.begin(durable=False)
-        session.write_script(SCHEMA, ())
+        write_script(session, SCHEMA, ())
         sql = "INSERT INTO plain (inserted) VALUES (1) /* %s */"
         long, short = sql % ("x" * 4096), sql % "x"
-        assert [session.run(WRITE, text, ()) for text in (long, short, long, short)] == [1, 2, 3, 4]
-        assert short in session.rowids._classes and long not in session.rowids._classes
+        assert [run_job(session, WRITE, text, ()) for text in (long, short, long, short)] == [1, 2, 3, 4]
+        assert session.book.get(short) is not None and session.book.get(long) is None
         session.rollback()
 
 
@@ -487,9 +489,9 @@ def test_a_text_that_is_compiled_anew_is_not_looked_at_again(session: Session, m
 
     def look(connection: GuardedConnection, sql: str, params: Any) -> Program:
         looked.append(sql)
-        return program_of(connection, sql, params)
+        return explained(connection, sql, params)
 
-    monkeypatch.setattr("aiomemdb.sqlite.writing.rowids.program_of", look)
+    monkeypatch.setattr("aiomemdb.sqlite.writing.statements.explained", look)
     texts = [f"INSERT INTO other {' ' * n}VALUES (?)" for n in range(150)]
     for _ in range(3):
         for sql in texts:
@@ -517,7 +519,7 @@ def test_a_version_that_was_rolled_back_and_comes_again_is_not_taken_for_what_it
         (SCRIPT, "CREATE TABLE one (a); CREATE TABLE two (a)", ()),
         *[(WRITE, FLIP, (k,)) for k in range(1, 4)],
     ]:
-        session.run(operation, subject, arguments)
+        run_job(session, operation, subject, arguments)
     session.rollback()
     session.turnstile.release()
     change_by_another(db_path, f"DROP TABLE flip; {WITHOUT.format('')}")  # two changes too

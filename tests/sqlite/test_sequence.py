@@ -12,10 +12,12 @@ import pytest
 
 from aiomemdb.concurrency.job import Failure, WriteJob
 from aiomemdb.sqlite.connection.script import split_script
-from aiomemdb.sqlite.writing import batch as batch_module
+from aiomemdb.sqlite.writing import operations
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
-from aiomemdb.sqlite.writing.sequence import Program, program_of
-from aiomemdb.sqlite.writing.session import WRITE, Session
+from aiomemdb.sqlite.writing.operations import WRITE
+from aiomemdb.sqlite.writing.programs import explained, follows
+from aiomemdb.sqlite.writing.session import Session
+from aiomemdb.sqlite.writing.statements import Statement
 from tests.support.batches import open_session
 
 SCHEMA = """
@@ -80,31 +82,31 @@ def run(session: Session, jobs: list[tuple[str, Any]]) -> tuple[list[Any], Batch
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The lengths of the runs that went by executemany."""
     lengths: list[int] = []
-    original = batch_module._run_sequence
+    original = operations._write_block
 
-    def counting(session: Session, sql: str, chunk: list[WriteJob], *rest: Any) -> tuple[int, bool]:
-        lengths.append(len(chunk))
-        return original(session, sql, chunk, *rest)
+    def counting(session: Session, sql: str, known: Statement, rows: list[Any], *rest: Any, **options: Any) -> Any:
+        lengths.append(len(rows))
+        return original(session, sql, known, rows, *rest, **options)
 
-    monkeypatch.setattr(batch_module, "_run_sequence", counting)
+    monkeypatch.setattr(operations, "_write_block", counting)
     return lengths
 
 
 @pytest.mark.parametrize(("sql", "params"), FOLLOW)
 def test_inserts_that_leave_their_rowid_to_sqlite_follow(session: Session, sql: str, params: int) -> None:
-    assert program_of(session.connection, sql, (None,) * params).follows
+    assert follows(explained(session.connection, sql, (None,) * params))
 
 
 @pytest.mark.parametrize(("sql", "params"), DO_NOT_FOLLOW)
 def test_all_others_do_not(session: Session, sql: str, params: int) -> None:
-    assert not program_of(session.connection, sql, (None,) * params).follows
+    assert not follows(explained(session.connection, sql, (None,) * params))
 
 
 def test_it_looks_at_the_schema_of_now(session: Session) -> None:
     sql = "INSERT INTO keyed VALUES (?)"
-    assert program_of(session.connection, sql, (1,)).follows
+    assert follows(explained(session.connection, sql, (1,)))
     session.connection.execute("CREATE TRIGGER t AFTER INSERT ON keyed BEGIN INSERT INTO log VALUES (1); END")
-    assert not program_of(session.connection, sql, (1,)).follows
+    assert not follows(explained(session.connection, sql, (1,)))
 
 
 def test_each_caller_gets_the_rowid_of_its_own_row(session: Session, runs: list[int]) -> None:
@@ -193,7 +195,7 @@ def test_rowids_at_the_end_of_their_range_are_told_right(session: Session, runs:
 def test_a_statement_wrongly_taken_for_one_that_follows_is_found(
     session: Session, runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiomemdb.sqlite.writing.rowids.program_of", lambda *_: Program(follows=True, is_plain=False))
+    monkeypatch.setattr("aiomemdb.sqlite.writing.statements.follows", lambda _: True)
     sql = "INSERT INTO plain (id, x) VALUES (?, 1)"
     rowids, batch = run(session, [(sql, (10 * x,)) for x in range(100)])
     assert runs and batch.splits == 1

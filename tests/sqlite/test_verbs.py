@@ -18,7 +18,7 @@ import aiomemdb
 from aiomemdb import ForbiddenStatement, Row
 from aiomemdb.sqlite.connection.script import split_script
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.writing import session, slow
+from aiomemdb.sqlite.writing import operations, slow
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy
 
@@ -503,7 +503,7 @@ async def test_a_slow_function_is_logged_with_its_name(
     with caplog.at_level(logging.WARNING, "aiomemdb"):
         await db.write_fn(slow_one)
         assert caplog.messages == []
-        monkeypatch.setattr(session, "SLOW_FUNCTION", -1.0)
+        monkeypatch.setattr(operations, "SLOW_FUNCTION", -1.0)
         await db.write_fn(slow_one)
         await db.write_fn(functools.partial(slow_one))
     assert "slow_one" in caplog.messages[0] and "kept the writer" in caplog.messages[0]
@@ -515,7 +515,7 @@ async def test_slow_functions_are_logged_once_in_a_while_with_how_many_they_were
 ) -> None:
     def slow_one(conn: sqlite3.Connection) -> None: ...
 
-    monkeypatch.setattr(session, "SLOW_FUNCTION", -1.0)
+    monkeypatch.setattr(operations, "SLOW_FUNCTION", -1.0)
     with caplog.at_level(logging.WARNING, "aiomemdb"):
         for _ in range(4):
             await db.write_fn(slow_one)

@@ -16,8 +16,6 @@ AT_MOST = 400
 # These are still over it. They don't grow by much, and leave the list when they have shrunk.
 STILL_OVER = {
     "sqlite/connection/guard.py",
-    "sqlite/writing/batch.py",
-    "sqlite/writing/session.py",
     "sqlite/writing/writer.py",
 }
 AT_MOST_OF_THOSE = 550

@@ -12,28 +12,29 @@ import inspect
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 from weakref import ref
 
 from ...errors import ForbiddenStatement
 from ..codes import primary_code
 from ..rows import SQLiteRow
 
-__all__ = ["READING_PRAGMAS", "Guard", "GuardedConnection", "finished"]
+__all__ = [
+    "DELETE",
+    "INSERT",
+    "READING_PRAGMAS",
+    "SCHEMA",
+    "SELECT",
+    "UPDATE",
+    "Guard",
+    "GuardedConnection",
+    "finished",
+]
 
 # Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
-_INSERT, _PRAGMA, _SELECT, _TRANSACTION, _UPDATE, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = (
-    18,
-    19,
-    21,
-    22,
-    23,
-    24,
-    25,
-    31,
-    32,
-)
-_SCHEMA = frozenset([*range(1, 9), *range(10, 18), 26, 29, 30])  # CREATE, DROP and ALTER of anything
+DELETE, INSERT, SELECT, UPDATE = 9, 18, 21, 23
+_PRAGMA, _TRANSACTION, _ATTACH, _DETACH, _FUNCTION, _SAVEPOINT = 19, 22, 24, 25, 31, 32
+SCHEMA: frozenset[int] = frozenset([*range(1, 9), *range(10, 18), 26, 29, 30])  # CREATE, DROP and ALTER of anything
 
 # FTS, ALTER, ANALYZE and the like compile some of them behind the user's statement.
 READING_PRAGMAS: frozenset[str] = frozenset(
@@ -108,20 +109,18 @@ class Guard:
         armed: whether what is compiled now comes from a user.
         denied: what was refused since ``clear``, or None.
         frozen: nothing at all may be compiled, while it is not armed.
-        compiled: the (action, table, schema) of each top-level INSERT, UPDATE or change of schema that was compiled
-            since ``clear``; filled only where ``learning``.
-        missed: the actions among them that ``clear`` discarded, so that nobody learnt from them.
+        news: the actions of all that was compiled while it was armed, until a reader of the news empties it.
+        asked: if a list, the (action, table, schema, trigger) of each of these, in order.
     """
 
-    __slots__ = ("armed", "compiled", "denied", "frozen", "learning", "missed", "savepoint")
+    __slots__ = ("armed", "asked", "denied", "frozen", "news", "savepoint")
 
     def __init__(self) -> None:
         self.armed: bool = False
         self.frozen: bool = False
         self.denied: str | None = None
-        self.learning: bool = False
-        self.compiled: list[tuple[int, str | None, str | None]] = []
-        self.missed: set[int] = set()
+        self.news: set[int] = set()
+        self.asked: list[tuple[int, str | None, str | None, str | None]] | None = None
         # Python's cache of statements skips the authorizer: what the library itself compiled would pass when a
         # user sends the same text. So our texts hold a word that nobody can guess.
         self.savepoint: str = f"aiomemdb_{secrets.token_hex(8)}"
@@ -131,6 +130,9 @@ class Guard:
     ) -> int:
         if not self.armed:
             return sqlite3.SQLITE_DENY if self.frozen else sqlite3.SQLITE_OK
+        self.news.add(action)
+        if self.asked is not None:
+            self.asked.append((action, first, schema, trigger))
         if action in (_TRANSACTION, _ATTACH, _DETACH):
             return self._deny(action, first)
         if action == _SAVEPOINT:
@@ -139,13 +141,8 @@ class Guard:
             name = (first or "").lower()
             if name not in _PRAGMAS or (second is not None and name in _READ_ONLY_PRAGMAS):
                 return self._deny(action, first)
-        elif action == _FUNCTION:
-            if second == "load_extension":
-                return self._deny(action, "load_extension()")
-        elif self.learning and trigger is None and (action in (_INSERT, _UPDATE) or action in _SCHEMA):
-            self.compiled.append((action, first, schema))
-        elif self.learning and not self.compiled:
-            self.compiled.append((action, None, None))
+        elif action == _FUNCTION and second == "load_extension":
+            return self._deny(action, "load_extension()")
         return sqlite3.SQLITE_OK
 
     def _deny(self, action: int, what: str | None) -> int:
@@ -155,13 +152,6 @@ class Guard:
 
     def clear(self) -> None:
         self.denied = None
-        self.miss()
-
-    def miss(self) -> None:
-        """Takes what was compiled for missed: it is not to be taken for news of what is compiled next."""
-        if self.compiled:
-            self.missed.update(action for action, _, _ in self.compiled)
-            self.compiled.clear()
 
     def explain(self, error: BaseException) -> BaseException:
         """The error to hand to the caller: ForbiddenStatement where the authorizer refused."""
@@ -179,37 +169,6 @@ class Guard:
         is_vacuum = isinstance(error, sqlite3.OperationalError) and "VACUUM from within a transaction" in str(error)
         if is_vacuum and self.denied is None:
             self.denied = "VACUUM is not allowed inside a job: use db.vacuum()"
-
-    def compiled_schema(self) -> bool:
-        return any(action in _SCHEMA for action, _, _ in self.compiled)
-
-    def compiled_query(self) -> bool:
-        """Whether the statement just compiled is a query: of any other the first action that is asked for is its own.
-        (Behind it a query of json_each() is asked for writes too, of which it makes none.) EXPLAIN is what it explains.
-        """
-        return bool(self.compiled) and self.compiled[0][0] == _SELECT
-
-    def missed_schema(self) -> bool:
-        """Whether a change of schema is among what was missed, which is forgotten."""
-        changed = not self.missed.isdisjoint(_SCHEMA)
-        self.missed.clear()
-        return changed
-
-    def inserts_rowid(self) -> tuple[str, str] | Literal[False] | None:
-        """What the statement just compiled inserts at its top level.
-
-        Returns: False: nothing; (schema, table): that one table alone, and nothing is updated; None: can't be told.
-        """
-        actions = {action for action, _, _ in self.compiled}
-        if not self.compiled:
-            return None
-        if _INSERT not in actions or actions & _SCHEMA:
-            return False
-        tables = {(schema, table) for action, table, schema in self.compiled if action == _INSERT}
-        if _UPDATE in actions or len(tables) != 1:
-            return None
-        [(schema, table)] = tables
-        return None if schema is None or table is None else (schema, table)
 
 
 class _JobCursor(sqlite3.Cursor):
@@ -253,8 +212,6 @@ class GuardedConnection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.guard: Guard = Guard()
-        # total_changes before the statement that runs now: if it fails and they have moved, rows of it may have stayed.
-        self.changes_before: int = 0
         # The latest error that a function met on this connection: others may come from a file of its own.
         self.raised: sqlite3.Error | None = None
         self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection

@@ -10,11 +10,11 @@ Theory of operation
     itself. Any other job runs inside one. Even a batch of one statement has its BEGIN and COMMIT, unless it is as
     plain as in rule 8: in autocommit, OR FAIL commits the rows before the failing one in spite of the error.
 3.  A failed statement has *spoilt* the transaction where its rows stayed (OR FAIL, RAISE(FAIL): ``total_changes``
-    moved) or may have stayed (all errors except a constraint's, see ``is_undone``; a trigger that fails halfway, see
-    ``fails_halfway``), and where it took the transaction with it (OR ROLLBACK, out of memory, an interrupt). So has a
-    job whose savepoint can't be closed. The transaction is rolled back, and cut in three that run again one after
-    another: the jobs before it, the culprit alone, the jobs after it. So the culprit fails alone, and the order is
-    kept.
+    moved) or may have stayed (of one that inserts more than a row: all errors except a constraint's, see ``is_undone``;
+    a trigger that fails halfway, see programs.py), and where it took the transaction with it (OR ROLLBACK, out of
+    memory, an interrupt). So has a job whose savepoint can't be closed. The transaction is rolled back, and cut in
+    three that run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
+    fails alone, and the order is kept.
 4.  Where COMMIT refuses the content (a deferred foreign key), the batch is halved until the culprit is known.
 5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. (A full disk where a table is
     AUTOINCREMENT is like rule 3: one out of rowids reports the same.) If it struck during COMMIT, the frames may come
@@ -22,14 +22,14 @@ Theory of operation
     unknown and the writer stops. It also stops on corruption and when the file was replaced.
 6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and
     run in the next one. Nobody waits long for the writer, and other processes get their turn.
-7.  A run of one plain insert, many parameters, is the usual batch of many agents. Once the first of them has told
-    its rowid, the rest runs by statements of many rows, at a third of the price, or by ``executemany``, if their
-    rowids must follow (sequence.py). That they did is checked; if not, the range runs again, one by one. A statement
-    of many rows that fails and leaves nothing (rule 3) is run by ``executemany``, which finds the culprit; and once a
-    job has failed, the rest of the batch is. One that may have left something, or took the transaction with it, has
-    spoilt it, and never runs so again.
+7.  A run of one insert, many parameters, is the usual batch of many agents (runs.py). If its rowids must follow one
+    another (programs.py), then behind the first of them, which has its rowid, the rest runs by statements of many rows,
+    at a third of the price, or by ``executemany``. That the rowids did follow is checked; if not, the range runs again,
+    one by one. A statement of many rows that fails and leaves nothing (rule 3) is run by ``executemany``, which finds
+    the culprit; and once a job has failed, the rest of the batch is. Where one may have left something, all runs again,
+    and its text never so. ``write_many`` is such a run, in one job.
 8.  Where one such insert is all that waits, the writes of a lone caller, it runs in autocommit, if it is one row and
-    its keys, with no trigger, no row that makes way and nobody's function (sequence.py): nothing of it can stay behind.
+    its keys, with no trigger, no row that makes way and no user's function (programs.py): nothing of it can stay.
     It must be the very program that was looked at: while it runs nothing may be compiled, so that where the schema has
     changed it fails, and runs again in a transaction, as it does after any error that surely left nothing. (Without it
     the thread spends 18 us on such a job, with it 14.)
@@ -49,16 +49,14 @@ from ...concurrency.job import Failure, WriteJob, copy_error
 from ...errors import AiomemdbError, CommitOutcomeUnknown, DatabaseReplaced, LockTimeout, WriterCrashed
 from ..codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
 from ..connection.notes import annotate
-from .rowids import Astray
-from .session import WRITE, Session, TransactionSpoilt
+from .operations import WRITE, run, run_in_savepoint, write_each
+from .runs import runs_of
+from .session import Session, TransactionSpoilt
+from .statements import Astray
 
 __all__ = ["BATCH_SECONDS", "Batch", "commit_alone", "run_batch", "take_turn"]
 
 BATCH_SECONDS = 0.005
-
-# How many jobs run between two looks at the clock: a few, as each may be slow; more in a run of plain inserts.
-_STRIDE = 8
-_LONG_STRIDE = 64
 
 
 class Batch:
@@ -108,7 +106,9 @@ class Batch:
 
 
 class _Spoilt(Exception):
-    """Rule 3: (index of the culprit, its error, whether the transaction was lost, whether the error is of our file)."""
+    """Rule 3: (the culprit's place in its range, its error, whether the transaction was lost, whether the error is of
+    our file).
+    """
 
 
 class _Refused(Exception):
@@ -142,7 +142,8 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
         try:
             done = _run_range(session, batch, start, stop, deadline)
         except _Spoilt as spoilt:
-            culprit, cause, *_ = spoilt.args
+            at, cause, *_ = spoilt.args
+            culprit = start + at
             if size == 1:
                 batch._fail(1, cause, session.max_value_bytes)
                 continue
@@ -206,7 +207,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
         raise _Broken(_not_begun(batch, error)) from None
     try:
         # A wait for another program's lock is not work: whoever had to wait is not to be cut short as well.
-        failed = _run_jobs(session, batch.jobs, start, stop, deadline + monotonic() - began, outcomes)
+        failed = _run_jobs(session, batch.jobs[start:stop], deadline + monotonic() - began, outcomes)
     except _Spoilt as spoilt:
         # A row of RETURNING that can't be decoded is left unread: no savepoint beside it. (For an empty text Python
         # 3.12 would raise the latest error once more.)
@@ -240,90 +241,48 @@ def _not_begun(batch: Batch, error: BaseException) -> BaseException:
     return _stop_if_corrupt(batch, error)
 
 
-def _run_jobs(
-    session: Session, jobs: Sequence[WriteJob], start: int, stop: int, deadline: float, outcomes: list[Any]
-) -> bool:
-    """Runs jobs inside the open transaction until all are done or time is up; tells whether any failed."""
-    connection, cursor, rowids, guard = session.connection, session.cursor, session.rowids, session.connection.guard
-    execute, append, compiled = cursor.execute, outcomes.append, guard.compiled
-    alone = stop - start == 1
-    failed = False
-    latest: int | None = None  # the rowid of the plain insert that has just run, if nothing ran since
+def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outcomes: list[Any]) -> bool:
+    """Runs jobs inside the open transaction until all are done or time is up; returns whether any failed."""
+    guard, alone, failed = session.connection.guard, len(jobs) == 1, False
     guard.clear()
-    if guard.missed:
-        rowids.catch_up()
-    plain: Any = rowids.plain
-    at, stride = start, 1  # a run may begin as soon as one has told its rowid
-    while at < stop:
-        guard.armed = True
-        if latest is not None:
-            run = _run_of(plain, jobs[at : min(at + _LONG_STRIDE, stop)])
-            if len(run) > 1 and rowids.program(plain, run[0]).follows:
-                latest, failed = _run_sequence(session, plain, run, latest, start, outcomes, failed)
-                at += len(run)
-                if guard.missed:
-                    rowids.catch_up()
-                    plain = rowids.plain
-                if monotonic() > deadline:
-                    break
-                continue
-        chunk = jobs[at : min(at + stride, stop)]
-        at, stride = at + len(chunk), _STRIDE
-        for _, operation, subject, arguments in chunk:
-            changes = connection.total_changes
+    for operation, subject, arguments in runs_of(jobs, WRITE):
+        while arguments:
+            reached = len(outcomes)
             try:
-                if subject is plain and operation is WRITE:
-                    execute(subject, arguments)
-                    if compiled:
-                        append(rowids.of_known(subject))
-                        latest, plain = None, rowids.plain
-                    else:
-                        latest = cursor.lastrowid if cursor.rowcount else None
-                        append(latest)
-                elif operation is WRITE:
-                    latest = None
-                    append(rowids.write(subject, arguments))
-                    rowids.note_plain(subject)
-                    plain = rowids.plain
+                if operation is not WRITE:
+                    run_job = run if alone or operation.single else run_in_savepoint
+                    outcomes.append(run_job(session, operation, subject, arguments[0]))
                 else:
-                    latest = None
-                    guard.armed = False
-                    if alone or operation.single:
-                        append(session.run(operation, subject, arguments))
-                    else:
-                        append(session.run_in_savepoint(operation, subject, arguments))
-                    guard.clear()
-                    if guard.missed:
-                        rowids.catch_up()
-                        plain = rowids.plain
                     guard.armed = True
-                    if not operation.single and monotonic() > deadline:
-                        break  # one function or script may be all that there is time for
+                    write_each(session, subject, arguments, outcomes, deadline, at_once=not failed)
+            except Astray:
+                raise
             except BaseException as error:
-                before = changes if subject is plain and operation is WRITE else connection.changes_before
-                spoilt = alone or (operation.single and _may_have_stayed(session, error, subject, arguments, before))
-                culprit = _culprit(session, error, subject, start + len(outcomes), spoilt=spoilt)
-                append(Failure(culprit))
+                params = arguments[len(outcomes) - reached]
+                spoilt = alone or (operation.single and _may_have_stayed(session, error, subject, params))
+                outcomes.append(Failure(_culprit(session, error, subject, len(outcomes), spoilt=spoilt)))
                 failed = True
-                if guard.missed:
-                    rowids.catch_up()
-                    plain = rowids.plain
-                guard.armed = True
-        if alone:
-            if subject is plain and operation is WRITE and not failed:
-                session.allow_autocommit(subject, arguments)
-            break
-        if monotonic() > deadline:
-            break
+            arguments = arguments[len(outcomes) - reached :]
+            if monotonic() > deadline:
+                guard.armed = False
+                return failed
+    if alone and not failed and operation is WRITE:
+        session.allow_autocommit(subject, jobs[0][3])
     guard.armed = False
     return failed
 
 
-def _may_have_stayed(session: Session, error: BaseException, sql: Any, params: Any, changes_before: int) -> bool:
+def _may_have_stayed(session: Session, error: BaseException, sql: Any, params: Any) -> bool:
     """Whether rows of a statement that failed may be in the open transaction (rule 3)."""
-    if session.connection.total_changes != changes_before or not is_undone(error):
+    if session.connection.total_changes != session.changes_before:
         return True
-    return primary_code(error) == sqlite3.SQLITE_CONSTRAINT and session.rowids.fails_halfway(sql, params)
+    session.connection.guard.armed = True
+    known = session.book.get(sql) if isinstance(sql, str) else None
+    if known is not None and known.follows:  # one row, or none
+        return False
+    if not is_undone(error):
+        return True
+    return primary_code(error) == sqlite3.SQLITE_CONSTRAINT and session.book.fails_halfway(sql, params)
 
 
 def _culprit(session: Session, error: BaseException, subject: Any, index: int, *, spoilt: bool) -> BaseException:
@@ -344,42 +303,6 @@ def _culprit(session: Session, error: BaseException, subject: Any, index: int, *
     if spoilt or lost or isinstance(error, TransactionSpoilt) or (ours and is_corruption(culprit)):
         raise _Spoilt(index, culprit, lost, ours) from None
     return annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
-
-
-def _run_of(text: str, chunk: Sequence[WriteJob]) -> list[Any]:
-    """The parameters of the first of these jobs, as far as they are writes of this text."""
-    run = []
-    for _, operation, subject, parameters in chunk:
-        # By identity: what a caller gave for SQL may be anything, with an == that raises or lies.
-        if subject is not text or operation is not WRITE:
-            break
-        run.append(parameters)
-    return run
-
-
-def _run_sequence(
-    session: Session, sql: str, parameters: Sequence[Any], latest: int, start: int, outcomes: list[Any], failed: bool
-) -> tuple[int, bool]:
-    """Rule 7: inserts whose rowids follow each other.
-
-    Args:
-        latest: the rowid that the same statement inserted just before.
-        failed: whether any job before them has.
-    Returns: (the rowid inserted last, whether any job failed).
-    Raises:
-        _Spoilt: as in rule 3.
-        Astray: the rowids did not follow each other after all.
-    """
-    while parameters:
-        inserted, error = session.rowids.write_run(sql, parameters, latest, at_once=not failed)
-        outcomes.extend(range(latest + 1, latest + inserted + 1))
-        latest += inserted
-        parameters = parameters[inserted + 1 :]
-        if error is not None:
-            outcomes.append(Failure(_culprit(session, error, sql, start + len(outcomes), spoilt=False)))
-            failed = True
-            session.connection.guard.armed = True
-    return latest, failed
 
 
 def commit_alone(session: Session) -> tuple[BaseException | None, AiomemdbError | None]:

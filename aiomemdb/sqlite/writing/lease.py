@@ -19,6 +19,7 @@ from ..connection.notes import annotate
 from ..errors import TransactionEnded, TransactionLost
 from .batch import commit_alone
 from .checkpoints import Checkpointer
+from .operations import run_in_savepoint
 from .session import Session, TransactionSpoilt
 
 __all__ = ["LEASE", "Lease", "held_leases"]
@@ -260,7 +261,7 @@ def step_of(
     def step(raw: GuardedConnection) -> Any:
         lease.write_errors += 1
         try:
-            result = session.run_in_savepoint(operation, subject, arguments)
+            result = run_in_savepoint(session, operation, subject, arguments)
             lease.write_errors -= 1
             lease.writes += 1
             return result

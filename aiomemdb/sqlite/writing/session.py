@@ -1,6 +1,7 @@
-"""The writer's connection, seen from its own thread: transactions, durability, and how each verb runs.
+"""The writer's connection, seen from its own thread: turns, transactions, durability.
 
-Every function here is synchronous and runs on the writer's thread. What a batch does with it is in batch.py.
+Every function here is synchronous and runs on the writer's thread. What the verbs do with it is in operations.py, what
+a batch does in batch.py.
 """
 
 from __future__ import annotations
@@ -10,26 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from operator import length_hint
 from typing import Any
 
-from ...concurrency.job import Operation
-from ...errors import AiomemdbError, DatabaseClosed, ForbiddenStatement, LockTimeout
-from ...values import Row
+from ...errors import AiomemdbError, DatabaseClosed, LockTimeout
 from ..codes import primary_code
-from ..connection.guard import GuardedConnection, finished
-from ..connection.script import check_text, may_change_rows, split_script
-from ..errors import NotAQuery
+from ..connection.guard import GuardedConnection
 from ..file.files import FileIdentity
 from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
 from ..rows import SQLiteRow
 from .foreigners import Foreigners
-from .rowids import Rowids
-from .sequence import FEWEST
-from .slow import SLOW_FUNCTION, SlowFunctions
+from .slow import SlowFunctions
+from .statements import Book
 
-__all__ = ["COUNT", "FLUSH", "FUNCTION", "FUNCTION_ONCE", "MANY", "RETURNING", "SCRIPT", "WRITE", "Session"]
+__all__ = ["Session", "TransactionSpoilt"]
 
 # SQLite's own waiting for a lock would hide that there was one, and close() could not end it.
 _NO_WAIT = "PRAGMA busy_timeout=0"
@@ -47,7 +42,9 @@ class Session:
         foreigners: the programs that write the file and take no turns.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         log_in_doubt: a sync of the log has failed, and the log was not restarted since: see ``heal_log``.
-        rowids: tells what a write inserted.
+        book: what is known of the texts that ran.
+        changes_before: ``total_changes`` before the statement that runs now: where it fails and they have moved, rows
+            of it may have stayed.
         autocommit_sql: the insert that may run by ``autocommit`` now, or None.
     """
 
@@ -85,8 +82,9 @@ class Session:
         connection.cursors += [self.cursor, self._control]
         connection.execute(_NO_WAIT)
         self.foreigners: Foreigners = Foreigners(self._control, turnstile, identity.path)
-        self.rowids: Rowids = Rowids(connection, self.cursor)
-        self._slow = SlowFunctions()
+        self.book: Book = Book(connection, self.cursor)
+        self.changes_before: int = 0
+        self.slow: SlowFunctions = SlowFunctions()
 
     # Turns
 
@@ -139,8 +137,6 @@ class Session:
             AiomemdbError: it is to be durable, and the disk has failed to sync what came before it.
         """
         self.autocommit_sql = None
-        if self.rowids.altered:
-            self.rowids.begin_anew()
         self._durable = durable or self._always_full
         if self._durable and self.log_in_doubt:
             self.heal_log()
@@ -152,6 +148,8 @@ class Session:
         try:
             # CREATE and ALTER are refused by the schema in memory, before it is compared with the file's. (0.7 us)
             self.connection.look_at_schema()
+            if self.book.altered or self.book.news:
+                self.book.begin_anew()
         except sqlite3.Error:
             self.connection.roll_back()
             raise
@@ -206,10 +204,11 @@ class Session:
         self._look_at_files()
 
     def allow_autocommit(self, sql: str, params: Any) -> None:
-        """This insert has just run alone: it may do so in autocommit until the next transaction, if it is so plain that
-        nothing of it could stay behind. A durable one needs more (see ``commit``).
+        """This write has just run alone: it may do so in autocommit until the next transaction, if it is so plain an
+        insert that nothing of it could stay behind. A durable one needs more (see ``commit``).
         """
-        if not self._durable and self.rowids.program(sql, params).is_plain:
+        known = self.book.of(sql, params)
+        if known is not None and known.is_plain and known.is_simple and not self._durable:
             self.autocommit_sql = sql
 
     def autocommit(self, sql: str, params: Any) -> None:
@@ -241,6 +240,15 @@ class Session:
         self.connection.roll_back()
         self.foreigners.start_anew()
         self._forget_undone_schema()
+
+    def open_savepoint(self) -> None:
+        self.connection.execute(self._savepoint_sql)
+
+    def release_savepoint(self) -> None:
+        """Raises: sqlite3.Error: a statement is open (a kept cursor with unread rows of RETURNING)."""
+        self.connection.execute(self._release_sql)
+        if self.connection.noted:
+            self.connection.close_noted()  # a neighbour's DROP TABLE would meet what a function left open
 
     def undo_savepoint(self) -> None:
         """Undoes what was done since the innermost savepoint, and removes that.
@@ -333,155 +341,6 @@ class Session:
         finally:
             self.connection.execute(_NO_WAIT)
 
-    # Jobs of several steps
-
-    def run_in_savepoint(self, operation: Operation, subject: Any, arguments: Any) -> Any:
-        """Runs a job whole or not at all inside the open transaction.
-
-        Raises:
-            TransactionSpoilt: it can't be undone alone; the whole transaction must be rolled back.
-            BaseException: the job's own error; the job is undone, the transaction goes on.
-        """
-        execute = self.connection.execute
-        execute(self._savepoint_sql)
-        try:
-            result = self.run(operation, subject, arguments)
-        except BaseException as error:
-            try:
-                self.undo_savepoint()
-            except sqlite3.Error:
-                raise TransactionSpoilt(error) from None
-            if isinstance(error, TransactionSpoilt):
-                raise error.args[0] from None
-            raise
-        try:
-            execute(self._release_sql)
-        except sqlite3.Error as error:  # a kept cursor with unread rows of RETURNING
-            raise TransactionSpoilt(error) from None
-        if self.connection.noted:
-            self.connection.close_noted()  # a neighbour's DROP TABLE would meet what a function left open
-        return result
-
-    def run(self, operation: Operation, subject: Any, arguments: Any) -> Any:
-        """Runs a job with the guard armed, and looks whether it kept to the rules.
-
-        Raises:
-            ForbiddenStatement: it tried what is forbidden, even if it swallowed the refusal.
-            BaseException: its own error.
-        """
-        connection = self.connection
-        connection.changes_before = connection.total_changes
-        with connection.guarded() as guard:
-            try:
-                result = operation.run(self, subject, arguments)
-            except BaseException as error:
-                explained = guard.explain(error)
-                if explained is error:
-                    raise
-                raise explained from explained.__cause__
-        if guard.denied is not None:
-            raise ForbiddenStatement(guard.denied)
-        if not connection.in_transaction:
-            raise ForbiddenStatement("the job ended the transaction that it ran in")
-        return result
-
-    # The verbs
-
-    def write(self, sql: str, params: Any) -> int | None:
-        """One statement; gives the rowid that it inserted."""
-        if self.connection.guard.missed:
-            self.rowids.catch_up()
-        return self.rowids.write(sql, params)
-
-    def write_count(self, sql: str, params: Any) -> int:
-        """One statement; gives the number of rows that it changed."""
-        check_text(sql)
-        cursor, connection = self.cursor, self.connection
-        changes = connection.total_changes
-        cursor.execute(sql, params)
-        if cursor.description is not None:
-            self.rowids.refuse_query(sql, params)
-            cursor.fetchall()
-        if cursor.rowcount >= 0:
-            return cursor.rowcount
-        # Of others changes() would be an earlier statement's, although FTS5 may write behind them what it has kept.
-        if connection.total_changes == changes or not may_change_rows(sql):
-            return 0
-        count: int = connection.execute("SELECT changes()").fetchone()[0]
-        return count
-
-    def write_returning(self, sql: str, params: Any) -> list[Row]:
-        check_text(sql)
-        cursor = self.cursor
-        cursor.execute(sql, params)
-        if cursor.description is None:  # but it has run, and total_changes do not tell where it was DDL or a PRAGMA
-            raise TransactionSpoilt(NotAQuery("write_returning() needs a statement with RETURNING; use write()"))
-        return cursor.fetchall()
-
-    def write_many(self, sql: str, rows: list[Any]) -> int:
-        """One statement for each of the rows; gives the number of rows that they changed. The first one tells what it
-        is: a plain insert goes on by statements of many rows (rowids.py), in three quarters of the time.
-        """
-        check_text(sql)
-        if not rows:
-            return 0
-        cursor, remaining = self.cursor, iter(rows)
-        error: Exception | None = None
-        try:
-            count = self.write_count(sql, next(remaining))
-            if cursor.description is not None or cursor.rowcount < 0:  # RETURNING, WITH: executemany counts none
-                return count + sum(self.write_count(sql, params) for params in remaining)
-            if len(rows) > FEWEST:
-                at_once, inserted, error = self.rowids.write_first_of_many(sql, rows[1:])
-                remaining, count = iter(rows[1 + at_once :]), count + inserted
-            cursor.executemany(sql, remaining)
-        except AiomemdbError:
-            raise
-        except Exception as caught:
-            if len(rows) > 1 and self.connection.in_transaction:  # otherwise a statement of many rows may have lost it
-                caught.add_note(f"in row {len(rows) - length_hint(remaining)} of {len(rows)}")
-            raise
-        if error is not None:  # and none of them has failed now, but there may be more rows than were given
-            raise error
-        return count + max(cursor.rowcount, 0)
-
-    def write_script(self, sql: str, _: Any) -> None:
-        for number, statement in enumerate(split_script(sql), 1):
-            try:
-                self.connection.execute(statement)
-            except Exception as error:
-                text = statement.strip()
-                error.add_note(f"in statement {number}: {text if len(text) <= 200 else text[:200] + '…'}")
-                raise
-
-    def write_function(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        connection = self.connection
-        began = time.monotonic()
-        connection.note_cursors()
-        try:
-            result = function(connection, *arguments)
-        finally:
-            connection.stop_noting()
-            took = time.monotonic() - began
-            if took > SLOW_FUNCTION:
-                self._slow.note(function, took)
-            connection.row_factory = SQLiteRow
-            connection.text_factory = str
-        return finished(result)
-
-    def flush(self, _: Any, __: Any) -> None:
-        """Does nothing, durably."""
-
 
 class TransactionSpoilt(Exception):
     """The open transaction is lost or can't go on, because of one job; ``args[0]`` is that job's error."""
-
-
-WRITE = Operation("write", Session.write, single=True)
-COUNT = Operation("write_count", Session.write_count, single=True)
-RETURNING = Operation("write_returning", Session.write_returning, single=True)
-MANY = Operation("write_many", Session.write_many)
-SCRIPT = Operation("write_script", Session.write_script)
-FUNCTION = Operation("write_fn", Session.write_function)
-FUNCTION_ONCE = Operation("write_fn(once=True)", Session.write_function, alone=True)
-FLUSH = Operation("flush", Session.flush)

@@ -11,7 +11,7 @@ from ...config import checked_timeout
 from ...database import Params, Transaction
 from ...values import Row
 from ..connection.arguments import checked_function, checked_params, checked_rows
-from .session import COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
+from .operations import COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
 
 __all__ = ["WriteVerbs"]
 

@@ -1,0 +1,266 @@
+"""What each verb does on the writer's thread, inside the open transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+from ...concurrency.job import Operation
+from ...errors import AiomemdbError, ForbiddenStatement
+from ...values import Row
+from ..connection.guard import finished
+from ..connection.script import check_text, first_word, may_change_rows, split_script
+from ..errors import NotAQuery
+from ..rows import SQLiteRow
+from .many_rows import FEWEST
+from .runs import run_rows
+from .session import Session, TransactionSpoilt
+from .slow import SLOW_FUNCTION
+from .statements import Astray, Mark, Statement, refused
+
+__all__ = [
+    "COUNT",
+    "FLUSH",
+    "FUNCTION",
+    "FUNCTION_ONCE",
+    "MANY",
+    "RETURNING",
+    "SCRIPT",
+    "WRITE",
+    "run",
+    "run_in_savepoint",
+    "write_each",
+]
+
+_BLOCK = 64  # rows of a run, between two looks at the clock
+
+
+def write(session: Session, sql: str, params: Any) -> int | None:
+    """One statement; returns the rowid that it inserted."""
+    book, cursor = session.book, session.cursor
+    session.changes_before = session.connection.total_changes
+    known = book.known.get(sql) if sql.__class__ is str else None
+    if known is not None and known.is_simple and not book.news:
+        cursor.execute(sql, params)
+        if book.news:  # it was compiled, perhaps for another schema
+            return book.rowid(sql, params, Mark(None, False), _count(session, sql))
+        return cursor.lastrowid if cursor.rowcount and known.inserts != "nothing" else None
+    mark = book.mark(sql, params)
+    _execute(session, sql, params)
+    return book.rowid(sql, params, mark, _count(session, sql))
+
+
+def write_count(session: Session, sql: str, params: Any) -> int:
+    """One statement; returns the number of rows that it changed."""
+    check_text(sql)
+    _execute(session, sql, params)
+    return _count(session, sql)
+
+
+def write_returning(session: Session, sql: str, params: Any) -> list[Row]:
+    check_text(sql)
+    cursor = session.cursor
+    cursor.execute(sql, params)
+    if cursor.description is None:  # but it has run, and total_changes do not tell where it was DDL or a PRAGMA
+        raise TransactionSpoilt(NotAQuery("write_returning() needs a statement with RETURNING; use write()"))
+    return cursor.fetchall()
+
+
+def _execute(session: Session, sql: str, params: Any) -> None:
+    """Runs one statement to its end.
+
+    Raises: ForbiddenStatement: it is a query. (RETURNING, EXPLAIN and PRAGMAs return rows too.)
+    """
+    cursor = session.cursor
+    session.changes_before = session.connection.total_changes
+    cursor.execute(sql, params)
+    if cursor.description is None:
+        return
+    if first_word(sql) in ("SELECT", "VALUES", "WITH"):
+        known = session.book.of(sql, params)
+        if known is not None and known.is_query:
+            cursor.execute("SELECT 1").fetchall()  # its rows are not wanted
+            raise refused()
+    cursor.fetchall()  # rows of RETURNING left unread would block the COMMIT
+
+
+def _count(session: Session, sql: str) -> int:
+    """How many rows the statement that has just run on the cursor has changed."""
+    changed = session.cursor.rowcount
+    if changed >= 0:
+        return changed
+    # Of others changes() would be an earlier statement's, although FTS5 may write behind them what it has kept.
+    if session.connection.total_changes == session.changes_before or not may_change_rows(sql):
+        return 0
+    counted: int = session.connection.execute("SELECT changes()").fetchone()[0]
+    return counted
+
+
+def write_each(
+    session: Session, sql: Any, params: Sequence[Any], rowids: list[Any], deadline: float, *, at_once: bool
+) -> None:
+    """Writes of one text, one after another, until one fails or time is up: appends the rowid of each (rule 7).
+
+    Args:
+        at_once: many of them may be one statement, if they can.
+    Raises:
+        Astray: the rowids did not follow each other after all.
+    """
+    book, at, end = session.book, 0, len(params)
+    latest: int | None = None
+    while at < end:
+        known = book.get(sql) if latest is not None and end - at > 1 else None
+        if known is not None and latest is not None and known.follows:
+            block = params[at : at + _BLOCK]
+            done, error = _write_block(session, sql, known, block, latest, at_once=at_once)
+            rowids.extend(range(latest + 1, latest + done + 1))
+            latest, at = latest + done, at + done
+            if error is not None:
+                raise error
+        else:
+            latest = write(session, sql, params[at])
+            rowids.append(latest)
+            at += 1
+        if monotonic() > deadline:
+            return
+
+
+def _write_block(
+    session: Session, sql: str, known: Statement, rows: Sequence[Any], latest: int, *, at_once: bool
+) -> tuple[int, BaseException | None]:
+    """Writes whose rowids follow ``latest``; returns how many ran, and the error of the next one."""
+    book, connection = session.book, session.connection
+    changes = connection.total_changes
+    done, _, last, error = run_rows(session, sql, known if at_once else None, rows)
+    if error is None or connection.in_transaction:
+        last = latest if not done else book.last() if last is None else last
+        if not done == connection.total_changes - changes == last - latest:
+            book.keep(sql, replace(known, follows=False, is_plain=False, gains=False))
+            raise Astray from error
+    session.changes_before = connection.total_changes
+    return done, error
+
+
+def write_many(session: Session, sql: str, rows: list[Any]) -> int:
+    """One statement for each of the rows; returns the number of rows that they changed. The first one says what it
+    is: a plain insert goes on by texts of many rows, in three quarters of the time.
+    """
+    check_text(sql)
+    if not rows:
+        return 0
+    cursor, connection, remaining = session.cursor, session.connection, rows[1:]
+    done = 0
+    try:
+        count = write_count(session, sql, rows[0])
+        done = 1
+        if cursor.description is not None or cursor.rowcount < 0:  # RETURNING, WITH: executemany counts none
+            for done, params in enumerate(remaining, 1):  # noqa: B007
+                count += write_count(session, sql, params)
+            return count
+        may_go = len(remaining) >= FEWEST and type(remaining[0]) is tuple
+        ran, changed, _, error = run_rows(session, sql, session.book.of(sql, rows[0]) if may_go else None, remaining)
+        done, count = 1 + ran, count + changed
+        if error is not None:
+            raise error
+    except (AiomemdbError, Astray):
+        raise
+    except Exception as error:
+        if len(rows) > 1 and connection.in_transaction:  # otherwise a text of many rows may have lost it
+            error.add_note(f"in row {done + 1} of {len(rows)}")
+        raise
+    return count
+
+
+def write_script(session: Session, sql: str, _: Any) -> None:
+    for number, statement in enumerate(split_script(sql), 1):
+        try:
+            session.connection.execute(statement)
+        except Exception as error:
+            text = statement.strip()
+            error.add_note(f"in statement {number}: {text if len(text) <= 200 else text[:200] + '…'}")
+            raise
+
+
+def write_function(session: Session, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    connection = session.connection
+    began = monotonic()
+    connection.note_cursors()
+    try:
+        result = function(connection, *arguments)
+    finally:
+        connection.stop_noting()
+        took = monotonic() - began
+        if took > SLOW_FUNCTION:
+            session.slow.note(function, took)
+        connection.row_factory = SQLiteRow
+        connection.text_factory = str
+    return finished(result)
+
+
+def flush(_: Session, __: Any, ___: Any) -> None:
+    """Does nothing, durably."""
+
+
+def run_in_savepoint(session: Session, operation: Operation, subject: Any, arguments: Any) -> Any:
+    """Runs a job whole or not at all inside the open transaction.
+
+    Raises:
+        TransactionSpoilt: it can't be undone alone; the whole transaction must be rolled back.
+        BaseException: the job's own error; the job is undone, the transaction goes on.
+    """
+    session.open_savepoint()
+    try:
+        result = run(session, operation, subject, arguments)
+    except BaseException as error:
+        try:
+            session.undo_savepoint()
+        except sqlite3.Error:
+            raise TransactionSpoilt(error) from None
+        if isinstance(error, TransactionSpoilt):
+            raise error.args[0] from None
+        if isinstance(error, Astray):
+            return run_in_savepoint(session, operation, subject, arguments)
+        raise
+    try:
+        session.release_savepoint()
+    except sqlite3.Error as error:
+        raise TransactionSpoilt(error) from None
+    return result
+
+
+def run(session: Session, operation: Operation, subject: Any, arguments: Any) -> Any:
+    """Runs a job with the guard armed, and looks whether it kept to the rules.
+
+    Raises:
+        ForbiddenStatement: it tried what is forbidden, even if it swallowed the refusal.
+        Astray: it is to run again.
+        BaseException: its own error.
+    """
+    connection = session.connection
+    session.changes_before = connection.total_changes
+    with connection.guarded() as guard:
+        try:
+            result = operation.run(session, subject, arguments)
+        except BaseException as error:
+            explained = guard.explain(error)
+            if explained is error:
+                raise
+            raise explained from explained.__cause__
+    if guard.denied is not None:
+        raise ForbiddenStatement(guard.denied)
+    if not connection.in_transaction:
+        raise ForbiddenStatement("the job ended the transaction that it ran in")
+    return result
+
+
+WRITE = Operation("write", write, single=True)
+COUNT = Operation("write_count", write_count, single=True)
+RETURNING = Operation("write_returning", write_returning, single=True)
+MANY = Operation("write_many", write_many)
+SCRIPT = Operation("write_script", write_script)
+FUNCTION = Operation("write_fn", write_function)
+FUNCTION_ONCE = Operation("write_fn(once=True)", write_function, alone=True)
+FLUSH = Operation("flush", flush)

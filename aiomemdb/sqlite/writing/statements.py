@@ -1,0 +1,331 @@
+"""The book: all that is known of each SQL text, as the schema is now.
+
+A text is explained when it comes for the second time: that costs as much as five inserts, and a text that holds its
+values comes once. Of the first time ``mark`` and ``rowid`` make what they can; only where that is not enough is it
+explained at once.
+
+lastrowid is the connection's: after an UPDATE, an ignored INSERT, DO NOTHING, DO UPDATE or a WITHOUT ROWID insert it is
+an earlier caller's id. Where it has moved, a row was inserted. Where it has not, and rows have changed, the bytecode
+says whether the statement inserts any; but of an upsert not whether it has. So it is looked up before whether there is
+a row of this rowid, and behind it once more.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sqlite3
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ...errors import ForbiddenStatement
+from ..connection.guard import DELETE, INSERT, SCHEMA, SELECT, UPDATE, GuardedConnection
+from ..connection.script import check_text, first_word
+from .many_rows import ManyRows, of_many_rows
+from .programs import (
+    Inserts,
+    explained,
+    fails_halfway,
+    follows,
+    gains,
+    inserts,
+    is_plain,
+    moves_only_one_row,
+    own_part,
+)
+
+__all__ = ["Astray", "Book", "Mark", "Statement", "refused"]
+
+_TEXTS_KEPT = 2000
+_LONGEST_KEPT = 4096  # characters; a longer text comes for the first time each time
+# Of so many texts there are statements of many rows, so that the connection's cache (300) stays for those of callers:
+# each costs 50 us to compile, three times what it gains. Once so many others were turned away, it is their turn. For so
+# many rows at once it is worth it each time.
+_MANY_ROWS_KEPT = 16
+_TURNED_AWAY = 1000
+_WORTH_COMPILING = 1000
+
+_MAY_UPSERT = re.compile("conflict", re.IGNORECASE)
+_READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is known of one text.
+
+    Attributes:
+        inserts: what the latest rowid means after it.
+        tables: those that it writes, itself or by triggers and cascades.
+        is_query: it only reads.
+        is_simple: it returns no rows, Python counts those that it changes, and it is no upsert and inserts into no
+            virtual table. So where it inserts and has changed any row, the latest rowid is its own.
+        is_upsert: it inserts or updates.
+        lookup: of an upsert: selects the latest rowid, and whether its table has a row of it. "": that says nothing.
+        follows, is_plain, gains, fails_halfway: see programs.py.
+        many: its texts of many rows; None: it was not asked for them yet.
+    """
+
+    inserts: Inserts = "nothing"
+    tables: frozenset[str] = frozenset()
+    is_query: bool = False
+    is_simple: bool = False
+    is_upsert: bool = False
+    lookup: str = ""
+    follows: bool = False
+    is_plain: bool = False
+    gains: bool = False
+    fails_halfway: bool = False
+    many: tuple[ManyRows, ...] | None = None
+
+
+#: A text that has come once.
+_SEEN = Statement()
+
+
+class Mark(NamedTuple):
+    """What is known before a statement runs of the rowid that it will have inserted.
+
+    Attributes:
+        before: the connection's latest rowid, if it says anything: another one behind is the statement's own.
+        is_sure: the same one behind, or any if there is none before, is not the statement's own.
+    """
+
+    before: int | None
+    is_sure: bool
+
+
+class Astray(Exception):
+    """What was known of a statement is wrong, and it may have left rows: it is to run again. Nothing is wrong with its
+    job.
+    """
+
+
+class Book:
+    """What is known of the texts of one connection; to be used while the guard is armed.
+
+    It holds as long as the schema's version is ``_version``: ``look`` compares. It need only do so where anything was
+    compiled since, as SQLite compiles each statement anew that it runs on another schema.
+
+    Attributes:
+        known: of each text what is known; it holds where there are no ``news``. ``get`` looks.
+        news: what was compiled since the schema was looked at, if anything.
+        altered: a job of the open transaction has changed the schema, perhaps a temporary one. As that may be rolled
+            back, to a savepoint too, and is in no version, nothing is taken for known once anything is compiled.
+    """
+
+    def __init__(self, connection: GuardedConnection, cursor: sqlite3.Cursor) -> None:
+        self.news: set[int] = connection.guard.news
+        self.altered: bool = False
+        self._connection = connection
+        self._cursor = cursor
+        self.known: dict[str, Statement] = {}
+        self._fast = self._turned_away = 0
+        self._limits = (  # prepare may have lowered them; a job can't
+            connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER),
+            connection.getlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH),
+        )
+        self._version: int = self._ask("PRAGMA schema_version")[0]
+
+    # What is known
+
+    def get(self, sql: str) -> Statement | None:
+        """What is known of this text, if it is, and nothing was compiled since."""
+        if self.news:
+            self.look()
+        known = self.known.get(sql)
+        return None if known is _SEEN else known
+
+    def of(self, sql: str, params: Any) -> Statement | None:
+        """What is known of this text, which is explained if need be; None: it can't be."""
+        known = self.get(sql)
+        if known is None:
+            known = self._explain(sql, params)
+            if known is not None:
+                self.keep(sql, known)
+        return known
+
+    def keep(self, sql: str, known: Statement) -> None:
+        if len(sql) <= _LONGEST_KEPT:
+            if len(self.known) >= _TEXTS_KEPT and sql not in self.known:
+                self._forget()  # dynamic SQL; what is still used is learnt again
+            self.known[sql] = known
+
+    def look(self) -> None:
+        """Forgets all if the schema is not that of which all this is known."""
+        self.altered = self.altered or not SCHEMA.isdisjoint(self.news)
+        self.news.clear()
+        version = self._ask("PRAGMA schema_version")[0]
+        if version != self._version or self.altered:
+            self._version = version
+            self._forget()
+
+    def begin_anew(self) -> None:
+        """Forgets all where the transaction before the one that has begun may have ``altered`` the schema: a change
+        that was rolled back and then one by another process can give the file the same version.
+        """
+        if self.altered or not SCHEMA.isdisjoint(self.news):
+            self.altered = False
+            self.news.clear()
+            self._version = self._ask("PRAGMA schema_version")[0]
+            self._forget()
+
+    def many_rows(self, sql: str, known: Statement, rows: int) -> tuple[ManyRows, ...]:
+        """The texts by which so many rows may be inserted at once."""
+        if not known.gains or len(sql) > _LONGEST_KEPT:
+            return ()
+        if known.many is None:
+            if self._fast >= _MANY_ROWS_KEPT:
+                self._turned_away += 1
+                if self._turned_away < _TURNED_AWAY:
+                    return of_many_rows(sql, *self._limits) if rows >= _WORTH_COMPILING else ()
+                self._forget()
+            self._fast += 1
+            known = replace(known, many=of_many_rows(sql, *self._limits))
+            self.keep(sql, known)
+        return known.many or ()
+
+    def _forget(self) -> None:
+        self.known.clear()
+        self._fast = self._turned_away = 0
+
+    def _ask(self, sql: str) -> Any:
+        """One row of our own: what is compiled for it is no news."""
+        guard = self._connection.guard
+        armed, guard.armed = guard.armed, False
+        try:
+            return self._connection.execute(sql).fetchone()
+        finally:
+            guard.armed = armed
+
+    def _explain(self, sql: str, params: Any) -> Statement | None:
+        guard = self._connection.guard
+        asked = guard.asked = []
+        try:
+            nulls = dict.fromkeys(params) if isinstance(params, dict) else (None,) * len(params)
+            program = explained(self._connection, sql, nulls)
+        except Exception:  # the statement's own run raises it
+            return None
+        finally:
+            guard.asked = None
+            self.news.clear()
+        own, what = own_part(program), inserts(program)
+        targets = [(schema, table) for action, table, schema, trigger in asked if action == INSERT and not trigger]
+        updates = any(action == UPDATE and not trigger for action, _, _, trigger in asked)
+        is_upsert = bool(targets) and updates and _MAY_UPSERT.search(sql) is not None
+        # Python counts no rows behind WITH, nor behind a byte order mark.
+        is_counted = first_word(sql) in ("INSERT", "REPLACE", "UPDATE", "DELETE") and "\ufeff" not in sql
+        only_reads = not any(op.opcode == "Transaction" and op.p2 for op in own)
+        return Statement(
+            inserts=what,
+            tables=frozenset(table for action, table, *_ in asked if table and action in (INSERT, UPDATE, DELETE)),
+            # Of any other statement the first action that is asked for is its own.
+            is_query=only_reads and bool(asked) and asked[0][0] == SELECT,
+            is_simple=is_counted
+            and not (is_upsert or what == "virtual rows" or any(op.opcode == "ResultRow" for op in own)),
+            is_upsert=is_upsert,
+            lookup=self._lookup(*targets[0]) if is_upsert and what == "rows" and moves_only_one_row(program) else "",
+            follows=follows(program),
+            is_plain=is_plain(program),
+            gains=gains(program),
+            fails_halfway=fails_halfway(program),
+        )
+
+    def _lookup(self, schema: str | None, table: str | None) -> str:
+        of = f'"{schema}"."{str(table).replace(chr(34), chr(34) * 2)}"'
+        for rowid in ("rowid", "_rowid_", "oid"):  # each may be the name of another column
+            found = f"SELECT 1 FROM {of} WHERE {rowid} = last_insert_rowid()"
+            if any(op.opcode == "SeekRowid" for op in explained(self._connection, found, ())):
+                lookup = f"SELECT last_insert_rowid(), EXISTS ({found})"
+                self._connection.execute(lookup).fetchone()
+                self.news.clear()  # from here on it is news where the lookup is compiled
+                return lookup
+        return ""
+
+    def fails_halfway(self, sql: str, params: Any) -> bool:
+        """Whether this statement, which has just failed by a constraint, may have left rows all the same."""
+        known = self.of(sql, params)
+        return known is None or known.fails_halfway
+
+    # The rowid that a statement inserted
+
+    def mark(self, sql: str, params: Any) -> Mark:
+        """To be called before a statement runs that is not known to be simple, for ``rowid`` behind it.
+
+        Raises: ForbiddenStatement: it is known to be a query.
+        """
+        known = self.get(sql) if isinstance(sql, str) else None
+        if known is None:
+            check_text(sql)
+            word = first_word(sql)
+            may_insert = word in ("INSERT", "REPLACE", "WITH")
+            if word != "WITH" and not (may_insert and _MAY_UPSERT.search(sql)) and sql not in self.known:
+                self.keep(sql, _SEEN)
+                return Mark(self.last(), False) if may_insert else _NONE
+            known = self.of(sql, params)
+            if known is None:  # it fails
+                return _NONE
+        if known.is_query:
+            raise refused()
+        return self._mark_of_upsert(sql, params, known) if known.is_upsert else _IF_CHANGED
+
+    def _mark_of_upsert(self, sql: str, params: Any, known: Statement) -> Mark:
+        if known.lookup:
+            try:
+                latest, is_taken = self._connection.execute(known.lookup).fetchone()
+            except sqlite3.OperationalError:  # the table is another
+                self._connection.forget_error()
+            else:
+                if not self.news:
+                    return Mark(latest, bool(is_taken))
+        self.look()  # what it would insert into another table can't be told behind it
+        now = self.of(sql, params)
+        if now is None or now.inserts == "nothing":
+            return _NONE
+        if now.lookup:
+            latest, is_taken = self._ask(now.lookup)
+            return Mark(latest, bool(is_taken))
+        return Mark(self.last() if _READS_ITS_PAST.search(sql) else self._leave_for_none(), True)
+
+    def _leave_for_none(self) -> int:
+        """Has the connection's latest rowid be one that no row has; returns it."""
+        rowid, table = -secrets.randbits(62) - 1, f"temp.aiomemdb_{secrets.token_hex(8)}"
+        for step in ("CREATE TABLE {} (id INTEGER PRIMARY KEY)", f"INSERT INTO {{}} VALUES ({rowid})", "DROP TABLE {}"):
+            self._ask(step.format(table))
+        return rowid
+
+    def rowid(self, sql: str, params: Any, mark: Mark, changed: int) -> int | None:
+        """The rowid that a statement has inserted, or None.
+
+        Args:
+            changed: how many rows it has changed; it ran on the cursor, and its rows are fetched.
+        """
+        latest, (before, is_sure) = self._cursor.lastrowid, mark
+        if not changed:
+            return None
+        if before is not None and latest != before and latest:
+            return latest
+        if is_sure and (before is None or latest == before):
+            return None
+        known = self.of(sql, params)
+        if known is None or known.inserts == "nothing":
+            return None
+        if known.is_upsert and latest == before:
+            return latest if known.lookup and self._ask(known.lookup)[1] else None
+        # Where it is a command, INSERT INTO fts(fts) VALUES ('rebuild'), a virtual table says 0.
+        return None if known.inserts == "virtual rows" and latest == 0 else latest
+
+    def last(self) -> int:
+        """The connection's latest rowid; after ``executemany`` the cursor does not know it."""
+        rowid: int = self._ask("SELECT last_insert_rowid()")[0]
+        return rowid
+
+
+_NONE = Mark(None, True)
+_IF_CHANGED = Mark(None, False)
+
+
+def refused() -> ForbiddenStatement:
+    return ForbiddenStatement(
+        "a write verb takes a statement that writes, and this is a query: use read(), read_one() or read_value() "
+        "(inside a transaction those of tx)"
+    )
