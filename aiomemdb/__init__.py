@@ -52,7 +52,7 @@ from .sqlite.database import SQLiteDatabase
 from .sqlite.reading.snapshot import SQLiteSnapshot
 from .sqlite.statistics import SQLiteStatistics
 from .sqlite.transaction import SQLiteTransaction
-from .values import Row, Statistics
+from .values import Result, Row, Statistics
 
 __version__ = "0.1.0"
 
@@ -89,6 +89,7 @@ __all__ = [
     "Recall",
     "ReentrancyError",
     "Remembered",
+    "Result",
     "Row",
     "SQLiteDatabase",
     "SQLiteSnapshot",

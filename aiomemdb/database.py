@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, Self, TypeAlias
 
-from .values import Row, Statistics
+from .values import Result, Row, Statistics
 
 __all__ = ["Database", "Opened", "Params", "Snapshot", "Transaction"]
 
@@ -112,6 +112,31 @@ class Transaction(Snapshot, Protocol):
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> list[Row]:
         """One statement with RETURNING; gives its rows."""
+        ...
+
+    async def write_any(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> Result:
+        """Run any one statement on the writer, whatever it is, and return all that it did.
+
+        It is batched as ``write`` is. Where you know what a statement is, another verb says so: a query too takes the
+        writer's time here, reads its rows to the end while all writes wait, and shares a batch with them. It is for
+        adapters, which get any text: a query sees all jobs before it in its batch.
+
+        Args:
+            sql: one statement: it may write, query, list (a PRAGMA) or EXPLAIN.
+            params: as for ``write``.
+            durable: as for ``write``.
+            timeout: as for ``write``.
+
+        Returns:
+            ``Result(columns, rows, rowid, count)``.
+
+        Raises:
+            What ``write`` raises; a query is no error.
+
+        Cancellation: as for ``write``.
+        """
         ...
 
     async def write_many(

@@ -16,7 +16,7 @@ __all__ = ["DATABASE", "MEMORY", "SNAPSHOT", "TRANSACTION", "Familiar", "suggest
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_EXECUTE = "write(sql, params) runs a statement that writes, read(sql, params) a query"
+_EXECUTE = "write(sql, params) runs a statement that writes, read(sql, params) a query, write_any(sql, params) either"
 _ROWS = 'a row is a Row: row["name"], row[0], dict(row)'
 _PREPARE = "connect(prepare=...) is called with each new sqlite3.Connection: set it up there"
 _COMMITS = "a write is committed when its await returns; for several steps: async with db.transaction() as tx"
@@ -48,6 +48,7 @@ _WRITING: Mapping[str, str] = {
     **_READING,
     "cursor": f"there are no cursors: {_EXECUTE}",
     "delete": "use write_count(sql, params)",
+    "description": "write_any(sql, params) returns the names of the columns too",
     "execute_insert": "write(sql, params) returns the rowid",
     "execute_many": "use write_many(sql, rows)",
     "executemany": "use write_many(sql, rows)",
@@ -63,7 +64,7 @@ _WRITING: Mapping[str, str] = {
 SNAPSHOT: Mapping[str, str] = {
     **_READING,
     **dict.fromkeys(
-        ["submit", "write", "write_count", "write_fn", "write_many", "write_returning", "write_script"],
+        ["submit", "write", "write_any", "write_count", "write_fn", "write_many", "write_returning", "write_script"],
         "a snapshot only reads: write on the database, or read and write in db.transaction()",
     ),
     **dict.fromkeys(["close", "commit", "rollback"], "the block of `async with db.snapshot() as snap` ends it"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, overload, runtime_checkable
 
-__all__ = ["Row", "Statistics"]
+__all__ = ["Result", "Row", "Statistics"]
 
 
 @runtime_checkable
@@ -37,6 +37,20 @@ class Row(Protocol):
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a column, or ``default`` where the row has no such column."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one statement did, whatever it was: see ``write_any``."""
+
+    columns: tuple[str, ...]
+    """The names of its columns, also where it returned no row; () where it is a statement that returns none."""
+    rows: list[Row]
+    """The rows that it returned."""
+    rowid: int | None
+    """The rowid that it inserted, as ``write`` returns it."""
+    count: int
+    """How many rows it changed, as ``write_count`` returns it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ VERBS: dict[str, Callable[[SQLiteDatabase, str], Coroutine[Any, Any, Any]]] = {
     "write": lambda db, text: db.write(text),
     "write_count": lambda db, text: db.write_count(text),
     "write_returning": lambda db, text: db.write_returning(text),
+    "write_any": lambda db, text: db.write_any(text),
     "write_script": lambda db, text: db.write_script(text),
     "write_fn": lambda db, text: db.write_fn(_by_function, text),
     "transaction": _in_transaction,

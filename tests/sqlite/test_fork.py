@@ -65,6 +65,7 @@ VERBS = {
     "write durable": "db.write('INSERT INTO t VALUES (1)', durable=True)",
     "write_count": "db.write_count('DELETE FROM t')",
     "write_returning": "db.write_returning('DELETE FROM t RETURNING x')",
+    "write_any": "db.write_any('SELECT 1')",
     "write_many": "db.write_many('INSERT INTO t VALUES (?)', [(1,)])",
     "write_script": "db.write_script('DELETE FROM t')",
     "write_fn": "db.write_fn(lambda conn: None)",

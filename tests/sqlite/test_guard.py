@@ -78,6 +78,7 @@ WRITE_VERBS: dict[str, Run] = {
     "write beside others": among_neighbours,
     "write_count": lambda db, sql: db.write_count(sql),
     "write_returning": lambda db, sql: db.write_returning(sql),
+    "write_any": lambda db, sql: db.write_any(sql),
     "write_script": lambda db, sql: db.write_script(f"SELECT 1; {sql}; SELECT 2"),
     "submit": lambda db, sql: db.submit(sql),
     "write_fn": lambda db, sql: db.write_fn(lambda conn: conn.execute(sql).fetchall() and None),

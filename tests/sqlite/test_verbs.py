@@ -61,7 +61,7 @@ async def test_a_row_serves_as_parameters(db: SQLiteDatabase) -> None:
 
 @pytest.mark.parametrize("params", ["7", b"7", 7, None, {7}, iter([7])])
 async def test_what_is_no_set_of_parameters_is_refused_at_once(db: SQLiteDatabase, params: Any) -> None:
-    for verb in (db.write, db.write_count, db.write_returning, db.submit):
+    for verb in (db.write, db.write_count, db.write_returning, db.write_any, db.submit):
         with pytest.raises(TypeError, match="params must be a sequence"):
             future = verb(INSERT, params)
             await future
@@ -169,6 +169,86 @@ async def test_write_returning_without_returning_leaves_a_transaction_as_it_was(
             await tx.write_returning("DROP TABLE t")
         await tx.write(INSERT, (2,))
     assert await xs(db) == [1, 2]
+
+
+# -- write_any -------------------------------------------------------------------------------------------------------
+
+ANY = {
+    "INSERT INTO t (x) VALUES (5)": ((), [], 3, 1),
+    "INSERT OR IGNORE INTO t (x) VALUES (1)": ((), [], None, 0),
+    "INSERT INTO t (x) VALUES (1) ON CONFLICT (x) DO UPDATE SET owner = 'me'": ((), [], None, 1),
+    "INSERT INTO t (x) VALUES (7), (8) RETURNING id, x AS X2": (("id", "X2"), [(3, 7), (4, 8)], 4, 2),
+    "UPDATE t SET owner = 'me' WHERE x < 9": ((), [], None, 2),
+    "DELETE FROM t WHERE x > 9 RETURNING *": (("id", "x", "owner"), [], None, 0),
+    "WITH w AS (SELECT 6 AS six) INSERT INTO t (x) SELECT six FROM w": ((), [], 3, 1),
+    "CREATE TABLE made (a)": ((), [], None, 0),
+    "SELECT x, x AS x, 1 + 1 FROM t": (("x", "x", "1 + 1"), [(1, 1, 2), (2, 2, 2)], None, 0),
+    "SELECT id, x FROM t WHERE x > 9": (("id", "x"), [], None, 0),
+    "WITH w AS (SELECT 6 AS six) SELECT six FROM w": (("six",), [(6,)], None, 0),
+    "VALUES (1), (2)": (("column1",), [(1,), (2,)], None, 0),
+    "PRAGMA user_version": (("user_version",), [(0,)], None, 0),
+    "PRAGMA user_version = 3": ((), [], None, 0),
+}
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("sql", ANY)
+async def test_write_any_returns_all_that_a_statement_did(db: SQLiteDatabase, sql: str, times: int) -> None:
+    """The first time it comes, the second, by which it is known, and later."""
+    await db.write_many(INSERT, [(1,), (2,)])
+    for _ in range(times - 1):
+        with pytest.raises(KeyError):
+            async with db.transaction() as tx:
+                await tx.write_any(sql)
+                raise KeyError
+    result = await db.write_any(sql)
+    assert isinstance(result, aiomemdb.Result)
+    assert (result.columns, [*map(tuple, result.rows)], result.rowid, result.count) == ANY[sql]
+    assert all(isinstance(row, Row) for row in result.rows)
+
+
+async def test_write_any_is_batched_and_sees_what_came_before_it(db: SQLiteDatabase) -> None:
+    before = db.statistics().batches
+    outcomes = await in_one_batch(
+        db, db.write(INSERT, (1,)), db.write_any("SELECT x FROM t"), db.write_any(INSERT, (2,)), db.write(INSERT, (3,))
+    )
+    assert [outcomes[0], outcomes[3]] == [1, 3]
+    assert [row["x"] for row in outcomes[1].rows] == [1] and outcomes[2].rowid == 2
+    assert db.statistics().batches == before + 2
+
+
+async def test_write_any_in_a_transaction_is_undone_with_it(db: SQLiteDatabase) -> None:
+    with pytest.raises(KeyError):
+        async with db.transaction() as tx:
+            assert (await tx.write_any(INSERT, (1,))).rowid == 1
+            assert [*map(tuple, (await tx.write_any("SELECT x FROM t")).rows)] == [(1,)]
+            raise KeyError
+    assert await xs(db) == []
+
+
+@pytest.mark.parametrize("sql", ["SELECT json('[')", "INSERT INTO t (x) VALUES (1)", "SELECT missing FROM t"])
+async def test_what_fails_in_write_any_fails_alone(db: SQLiteDatabase, sql: str) -> None:
+    for _ in range(2):
+        first, failed, last = await in_one_batch(
+            db, db.write("INSERT OR IGNORE INTO t (x) VALUES (1)"), db.write_any(sql), db.write_any("SELECT x FROM t")
+        )
+        assert isinstance(failed, sqlite3.Error) and failed.__notes__ == [f"SQL: {sql}"]
+        assert first in (1, None) and [row["x"] for row in last.rows] == [1]
+
+
+@pytest.mark.parametrize("sql", ["COMMIT", "BEGIN", "ATTACH ':memory:' AS more", "PRAGMA foreign_keys = 0", "VACUUM"])
+async def test_write_any_is_no_way_round_the_guard(db: SQLiteDatabase, sql: str) -> None:
+    with pytest.raises(ForbiddenStatement):
+        await db.write_any(sql)
+
+
+async def test_a_query_that_failed_in_write_any_costs_its_neighbours_no_second_run(db: SQLiteDatabase) -> None:
+    sql = "SELECT json(x) FROM t"
+    await db.write_any(sql)
+    await db.write_any(sql)
+    await in_one_batch(db, db.write(INSERT, ("[",)), db.write_any(sql), db.write(INSERT, (2,)))
+    assert await xs(db) == ["[", 2]
+    assert db.statistics().batch_splits == 0
 
 
 # -- write_many ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, overload
 
-from aiomemdb import Database, DatabaseClosed, Row, Snapshot, Statistics, Transaction
+from aiomemdb import Database, DatabaseClosed, Result, Row, Snapshot, Statistics, Transaction
 from aiomemdb.database import Params
 
 __all__ = ["FakeDatabase", "FakeRow"]
@@ -105,6 +105,12 @@ class FakeDatabase:
     ) -> list[Row]:
         self._write(sql, params)
         return await self.read(sql, params)
+
+    async def write_any(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> Result:
+        rows = await self.write_returning(sql, params)
+        return Result(tuple(rows[0].keys()) if rows else (), rows, None, 0)
 
     async def write_many(
         self, sql: str, rows: Iterable[Params], *, durable: bool = False, timeout: float | None = None

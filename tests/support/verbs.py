@@ -85,6 +85,8 @@ VERBS: dict[str, tuple[Verb, int]] = {
     "write behind others": (write_with_room_for_others, 1),
     "write_count": (lambda db, job: db.write_count(INSERT, (job,)), 1),
     "write_returning": (lambda db, job: db.write_returning(f"{INSERT} RETURNING id", (job,)), 1),
+    "write_any": (lambda db, job: db.write_any(INSERT, (job,)), 1),
+    "write_any of a query": (lambda db, job: db.write_any("SELECT * FROM log"), 0),
     "write_many": (lambda db, job: db.write_many(INSERT, [(job,)] * 3), 3),
     "write_script": (lambda db, job: db.write_script(f"{INSERT.replace('?', str(job))};" * 2), 2),
     "write_fn": (write_fn, 2),

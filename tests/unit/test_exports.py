@@ -46,6 +46,7 @@ PUBLIC = [
     "Recall",
     "ReentrancyError",
     "Remembered",
+    "Result",
     "Row",
     "SQLiteDatabase",
     "SQLiteSnapshot",

@@ -278,7 +278,7 @@ def _may_have_stayed(session: Session, error: BaseException, sql: Any, params: A
         return True
     session.connection.guard.armed = True
     known = session.book.get(sql) if isinstance(sql, str) else None
-    if known is not None and known.follows:  # one row, or none
+    if known is not None and (known.follows or known.is_query):  # one row, or none
         return False
     if not is_undone(error):
         return True

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...concurrency.job import Operation
 from ...errors import AiomemdbError, ForbiddenStatement
-from ...values import Row
+from ...values import Result, Row
 from ..connection.guard import finished
 from ..connection.script import check_text, first_word, may_change_rows, split_script
 from ..errors import NotAQuery
@@ -22,6 +22,7 @@ from .slow import SLOW_FUNCTION
 from .statements import Astray, Mark, Statement, refused
 
 __all__ = [
+    "ANY",
     "COUNT",
     "FLUSH",
     "FUNCTION",
@@ -48,9 +49,24 @@ def write(session: Session, sql: str, params: Any) -> int | None:
         if book.news:  # it was compiled, perhaps for another schema
             return book.rowid(sql, params, Mark(None, False), _count(session, sql))
         return cursor.lastrowid if cursor.rowcount and known.inserts != "nothing" else None
+    if known is not None and known.is_query:
+        raise refused()
     mark = book.mark(sql, params)
     _execute(session, sql, params)
     return book.rowid(sql, params, mark, _count(session, sql))
+
+
+def write_any(session: Session, sql: str, params: Any) -> Result:
+    """Any one statement, a query too; returns all that it did."""
+    book, cursor = session.book, session.cursor
+    session.changes_before = session.connection.total_changes
+    mark = book.mark(sql, params)
+    session.changes_before = session.connection.total_changes
+    cursor.execute(sql, params)
+    columns = tuple(column[0] for column in cursor.description or ())
+    rows = cursor.fetchall() if columns else []
+    count = _count(session, sql)
+    return Result(columns, rows, book.rowid(sql, params, mark, count), count)
 
 
 def write_count(session: Session, sql: str, params: Any) -> int:
@@ -257,6 +273,7 @@ def run(session: Session, operation: Operation, subject: Any, arguments: Any) ->
 
 
 WRITE = Operation("write", write, single=True)
+ANY = Operation("write_any", write_any, single=True)
 COUNT = Operation("write_count", write_count, single=True)
 RETURNING = Operation("write_returning", write_returning, single=True)
 MANY = Operation("write_many", write_many)

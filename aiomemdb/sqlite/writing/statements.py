@@ -249,10 +249,7 @@ class Book:
     # The rowid that a statement inserted
 
     def mark(self, sql: str, params: Any) -> Mark:
-        """To be called before a statement runs that is not known to be simple, for ``rowid`` behind it.
-
-        Raises: ForbiddenStatement: it is known to be a query.
-        """
+        """To be called before a statement runs that is not known to be simple, for ``rowid`` behind it."""
         known = self.get(sql) if isinstance(sql, str) else None
         if known is None:
             check_text(sql)
@@ -264,8 +261,6 @@ class Book:
             known = self.of(sql, params)
             if known is None:  # it fails
                 return _NONE
-        if known.is_query:
-            raise refused()
         return self._mark_of_upsert(sql, params, known) if known.is_upsert else _IF_CHANGED
 
     def _mark_of_upsert(self, sql: str, params: Any, known: Statement) -> Mark:

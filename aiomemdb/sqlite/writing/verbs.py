@@ -9,9 +9,9 @@ from typing import Any, TypeVar, TypeVarTuple
 from ...concurrency.job import Operation
 from ...config import checked_timeout
 from ...database import Params, Transaction
-from ...values import Row
+from ...values import Result, Row
 from ..connection.arguments import checked_function, checked_params, checked_rows
-from .operations import COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
+from .operations import ANY, COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SCRIPT, WRITE
 
 __all__ = ["WriteVerbs"]
 
@@ -44,6 +44,12 @@ class WriteVerbs(Transaction):
     ) -> list[Row]:
         rows: list[Row] = await self._write(RETURNING, sql, checked_params(params), durable, checked_timeout(timeout))
         return rows
+
+    async def write_any(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> Result:
+        result: Result = await self._write(ANY, sql, checked_params(params), durable, checked_timeout(timeout))
+        return result
 
     async def write_many(
         self, sql: str, rows: Iterable[Params], *, durable: bool = False, timeout: float | None = None

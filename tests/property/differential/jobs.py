@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .programs import Job
@@ -14,6 +15,8 @@ READS = ("read", "read", "read_one", "read_value", "read_fn", "read_stream", "sn
 
 
 class Jobs(Texts):
+    calls = 0
+
     def job(self) -> Job:
         rng = self.rng
         kind = rng.random()
@@ -27,7 +30,14 @@ class Jobs(Texts):
         return self.simple_of(verb, self.text(), durable=durable)
 
     def simple_of(self, verb: str, text: Text, *, durable: bool = False) -> Job:
-        """Mostly of this text: some verbs take others."""
+        """Mostly of this text: some verbs take others. Each fifth call of one statement is one of ``write_any``."""
+        job = self._simple_of(verb, text, durable)
+        if verb not in ("write", "write_count", "write_returning"):
+            return job
+        self.calls += 1
+        return replace(job, verb="write_any") if self.calls % 5 == 0 else job
+
+    def _simple_of(self, verb: str, text: Text, durable: bool) -> Job:
         rng = self.rng
         if verb == "executemany" and text.kind not in ("insert", "change"):
             text = rng.choice(self.inserts)

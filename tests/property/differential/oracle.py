@@ -281,6 +281,8 @@ class Oracle:
             if cursor.description is None:
                 raise NotAQuery("write_returning() needs a statement with RETURNING; use write()")
             return tuples(cursor.fetchall())
+        if verb == "write_any":
+            return self._any(job.sql, job.params)
         return self._rowid(job.sql, job.params)
 
     def _check(self, sql: str, params: Any = ()) -> None:
@@ -306,6 +308,16 @@ class Oracle:
             return None
         [rowid] = self.conn.execute("SELECT last_insert_rowid()").fetchone()
         return None if rowid == _SENTINEL else rowid
+
+    def _any(self, sql: str, params: Any) -> list[Any]:
+        self.conn.execute("INSERT OR REPLACE INTO temp.sentinel VALUES (?)", (_SENTINEL,))
+        before = self.conn.total_changes
+        cursor = self.conn.execute(sql, params)
+        columns, rows = [column[0] for column in cursor.description or ()], tuples(cursor.fetchall())
+        changed = self.conn.total_changes != before
+        [rowid], [count] = self.conn.execute("SELECT last_insert_rowid() UNION ALL SELECT changes()").fetchall()
+        inserts = _INSERTS.match(sql) and not _COMMAND.match(sql) and rowid != _SENTINEL
+        return [columns, rows, rowid if inserts else None, count if changed else 0]
 
     def _count(self, sql: str, params: Any) -> int:
         self._check(sql, params)

@@ -317,6 +317,9 @@ async def _run(on: Any, job: Job, **limit: float) -> Any:
             return await on.submit(job.sql, job.params)
         case "read" | "read_one" | "read_value":
             return tuples(await getattr(on, job.verb)(job.sql, job.params))
+        case "write_any":
+            result = await on.write_any(job.sql, job.params, durable=job.durable)
+            return [list(result.columns), tuples(result.rows), result.rowid, result.count]
         case "write_script":
             return await on.write_script(job.sql, durable=job.durable, **limit)
         case verb:
