@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from aiomemdb import Entity, Fact, Name, Remembered, Statement
+from aiomemdb import Entity, Fact, Memory, Name, Remembered, Statement
 from aiomemdb.memory.drafts import Drafter
 from aiomemdb.memory.names import FOLDED, FOLDED_PREDICATE, fold
 from aiomemdb.memory.searching import Model
@@ -290,3 +291,60 @@ def beliefs(file: File) -> list[str]:
 def test_what_shares_a_job_does_what_each_would_by_itself(check: Callable[[int], None], seeds: range) -> None:
     for seed in seeds:
         check(seed)
+
+
+async def test_a_fact_that_two_texts_said_expires_when_both_are_outdated_at_once(memory: Memory) -> None:
+    for key in "ab":
+        await memory.remember(f"text {key}", [("Ann", "knows", "Bob")], key=key)
+    await asyncio.gather(*(memory.remember(f"next {key}", key=key, replace=True) for key in "ab"))
+    assert await memory.facts("Ann", "knows") == []
+
+
+async def test_a_fact_that_one_text_still_says_stays_when_two_are_outdated_at_once(memory: Memory) -> None:
+    for key in "abc":
+        await memory.remember(f"text {key}", [("Ann", "knows", "Bob")], key=key)
+    await asyncio.gather(*(memory.remember(f"next {key}", key=key, replace=True) for key in "ab"))
+    assert len(await memory.facts("Ann", "knows")) == 1
+
+
+async def test_a_text_that_comes_twice_at_once_has_the_facts_of_both_calls(memory: Memory) -> None:
+    first, again = await asyncio.gather(
+        memory.remember("text", [("Ann", "knows", "Bob")], key="k"),
+        memory.remember("text", [("Ann", "knows", "Carl")], key="k"),
+    )
+    assert (first.created, again.created) == (True, False)
+    assert [fact.text for fact in again.facts] == ["Ann knows Bob", "Ann knows Carl"]
+    assert [entity.name for entity in again.entities] == ["Ann", "Bob", "Carl"]
+
+
+async def test_an_answer_is_of_its_call_whatever_later_calls_of_the_job_do(memory: Memory) -> None:
+    first, _ = await asyncio.gather(
+        memory.remember("text", [Statement(subject="Ann", predicate="age", value=7)], key="k"),
+        memory.remember(
+            "next",
+            [Statement(subject=Name("Ann", "person"), predicate="age", value=8, replace=True)],
+            key="k",
+            replace=True,
+        ),
+    )
+    assert (first.episode.expired_at, first.facts[0].expired_at, first.entities[0].type) == (None, None, None)
+    assert [fact.value for fact in await memory.facts("Ann", "age")] == [8]
+
+
+async def test_a_name_means_the_same_whether_its_entity_got_its_type_in_this_text_or_before(memory: Memory) -> None:
+    company = await memory.find_or_create_entity("Acme Corp", "company")
+    await memory.add_alias(await memory.find_or_create_entity("Acme"), "Acme Corp")
+    facts = [(Name(name, "company"), "is in", "Rome") for name in ("Acme", "Acme Corp")]
+    stated = await memory.remember("text", facts)
+    assert stated.facts[1].subject == company.id
+    assert await memory.find_or_create_entity("Acme Corp", "company") == company
+
+
+async def test_what_is_left_of_a_fact_of_the_same_text_has_its_evidence(memory: Memory) -> None:
+    home = [
+        Statement(subject="Ann", predicate="lives in", object="Rome", valid_at=day(0), quote="in Rome", confidence=0.1),
+        Statement(subject="Ann", predicate="lives in", object="Oslo", valid_at=day(5), replace=True),
+    ]
+    await memory.remember("text", home)
+    [left] = await memory.facts("Ann", "lives in", as_of=day(3))
+    assert [(each.quote, each.confidence) for each in await memory.evidence(left)] == [("in Rome", 0.1)]

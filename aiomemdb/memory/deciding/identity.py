@@ -190,12 +190,13 @@ class Identities:
         return [self._resolve(moment, wanted, near, seen) for wanted in names]
 
     def _resolve(self, moment: Moment, wanted: NameRequest, near: float, seen: int) -> KnownEntity | AmbiguousEntity:
-        picked = pick(self._aliases.get((moment.namespace, wanted.key), ()), wanted)
+        candidates = self._aliases.get((moment.namespace, wanted.key))
+        picked = None if candidates is None else pick(candidates, wanted)
+        if picked is None:
+            near_ones = () if wanted.vector is None else self._near_ones(moment, wanted, wanted.vector, near, seen)
+            return self._merged_into_near(moment, wanted, near_ones) or self._make(moment, wanted, near_ones, near)
         if isinstance(picked, AmbiguousEntity):
             return picked
-        if picked is None:
-            near_ones = self._near_ones(moment, wanted, near, seen)
-            return self._merged_into_near(moment, wanted, near_ones) or self._make(moment, wanted, near_ones, near)
         alias, adopts = picked
         assert isinstance(alias, Alias)
         if adopts:
@@ -238,11 +239,11 @@ class Identities:
         self.aliases_made.append(alias)
 
     def _near_ones(
-        self, moment: Moment, wanted: NameRequest, near: float, seen: int
+        self, moment: Moment, wanted: NameRequest, vector: bytes, near: float, seen: int
     ) -> list[tuple[KnownEntity, float]]:
         """What is near now: of the snapshot's what is still there, and what came since. Best first."""
         newer = self._newer.get(moment.namespace)
-        if wanted.vector is None or newer is None:
+        if newer is None:
             return []
         at_least = min(near, wanted.similarity if wanted.similarity is not None else near)
         ones: dict[KnownEntity, float] = {}
@@ -250,7 +251,7 @@ class Identities:
             root = self.roots.get((moment.namespace, id))
             if root is not None and cosine >= at_least:
                 ones[root] = cosine
-        ones.update(newer.nearest(wanted.vector, at_least, seen))
+        ones.update(newer.nearest(vector, at_least, seen))
         return sorted(ones.items(), key=lambda one: (-one[1], one[0].id))
 
     def _merged_into_near(

@@ -109,25 +109,24 @@ def load_episodes(conn: sqlite3.Connection, world: World, keys: Sequence[tuple[s
 
 # Whose they are: the aliases of keys, what ids stand for, whom texts mention.
 _ENTITY = "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at"
-_IN_NAMESPACE = "{rows} r CROSS JOIN memory_namespace n ON n.name = r.namespace "
 _BY_KEY = (
-    f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {_IN_NAMESPACE}"
-    "CROSS JOIN entity_alias a ON a.namespace = n.id AND a.key = r.key CROSS JOIN entity e ON e.id = a.entity"
+    f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {{rows}} r "
+    "CROSS JOIN entity_alias a ON a.namespace = r.namespace AND a.key = r.key CROSS JOIN entity e ON e.id = a.entity"
 )
 _BY_ID = (
-    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {_IN_NAMESPACE}"
-    "CROSS JOIN entity o ON o.id = r.id AND o.namespace = n.id "
+    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {{rows}} r "
+    "CROSS JOIN entity o ON o.id = r.id AND o.namespace = r.namespace "
     "CROSS JOIN entity e ON e.id = ifnull(o.merged_into, o.id)"
 )
 _BY_TEXT = (
-    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {_IN_NAMESPACE}"
-    "CROSS JOIN mention m ON m.episode = r.text CROSS JOIN entity e ON e.id = m.entity AND e.namespace = n.id"
+    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {{rows}} r "
+    "CROSS JOIN mention m ON m.episode = r.text CROSS JOIN entity e ON e.id = m.entity AND e.namespace = r.namespace"
 )
 _ENTITIES_BY_KEY = f"({_BY_KEY}) e"
 _ENTITIES = f"({_BY_KEY} UNION ALL {_BY_ID} UNION ALL {_BY_TEXT}) e"
 _NEWER = (
-    "{rows} r CROSS JOIN memory_namespace n ON n.name = r.namespace CROSS JOIN vector v "
-    "ON v.model = (SELECT id FROM vector_model WHERE name = :model AND dim = :dim) AND v.namespace = n.id "
+    "{rows} r CROSS JOIN vector v "
+    "ON v.model = (SELECT id FROM vector_model WHERE name = :model AND dim = :dim) AND v.namespace = r.namespace "
     "AND v.kind = 'entity' AND v.ref > r.seen CROSS JOIN entity e ON e.id = v.ref"
 )
 
@@ -172,14 +171,14 @@ def load_identities(
     wanted.update(dict.fromkeys((episode.namespace, None, None, episode.id) for episode in again))
     entities, aliases = _Entities(), dict[tuple[str, str], list[Alias]]()
     roots: dict[tuple[str, int], KnownEntity] = {}
-    places = list(wanted)
+    places, spaces = list(wanted), world.namespaces
     rows = load(
         conn,
         "e.place, e.alias, " + _ENTITY,
         _ENTITIES_BY_KEY if all(key is not None for _, key, _, _ in places) else _ENTITIES,
         {},
         "place namespace key id text",
-        [(place, *one) for place, one in enumerate(places)],
+        [(place, spaces[namespace], *one) for place, (namespace, *one) in enumerate(places) if namespace in spaces],
         few=not again,
     )
     # By type, as the index of aliases is.
@@ -194,12 +193,12 @@ def load_identities(
             world.texts.mentions.setdefault(text, {})[entity.id] = entity
     for episode in again:
         world.texts.mentions.setdefault(episode.id, {})
-    newer = {} if model is None else _load_newer(conn, entities, seen, model)
+    newer = {} if model is None else _load_newer(conn, world, entities, seen, model)
     return Identities(aliases, roots, newer, world.entity)
 
 
 def _load_newer(
-    conn: sqlite3.Connection, entities: _Entities, seen: dict[str, int], model: Model
+    conn: sqlite3.Connection, world: World, entities: _Entities, seen: dict[str, int], model: Model
 ) -> dict[str, NewerEntities]:
     names = list(seen)
     found: dict[str, list[tuple[KnownEntity, bytes]]] = {namespace: [] for namespace in names}
@@ -209,7 +208,11 @@ def _load_newer(
         _NEWER,
         {"model": model.name, "dim": model.dim},
         "place namespace seen",
-        [(place, namespace, seen[namespace]) for place, namespace in enumerate(names)],
+        [
+            (place, world.namespaces[namespace], seen[namespace])
+            for place, namespace in enumerate(names)
+            if namespace in world.namespaces
+        ],
     ):
         found[names[place]].append((entities.known(names[place], columns), bytes.fromhex(vector)))
     for ones in found.values():
