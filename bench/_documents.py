@@ -1,4 +1,4 @@
-"""Documents with their facts, and remembering them as plain sqlite3 does it: the same statements, replayed."""
+"""Documents with their facts, and remembering them as plain sqlite3 does it: the same rows, inserted one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from _harness import fresh_folder, plain
 
 import aiomemdb
 
-__all__ = ["DOCUMENTS", "DOCUMENTS_A_COMMIT", "Document", "check", "documents_in", "replayed", "statements_of"]
+__all__ = ["DOCUMENTS", "DOCUMENTS_A_COMMIT", "Document", "check", "documents_in", "joined", "replayed", "rows_of"]
 
 DOCUMENTS = "openie_musique_train_gpt-3.5-turbo-1106_1890.json"
 DOCUMENTS_A_COMMIT = 100
@@ -79,39 +79,72 @@ class Recorder(sqlite3.Connection):
         return super().executemany(sql, rows)
 
 
-def statements_of(documents: Sequence[Document]) -> tuple[list[Statement], list[list[Statement]]]:
-    """What remembering them runs: the statements of opening the memory, and those of each document."""
+def joined(documents: Sequence[Document], facts: int) -> list[Document]:
+    """As few documents, each of so many facts or a few more."""
+    found, texts, triples = list[Document](), list[str](), list[Triple]()
+    for document in documents:
+        texts.append(document.text)
+        triples += document.triples
+        if len(triples) >= facts:
+            found.append(Document("\n".join(texts), triples))
+            texts, triples = [], []
+    return found
 
-    async def remembered() -> list[list[Statement]]:
+
+# The tables in the order in which rows need each other, and the column by which a document's rows are the newest.
+_TABLES = {
+    "memory_namespace": "id",
+    "entity": "id",
+    "entity_alias": "entity",
+    "episode": "id",
+    "fact": "id",
+    "fact_evidence": "id",
+    "mention": "episode",
+    "memory_event": "id",
+}
+
+
+def rows_of(documents: Sequence[Document]) -> tuple[list[Statement], list[list[Statement]]]:
+    """What remembering them writes: the statements of opening the memory, and for each document its rows by table."""
+
+    async def remembered() -> tuple[int, list[Any]]:
         async with aiomemdb.connect(":memory:") as db:
             jobs = overhear(db)
             async with aiomemdb.Memory.open(db) as memory:
                 opening = len(jobs)
                 for document in documents:
                     await memory.remember(document.text, document.triples)
-        recorder = sqlite3.connect(":memory:", isolation_level=None, factory=Recorder)
-        recorder.row_factory = sqlite3.Row
-        each: list[list[Statement]] = [[]]
-        for number, (fn, args) in enumerate(jobs):
-            if number >= opening:
-                each.append([])
-            recorder.statements = each[-1]
-            fn(recorder, *args)
-        recorder.close()
-        return each
+        return opening, jobs
 
-    opening, *each = aiomemdb.run(remembered())
-    return opening, each
+    opening, jobs = aiomemdb.run(remembered())
+    recorder = sqlite3.connect(":memory:", isolation_level=None, factory=Recorder)
+    recorder.row_factory = sqlite3.Row
+    for fn, args in jobs[:opening]:
+        fn(recorder, *args)
+    opened = list(recorder.statements)
+    each, last = list[list[Statement]](), dict.fromkeys(_TABLES, 0)
+    for fn, args in jobs[opening:]:
+        fn(recorder, *args)
+        each.append([])
+        for table, column in _TABLES.items():
+            rows = [tuple(row) for row in recorder.execute(f"SELECT * FROM {table} WHERE {column} > ?", (last[table],))]
+            if rows:
+                each[-1].append((True, f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows))
+                [last[table]] = recorder.execute(f"SELECT max({column}) FROM {table}").fetchone()
+    recorder.close()
+    return opened, each
 
 
-def replayed(opening: Sequence[Statement], documents: Sequence[Sequence[Statement]]) -> float:
+def replayed(
+    opening: Sequence[Statement], documents: Sequence[Sequence[Statement]], a_commit: int = DOCUMENTS_A_COMMIT
+) -> float:
     with fresh_folder() as path:
         connection = plain(path)
         connection.execute("PRAGMA foreign_keys=ON")
         run(connection, opening)
         waiting = iter(documents)
         began = time.perf_counter()
-        while batch := list(islice(waiting, DOCUMENTS_A_COMMIT)):
+        while batch := list(islice(waiting, a_commit)):
             connection.execute("BEGIN IMMEDIATE")
             for statements in batch:
                 run(connection, statements)
