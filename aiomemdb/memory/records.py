@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from .times import from_micros
 from .values import Entity, Episode, Event, Evidence, Fact
@@ -17,8 +15,16 @@ def _time(micros: int | None, offset: int | None = None) -> datetime | None:
     return None if micros is None else from_micros(micros, offset)
 
 
-def entity_of(row: Iterable[Any]) -> Entity:
-    id, namespace, name, type, description, attributes, agent, created_at = row
+def entity_of(
+    id: int,
+    namespace: str,
+    name: str,
+    type: str | None,
+    description: str,
+    attributes: str,
+    agent: str | None,
+    created_at: int,
+) -> Entity:
     return Entity(
         id,
         namespace,
@@ -31,24 +37,23 @@ def entity_of(row: Iterable[Any]) -> Entity:
     )
 
 
-def fact_of(row: Iterable[Any]) -> Fact:
-    (
-        id,
-        namespace,
-        subject,
-        predicate,
-        object,
-        value,
-        text,
-        valid_at,
-        valid_offset,
-        invalid_at,
-        invalid_offset,
-        created_at,
-        expired_at,
-        superseded_by,
-        agent,
-    ) = row
+def fact_of(
+    id: int,
+    namespace: str,
+    subject: int,
+    predicate: str,
+    object: int | None,
+    value: str | None,
+    text: str,
+    valid_at: int | None,
+    valid_offset: int | None,
+    invalid_at: int | None,
+    invalid_offset: int | None,
+    created_at: int,
+    expired_at: int | None,
+    superseded_by: int | None,
+    agent: str | None,
+) -> Fact:
     return Fact(
         id,
         namespace,
@@ -66,23 +71,22 @@ def fact_of(row: Iterable[Any]) -> Fact:
     )
 
 
-def episode_of(row: Iterable[Any]) -> Episode:
-    (
-        id,
-        namespace,
-        key,
-        version,
-        session,
-        seq,
-        agent,
-        source,
-        content,
-        metadata,
-        occurred_at,
-        occurred_offset,
-        created_at,
-        expired_at,
-    ) = row
+def episode_of(
+    id: int,
+    namespace: str,
+    key: str | None,
+    version: int,
+    session: str | None,
+    seq: int | None,
+    agent: str | None,
+    source: str | None,
+    content: str,
+    metadata: str,
+    occurred_at: int | None,
+    occurred_offset: int | None,
+    created_at: int,
+    expired_at: int | None,
+) -> Episode:
     return Episode(
         id,
         namespace,
@@ -100,11 +104,26 @@ def episode_of(row: Iterable[Any]) -> Episode:
     )
 
 
-def evidence_of(row: Iterable[Any]) -> Evidence:
-    id, fact, episode, quote, confidence, agent, created_at = row
+def evidence_of(
+    id: int,
+    fact: int,
+    episode: int | None,
+    quote: str | None,
+    confidence: float,
+    agent: str | None,
+    created_at: int,
+) -> Evidence:
     return Evidence(id, fact, episode, quote, confidence, agent, from_micros(created_at))
 
 
-def event_of(row: Iterable[Any]) -> Event:
-    id, at, operation, kind, ref, other, agent, reason = row
+def event_of(
+    id: int,
+    at: int,
+    operation: str,
+    kind: str,
+    ref: int,
+    other: int | None,
+    agent: str | None,
+    reason: str | None,
+) -> Event:
     return Event(id, from_micros(at), operation, kind, ref, other, agent, reason)

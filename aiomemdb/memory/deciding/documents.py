@@ -52,22 +52,20 @@ class KnownEpisode:
 
     def value(self) -> Episode:
         return episode_of(
-            (
-                self.id,
-                self.namespace,
-                self.key,
-                self.version,
-                self.session,
-                self.seq,
-                self.agent,
-                self.source,
-                self.content,
-                self.metadata,
-                self.occurred_at,
-                self.occurred_offset,
-                self.created_at,
-                self.expired_at,
-            )
+            self.id,
+            self.namespace,
+            self.key,
+            self.version,
+            self.session,
+            self.seq,
+            self.agent,
+            self.source,
+            self.content,
+            self.metadata,
+            self.occurred_at,
+            self.occurred_offset,
+            self.created_at,
+            self.expired_at,
         )
 
 
@@ -166,7 +164,7 @@ class Deciding:
                 assert isinstance(entity, KnownEntity)  # nothing is ambiguous, as no draft is strict
                 who.append(entity)
         stated = [
-            Stated(who[fact.subject].id, None if fact.object is None else who[fact.object].id, fact)
+            Stated.of(fact, who[fact.subject].id, None if fact.object is None else who[fact.object].id)
             for fact in draft.facts
         ]
         begun = Begun(moment, stated, (), draft.evidence)

@@ -38,11 +38,12 @@ class Stated:
     subject: int
     object: int | None
     draft: DraftFact
+    identity: Identity
 
-    @property
-    def identity(self) -> Identity:
-        draft = self.draft
-        return (self.subject, draft.predicate, draft.value if self.object is None else self.object, draft.valid_at)
+    @classmethod
+    def of(cls, draft: DraftFact, subject: int, object: int | None) -> Stated:
+        identity = (subject, draft.predicate, draft.value if object is None else object, draft.valid_at)
+        return cls(subject, object, draft, identity)
 
 
 @dataclass(slots=True, eq=False)
@@ -89,23 +90,21 @@ class KnownFact:
 
     def value_in(self, namespace: str) -> Fact:
         return fact_of(
-            (
-                self.id,
-                namespace,
-                self.subject,
-                self.predicate if self.predicate_given is None else self.predicate_given,
-                self.object,
-                self.value if self.value_given is None else self.value_given,
-                self.text,
-                self.valid_at,
-                self.valid_offset,
-                self.invalid_at,
-                self.invalid_offset,
-                self.created_at,
-                self.expired_at,
-                self.superseded_by,
-                self.agent,
-            )
+            self.id,
+            namespace,
+            self.subject,
+            self.predicate if self.predicate_given is None else self.predicate_given,
+            self.object,
+            self.value if self.value_given is None else self.value_given,
+            self.text,
+            self.valid_at,
+            self.valid_offset,
+            self.invalid_at,
+            self.invalid_offset,
+            self.created_at,
+            self.expired_at,
+            self.superseded_by,
+            self.agent,
         )
 
 
@@ -134,7 +133,7 @@ class Facts:
         self.supported: dict[int, KnownFact] = {}
         for fact in known:
             if fact.expired_at is None:
-                self._believe(fact)
+                self._believe(fact, fact.identity)
 
     def evidenced(self, fact: KnownFact, text: int | None) -> None:
         """Know that a text evidences a fact."""
@@ -174,8 +173,8 @@ class Facts:
             if not fact.founded and fact.texts <= self._outdated:
                 self._expire(moment, fact, None)
 
-    def _believe(self, fact: KnownFact) -> None:
-        self._believed[fact.identity] = fact
+    def _believe(self, fact: KnownFact, identity: Identity) -> None:
+        self._believed[identity] = fact
         self._of_pair.setdefault((fact.subject, fact.predicate), {})[fact.id] = fact
 
     def _state(self, moment: Moment, stated: Stated, text: int | None) -> KnownFact:
@@ -221,14 +220,14 @@ class Facts:
             made=moment,
             vector=draft.vector,
         )
-        self._add(fact)
+        self._add(fact, stated.identity)
         moment.note("create", "fact", fact.id)
         return fact
 
-    def _add(self, fact: KnownFact) -> None:
+    def _add(self, fact: KnownFact, identity: Identity) -> None:
         self._next_id += 1
         self.made.append(fact)
-        self._believe(fact)
+        self._believe(fact, identity)
 
     def _overlapped(self, stated: Stated) -> tuple[list[KnownFact], int | None, int | None]:
         """The believed facts of the same subject and predicate that begin no later and still hold where this one
@@ -269,7 +268,7 @@ class Facts:
                 fact.agent,
                 made=moment,
             )
-            self._add(rest)
+            self._add(rest, fact.identity)
             moment.note("create", "fact", rest.id, fact.id)
             self._inherit(fact, rest)
 

@@ -81,16 +81,14 @@ class KnownEntity:
 
     def value(self) -> Entity:
         return entity_of(
-            (
-                self.id,
-                self.namespace,
-                self.name,
-                self.type,
-                self.description,
-                self.attributes,
-                self.agent,
-                self.created_at,
-            )
+            self.id,
+            self.namespace,
+            self.name,
+            self.type,
+            self.description,
+            self.attributes,
+            self.agent,
+            self.created_at,
         )
 
 
@@ -168,7 +166,7 @@ class Identities:
         self._aliases = aliases
         self._newer = newer
         self._next_id = next_id
-        self._names: dict[int, list[tuple[Alias, list[Alias]]]] = {}
+        self._names: dict[int, list[tuple[Alias, list[Alias]]]] | None = None
         self.roots = roots
         self.made: list[KnownEntity] = []
         self.aliases_made: list[Alias] = []
@@ -176,9 +174,6 @@ class Identities:
         self.renamed: list[KnownEntity] = []
         self.similar: list[tuple[int, int, float]] = []
         self.vectors: list[tuple[KnownEntity, bytes]] = []
-        for candidates in aliases.values():
-            for alias in candidates:
-                self._names.setdefault(alias.id, []).append((alias, candidates))
 
     def resolve(self, moment: Moment, names: Sequence[NameRequest], near: float) -> list[KnownEntity | AmbiguousEntity]:
         """The entity of each name, made where there is none.
@@ -235,8 +230,9 @@ class Identities:
         alias = Alias(key, type, entity)
         candidates = self._aliases.setdefault((entity.namespace, key), [])
         candidates.append(alias)
-        self._names.setdefault(entity.id, []).append((alias, candidates))
         self.aliases_made.append(alias)
+        if self._names is not None:
+            self._names.setdefault(entity.id, []).append((alias, candidates))
 
     def _near_ones(
         self, moment: Moment, wanted: NameRequest, vector: bytes, near: float, seen: int
@@ -279,6 +275,11 @@ class Identities:
         type.
         """
         entity.type, entity.type_key = wanted.type, wanted.type_key
+        if self._names is None:  # few jobs need it
+            self._names = {}
+            for candidates in self._aliases.values():
+                for alias in candidates:
+                    self._names.setdefault(alias.id, []).append((alias, candidates))
         for alias, candidates in self._names.get(entity.id, ()):
             if not alias.type and all(other.type != wanted.type_key for other in candidates):
                 alias.type = wanted.type_key

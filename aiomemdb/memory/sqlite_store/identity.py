@@ -57,6 +57,6 @@ def resolve(conn: sqlite3.Connection, namespace: str, names: Sequence[NameReques
             id = picked[0].id
             known = entities[id]
             if not isinstance(known, Entity):
-                known = entities[id] = entity_of(tuple(known)[3:])
+                known = entities[id] = entity_of(*tuple(known)[3:])
             results.append(known)
     return results

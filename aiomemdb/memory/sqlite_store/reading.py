@@ -70,7 +70,7 @@ def entities(
         f"WHERE {' AND '.join(where)} ORDER BY e.id LIMIT ?",
         (*params, limit),
     )
-    return [entity_of(row) for row in rows.fetchall()]
+    return [entity_of(*row) for row in rows.fetchall()]
 
 
 def _conditions(conn: sqlite3.Connection, query: FactQuery) -> tuple[list[str], list[object]]:
@@ -118,7 +118,7 @@ def facts(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery)
         f"WHERE {' AND '.join([here, *where])} ORDER BY f.id LIMIT ?",
         (*driving, spaces, *params, query.limit),
     )
-    return [fact_of(row) for row in rows.fetchall()]
+    return [fact_of(*row) for row in rows.fetchall()]
 
 
 def surroundings(
@@ -263,7 +263,7 @@ def evidence(
         f"WHERE f.id = ? AND {here} AND v.id > ? ORDER BY v.id LIMIT ?",
         (fact, spaces, after, limit),
     )
-    return [evidence_of(row) for row in rows.fetchall()]
+    return [evidence_of(*row) for row in rows.fetchall()]
 
 
 def episodes(
@@ -294,7 +294,7 @@ def episodes(
         f"WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
         (*params, limit),
     )
-    return [episode_of(row) for row in rows.fetchall()]
+    return [episode_of(*row) for row in rows.fetchall()]
 
 
 def history(
@@ -306,7 +306,7 @@ def history(
         f"WHERE v.ref = ? AND v.kind = ? AND {here} AND v.id > ? ORDER BY v.id LIMIT ?",
         (ref, kind, spaces, after, limit),
     )
-    return [event_of(row) for row in rows.fetchall()]
+    return [event_of(*row) for row in rows.fetchall()]
 
 
 _COUNTS = {

@@ -47,7 +47,7 @@ def entities_by_id(conn: sqlite3.Connection, ids: Sequence[int]) -> dict[int, En
         "JOIN memory_namespace n ON n.id = e.namespace",
         (json_list(ids),),
     )
-    return {row[0]: entity_of(row) for row in rows.fetchall()}
+    return {row[0]: entity_of(*row) for row in rows.fetchall()}
 
 
 def facts_by_id(conn: sqlite3.Connection, ids: Sequence[int]) -> list[Fact]:
@@ -56,4 +56,4 @@ def facts_by_id(conn: sqlite3.Connection, ids: Sequence[int]) -> list[Fact]:
         "JOIN memory_namespace n ON n.id = f.namespace ORDER BY j.key",
         (json_list(ids),),
     )
-    return [fact_of(row) for row in rows.fetchall()]
+    return [fact_of(*row) for row in rows.fetchall()]

@@ -246,14 +246,14 @@ def _read(conn: sqlite3.Connection, namespaces: Sequence[str], nodes: Sequence[N
                 "known": when.known,
             },
         )
-        items |= {(kind, row[0]): value_of(row) for row in rows.fetchall()}
+        items |= {(kind, row[0]): value_of(*row) for row in rows.fetchall()}
     evidence: dict[int, list[Any]] = {}
     rows = conn.execute(
         f"SELECT {EVIDENCE} FROM json_each(?) j CROSS JOIN fact_evidence v ON v.fact = j.value ORDER BY v.id",
         (json_list(id for kind, id in items if kind == "fact"),),
     )
     for row in rows.fetchall():
-        evidence.setdefault(row[1], []).append(evidence_of(row))
+        evidence.setdefault(row[1], []).append(evidence_of(*row))
     return Found(items, evidence)
 
 

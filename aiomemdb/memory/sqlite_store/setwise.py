@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 __all__ = ["MOST", "apply", "insert", "load"]
@@ -48,9 +49,9 @@ def insert(
         if rows:
             conn.execute(_inserted(table, columns, conflict, count), [value for row in rows for value in row])
         return
-    same, values = _same(rows)
+    same = _same(rows)
     many, typed = _inserted_many(table, columns, conflict, same)
-    for row, params in _pieces(conn, rows, typed, same, values):
+    for row, params in _pieces(conn, rows, typed, same):
         if row is None:
             conn.execute(many, params)
         else:
@@ -116,11 +117,11 @@ def _statements(
         return []
     if len(rows) == 1:
         return [_statement_of_one(sql, columns, rows[0], params)]
-    same, values = _same(rows)
+    same = _same(rows)
     many, _, typed = _texts(sql, columns, same)
     return (
         (many, {**carried, **params}) if row is None else _statement_of_one(sql, columns, row, params)
-        for row, carried in _pieces(conn, rows, typed, same, values)
+        for row, carried in _pieces(conn, rows, typed, same)
     )
 
 
@@ -132,7 +133,6 @@ def _statement_of_one(
 
 # The statement for rows as JSON, the statement for one row by parameters, and which columns JSON does not carry.
 _Texts: TypeAlias = tuple[str, str, tuple[tuple[int, str], ...]]
-_Columns: TypeAlias = Sequence[Sequence[Any]]
 
 
 @lru_cache(maxsize=256)
@@ -195,33 +195,33 @@ def _names(columns: str) -> list[str]:
     return [f"row_{column.partition(':')[0]}" for column in columns.split()]
 
 
-def _same(rows: Sequence[Sequence[Any]]) -> tuple[tuple[int, ...], _Columns | None]:
-    """Which columns are the same in all rows, and the columns, if it pays to look. To read a value from JSON takes as
-    long as to insert it.
+def _same(rows: Sequence[Sequence[Any]]) -> tuple[int, ...]:
+    """Which columns are the same in all rows, if it pays to look. To read a value from JSON takes as long as to insert
+    it.
     """
     if len(rows) < _MANY:
-        return (), None
-    columns = list(zip(*rows, strict=True))
-    same = [
-        place
-        for place, values in enumerate(columns)
-        if values[0] == values[-1] and values.count(values[0]) == len(values)
-    ]
-    return tuple(same), columns
+        return ()
+    maybe = [place for place, value in enumerate(rows[0]) if value == rows[-1][place]]
+    different = set(map(_columns(maybe), rows)) if maybe else ()
+    return tuple(maybe[n] for n, values in enumerate(zip(*different, strict=True)) if len(set(values)) == 1)
+
+
+def _columns(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """What takes these columns of a row."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    [place] = places
+    return lambda row: (row[place],)
 
 
 def _pieces(
-    conn: sqlite3.Connection,
-    rows: Sequence[Sequence[Any]],
-    typed: Sequence[tuple[int, str]],
-    same: Sequence[int],
-    columns: _Columns | None = None,
+    conn: sqlite3.Connection, rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]], same: Sequence[int]
 ) -> Iterator[tuple[Sequence[Any] | None, Mapping[str, Any]]]:
     """Yield the rows in order: one as it is, or None and the parameters that carry many."""
     if len(rows) == 1:
         yield rows[0], {}
         return
-    text, blob = _encoded(rows, typed, same, columns)
+    text, blob = _encoded(rows, typed, same)
     # A character takes up to four bytes.
     limit = conn.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
     if text is not None and len(text) <= min(MOST, limit // 4) and len(blob) <= min(_MOST_BLOB, limit):
@@ -233,30 +233,31 @@ def _pieces(
 
 
 def _encoded(
-    rows: Sequence[Sequence[Any]],
-    typed: Sequence[tuple[int, str]],
-    same: Sequence[int],
-    columns: _Columns | None,
+    rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]], same: Sequence[int]
 ) -> tuple[str | None, bytes]:
     """The rows as a JSON array of arrays, or of values if they have one column, without the columns that are the same
     in all; None: it can't carry one of them.
     """
+    kept = [place for place in range(len(rows[0])) if place not in same]
     carried: Sequence[Any] = rows
     blob = b""
-    if typed or same or len(rows[0]) == 1:
-        columns = list(zip(*rows, strict=True)) if columns is None else columns
-        kept = [values for place, values in enumerate(columns) if place not in same]
+    if typed:
+        columns: list[Sequence[Any]] = [[row[place] for row in rows] for place in kept]
         for place, kind in typed:
             if kind == "blob":
-                blob = b"".join(filter(None, kept[place]))
-                parts = _parts(kept[place])
+                blob = b"".join(filter(None, columns[place]))
+                parts = _parts(columns[place])
             else:
-                parts = list(map(_quotient, kept[place]))
+                parts = list(map(_quotient, columns[place]))
                 if (0, -1) in parts:
                     return None, b""
-            kept[place] = [first for first, _ in parts]
-            kept.append([second for _, second in parts])
-        carried = kept[0] if len(kept) == 1 else list(zip(*kept, strict=True)) or [None] * len(rows)
+            columns[place] = [first for first, _ in parts]
+            columns.append([second for _, second in parts])
+        carried = list(zip(*columns, strict=True))
+    elif not kept:
+        carried = [None] * len(rows)
+    elif same or len(kept) == 1:
+        carried = list(map(itemgetter(*kept), rows))
     text = _ENCODER.encode(carried)
     return (None if "\\u0000" in text else text), blob
 
