@@ -30,7 +30,7 @@ Call = tuple[Scope, Draft]
 
 MODEL, NEAR = Model("spelling", 4), 0.9
 EMBEDDER = SpellingEmbedder(dim=MODEL.dim)
-#: What two programs that do the same must have alike. Evidence and vectors have ids that nothing tells apart.
+#: What two programs that do the same must have alike. The ids of evidence and vectors may differ.
 TABLES = {
     "fact_evidence": "fact, episode, quote, confidence, agent, created_at",
     "vector": "model, namespace, kind, ref, data",
@@ -192,7 +192,7 @@ class Agents:
         return scope, draft
 
     def other_job(self) -> tuple[Any, ...]:
-        """Something else that is done to what is there, in between."""
+        """What is done in between to what is there."""
         pick, scope, ids = self.chance.choice, self.chance.choice(SCOPES), self.file.ids
         one, other = pick(ids("entity")), pick(ids("entity"))
         kind = pick(["entity", "fact", "episode"])

@@ -75,7 +75,7 @@ class KnownTexts:
 
     Attributes:
         current: by (namespace, key), the newest version.
-        mentions: by text, whom it mentions, of those that come again.
+        mentions: by text, the entities that it mentions, of those that come again or are new.
         namespaces: by id, where a text is that is to evidence facts.
         last_seq: by (namespace, session), the highest place.
     """
@@ -119,7 +119,7 @@ class Deciding:
         outdated: texts that were there before and have a newer version.
         mentioned: (entity, text), each once.
         moments: the calls that write, in order.
-        backs: the first event of each whose clock had gone back.
+        backs: the first event of each call that read an earlier time than the one before it.
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class Deciding:
         return seq
 
     def _mention(self, draft: Draft, who: Sequence[KnownEntity], text: int) -> None:
-        """A text mentions whom its facts are about, beside whom it was said to mention."""
+        """A text mentions what its facts are about, beside what it was said to mention."""
         places: Iterable[int] = [
             *draft.mentions,
             *(fact.subject for fact in draft.facts),

@@ -167,7 +167,7 @@ class Facts:
         return sorted(facts, key=lambda fact: fact.id)
 
     def outdate(self, moment: Moment, text: int) -> None:
-        """A text was superseded: expire those of its facts that nothing else evidences."""
+        """A text was superseded: expire those of its facts that no other text and no agent evidences."""
         self._outdated.add(text)
         for fact in self.believed_of(text):
             if not fact.founded and fact.texts <= self._outdated:

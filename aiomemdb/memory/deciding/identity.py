@@ -30,6 +30,8 @@ class Named(Protocol):
 
 
 class Candidate(NamedTuple):
+    """An alias as a row."""
+
     type: str
     id: int
     type_key: str

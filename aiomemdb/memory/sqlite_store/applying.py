@@ -23,7 +23,7 @@ def write_decided(
     """Write all that a job's calls do.
 
     Args:
-        model: the id of the model whose vectors they have, if they have any.
+        model: the id of the model that made their vectors, if they have any.
     """
     spaces = _namespaces(conn, world, decided)
     _write_entities(conn, spaces, decided.identities)

@@ -107,7 +107,7 @@ def load_episodes(conn: sqlite3.Connection, world: World, keys: Sequence[tuple[s
             world.texts.current[keys[place]] = KnownEpisode(id, namespace, key, version, session, seq, *others)
 
 
-# Whose they are: the aliases of keys, what ids stand for, whom texts mention.
+# The entities that keys name, that ids stand for, and that texts mention.
 _ENTITY = "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at"
 _BY_KEY = (
     f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {{rows}} r "
@@ -156,7 +156,7 @@ def load_identities(
     """What names and ids mean, in their namespaces, and what is near names.
 
     Args:
-        again: texts that come again; whom they mention is known then.
+        again: texts that come again: what they mention is asked too.
     """
     wanted: dict[tuple[str, str | None, int | None, int | None], None] = {}
     seen: dict[str, int] = {}
