@@ -170,7 +170,7 @@ _OPTIONS: Mapping[str, str] = {
 
 
 class Familiar:
-    """An object whose missing attributes say what serves instead. (To type checkers they are missing.)"""
+    """An object that says, for a missing attribute, what serves instead. (To type checkers it is missing.)"""
 
     _familiar: ClassVar[Mapping[str, str]] = {}
 

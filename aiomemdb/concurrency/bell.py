@@ -90,7 +90,7 @@ class Bell:
         """When the thread tells nothing more; on the loop, or, where that is closed, on the thread.
 
         That it has ended the thread must not tell by ``tell``: the loop may hear it before it is rung for, and what the
-        thread rings then could be a file of somebody else's.
+        thread rings then could be another part's file.
         """
         if self._drop is not None:
             self._drop.detach()

@@ -85,7 +85,7 @@ def copy_error(error: BaseException) -> BaseException:
     """An error of its own for each caller: shared ones grow a traceback with each raise."""
     try:
         copy = type(error)(*error.args)
-    except Exception:  # an exception class of somebody else's, with a constructor of its own
+    except Exception:  # a class with a constructor of its own
         return error
     for name, value in vars(error).items():
         # sqlite_errorcode and sqlite_errorname, __notes__, applied
@@ -115,7 +115,7 @@ def settle(jobs: Sequence[tuple[Any, ...]], outcomes: Sequence[Any], *, failed: 
 
 
 def settle_one(future: asyncio.Future[Any], outcome: Any) -> None:
-    """Resolves one future, also where its loop is closed: then nobody is called, but whoever looks sees it."""
+    """Resolves one future, also where its loop is closed: then no callback runs, but the future has its outcome."""
     if future.done():
         return
     failed = isinstance(outcome, Failure)
@@ -127,7 +127,7 @@ def settle_one(future: asyncio.Future[Any], outcome: Any) -> None:
     except RuntimeError:
         pass  # "Event loop is closed", raised after the state was set
     if failed and future.get_loop().is_closed():
-        # Nobody can await it any more; asyncio would print a traceback for each job as the interpreter ends.
+        # No task can await it any more; asyncio would print a traceback for each job as the interpreter ends.
         future._log_traceback = False
 
 

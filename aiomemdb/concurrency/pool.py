@@ -1,7 +1,7 @@
 """A bounded pool, first come, first served. Knows no SQLite; tested with integers.
 
-All changes of its state are synchronous; only ``acquire`` awaits, and what it awaits is handed to it directly, so
-that nobody can overtake. The giver learns whether the waiter was still there.
+All changes of its state are synchronous. Only ``acquire`` awaits, and its item is handed to it directly, so that no
+other caller can overtake. The giver learns whether the waiter was still there.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class Pool(Generic[T]):
         self.give_back(item)
 
     def discard_lease(self) -> None:
-        """Ends a lease whose item is lost."""
+        """Ends a lease; its item is lost."""
         self._leases -= 1
         self._serve()
 
     def remove(self, item: T) -> None:
-        """An item is lost. Who holds it may still end the lease by ``discard_lease``."""
+        """An item is lost. Its holder may still end the lease by ``discard_lease``."""
         if item in self._idle:
             self._idle.remove(item)
         self.max_leases = max(1, self.max_leases - 1)

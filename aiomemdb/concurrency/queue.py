@@ -1,8 +1,8 @@
 """The queue of write jobs: in what order they are taken, and how many at a time. Knows no SQLite.
 
 Its bound is ``max_pending``. ``submit``, which does not wait, is refused beyond it. A caller that awaits its write
-can't add a second one, so it waits its turn in the same queue: first come, first served, and nobody is overtaken when
-room comes free.
+can't add a second one, so it waits its turn in the same queue: first come, first served, and no caller is overtaken
+when room comes free.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class JobQueue:
 
     def take(self) -> tuple[list[WriteJob], bool]:
         """What waits, up to what a batch manages in its time and up to the next job that must run alone; and whether
-        any of it is durable. No jobs: nobody waits.
+        any of it is durable. No jobs: no caller waits.
         """
         waiting = self._jobs
         if len(waiting) == 1 and not self.unusual:  # the usual one of a lone caller

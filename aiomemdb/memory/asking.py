@@ -27,15 +27,22 @@ def kind_of(target: Entity | Fact | Episode) -> tuple[Kind, int]:
 
 
 class Asking:
-    """What a view of the memory can be asked. Reads its own namespace, and those in ``also_read``."""
+    """The verbs of a view of the memory that read: its own namespace, and those in ``also_read``.
+
+    Cancellation: nothing happens.
+    """
 
     _core: Core
     _scope: Scope
 
     async def entity(self, name_or_id: str | int, type: str | None = None) -> Entity | None:
-        """The entity of a name, its own namespace first, or of an id, those of merged ones included; None: none.
+        """Return the entity of a name or an id, or None.
 
-        Without a type: the oldest of that name. Cancellation: nothing happens.
+        Args:
+            name_or_id: a name, looked for in the view's own namespace first; or an id, also of a merged entity.
+            type: None: whatever its type; of several the oldest.
+
+        Raises: ValueError, TypeError: no name and no id.
         """
         if isinstance(name_or_id, int) and not isinstance(name_or_id, bool):
             found = await self._entities([name_or_id])
@@ -50,7 +57,11 @@ class Asking:
         return None
 
     async def entities(self, *, type: str | None = None, after: str | None = None, limit: int = 100) -> Page[Entity]:
-        """A page of entities by id, of one type or of any; ``after`` is the ``next`` of the page before.
+        """Return a page of entities by id, of one type or of any.
+
+        Args:
+            after: the ``next`` of the page before; None: the first page.
+            limit: how many at most.
 
         Raises: ValueError, TypeError: ``limit`` is no count from 1, ``after`` no cursor of this listing.
         """
@@ -68,7 +79,7 @@ class Asking:
         return await self._core.store.entities(self._scope.readable, ids=ids, type_key=None, after=0, limit=-1)
 
     async def fact(self, id: int) -> Fact | None:
-        """A fact by its id, believed or expired, whenever it holds; None: none."""
+        """Return a fact by its id, or None: believed or expired, whenever it holds."""
         found = await self._core.store.facts(
             self._scope.readable, FactQuery(0, any_time=True, any_knowledge=True, ids=[id])
         )
@@ -86,11 +97,16 @@ class Asking:
         after: str | None = None,
         limit: int = 1000,
     ) -> Page[Fact]:
-        """A page of the facts that fit all that is given, by id: those that hold at ``as_of`` (default: now) and were
-        believed at ``known_at`` (default: now). A name that no entity has gives none. ``after`` is the ``next`` of the
-        page before.
+        """Return a page of the facts that fit all that is given, by id.
 
-        Raises: ValueError: a naive time; ValueError, TypeError: as ``entities``. Cancellation: nothing happens.
+        Args:
+            subject, object: an entity, or a name; a name that no entity has fits no fact.
+            value: a JSON scalar, as an alternative to ``object``.
+            as_of: facts that held then; default: now.
+            known_at: facts that were believed then; default: now.
+            after, limit: as ``entities``.
+
+        Raises: ValueError: a naive time; ValueError, TypeError: as ``entities``.
         """
         query = FactQuery(
             _as_of(as_of),
@@ -105,8 +121,9 @@ class Asking:
         return page("facts", await self._core.store.facts(self._scope.readable, query), limit, _by_id)
 
     async def evidence(self, fact: Fact, *, after: str | None = None, limit: int = 1000) -> Page[Evidence]:
-        """A page of why a fact is, or was, believed, in the order in which it was said; ``after`` is the ``next`` of
-        the page before.
+        """Return a page of why a fact is, or was, believed, in the order in which it was said.
+
+        ``after`` and ``limit``: as ``entities``.
 
         Raises: ValueError, TypeError: as ``entities``.
         """
@@ -118,7 +135,10 @@ class Asking:
         return page("evidence", found, limit, _by_id)
 
     async def episode(self, id: int | None = None, *, key: str | None = None) -> Episode | None:
-        """A text by its id (any version) or by its key (the latest one); None: none."""
+        """Return a text by its id (any version) or by its key (the latest version), or None.
+
+        Raises: ValueError, TypeError: not exactly one of the two; no id, no key.
+        """
         if (id is None) == (key is None):
             raise ValueError("an episode has an id or a key: give exactly one of the two")
         found = await self._core.store.episodes(
@@ -132,8 +152,9 @@ class Asking:
     async def episodes(
         self, *, session: str | None = None, after: str | None = None, limit: int = 100
     ) -> Page[Episode]:
-        """A page of the latest versions of texts: of a session, in its order, or all by id; ``after`` is the ``next``
-        of the page before.
+        """Return a page of the latest versions of texts: of a session, in its order, or all by id.
+
+        ``after`` and ``limit``: as ``entities``.
 
         Raises: ValueError, TypeError: as ``entities``.
         """
@@ -155,9 +176,9 @@ class Asking:
         as_of: datetime | None = None,
         limit: int = 200,
     ) -> Subgraph:
-        """What is believed around an entity: all within ``hops`` facts of it, at most ``limit`` facts.
+        """Return what is believed around an entity: all within ``hops`` facts of it, at most ``limit`` facts.
 
-        Raises: NotFound: no such entity. ValueError: ``hops`` or ``limit`` below 1.
+        Raises: NotFound: no such entity; ValueError, TypeError: ``hops`` or ``limit`` is no count from 1.
         """
         if checked_count("hops", hops) < 1 or checked_count("limit", limit) < 1:
             raise ValueError(f"hops={hops}, limit={limit}: both at least 1")
@@ -175,8 +196,9 @@ class Asking:
     async def history(
         self, target: Entity | Fact | Episode, *, after: str | None = None, limit: int = 1000
     ) -> Page[Event]:
-        """A page of what was done to it, by whom and when, oldest first; what is forgotten keeps these lines alone.
-        ``after`` is the ``next`` of the page before.
+        """Return a page of what was done to it, by which agent and when, oldest first.
+
+        Of what is forgotten these lines alone are kept. ``after`` and ``limit``: as ``entities``.
 
         Raises: ValueError, TypeError: as ``entities``.
         """
@@ -187,7 +209,7 @@ class Asking:
         return page("history", found, limit, _by_id)
 
     async def counts(self) -> Counts:
-        """How many rows of each kind this view's own namespace has."""
+        """Return how many rows of each kind this view's own namespace has."""
         return await self._core.store.counts(self._scope.namespace)
 
     async def _ids(self, who: str | Entity) -> list[int]:

@@ -125,11 +125,11 @@ class Core:
         self._sweeping = asyncio.create_task(self._sweep(), name="aiomemdb:memory:sweep")
 
     async def _sweep(self) -> None:
-        """Deletes what is left of what was forgotten: nobody sees it any more, so nobody waits for that."""
+        """Deletes the rest of what was forgotten. No question finds it, so no caller waits for that."""
         try:
             await self._store.sweep()
         except Exception:
-            pass  # the file is read-only, say, or held by somebody: whoever opens it next goes on
+            pass  # the file is read-only, say, or locked: the next opening goes on
 
     async def close(self, timeout: float) -> None:
         began = time.monotonic()
@@ -215,7 +215,7 @@ class Core:
 class _Reembedding:
     """Gives all that lacks one a vector of the memory's model, then makes it the file's, then finds near names by it.
 
-    Each slice is a job, and the file itself tells what is left: whoever comes next goes on from there.
+    Each slice is a job, and the file itself says what is left: the next call goes on from there.
     """
 
     def __init__(self, core: Core, vectors: Vectors, progress: Progress | None) -> None:

@@ -1,8 +1,8 @@
-"""find_or_create: who finds a name missing, embeds and creates it once, however many ask.
+"""find_or_create: a name that is missing is embedded and created once, however many callers ask for it.
 
 1. A lookup by a reader; those that wait together are one query. A hit ends here, the writer is not involved.
-2. One flight a name: every caller waits for it shielded, so that one who leaves harms nobody; a failure reaches all
-   of them and is then forgotten.
+2. One flight a name: every caller waits for it shielded, so that a caller that leaves harms no other. A failure reaches
+   all of them and is then forgotten.
 3. The names of all waiting flights are embedded as one batch, outside the writer, and compared in one snapshot.
 4. One write job looks again, and creates what is still missing.
 
@@ -73,7 +73,7 @@ class Identity:
         return made
 
     async def close(self, timeout: float) -> None:
-        """Whoever waits for a name to be made is answered at once; lookups are answered within ``timeout`` seconds."""
+        """Answers callers that wait for a name to be made at once, lookups within ``timeout`` seconds."""
         await self._creations.close()
         self._flights.clear()
         await self._lookups.close(timeout)
@@ -102,7 +102,7 @@ class Identity:
                 answers.update(zip(places, made, strict=True))
             return [answers[place] for place in range(len(asked))]
         finally:
-            # At once, without an await: whoever asks from now on looks for himself.
+            # At once, without an await: a caller that asks from now on looks by itself.
             for scope, wanted in asked:
                 self._flights.pop(_flight(scope, wanted), None)
 

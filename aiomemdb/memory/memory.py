@@ -29,10 +29,12 @@ class Memory(Opened, Naming, Recalling, Familiar):
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and
     ``await memory.close()``. Any number of tasks and processes may use one file at once.
 
-    Each verb that writes is one job: applied whole or not at all, acknowledged after its COMMIT. Raises, beside what
-    is named at each: what ``aiomemdb.Database.write_fn`` raises, and what the embedder does: then nothing was written.
-    SchemaTooNew: a process with a later version of the library has migrated the file since it was opened here.
-    Cancellation: a job not yet begun never runs; one that is running runs to its end. Never half, never twice.
+    Each verb that writes is one job: applied whole or not at all, acknowledged after its COMMIT.
+
+    Raises, beside the errors that are named at each verb:
+        What ``aiomemdb.Database.write_fn`` raises, and what the embedder raises: then nothing was written.
+        SchemaTooNew: a process with a later version of the library has migrated the file since it was opened here.
+    Cancellation: a job not yet begun never runs. A job that is running runs to its end. Never half, never twice.
     """
 
     _familiar = MEMORY
@@ -70,24 +72,25 @@ class Memory(Opened, Naming, Recalling, Familiar):
         near: float = 0.8,
         vector_cache_bytes: int = 512 * 1024 * 1024,
     ) -> Memory:
-        """A memory, not open yet: ``async with`` it, or ``await`` it. Constructing does no I/O.
+        """Make a memory, not open yet: ``async with`` it, or ``await`` it. Making it does no I/O.
 
         Args:
-            target: a path, opened and closed with the memory; or a database that is open, and stays so.
-            namespace: what is written and identified is of this one alone.
-            agent: who writes; kept with each row.
-            embedder: turns texts into vectors; without one everything works by words, names and graph.
-            normaliser: which ways to write a name are one; default: those that are equal by NFKC, case folded, without
-                what shows nothing, with one apostrophe and one hyphen. The file keeps to the one that it was made with.
-            near: from which cosine on two names are noted as near (never merged by that).
-            vector_cache_bytes: what vectors may take in memory: four bytes a number, so that the default has room for
-                half a million of 256 numbers, texts, facts and names together. Namespaces that need more are read from
+            target: a path, opened and closed with the memory; or an open database, which stays open.
+            namespace: names, facts and texts are written to this namespace alone, and names identified in it.
+            agent: the name of the writing agent, kept with each row.
+            embedder: turns texts into vectors. Without an embedder everything works by words, names and graph.
+            normaliser: says which spellings of a name are equal. Default: those that are equal by NFKC, case folded,
+                without invisible characters, with one kind of apostrophe and of hyphen. It can't change in a file.
+            near: the least cosine at which two names are noted as near. They are never merged by that.
+            vector_cache_bytes: the memory for vectors, four bytes a number: by default half a million vectors of 256
+                numbers, of texts, facts and names together. The vectors of a namespace that needs more are read from
                 the file for each question, which takes seconds where there are a million.
 
         Raises:
             ImportError: an embedder, but no numpy (``aiomemdb[embeddings]``).
-            SchemaTooNew, NormaliserChanged: when opened; ValueError, then: the database has tables, views, indexes or
-                triggers of its own by the memory's names, those of its full-text indexes' inner tables included.
+            SchemaTooNew, NormaliserChanged: when it is opened.
+            ValueError: when it is opened: the database has tables, views, indexes or triggers of its own by the
+                memory's names, those of its full-text indexes' inner tables included.
         """
         owns_db = isinstance(target, str | os.PathLike)
         if not 0 < near <= 1:
@@ -111,11 +114,11 @@ class Memory(Opened, Naming, Recalling, Familiar):
         return self
 
     async def close(self, timeout: float = 10.0) -> None:
-        """Takes no new call, for all views; writes what waits to be written; closes the database if the memory opened
-        it. Idempotent.
+        """Close all views: refuse new calls, write what waits, close the database if the memory opened it. Idempotent.
 
-        Within about ``timeout`` seconds. Callers that still wait for a name get ``DatabaseClosed`` at once, and so
-        does, at the end, whatever could not be written; its ``applied`` says whether that may have been.
+        It takes about ``timeout`` seconds at most. Callers that still wait for a name get ``DatabaseClosed`` at once.
+        What could not be written gets it at the end; its ``applied`` says whether it may have been written.
+
         Cancellation: the closing goes on.
         """
         await self._core.close(timeout)
@@ -123,8 +126,12 @@ class Memory(Opened, Naming, Recalling, Familiar):
     def scoped(
         self, *, namespace: str | None = None, agent: str | None = None, also_read: Iterable[str] = ()
     ) -> Memory:
-        """A view of the same memory: same writer, readers and caches. It writes in ``namespace`` (default: this
-        one's), as ``agent``, and its reading verbs see the namespaces in ``also_read`` too.
+        """Make a view of the same memory: same writer, readers and caches.
+
+        Args:
+            namespace: where it writes; default: this view's.
+            agent: the name of the writing agent; default: this view's.
+            also_read: further namespaces that its reading verbs see.
         """
         return Memory._of(
             self._core,
@@ -151,24 +158,26 @@ class Memory(Opened, Naming, Recalling, Familiar):
         metadata: Mapping[str, Any] | None = None,
         replace: bool = False,
     ) -> Remembered:
-        """Stores a text, whom it mentions, and the facts drawn from it, in ONE job: all of it or nothing.
+        """Store a text, the entities that it mentions and the facts drawn from it, in ONE job: all of it or nothing.
 
-        Names are found or created as by ``find_or_create_entity``; whom the facts are about is mentioned too.
+        Names are found or created as by ``find_or_create_entity``. The entities of the facts are mentioned too.
 
         Args:
             key: names the text, so that it is stored once. The same text again adds the facts and mentions that it
                 did not have yet, and changes nothing else: facts that are not given this time stay, and a fact that
-                was retracted or superseded meanwhile stays so. Another text: ``EpisodeExists``, or with
-                ``replace=True`` its next version: facts that only the old one evidenced, and this one does not state,
-                are expired.
-            session: a conversation or a stream of notes; ``seq`` is its place there, None: next, or that of the
-                version which it replaces.
-            occurred_at: when it was said; an aware datetime, which comes back with its offset from UTC.
+                was retracted or superseded meanwhile stays so. Another text raises ``EpisodeExists``. With
+                ``replace=True`` it is the next version instead, and expires the facts that only the old version
+                evidenced and this one does not state.
+            session: a conversation or a stream of notes.
+            seq: the text's place in the session; None: the next, or the place of the version that it replaces.
+            occurred_at: when it was said: an aware datetime, which comes back with its offset from UTC.
 
-        Raises:
-            EpisodeExists; NotFound: an ``Entity`` that is not of this namespace, or was forgotten;
-            ValueError, TypeError: see ``add_fact``; EmbedderError, ModelChanged. Nothing was written.
-        Cancellation: as above; calls of one session keep their order.
+        Raises, and nothing was written then:
+            EpisodeExists: see ``key``.
+            NotFound: an ``Entity`` that is not of this namespace, or was forgotten.
+            ValueError, TypeError: see ``add_fact``.
+            EmbedderError, ModelChanged: the embedder's vectors can't be used.
+        Cancellation: as of all verbs that write; calls of one session keep their order.
         """
         drafter = self._core.drafter()
         episode = drafter.episode(
@@ -207,7 +216,7 @@ class Memory(Opened, Naming, Recalling, Familiar):
         mentions: Iterable[NameLike] = (),
         replace: bool = False,
     ) -> Episode:
-        """Stores a text without facts; see ``remember``."""
+        """Store a text without facts; see ``remember``."""
         remembered = await self.remember(
             content,
             mentions=mentions,
@@ -236,20 +245,19 @@ class Memory(Opened, Naming, Recalling, Familiar):
         confidence: float = 1.0,
         replace: bool = False,
     ) -> Fact:
-        """States ``subject predicate object``, or ``subject predicate value`` (a JSON scalar).
+        """State ``subject predicate object``, or ``subject predicate value`` (a JSON scalar), and return the fact.
 
-        It holds from ``valid_at`` until before ``invalid_at``; None is unbounded. A fact that is believed already,
-        with the same ``valid_at``, gets this evidence too and is given back; if ``invalid_at`` says otherwise, a
-        corrected one takes its place.
-
-        ``replace=True``: at each time there is one such fact of this subject and predicate. What held before ends
-        where this one begins, and does not come back where this one has an end: no statement said so. This one
-        ends where a later one, known already, begins.
+        A fact that is believed already, with the same ``valid_at``, gets this evidence too and is returned. If its
+        ``invalid_at`` differs, a corrected fact takes its place.
 
         Args:
             text: the fact as a sentence, for word search; default: its three parts.
-            evidence: the text that says so; None: the agent itself does.
+            evidence: the text that says so; None: the agent itself says so.
+            valid_at, invalid_at: it holds from the first until before the second; None is unbounded.
             confidence: from 0 to 1, kept with the evidence.
+            replace: at each time there is one fact of this subject and predicate. The fact that held before ends where
+                this one begins, and does not come back where this one ends, as no statement said so. This one ends
+                where a later one, known already, begins.
 
         Raises:
             ValueError: object and value, or neither; ``confidence`` out of range; a naive time; ``invalid_at`` not
@@ -284,9 +292,11 @@ class Memory(Opened, Naming, Recalling, Familiar):
         return fact
 
     async def retract(self, fact: Fact, reason: str = "") -> Fact:
-        """It is believed no longer, from now on; asked ``known_at`` an earlier time, it is still there.
+        """Stop believing a fact, from now on, and return it. Asked ``known_at`` an earlier time, it is still there.
 
-        ``reason`` is kept in its history. Retracting it again changes nothing. Raises: NotFound.
+        Its history keeps ``reason``. To retract it again changes nothing.
+
+        Raises: NotFound: it is not of this namespace, or was forgotten.
         """
         if not isinstance(fact, Fact):
             raise TypeError(f"{fact!r}: a Fact")
@@ -295,59 +305,65 @@ class Memory(Opened, Naming, Recalling, Familiar):
     # Forgetting
 
     async def forget(self, target: Entity | Fact | Episode) -> Forgotten:
-        """Deletes it for good; gives how many rows of each kind went.
+        """Delete an entity, a fact or a text for good.
 
-        An episode takes its mentions and evidence along, all versions of its key, and facts left without evidence;
-        an entity its facts, aliases and mentions; a fact itself alone: what is left of one that was superseded is a
-        fact of its own. The audit keeps operation, kind and id, never content.
+        A text takes along its mentions, its evidence, all versions of its key, and facts left without evidence. An
+        entity takes along its facts, aliases and mentions. A fact goes alone: what is left of a fact that was
+        superseded is a fact of its own. The audit keeps operation, kind and id, never content.
 
-        One job hides all of it at once (some 3 us a fact) and deletes what little there is; more is deleted in slices,
-        between which others write.
+        One job hides all of it at once and deletes it where it is little. More is deleted in slices, between which
+        others write. No question finds it any more, but its bytes stay, for no fixed time: in the word indexes until
+        SQLite merges them, in free pages of the file and in the log until they are overwritten. ``erase`` removes them.
 
-        No question finds it any more, but its bytes stay: in the word indexes until SQLite happens to merge them, in
-        free pages of the file until they are written over, in the log until it is. None of it has a date; ``erase``
-        ends it.
-
-        Raises: NotFound.
-        Cancellation: what is hidden stays hidden; the rest is deleted when the file is opened next.
+        Returns: how many rows of each kind were deleted.
+        Raises: NotFound: it is not of this namespace, or was forgotten before.
+        Cancellation: what is hidden stays hidden. The rest is deleted when the file is opened next.
         """
         kind, ref = kind_of(target)
         return await self._core.writable_store.forget(self._scope, kind, ref)
 
     async def forget_namespace(self) -> Forgotten:
-        """Forgets all of this view's own namespace: at once no call finds it, then its rows are deleted in slices.
+        """Forget all of this view's own namespace: at once no call finds it, then its rows are deleted in slices.
 
-        Cancellation: it stays hidden; what is left is deleted when the file is opened next.
+        Returns: how many rows of each kind were deleted.
+        Cancellation: it stays hidden. The rest is deleted when the file is opened next.
         """
         return await self._core.writable_store.forget_namespace(self._scope)
 
     async def erase(self) -> bool:
         """Leave no byte of what was forgotten, or replaced by ``update_entity``, in the file and its log.
 
-        It is for all of the file, whatever the namespace. It deletes what still waits to be deleted, merges the word
-        indexes in slices, rebuilds the file, and cuts the log. While the file is rebuilt, which needs room for
-        a second one, all other writes wait. What others forget meanwhile may stay.
+        It works on the whole file, all namespaces: it deletes what still waits to be deleted, merges the word indexes
+        in slices, rebuilds the file (VACUUM) and cuts the log. What others forget meanwhile may stay. Backups, and what
+        the disk itself keeps of a file that became shorter, are beyond its reach.
+
+        While the file is rebuilt, all writers of all processes wait: about 25 s a gigabyte, as bench/README.md measured
+        it. A writer of another process that waits longer than its ``lock_timeout`` gets ``LockTimeout``. Readers don't
+        wait. The rebuilding needs free disk for two further copies of the file: among temporary files, and in the log.
 
         Returns:
-            Whether nothing is left. False: a reader keeps the log: a snapshot or a stream that is open, here or in
-            another process. End that, then ``await memory.db.checkpoint()`` until it returns True.
-
-        Backups, and what the disk itself keeps of a file that became shorter, are beyond its reach.
+            Whether nothing is left. False: a reader keeps the log, by a snapshot or a stream that is open, here or in
+            another process. End that, then call ``memory.db.checkpoint()`` until it returns True.
         Raises: what ``aiomemdb.SQLiteDatabase.vacuum`` and ``checkpoint`` raise.
-        Cancellation: what was done stays; the next call does all of it.
+        Cancellation: what was done stays. The next call does all of it.
         """
         return await self._core.writable_store.erase()
 
     async def reembed(self, *, progress: Callable[[int, int], object] | None = None) -> int:
-        """Makes this memory's embedder the file's: gives a vector to all that lacks one of it, then switches over in
-        one job and drops the others, then notes near names by it; gives how many were embedded. All namespaces, in
-        slices; others work on meanwhile.
+        """Make this memory's embedder the file's, for all namespaces, in slices between which others work.
 
-        ``progress(done, total)`` is called on the loop: texts that are embedded and names whose near ones are noted.
-        Both only grow, ``total`` by what others write meanwhile; at the end they are equal.
+        It embeds all texts, facts and names that have no vector of this embedder. Then one job switches the file over
+        and drops the other vectors. Then it notes near names anew.
 
-        Raises: ValueError: no embedder; ModelChanged: another task or process has made another one the file's.
-        Cancellation, a crash, an error (of ``progress`` too): what was done stays; the next call goes on from there.
+        Args:
+            progress: called on the loop as ``progress(done, total)``, with texts that are embedded and names that have
+                their near names. Both only grow, ``total`` by what others write meanwhile. At the end they are equal.
+
+        Returns: how many texts, facts and names it embedded.
+        Raises:
+            ValueError: the memory has no embedder.
+            ModelChanged: another task or process has made another embedder the file's.
+        Cancellation, a crash, an error (of ``progress`` too): what was done stays. The next call goes on from there.
         """
         return await self._core.reembed(progress)
 

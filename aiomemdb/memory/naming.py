@@ -1,4 +1,4 @@
-"""The verbs that say who is who: entities, their names, and which of them are one."""
+"""The verbs of identity: entities, their names, and which of them are one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Naming"]
 
 
 class Naming:
-    """What a view of the memory can be told of entities. Each is one job, as all that ``Memory`` writes."""
+    """The verbs of a view of the memory that write entities. Each is one job, as all that ``Memory`` writes."""
 
     _core: Core
     _scope: Scope
@@ -29,23 +29,28 @@ class Naming:
         similarity: float | None = None,
         strict: bool = False,
     ) -> Entity:
-        """The entity of a name; made where there is none. All callers, of all tasks and processes, get the same one.
+        """Return the entity of a name, and make it where there is none.
 
-        Names are one if they are equal once normalised. No ``type``: the one entity of that name, whatever its type
-        (several: the oldest). A type: the same type; else one without a type adopts it; else it is a new homonym
-        ("Apple" the company, "Apple" the fruit). ``description`` is that of a new one: see ``update_entity``.
+        All callers, of all tasks and processes, get the same entity. Names are one if they are equal once normalised.
+        With an embedder a new name is embedded once, outside the writer, and names near it are noted.
 
-        With an embedder a new name is embedded once, outside the writer, and names near it are noted. ``similarity``
-        merges it with the nearest one instead, from this cosine on, but never a single short word or names with
-        different numbers in them. A threshold belongs to an embedder, so there is no default.
+        Args:
+            type: None: the entity of that name, whatever its type (of several: the oldest). Otherwise the entity of
+                that name and type. If there is none, an entity without a type adopts the type. If there is none either,
+                a new homonym is made ("Apple" the company, "Apple" the fruit).
+            description: of a new entity; ``update_entity`` changes it.
+            similarity: the least cosine at which a new name becomes an alias of the nearest one instead. That never
+                merges a single short word, or names with different numbers in them. A threshold belongs to an
+                embedder, so there is no default.
+            strict: where several entities have the name and no type is given, raise instead of taking the oldest.
 
         Raises:
-            AmbiguousEntity: several entities of that name, no type, and ``strict=True``.
-            ValueError, TypeError: the name is empty, longer than 1,000 characters, or no text; no embedder for
-                ``similarity``.
+            AmbiguousEntity: several entities have the name, no type is given, and ``strict=True``.
+            ValueError, TypeError: the name is empty, longer than 1,000 characters, or no text; ``similarity`` without
+                an embedder.
             EmbedderError, ModelChanged: the embedder's vectors can't be used; nothing was written. Names that are new
-                at once are embedded by one call, and fail together if it does.
-        Cancellation: harms no other caller; the entity may be made all the same.
+                at the same time are embedded by one call, and fail together if it does.
+        Cancellation: no other caller is harmed. The entity may be made all the same.
         """
         wanted = self._core.drafter().name("name", Name(name, type, description))
         if similarity is not None:
@@ -64,10 +69,14 @@ class Naming:
         description: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> Entity:
-        """Changes what is given; None leaves it. The old name stays an alias, by which the entity is found as before,
-        and facts keep their words.
+        """Change what is given, and return the entity; None leaves a part as it is.
 
-        Raises: NotFound; ValueError: the new name or type makes it another entity's namesake (see ``merge``).
+        The old name stays an alias, by which the entity is found as before. Facts keep their words.
+
+        Raises:
+            NotFound: the entity is not of this namespace, or was forgotten.
+            ValueError: another entity has the new name and type already (see ``merge``); nothing is given to change.
+            TypeError: a part is of the wrong type.
         """
         drafter, changes, vector = self._core.drafter(), dict[str, Any](), None
         if type is not None:
@@ -89,9 +98,11 @@ class Naming:
         return await self._core.writable_store.update_entity(self._scope, _id(entity), changes, vector, model)
 
     async def add_alias(self, entity: Entity, alias: str) -> Entity:
-        """From now on ``alias`` means this entity too.
+        """Let ``alias`` mean this entity too, and return the entity.
 
-        Raises: NotFound; ValueError: it is the name of another one of the same type (see ``merge``).
+        Raises:
+            NotFound: the entity is not of this namespace, or was forgotten.
+            ValueError: another entity of the same type has that name (see ``merge``).
         """
         key = self._alias_key(alias)
         return await self._core.writable_store.add_alias(self._scope, _id(entity), key)
@@ -114,12 +125,15 @@ class Naming:
         return self._core.drafter().key("alias", checked_name("alias", alias))
 
     async def merge(self, keep: Entity, duplicate: Entity) -> Entity:
-        """Two are one: aliases, facts and mentions of ``duplicate`` move to ``keep``, and its id goes on resolving.
+        """Merge two entities into one, and return it.
 
-        Facts that become the same unite their evidence and one is closed; so is a fact about itself that arises.
-        Merging the same two again changes nothing.
+        Aliases, facts and mentions of ``duplicate`` move to ``keep``, and its id goes on resolving. Of facts that
+        become equal one stays, with the evidence of both, and the other is closed. A fact between the entity and itself
+        that arises is closed too. To merge the same two again changes nothing.
 
-        Raises: NotFound, also for one of another namespace; ValueError: one with itself, or in a circle.
+        Raises:
+            NotFound: one of them is not of this namespace, or was forgotten.
+            ValueError: an entity with itself, or in a circle.
         """
         return await self._core.writable_store.merge(self._scope, _id(keep), _id(duplicate))
 

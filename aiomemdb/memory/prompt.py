@@ -17,7 +17,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def one_line(text: str) -> str:
-    """So that what somebody wrote can't look like a line of ours."""
+    """The text as one line, so that it can't look like a further line of the prompt."""
     return " ".join(text.split())
 
 

@@ -237,7 +237,7 @@ class RandomWalk:
         self.facts: dict[int, tuple[int, ...]] = {}
 
     def unknown(self) -> list[Node]:
-        """Nodes whose links the next step needs."""
+        """The nodes of which the next step needs the links."""
         return [node for node, amount in self._mass.items() if amount >= LEAST_MASS and node not in self._ways]
 
     def learn(self, nodes: Iterable[Node], links: Links) -> None:
@@ -294,8 +294,8 @@ class RandomWalk:
         return Reached(self.total[node], len(way), tuple(reversed(way)))
 
     def scores(self, own: Mapping[Node, float]) -> Scores:
-        """Of each kind the best has 1, so that kinds can stand side by side. A fact has its own score, and that of whom
-        it is about.
+        """Of each kind the best has 1, so that kinds can stand side by side. A fact has its own score, and that of the
+        entities that it is about.
         """
         facts: Scores = {node: score for node, score in own.items() if node[0] == "fact"}
         greatest = max((amount for (kind, _), amount in self.total.items() if kind == "entity"), default=1.0)

@@ -75,21 +75,24 @@ class Recalling(Asking):
         strategy: Strategy = "expand",
         rerank: Rerank | None = None,
     ) -> Recall:
-        """What the memory knows about a question, best first. Words of a query language mean themselves. One snapshot,
-        begun when the question has been embedded.
+        """Return what the memory knows about a question, best first.
+
+        Words of a query language mean themselves. All is read in one snapshot, begun when the question was embedded.
 
         Args:
-            limit: how many hits at most; 0: none, but how many are ``found``. By itself, at most 200 of a kind are.
-            hops: how many links are followed from what is found (``"expand"``).
+            limit: how many hits at most; 0: none, but ``found`` counts them. At most 200 of a kind are found by words
+                and vectors.
+            hops: how many links are followed from a hit (``"expand"``).
             budget: how many tokens ``to_prompt`` may have; hits that would not fit are left out.
-            as_of: facts that held then (default: now).
-            known_at: what was believed then (default: now): facts, texts, entities, all up to the newest event whose
-                clock is not after it.
+            as_of: facts that held then; default: now.
+            known_at: what was believed then; default: now. That is all facts, texts and entities up to the newest event
+                with a clock that is not after this time.
             kinds: of "fact", "episode" and "entity", those that are wanted.
-            strategy: ``"expand"``: what is linked to what is found counts too. ``"ppr"``: a random walk from the best
-                facts (personalised PageRank), better where an answer takes several facts, slower. ``"hybrid"``: words
-                and vectors alone.
-            rerank: ``await rerank(query, hits)`` gives a new score for each of the best hits, 50 at least if there are.
+            strategy: ``"expand"``: links of the hits count too. ``"ppr"``: a random walk from the best facts
+                (personalised PageRank), better where an answer takes several facts, slower. ``"hybrid"``: words and
+                vectors alone.
+            rerank: ``await rerank(query, hits)`` returns a new score for each of the best hits: 50 at least, if there
+                are so many.
 
         Raises:
             ValueError: an unknown kind or strategy, a negative ``limit``, ``hops`` or ``budget``, a naive
@@ -129,14 +132,15 @@ class Recalling(Asking):
     async def path(
         self, source: str | Entity, target: str | Entity, *, max_hops: int = 4, as_of: datetime | None = None
     ) -> list[Fact] | None:
-        """The shortest chain of facts that leads from one entity to another, whichever way each fact points; [] from
-        one to itself; None: there is none of at most ``max_hops``. One snapshot.
+        """Return the shortest chain of facts from one entity to another, whichever way each fact points.
 
-        It goes through no entity with more than 1,000 facts: that two are linked to it says nothing. At most 20,000
-        facts are looked at, so that it takes no longer in a larger memory; 10,000 of one end. What lies beyond is not
-        found.
+        The chain leads through no entity with more than 1,000 facts: a link of two entities to such a one says nothing.
+        It looks at 20,000 facts at most, 10,000 from one end, so that it takes no longer in a larger memory. A chain
+        beyond those is not found. All is read in one snapshot.
 
-        Raises: NotFound: no such entity in what is read. ValueError: ``max_hops`` below 1, a naive time.
+        Returns: the facts, in order; [] from an entity to itself; None: there is no chain of at most ``max_hops``.
+        Raises: NotFound: no such entity in what is read; ValueError: ``max_hops`` below 1, a naive time.
+        Cancellation: nothing happens.
         """
         if checked_count("max_hops", max_hops) < 1:
             raise ValueError(f"max_hops={max_hops}: at least 1")
@@ -327,7 +331,7 @@ async def _reranked(rerank: Rerank, query: str, hits: list[Hit]) -> list[Hit]:
 
 
 async def _all(*reads: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Runs reads side by side; none is left running when one of them fails, whose error is raised."""
+    """Runs reads side by side; none is left running when one of them fails, and its error is raised."""
     results = await asyncio.gather(*reads, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

@@ -65,7 +65,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Whose vectors they are; two models' vectors are never compared."""
+    """The model that made vectors; those of two models are never compared."""
 
     name: str
     dim: int
@@ -104,7 +104,7 @@ class Search(Protocol):
     """
 
     async def known_upto(self, known_at: int) -> int:
-        """The newest event whose clock is not after ``known_at``, in microseconds; 0: there is none."""
+        """The newest event with a clock that is not after ``known_at``, in microseconds; 0: there is none."""
         ...
 
     async def words(
@@ -150,7 +150,7 @@ class Search(Protocol):
     async def vectors_after(
         self, namespace: str, kind: Kind, model: Model, after: int, limit: int
     ) -> list[tuple[int, bytes]]:
-        """The next vectors whose ref is above ``after``, in order."""
+        """The next vectors with a ref above ``after``, in order."""
         ...
 
     async def vectors_of(

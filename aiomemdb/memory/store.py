@@ -1,6 +1,6 @@
 """The seam between the memory graph and an engine: what it asks of a store, set-wise, and in which words.
 
-Above it nobody knows SQL; below it nobody knows tasks, embedders or what a caller's arguments look like: all of it
+Nothing above it knows SQL. Nothing below it knows tasks, embedders or what a caller's arguments look like: all of it
 arrives checked and normalised. A verb that writes is ONE job, whole or not at all.
 """
 
@@ -127,7 +127,7 @@ class Draft:
         who: names to be found or created, and ids of entities, each once; the rest speaks of places in it.
         episode: the text that evidences the facts, or None: then they are stated directly, or by ``evidence``.
         evidence: the id of an episode that is there already.
-        model: whose the vectors are; None where there are none.
+        model: of the vectors; None where there are none.
         near: from which cosine on names are noted as near.
         unwanted: its caller has left; not written, unless its job has begun. Set while the job may be running.
     """
@@ -146,7 +146,7 @@ class Draft:
 class FactQuery:
     """Which facts, each None for any; ids and predicates are sets. Times in microseconds; ``known_at`` None is now.
 
-    What is known at a time is all up to the newest event whose clock is not after it.
+    What is known at a time is all up to the newest event with a clock that is not after it.
 
     Ids of entities that were merged away stand for those that stayed. ``after`` is the id above which they begin.
     """
@@ -166,7 +166,7 @@ class FactQuery:
 
 @dataclass(frozen=True, slots=True)
 class NearNamesLeft:
-    """The next entities whose near names are to be found: those above ``after``, up to ``upto``.
+    """The next entities that need their near names: those above ``after``, up to ``upto``.
 
     Attributes:
         names: (id, namespace, vector), by id.
@@ -306,7 +306,7 @@ class Store(Search, Protocol):
     async def counts(self, namespace: str) -> Counts: ...
 
     async def model(self) -> Model | None:
-        """Whose vectors the file's are; None where it has none yet."""
+        """The model of the file's vectors; None where it has none yet."""
         ...
 
     async def without_vector(self, model: Model, kind: Kind, before: int, limit: int) -> list[tuple[int, str]]:
@@ -326,7 +326,7 @@ class Store(Search, Protocol):
         ...
 
     async def near_names_left(self, model: Model, limit: int) -> NearNamesLeft | None:
-        """The next entities whose near names were not found by this model yet, which is the file's; None: no more.
+        """The next entities that have no near names by this model yet, which is the file's; None: no more.
 
         Raises: ModelChanged.
         """

@@ -29,9 +29,9 @@ class Together(Generic[Item, Answer]):
         most: how much a batch may weigh.
         weigh: an item's weight; default: each weighs 1.
 
-    A future that is handed out resolves to the answer, exceptions too: nobody need be there to take one. Cancelled
-    before its batch begins, its item is left out; later, it harms nobody else: batches run in a task of their own,
-    with a context of its own, as what one caller holds (a transaction, say) is not the others' business.
+    A future that is handed out resolves to the answer, exceptions too, whether a caller still awaits it or not. Where
+    it is cancelled before its batch begins, its item is left out. Later, that harms no other caller: batches run in a
+    task of their own, with a context of its own, as a transaction, say, is held by one caller and not by the others.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Together(Generic[Item, Answer]):
     async def close(self, timeout: float = 0.0) -> None:
         """Takes no more, goes on answering for ``timeout`` seconds, then answers what is left with DatabaseClosed.
 
-        Nothing is left running, but for a batch that does not let itself be cancelled: nobody waits for it.
+        Nothing is left running, except a batch that does not let itself be cancelled, which is not waited for.
         """
         self._closed = True
         if self._task is None:

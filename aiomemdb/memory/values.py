@@ -58,7 +58,7 @@ class Name:
     description: str = ""
 
 
-#: Whom a fact or a text is about: a name, found or created, or an entity that one has already.
+#: The subject of a fact or a text: a name, found or created, or an entity that you have already.
 NameLike: TypeAlias = str | Name | Entity
 
 
@@ -193,13 +193,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the audit: what was done, to what, when and by whom; never what it said."""
+    """One line of the audit: what was done, to what, when and by which agent; never what it said."""
 
     id: int
     """The order of knowledge: ids only grow, whatever the clock does."""
     at: datetime
-    """What the clock said, which may have said more before. ``known_at=t`` is all up to the newest event whose clock is
-    not after ``t``."""
+    """The clock's time, which may be before that of an earlier event. ``known_at=t`` is all up to the newest event with
+    an ``at`` that is not after ``t``."""
     operation: str
     kind: str
     """"entity", "fact", "episode" or "namespace"."""

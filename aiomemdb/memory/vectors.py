@@ -88,7 +88,7 @@ def nearest(
     below: Sequence[int] | None = None,
 ) -> list[list[tuple[int, float]]]:
     """For each query the ``top`` rows of the greatest cosine, not below ``at_least``: (ref, cosine), best first; where
-    ``below`` is given, of those rows alone whose ref is below the query's.
+    ``below`` is given, of those rows alone that have a ref below the query's.
 
     All vectors are of length 1. Shapes: matrix (n, dim), refs n, queries (q, dim), below q.
     """
@@ -135,7 +135,7 @@ class Vectors:
             vectors = await self._embedder.embed(list(texts))
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is not None and not task.cancelling():  # nobody cancelled us: it is an error like another
+            if task is not None and not task.cancelling():  # this task was not cancelled: an error like another
                 raise EmbedderError("the embedder was cancelled from within") from None
             raise
         return pack(vectors, count=len(texts), dim=self.model.dim)
@@ -210,8 +210,8 @@ class Vectors:
     async def _as_it_was(
         self, cached: _CachedMatrix, event: int, reads: Search, namespace: str, kind: Kind, wanted: _Wanted
     ) -> list[list[tuple[int, float]]]:
-        """The matrix has caught up with a later state than that of ``reads``, for somebody else: what has changed
-        in between is read there.
+        """The matrix has caught up with a later state than that of ``reads``, for another call: what has changed in
+        between is read there.
         """
         changed = cached.changed_after(event)
         if changed is None:

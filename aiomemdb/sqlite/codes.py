@@ -1,5 +1,4 @@
-"""What SQLite's result codes mean for a job: whose fault an error is, and whether what it struck may yet come
-back.
+"""What SQLite's result codes mean for a job: which job is at fault, and whether what the error struck may come back.
 
 The codes: https://www.sqlite.org/rescode.html
 """
@@ -87,7 +86,7 @@ def is_undone(error: BaseException) -> bool:
 
 
 def is_doubtful(error: BaseException) -> bool:
-    """Whether it may be of the COMMIT of a statement in autocommit, whose changes could come back."""
+    """Whether it may be of the COMMIT of a statement in autocommit, so that the changes could come back."""
     if isinstance(error, sqlite3.Error):
         extended = getattr(error, "sqlite_errorcode", None)
         return primary_code(error) not in _SURELY_NOT_APPLIED and extended not in _READING

@@ -55,14 +55,14 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         self._check()
         if durable:
             self._lease.flush_after = True
-        # A step whose caller has left before it began never runs.
+        # Where its caller leaves before it has begun, a step never runs.
         step = self._lease.step(step_of(self._lease, self._session, operation, subject, arguments), wanted_only=True)
         if timeout is None:
             return await step
         try:
             done, _ = await asyncio.wait([step], timeout=timeout)
         except asyncio.CancelledError:
-            step.cancel()  # as awaiting it would: nobody hears of it any more
+            step.cancel()  # as awaiting it would
             raise
         if not done:
             self._lease.expire(

@@ -329,7 +329,7 @@ async def test_a_log_that_somebody_else_put_beside_the_database_is_refused(share
     await make_database(path)
     plant_log(path)
     os.chown(f"{path}-wal", 65534, 65534)
-    with pytest.raises(PermissionError, match="belongs to somebody else"):
+    with pytest.raises(PermissionError, match="belongs to another user"):
         await aiomemdb.connect(path)
     os.unlink(f"{path}-wal")
     assert plain(path, "SELECT x FROM t") == [("honest",)]

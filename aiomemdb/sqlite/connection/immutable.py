@@ -57,8 +57,8 @@ class _Unchanged:
             is_changed = True
         if is_changed or _log_of(self._path) is not None:
             raise DatabaseReplaced(
-                f"{self._path} is written by somebody, though its file system was read-only when it was opened: what "
-                "is read now may be old, or of two states; open it anew"
+                f"{self._path} has been written, though its file system was read-only when it was opened: a read may "
+                "see an old state, or two at once; open it anew"
             )
 
 

@@ -40,7 +40,7 @@ def prepare_file(path: Path, *, read_only: bool, connections: int = 1) -> Path:
         IsADirectoryError, PermissionError: as they say.
         OSError: the path is too long, or too many files are open; not a regular file; or, unless it is ``read_only``,
             one with several names (hard links): SQLite would keep a log for each.
-        OSError, PermissionError: so is its log, or somebody else has put that into a folder that everybody may write.
+        OSError, PermissionError: so is its log, or that belongs to another user, in a folder that all users may write.
         ForkedError: this process is a forked child, and its parent had the file open.
         AiomemdbError: the file was mounted without its folder.
 
@@ -158,8 +158,8 @@ def why_not_opened(error: BaseException, path: Path) -> OSError | None:
 
 
 def _refuse_planted(path: Path) -> None:
-    """SQLite moves any log with right checksums into the database, and writes into whatever has these names: in a
-    folder such as /tmp anybody might have put it there.
+    """SQLite moves any log with right checksums into the database, and writes into any file of these names. In a folder
+    such as /tmp any user might have put it there.
     """
     for name in (f"{path}-wal", f"{path}-shm", f"{path}-journal"):
         try:
@@ -173,7 +173,7 @@ def _refuse_planted(path: Path) -> None:
         if not path.exists() or status.st_uid != os.stat(path).st_uid:
             raise PermissionError(
                 errno.EACCES,
-                "this belongs to somebody else, in a folder that everybody may write: SQLite would take it for a part "
+                "this belongs to another user, in a folder that all users may write: SQLite would take it for a part "
                 "of the database; remove it, or keep the database in a folder of its own",
                 name,
             )
@@ -181,7 +181,7 @@ def _refuse_planted(path: Path) -> None:
 
 def _create(path: Path) -> None:
     try:
-        # O_EXCL only: closing a descriptor of a file that somebody has open would drop their locks.
+        # O_EXCL only: closing a descriptor of a file that this process has open would drop its locks.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return  # another program was quicker
@@ -192,7 +192,7 @@ def _create(path: Path) -> None:
             raise OSError(errno.EROFS, f"{path.parent} is on a read-only file system", str(path)) from None
         raise
     try:
-        # Whatever the umask: to a file that nobody may read SQLite (os_unix.c, robust_open) makes a log for everybody.
+        # Whatever the umask: to a file that no user may read SQLite (os_unix.c, robust_open) makes a log for all users.
         os.fchmod(descriptor, 0o600)
     except OSError:
         pass  # a file system without modes
@@ -208,7 +208,7 @@ def file_uri(path: Path, *, read_only: bool) -> str:
 # A look at all files costs 8 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
 # replaced without a new ctime of its folder (its mtime may be set back: rsync and tar do). So the folder is looked at
 # before each acknowledgement, and the files when it has changed, when some time has passed (the log's size is wanted
-# too, and somebody may move a folder above it away), and while the folder's ctime is so young that a second change
+# too, and a folder above it may be moved away), and while the folder's ctime is so young that a second change
 # within one tick of the clock could hide behind it.
 _BETWEEN_LOOKS = 0.01  # s; beside writers of large values the log grows by up to 1 MB a millisecond
 _CLOCK_TICK = 20_000_000  # ns; kernels tick every 1 to 10 ms
@@ -247,8 +247,8 @@ class FileIdentity:
 
         Returns: whether it looked at the files.
         Raises:
-            DatabaseReplaced: one of the files is gone or another: what is written now, nobody else can see. Or a second
-                SQLite library has opened the database in this process: what is written now, it may overwrite.
+            DatabaseReplaced: one of the files is gone or another: no other program can see what is written now. Or a
+                second SQLite library has opened the database in this process: it may overwrite what is written now.
         """
         now = time.monotonic()
         if now >= self._look_at_process_at:

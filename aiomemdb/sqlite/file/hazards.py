@@ -84,9 +84,9 @@ def _identity(status: os.stat_result) -> _Identity:
 
 # -- a descriptor closed by hand ---------------------------------------------------------------------------------
 
-# What all connections to a database with a log share all their life: a range of the file, whose exclusive lock is the
-# licence to remove the log, and a byte of the -shm, whose exclusive lock is the licence to cut that to nothing
-# (os_unix.c: SHARED_FIRST, UNIX_SHM_DMS).
+# All connections to a database with a log share two locks all their life: on a range of the file and on a byte of the
+# -shm. An exclusive lock on the range is the licence to remove the log. One on the byte is the licence to cut the -shm
+# to nothing (os_unix.c: SHARED_FIRST, UNIX_SHM_DMS).
 _SHARED_RANGE = (0x40000002, 510)
 _DEAD_MANS_SWITCH = (128, 1)
 
@@ -111,7 +111,7 @@ def hold(path: str) -> _Identity | None:
         return None
     files = list(_open_files())
     if shm not in (identity for _, identity in files):
-        return None  # a -shm that somebody has left there
+        return None  # a -shm that was left there
     with _holding:
         _held[database] = _held.get(database, 0) + 1
         if _held[database] == 1:
@@ -184,7 +184,7 @@ def refuse_inherited(path: Path, status: os.stat_result) -> None:
 
 
 def has_second_library(path: Path | str) -> bool:
-    """Whether another SQLite library in this process has the database open too, or somebody its -shm by hand.
+    """Whether another SQLite library in this process has the database open too, or the program its -shm by hand.
 
     A library keeps one descriptor of a -shm for all its connections (os_unix.c, unixShmNode: "there is one for each
     inode"). Measured: 3.40 one for nine connections, 3.51 the same, both together two.
@@ -219,10 +219,10 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def refuse_mounted_alone(path: Path) -> None:
-    """Refuses a database whose file was mounted without its folder, as by ``docker -v ./agents.db:/data/agents.db``.
+    """Refuses a file that was mounted without its folder, as by ``docker -v ./agents.db:/data/agents.db``.
 
-    Its -wal, -shm and lock files lie in the folder of the mount, where nobody else who has the file open sees them:
-    each overwrites what the others commit. Says nothing where the system does not tell its mounts.
+    Its -wal, -shm and lock files lie in the folder of the mount. Other programs that have the file open don't see them
+    there, and each overwrites what the others commit. Says nothing where the system does not report its mounts.
 
     Raises:
         AiomemdbError: the database, or a file beside it that belongs to it, is a mount point.
@@ -283,7 +283,7 @@ def warn_of_network(path: Path, status: os.stat_result) -> None:
     if (kind := network_file_system(status.st_dev, _mountinfo())) is not None:
         warnings.warn(
             f"{path} lies on a network file system or a shared folder ({kind}): SQLite's write-ahead log needs memory "
-            "and locks that reach everybody who has the file open, and there they may not reach other machines: "
+            "and locks that reach all programs that have the file open, and there they may not reach other machines: "
             "writes may be lost, the file corrupted; use a local disk (in a container: a volume)",
             RuntimeWarning,
             stacklevel=2,

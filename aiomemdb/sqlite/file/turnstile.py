@@ -1,16 +1,16 @@
 """The turnstile: which process may write next, by two lock files beside the database.
 
-SQLite's own lock is polled by whoever waits for it: of 50 processes some starve for seconds, and it can't keep a
-checkpoint apart from another process's commit, which corrupts the log on SQLite 3.7.0 to 3.51.2
+All processes that wait for SQLite's own lock poll it: of 50 some starve for seconds, and it can't keep a checkpoint
+apart from another process's commit, which corrupts the log on SQLite 3.7.0 to 3.51.2
 (https://www.sqlite.org/wal.html, "The WAL-reset bug"). So each batch and each checkpoint of ours is run in a *turn*.
 
 How it works
 ============
 
-``-lock`` is held by whoever has the turn, ``-next`` by the one who gets it next. Who wants a turn takes ``-next``,
-then ``-lock``, then gives ``-next`` back. Who has ended a turn has to pass ``-next`` again, so it can't barge. Only one
-process at a time polls ``-lock``, quickly; the crowd polls ``-next``, slowly and at random, quicker the longer it has
-waited.
+The process that has the turn holds ``-lock``, the process that gets it next holds ``-next``. For a turn a process takes
+``-next``, then ``-lock``, then releases ``-next``. After its turn it has to pass ``-next`` again, so it can't barge.
+ Only one process at a time polls ``-lock``, quickly. The crowd polls ``-next``, slowly and at random, each process
+more often the longer it has waited.
 
 Both are tried and never waited for inside the kernel: a thread blocked in ``flock`` can't be woken, would outlive
 ``close()`` and keep the interpreter from exiting. The kernel gives them back when their holder dies. Measured with 50
@@ -21,8 +21,8 @@ processes, batches of 20, rows/s | Jain's index | worst wait: this 235 k | .985 
 exclude each other, and closing any descriptor of the file would drop them
 (https://www.sqlite.org/howtocorrupt.html, 2.2).
 
-The files are never deleted: two processes could then hold locks on two files of one name. Who finds that somebody else
-deleted them makes them anew. Between containers they serve where the *folder* is shared, on a local file system.
+The files are never deleted: two processes could then hold locks on two files of one name. A process that finds them
+deleted makes them anew. Between containers they serve where the *folder* is shared, on a local file system.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ __all__ = ["Turnstile"]
 # it has waited for long, behind a transaction() or a stopped process, it looks after a further twentieth of its wait.
 _LOOK_FOR_LOCK = (0.00001, 0.00005)
 _PART_OF_WAIT = 1 / 20
-# The crowd behind it looks for the end of its wait: the longer somebody has waited, by the measure of what all usually
-# wait, the more often, so that nobody starves, whatever a turn takes. (Where all look alike it is a lottery: of 20
-# processes with turns of 0.1 s some waited for 18 s, not 2.) But 49 that each look 1,000 times a second burn 0.3 of a
-# core.
+# The crowd behind it looks for the end of its wait: the longer a process has waited, by the measure of what all usually
+# wait, the more often it looks. So none starves, however long a turn takes. (Where all look alike it is a lottery: of
+# 20 processes with turns of 0.1 s some waited for 18 s, not 2.) But 49 that each look 1,000 times a second burn 0.3 of
+# a core.
 _LOOKS_IN_A_WAIT = 6
 _SHORTEST_USUAL_WAIT = 0.15
 _URGENCY = 1.5
 _AT_MOST_EVERY = 0.002
 _AT_LEAST_EVERY = 0.25
 _SHARE_OF_LATEST = 0.1
-# Where nobody has passed for so long, a stopped process must have the turn, or a transaction().
+# Where no process has passed for so long, a stopped process must have the turn, or a transaction().
 _LONG_WAIT = 1.0
 _LOOK_AFTER_LONG_WAIT = (0.02, 0.04)
 # In -next: how many have passed it, and what they usually waited, in seconds.
@@ -212,7 +212,7 @@ class Turnstile:
         """How many have passed ``-next``, and what they usually waited."""
         noted = os.pread(self._next, _CROWD.size, 0)
         passed, usual_wait = _CROWD.unpack(noted) if len(noted) == _CROWD.size else (0, 0.0)
-        return passed, usual_wait if 0 <= usual_wait < 60 else 0.0  # whatever somebody wrote there
+        return passed, usual_wait if 0 <= usual_wait < 60 else 0.0  # a program may have written anything there
 
     def _note_passing(self, waited: float) -> None:
         passed, usual_wait = self._read_crowd()
@@ -255,7 +255,7 @@ class Turnstile:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def look(self) -> None:
-        """Where somebody deleted or moved the lock files, the next turn is at new ones. (To ask each time is slow.)"""
+        """Where the lock files were deleted or moved, the next turn is at new ones. (To ask each time is slow.)"""
         if self._lock >= 0:
             self._is_deleted = not (
                 _is_named(self._lock, f"{self._path}-lock") and _is_named(self._next, f"{self._path}-next")
@@ -264,8 +264,8 @@ class Turnstile:
     def end(self, close: Callable[[], None]) -> None:
         """Has the writer's connection closed in a turn: where it is the last one of the file, that is a checkpoint.
 
-        Whoever keeps the turn for long has the file open, so that then it is not the last: it is waited for shortly,
-        not past ``end_by``, and not once more where it was waited for just now.
+        A process that keeps the turn for long has the file open, so then this connection is not the last. So the wait
+        for the turn is short: not past ``end_by``, and none where it was waited for just now.
         """
         now = time.monotonic()
         wait = 0.0 if now < self._refused_at + _WAIT_TO_CLOSE else min(_WAIT_TO_CLOSE, self.end_by - now)
@@ -279,7 +279,7 @@ class Turnstile:
         finally:
             self.close()
 
-    # What who has the turn leaves for the next
+    # What a process leaves for the turn after its own
 
     def read_note(self) -> bytes:
         return os.pread(self._lock, _NOTE_BYTES, 0).rstrip(b"\0")
@@ -349,7 +349,7 @@ def _open_lock_file(name: str, database: os.stat_result) -> int:
     except FileExistsError:
         descriptor = os.open(name, flags)
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:  # it is written to: somebody's file is not
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:  # it is written to
             os.close(descriptor)
             raise OSError(errno.EINVAL, "this is a link or no regular file; aiomemdb locks by it", name) from None
         return descriptor

@@ -60,7 +60,7 @@ async def back_up(
         raise DatabaseClosed("closed before the backup was done; nothing of it is left") from None
     except asyncio.CancelledError:
         cancelled.set()
-        copying.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody hears it any more
+        copying.add_done_callback(lambda done: done.cancelled() or done.exception())  # its caller is gone
         raise
     finally:
         with anyio.CancelScope(shield=True):

@@ -328,7 +328,7 @@ class Oracle:
         if self.conn.total_changes == before or not _CHANGES.match(sql):
             return 0
         [count] = self.conn.execute("SELECT changes()").fetchone()
-        return count  # type: ignore[no-any-return]
+        return count
 
     def _function(self, job: Job) -> list[Any]:
         forbidden = False
