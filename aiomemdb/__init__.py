@@ -1,7 +1,13 @@
-"""aiomemdb: one SQLite file for many agents, asyncio-native. Start with ``connect``."""
+"""aiomemdb: one SQLite file for many agents, asyncio-native. Start with ``connect``.
 
-from .connect import connect
-from .database import Database, Snapshot, Transaction
+Each name is imported when it is first used: ``import aiomemdb`` loads no engine and no memory.
+"""
+
+import importlib
+import sys
+import typing
+
+from . import descriptors  # noqa: F401  it notes at a fork what the child inherits
 from .errors import (
     AiomemdbError,
     AmbiguousEntity,
@@ -30,29 +36,33 @@ from .errors import (
     WriteTimeout,
     WrongLoop,
 )
-from .memory.memory import Memory
-from .memory.names import Normaliser
-from .memory.pages import Page
-from .memory.values import (
-    Entity,
-    Episode,
-    Event,
-    Evidence,
-    Fact,
-    Forgotten,
-    Hit,
-    Name,
-    Recall,
-    Remembered,
-    Statement,
-    Subgraph,
-)
-from .runner import run
-from .sqlite.database import SQLiteDatabase
-from .sqlite.reading.snapshot import SQLiteSnapshot
-from .sqlite.statistics import SQLiteStatistics
-from .sqlite.transaction import SQLiteTransaction
-from .values import Result, Row, Statistics
+
+if typing.TYPE_CHECKING:  # the same as in _ROOMS
+    from .database import Database, Snapshot, Transaction
+    from .engines import connect
+    from .memory.memory import Memory
+    from .memory.names import Normaliser
+    from .memory.pages import Page
+    from .memory.values import (
+        Entity,
+        Episode,
+        Event,
+        Evidence,
+        Fact,
+        Forgotten,
+        Hit,
+        Name,
+        Recall,
+        Remembered,
+        Statement,
+        Subgraph,
+    )
+    from .runner import run
+    from .sqlite.database import SQLiteDatabase
+    from .sqlite.reading.snapshot import SQLiteSnapshot
+    from .sqlite.statistics import SQLiteStatistics
+    from .sqlite.transaction import SQLiteTransaction
+    from .values import Result, Row, Statistics
 
 __version__ = "0.1.0"
 
@@ -112,3 +122,56 @@ __all__ = [
     "connect",
     "run",
 ]
+
+_ROOMS = {
+    "database": ["Database", "Snapshot", "Transaction"],
+    "engines": ["connect"],
+    "memory.memory": ["Memory"],
+    "memory.names": ["Normaliser"],
+    "memory.pages": ["Page"],
+    "memory.values": [
+        "Entity",
+        "Episode",
+        "Event",
+        "Evidence",
+        "Fact",
+        "Forgotten",
+        "Hit",
+        "Name",
+        "Recall",
+        "Remembered",
+        "Statement",
+        "Subgraph",
+    ],
+    "runner": ["run"],
+    "sqlite.database": ["SQLiteDatabase"],
+    "sqlite.reading.snapshot": ["SQLiteSnapshot"],
+    "sqlite.statistics": ["SQLiteStatistics"],
+    "sqlite.transaction": ["SQLiteTransaction"],
+    "values": ["Result", "Row", "Statistics"],
+}
+
+if not typing.TYPE_CHECKING:  # to type checkers what is missing is missing
+
+    def __getattr__(name):
+        for room, names in _ROOMS.items():
+            if name in names:
+                found = getattr(importlib.import_module(f"{__name__}.{room}"), name)
+                break
+        else:
+            found = _submodule(name)
+        globals()[name] = found
+        return found
+
+    def _submodule(name):
+        """As ``aiomemdb.embedders``, which ``import aiomemdb`` alone makes usable too."""
+        full = f"{__name__}.{name}"
+        try:
+            return importlib.import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name != full:
+                raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Self
 
-from ..connect import connect
 from ..database import Database, Opened
 from ..embedders import Embedder
+from ..engines import connect
 from ..familiar import MEMORY, Familiar, suggests_options
 from .asking import kind_of
 from .core import Core

@@ -18,13 +18,13 @@ import anyio
 
 from ..concurrency.bell import call_on_loop
 from ..concurrency.worker import end_workers
-from ..config import Config
 from .connection.configuring import configure_reader, configure_writer
 from .connection.connection import Connection
 from .connection.guard import GuardedConnection
 from .connection.immutable import way_to_read
 from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
 from .file.turnstile import Turnstile
+from .options import SQLiteConfig
 from .reading.backup import back_up
 from .reading.readers import Readers
 from .writing.checkpoints import Checkpointer
@@ -51,7 +51,7 @@ class Assembly:
     readers: Readers
     _way_to_read: tuple[str, Callable[..., GuardedConnection]]
 
-    def __init__(self, target: Path | None, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, target: Path | None, config: SQLiteConfig, loop: asyncio.AbstractEventLoop) -> None:
         self._target = target
         self._config = config
         self.loop: asyncio.AbstractEventLoop = loop

@@ -17,13 +17,14 @@ import anyio
 
 from ..concurrency.job import Operation
 from ..concurrency.worker import forked_error
-from ..config import Config, checked_timeout
+from ..config import checked_timeout
 from ..database import Database, Opened, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..familiar import DATABASE, Familiar
 from ..values import Row
 from .assembly import Assembly
 from .connection.arguments import are_plain, checked_function, checked_params
+from .options import SQLiteConfig
 from .reading.backup import checked_backup_target
 from .reading.queries import ALL, FUNCTION_READ, Fetch
 from .reading.readers import Readers
@@ -63,7 +64,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     _familiar = DATABASE
 
-    def __init__(self, path: Path | None, config: Config) -> None:
+    def __init__(self, path: Path | None, config: SQLiteConfig) -> None:
         self._target = path
         self._config = config
         self._writer: Writer | _NoWriter = _NoWriter()

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aiomemdb
-from aiomemdb.config import Config
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.options import SQLiteConfig
 from tests.support.plain import assert_healthy, names_in, plain
 
 SIZES = [100, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
@@ -191,7 +191,7 @@ def test_the_value_of_a_pragma_is_a_number_or_a_plain_word_or_refused(count: int
     def attack(name: str, word: str, tail: str) -> None:
         value = word + tail
         try:
-            config = Config(pragmas={name: value})
+            config = SQLiteConfig(pragmas={name: value})
         except ValueError:
             return
         assert config.pragmas == {name: value}

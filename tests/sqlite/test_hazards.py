@@ -167,6 +167,7 @@ conn.close()
 """,
     "a file, though it was forked while a thread opened one": """
 create()
+import aiomemdb.sqlite.file.hazards
 aiomemdb.sqlite.file.hazards._holding.acquire()
 os.waitpid(fork(lambda: asyncio.run(attempt("of the child"))), 0)
 say("rows:", rows())

@@ -199,10 +199,11 @@ async def test_run_inside_a_running_loop_says_to_await_main(recwarn: pytest.Warn
     assert not recwarn.list  # "coroutine was never awaited"
 
 
-def test_on_windows_the_import_says_what_is_missing() -> None:
+def test_on_windows_connect_says_what_is_missing() -> None:
     text = (
         "import sys, asyncio, sqlite3, aiosqlite, anyio; sys.platform = 'win32'\n"
-        "try: import aiomemdb\n"
+        "import aiomemdb\n"
+        "try: aiomemdb.connect('never-made.db')\n"
         "except ImportError as error: print(error)"
     )
     ended = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)

@@ -9,12 +9,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aiomemdb.config import Config
 from aiomemdb.sqlite.connection.configuring import configure_writer
 from aiomemdb.sqlite.connection.guard import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.files import FileIdentity, prepare_file
 from aiomemdb.sqlite.file.turnstile import Turnstile
+from aiomemdb.sqlite.options import SQLiteConfig
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.whole import eventually
@@ -35,7 +35,7 @@ async def in_one_batch(db: SQLiteDatabase, *jobs: Awaitable[Any]) -> list[Any]:
 @contextmanager
 def open_session(path: Path, **options: Any) -> Iterator[Session]:
     """The writer's connection on the calling thread."""
-    config, path = Config(**options), prepare_file(path, read_only=False)
+    config, path = SQLiteConfig(**options), prepare_file(path, read_only=False)
     with (
         closing(Turnstile(path)) as turnstile,
         closing(sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)) as connection,

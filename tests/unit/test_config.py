@@ -11,10 +11,12 @@ import pytest
 
 import aiomemdb
 from aiomemdb.config import Config, checked_timeout
+from aiomemdb.engines import ENGINES, Engine
+from aiomemdb.sqlite.options import SQLiteConfig
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
-    config = Config()
+    config = SQLiteConfig()
     assert (config.readers, config.durability, config.max_pending) == (4, "normal", 10_000)
     assert config.max_value_bytes == 16 * 1024 * 1024
     assert (config.lock_timeout, config.max_hold) == (30.0, 10.0)
@@ -24,22 +26,22 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 def test_connect_takes_every_option_with_the_same_default() -> None:
     options = dict(inspect.signature(aiomemdb.connect).parameters)
     del options["target"]
-    assert set(options) == {field.name for field in dataclasses.fields(Config)}
-    for field in dataclasses.fields(Config):
+    assert set(options) == {field.name for field in dataclasses.fields(SQLiteConfig)}
+    for field in dataclasses.fields(SQLiteConfig):
         if field.default is not dataclasses.MISSING and field.name != "label":  # its default is the file's name
             assert options[field.name].default == field.default
 
 
 def test_a_config_can_not_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Config().readers = 2  # type: ignore[misc]
+        SQLiteConfig().readers = 2  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Config(pragmas={"cache_size": 1}).pragmas["cache_size"] = 2  # type: ignore[index]
+        SQLiteConfig(pragmas={"cache_size": 1}).pragmas["cache_size"] = 2  # type: ignore[index]
 
 
 def test_the_callers_own_mapping_of_pragmas_may_change_afterwards() -> None:
     pragmas = {"cache_size": 1}
-    config = Config(pragmas=pragmas)
+    config = SQLiteConfig(pragmas=pragmas)
     pragmas["cache_size"] = 2
     assert config.pragmas == {"cache_size": 1}
 
@@ -126,17 +128,17 @@ def test_an_option_that_does_not_exist_is_a_type_error() -> None:
 )
 def test_a_pragma_that_could_break_a_promise_is_refused(name: Any) -> None:
     with pytest.raises(ValueError, match=r"can't be set; these can: .*cache_size"):
-        Config(pragmas={name: 1})
+        SQLiteConfig(pragmas={name: 1})
 
 
 @pytest.mark.parametrize("value", [1.5, None, "", "a b", "1; DROP TABLE t", "'", "ä", b"x", math.nan, [1]])
 def test_a_pragmas_value_is_a_whole_number_a_bool_or_one_plain_word(value: Any) -> None:
     with pytest.raises(ValueError, match="cache_size="):
-        Config(pragmas={"cache_size": value})
+        SQLiteConfig(pragmas={"cache_size": value})
 
 
 def test_names_of_pragmas_ignore_case() -> None:
-    assert Config(pragmas={"Cache_SIZE": -2000}).pragmas == {"cache_size": -2000}
+    assert SQLiteConfig(pragmas={"Cache_SIZE": -2000}).pragmas == {"cache_size": -2000}
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 3, math.inf, None])
@@ -158,3 +160,39 @@ def test_a_callers_timeout_that_is_none_of_these_is_an_error(value: Any, error: 
 def test_the_label_is_the_files_name_unless_it_is_given(target: str, label: str) -> None:
     assert aiomemdb.connect(target)._config.label == label
     assert aiomemdb.connect(target, label="mine")._config.label == "mine"
+
+
+# -- engines -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other_engine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
+    """Another engine than SQLite, and what it was asked for."""
+    asked: list[tuple[Any, Any]] = []
+
+    def make(target: Any, options: Any) -> Any:
+        asked.append((target, options))
+        return "a database"
+
+    monkeypatch.setitem(ENGINES, "other", Engine("Other", make, frozenset({"schema"})))
+    return asked
+
+
+def test_a_scheme_chooses_the_engine(other_engine: list[tuple[Any, Any]]) -> None:
+    assert aiomemdb.connect("other://host/agents", readers=3) == "a database"  # type: ignore[comparison-overlap]
+    [(target, options)] = other_engine
+    assert target == "other://host/agents"
+    assert set(options) == {field.name for field in dataclasses.fields(Config)}
+    assert options["readers"] == 3 and options["label"] == "agents"
+
+
+@pytest.mark.parametrize(("option", "value"), [("pragmas", {}), ("prepare", lambda conn: None)])
+def test_an_option_of_another_engine_says_which(other_engine: list[tuple[Any, Any]], option: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{option}= is an option of SQLite, and 'other://x' is of Other$"):
+        aiomemdb.connect("other://x", **{option: value})
+    assert not other_engine
+
+
+def test_the_options_of_sqlite_are_those_of_its_config() -> None:
+    own = {field.name for field in dataclasses.fields(SQLiteConfig)} - {f.name for f in dataclasses.fields(Config)}
+    assert ENGINES[None].options == own

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import importlib.util
 import inspect
+import pickle
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -78,10 +81,114 @@ def test_the_package_exports_these_names() -> None:
 
 
 def test_nothing_else_is_visible_but_modules() -> None:
-    visible = {
-        name for name, value in vars(aiomemdb).items() if not name.startswith("_") and not inspect.ismodule(value)
+    visible = {name for name in dir(aiomemdb) if not name.startswith("_")}
+    assert {name for name in visible if not inspect.ismodule(getattr(aiomemdb, name))} == set(PUBLIC) - {"__version__"}
+
+
+def in_a_new_process(text: str) -> None:
+    root = Path(aiomemdb.__file__).parents[1]
+    subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(text)], check=True, cwd=root)
+
+
+def test_importing_it_loads_no_engine_and_no_memory() -> None:
+    in_a_new_process("""
+        import sys
+        before = set(sys.modules)
+        import aiomemdb
+        loaded = set(sys.modules) - before
+        ours = {name for name in loaded if name.startswith("aiomemdb")}
+        assert ours == {"aiomemdb", "aiomemdb.descriptors", "aiomemdb.errors"}, ours
+        assert not loaded & {"sqlite3", "aiosqlite", "asyncio", "numpy", "anyio"}, loaded
+    """)
+
+
+def test_what_every_engine_gives_is_there_where_there_is_no_sqlite() -> None:
+    in_a_new_process("""
+        import sys
+        sys.modules["sqlite3"] = sys.modules["aiosqlite"] = None
+        import aiomemdb
+        from aiomemdb import Database, NotAQuery, Row, Snapshot, Statistics, Transaction, connect, run
+        from tests.support.fake_database import FakeDatabase, as_every_engine_is_used
+        assert not [name for name in sys.modules if name.startswith(("aiomemdb.sqlite", "aiomemdb.memory"))]
+        try:
+            connect("a.db")
+        except ImportError as error:
+            assert "sqlite" in str(error)
+        else:
+            raise AssertionError("SQLite was not missed")
+    """)
+
+
+def test_an_engine_is_loaded_without_the_memory() -> None:
+    in_a_new_process("""
+        import sys, aiomemdb
+        aiomemdb.connect("never-made.db")
+        assert "aiomemdb.sqlite.database" in sys.modules
+        assert not [name for name in sys.modules if name.startswith("aiomemdb.memory")]
+    """)
+
+
+def test_the_names_are_there_before_they_are_used() -> None:
+    in_a_new_process("""
+        import aiomemdb
+        assert set(aiomemdb.__all__) <= set(dir(aiomemdb)) and "__name__" in dir(aiomemdb)
+        from aiomemdb import *
+        assert Memory is aiomemdb.Memory and connect is aiomemdb.connect
+        assert all(name in globals() for name in aiomemdb.__all__)
+    """)
+
+
+def test_a_room_that_was_imported_first_hides_no_name() -> None:
+    in_a_new_process("""
+        import importlib, pkgutil, aiomemdb
+        for room in pkgutil.walk_packages(aiomemdb.__path__, "aiomemdb."):
+            importlib.import_module(room.name)
+        assert not [n for n in aiomemdb.__all__ if type(getattr(aiomemdb, n)).__name__ == "module"]
+    """)
+
+
+def test_a_room_can_be_had_as_an_attribute() -> None:
+    in_a_new_process("""
+        import aiomemdb
+        assert aiomemdb.embedders.packaged and aiomemdb.errors.NotFound is aiomemdb.NotFound
+    """)
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'aiomemdb' has no attribute 'conect'$") as caught:
+        aiomemdb.conect  # type: ignore[attr-defined]  # noqa: B018
+    assert caught.value.obj is aiomemdb and caught.value.name == "conect"
+    assert not hasattr(aiomemdb, "__wrapped__")
+
+
+def test_a_room_that_can_not_be_imported_says_why() -> None:
+    in_a_new_process("""
+        import sys, aiomemdb
+        sys.modules["aiomemdb.embedders.protocol"] = None
+        try:
+            aiomemdb.embedders
+        except ModuleNotFoundError as error:
+            assert error.name == "aiomemdb.embedders.protocol"
+        else:
+            raise AssertionError("it was not missed")
+    """)
+
+
+def test_type_checkers_and_programs_import_each_name_from_the_same_room() -> None:
+    tree = ast.parse(Path(aiomemdb.__file__).read_text())
+    [checking] = [
+        each for each in tree.body if isinstance(each, ast.If) and ast.unparse(each.test) == "typing.TYPE_CHECKING"
+    ]
+    typed = {
+        each.module: [alias.name for alias in each.names] for each in checking.body if isinstance(each, ast.ImportFrom)
     }
-    assert visible == set(PUBLIC) - {"__version__"}
+    assert typed == aiomemdb._ROOMS
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - {"__version__"}))
+def test_what_can_be_pickled_is_found_again(name: str) -> None:
+    value = getattr(aiomemdb, name)
+    assert pickle.loads(pickle.dumps(value)) is value
 
 
 def test_every_module_says_what_it_exports() -> None:

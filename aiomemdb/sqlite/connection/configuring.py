@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ...config import Config
 from ...errors import AiomemdbError, LockTimeout
 from ..file.busy import retry_while_busy
 from ..file.hazards import has_second_library, second_library
 from ..file.turnstile import Turnstile
+from ..options import SQLiteConfig
 from ..rows import SQLiteRow
 from .guard import GuardedConnection
 from .preparing import run_prepare
@@ -35,7 +35,7 @@ _STORED = "application_id"
 class _Patience:
     """What an opening waits for locks: ``lock_timeout`` in all, for however many it meets."""
 
-    def __init__(self, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
+    def __init__(self, config: SQLiteConfig, path: Path, given_up: Callable[[], bool]) -> None:
         self._timeout = config.lock_timeout
         self._left = self._timeout
         self._path = path
@@ -68,7 +68,7 @@ class _Patience:
 
 
 def configure_writer(
-    raw: GuardedConnection, *, config: Config, path: Path, turnstile: Turnstile, given_up: Callable[[], bool]
+    raw: GuardedConnection, *, config: SQLiteConfig, path: Path, turnstile: Turnstile, given_up: Callable[[], bool]
 ) -> None:
     patiently = _Patience(config, path, given_up)
     _check_version()
@@ -95,7 +95,7 @@ def configure_writer(
     _guard(raw)
 
 
-def _create(raw: GuardedConnection, config: Config, patiently: _Patience, path: Path) -> None:
+def _create(raw: GuardedConnection, config: SQLiteConfig, patiently: _Patience, path: Path) -> None:
     for name in _AT_CREATION:
         if name in config.pragmas:
             raw.execute(f"PRAGMA {name}={_literal(config.pragmas[name])}")
@@ -107,7 +107,7 @@ def _create(raw: GuardedConnection, config: Config, patiently: _Patience, path: 
         )
 
 
-def configure_reader(raw: GuardedConnection, *, config: Config, path: Path, given_up: Callable[[], bool]) -> None:
+def configure_reader(raw: GuardedConnection, *, config: SQLiteConfig, path: Path, given_up: Callable[[], bool]) -> None:
     _check_version()
     _check_is_database(raw, _Patience(config, path, given_up), path)
     _refuse_second_library(path)
@@ -116,7 +116,7 @@ def configure_reader(raw: GuardedConnection, *, config: Config, path: Path, give
     _guard(raw)
 
 
-def _configure(raw: GuardedConnection, config: Config) -> None:
+def _configure(raw: GuardedConnection, config: SQLiteConfig) -> None:
     raw.execute("PRAGMA foreign_keys=ON")
     for name, value in config.pragmas.items():
         if name not in _AT_CREATION and name != _STORED:

@@ -9,8 +9,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from ...config import PRAGMAS
 from ...errors import AiomemdbError, ForbiddenStatement
+from ..options import PRAGMAS
 from .guard import READING_PRAGMAS, GuardedConnection
 
 __all__ = ["run_prepare"]

@@ -1,7 +1,7 @@
 """What SQLite's locks on a file can't stand, seen before it loses writes.
 
 Nothing here opens the database, its -wal or its -shm: see files.py. What a process has open is asked of its
-descriptors (/dev/fd, on Linux and macOS), which costs 1 us for each of them.
+descriptors, which costs 1 us for each of them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-import stat
 import struct
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
+from ...descriptors import Identity, identity_behind, identity_of, inherited, open_files
 from ...errors import AiomemdbError, ForkedError
 
 if sys.platform == "linux":
@@ -51,37 +50,6 @@ def has_wal_reset_bug(version: tuple[int, int, int] = sqlite3.sqlite_version_inf
     return (3, 7, 0) <= version < (3, 51, 3)
 
 
-# -- what the process has open -----------------------------------------------------------------------------------
-
-_Identity = tuple[int, int]  # device and inode
-
-# Where /dev/fd is missing (a chroot without /proc), these are asked one by one: databases are opened early.
-_DESCRIPTORS_WITHOUT_A_LIST = range(1024)
-
-
-def _open_files() -> Iterator[tuple[int, _Identity]]:
-    """The descriptors of regular files, and which file each is of."""
-    try:
-        descriptors = [int(name) for name in os.listdir("/dev/fd")]
-    except OSError:
-        descriptors = [*_DESCRIPTORS_WITHOUT_A_LIST]
-    for descriptor in descriptors:
-        if (identity := _identity_behind(descriptor)) is not None:
-            yield descriptor, identity
-
-
-def _identity_behind(descriptor: int) -> _Identity | None:
-    try:
-        status = os.fstat(descriptor)
-    except OSError:  # closed meanwhile
-        return None
-    return _identity(status) if stat.S_ISREG(status.st_mode) else None
-
-
-def _identity(status: os.stat_result) -> _Identity:
-    return status.st_dev, status.st_ino
-
-
 # -- a descriptor closed by hand ---------------------------------------------------------------------------------
 
 # All connections to a database with a log share two locks all their life: on a range of the file and on a byte of the
@@ -90,11 +58,11 @@ def _identity(status: os.stat_result) -> _Identity:
 _SHARED_RANGE = (0x40000002, 510)
 _DEAD_MANS_SWITCH = (128, 1)
 
-_held: dict[_Identity, int] = {}  # by how many connections of this process
+_held: dict[Identity, int] = {}  # by how many connections of this process
 _holding = threading.Lock()
 
 
-def hold(path: str) -> _Identity | None:
+def hold(path: str) -> Identity | None:
     """Keeps the log in place though this process lose SQLite's locks; the result is for ``let_go``.
 
     POSIX drops all of a process's locks on a file when it closes any descriptor of it (copying the folder does), and
@@ -106,10 +74,10 @@ def hold(path: str) -> _Identity | None:
     Nothing is held without a log (None), and outside Linux.
     """
     try:
-        database, shm = _identity(os.stat(path)), _identity(os.stat(f"{path}-shm"))
+        database, shm = identity_of(os.stat(path)), identity_of(os.stat(f"{path}-shm"))
     except OSError:
         return None
-    files = list(_open_files())
+    files = list(open_files())
     if shm not in (identity for _, identity in files):
         return None  # a -shm that was left there
     with _holding:
@@ -123,13 +91,13 @@ def hold(path: str) -> _Identity | None:
     return database
 
 
-def let_go(database: _Identity) -> None:
+def let_go(database: Identity) -> None:
     """Before its connection is closed: the last one of all programs must be able to remove the log."""
     with _holding:
         _held[database] -= 1
         if _held[database] == 0:
             del _held[database]
-            for descriptor, identity in _open_files():
+            for descriptor, identity in open_files():
                 if identity == database:
                     _share(descriptor, *_SHARED_RANGE, unlock=True)
 
@@ -146,18 +114,14 @@ def _share(descriptor: int, start: int, length: int, *, unlock: bool = False) ->
 
 # -- forks -------------------------------------------------------------------------------------------------------
 
-_inherited: dict[int, _Identity] = {}
 
-
-def _note_inherited() -> None:
-    _inherited.clear()
-    _inherited.update(_open_files())
+def _renew_lock() -> None:
     global _holding
     _holding = threading.Lock()  # a thread of the parent may have held it
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_inherited)
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def refuse_inherited(path: Path, status: os.stat_result) -> None:
@@ -170,10 +134,10 @@ def refuse_inherited(path: Path, status: os.stat_result) -> None:
     Raises:
         ForkedError: what the parent had open when it forked is still open here.
     """
-    identity = _identity(status)
-    for descriptor, inherited in _inherited.items():
+    identity = identity_of(status)
+    for descriptor, was in inherited.items():
         # Asked again: who has closed his copies may open it, and another file may have got the inode.
-        if inherited == identity and _identity_behind(descriptor) == identity:
+        if was == identity and identity_behind(descriptor) == identity:
             raise ForkedError(
                 f"{path} was open in the parent process when this one was forked: SQLite would not lock it here, and "
                 'writes would be lost; start processes by "spawn" or "forkserver", or fork before the parent opens it'
@@ -190,10 +154,10 @@ def has_second_library(path: Path | str) -> bool:
     inode"). Measured: 3.40 one for nine connections, 3.51 the same, both together two.
     """
     try:
-        shm = _identity(os.stat(f"{path}-shm"))
+        shm = identity_of(os.stat(f"{path}-shm"))
     except OSError:
         return False
-    return sum(identity == shm for _, identity in _open_files()) > 1
+    return sum(identity == shm for _, identity in open_files()) > 1
 
 
 def second_library(path: Path | str) -> str:

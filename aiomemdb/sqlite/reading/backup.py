@@ -13,11 +13,11 @@ from pathlib import Path
 
 import anyio
 
-from ...config import refuse_home
 from ...errors import DatabaseClosed
 from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
 from ..file.files import check_length
+from ..options import refuse_home
 from .queries import begin_snapshot
 
 __all__ = ["back_up", "checked_backup_target", "copy_database"]

@@ -1,0 +1,125 @@
+"""``connect``: which engine a target is for. An engine is imported when it is used."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .config import Durability
+from .familiar import suggests_options
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from .sqlite.database import SQLiteDatabase
+    from .sqlite.options import PragmaValue
+
+__all__ = ["ENGINES", "Engine", "connect"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+
+
+class Engine(NamedTuple):
+    """
+    Attributes:
+        make: imports the engine; returns a database of a target and options, not open yet.
+        options: that it alone has.
+    """
+
+    name: str
+    make: Callable[[str | os.PathLike[str], Mapping[str, Any]], Any]
+    options: frozenset[str]
+
+
+def _sqlite(target: str | os.PathLike[str], options: Mapping[str, Any]) -> SQLiteDatabase:
+    from .sqlite.database import SQLiteDatabase
+    from .sqlite.options import SQLiteConfig, checked_path
+
+    config = SQLiteConfig(**options)
+    return SQLiteDatabase(checked_path(target, read_only=config.read_only), config)
+
+
+#: By the scheme of a URL; a plain path is an SQLite file.
+ENGINES: dict[str | None, Engine] = {None: Engine("SQLite", _sqlite, frozenset({"prepare", "pragmas"}))}
+
+
+@suggests_options
+def connect(
+    target: str | os.PathLike[str],
+    *,
+    readers: int = 4,
+    durability: Durability = "normal",
+    max_pending: int = 10_000,
+    max_value_bytes: int = 16 * 1024 * 1024,
+    lock_timeout: float = 30.0,
+    max_hold: float = 10.0,
+    prepare: Callable[[sqlite3.Connection], object] | None = None,
+    pragmas: Mapping[str, PragmaValue] | None = None,
+    label: str | None = None,
+    read_only: bool = False,
+) -> SQLiteDatabase:
+    """A database, not open yet: ``async with connect("agent.db") as db`` or ``db = await connect("agent.db")``.
+
+    Constructing does no I/O; opening does, and creates a missing file (readable by its owner alone). ``":memory:"``
+    is a private temporary file, removed at close, so that every promise holds for it too.
+
+    Values come back as SQLite stores them. There is no ``detect_types=``: sqlite3 would convert in every query of a
+    connection, the library's own too, and one odd value would fail all rows. Convert where you read:
+    ``datetime.fromisoformat(row["at"])``, ``json.loads(row["data"])``. Adapters of ``sqlite3.register_adapter`` serve
+    for what you write.
+
+    Args:
+        target: a path.
+        readers: read-only connections, a thread each.
+        durability: "normal" survives any death of the process, "full" a power cut too.
+        max_pending: jobs that may wait for the writer before ``submit`` raises ``QueueFull``.
+        max_value_bytes: the largest string, blob or row that a write may store.
+        lock_timeout: seconds to wait for another program's write lock.
+        max_hold: seconds that one ``transaction()`` may keep the writer.
+        prepare: of SQLite: called with each new ``sqlite3.Connection``: SQL functions, collations, extensions.
+        pragmas: of SQLite: PRAGMAs for every connection; ``foreign_keys`` is on by default.
+        label: names the threads and tasks; default: the file's name.
+        read_only: open an existing file for reading alone, also on a file system that can't be written.
+
+    The reasons for the defaults are in ``aiomemdb.config.Config`` and ``aiomemdb.sqlite.options.SQLiteConfig``.
+
+    Raises:
+        TypeError, ValueError: an option of the wrong type, out of range or of another engine, an unknown URL scheme; at
+            once.
+        OSError, sqlite3.DatabaseError: when opened: see the message.
+    """
+    engine = _engine_of(target)
+    own = {name: value for name, value in (("prepare", prepare), ("pragmas", pragmas)) if value is not None}
+    for name in own:
+        if name not in engine.options:
+            others = " and ".join(other.name for other in ENGINES.values() if name in other.options)
+            raise TypeError(f"{name}= is an option of {others}, and {target!r} is of {engine.name}")
+    options = {
+        "readers": readers,
+        "durability": durability,
+        "max_pending": max_pending,
+        "max_value_bytes": max_value_bytes,
+        "lock_timeout": lock_timeout,
+        "max_hold": max_hold,
+        "label": _label(target) if label is None else label,
+        "read_only": read_only,
+        **own,
+    }
+    made: SQLiteDatabase = engine.make(target, options)
+    return made
+
+
+def _engine_of(target: object) -> Engine:
+    scheme = _SCHEME.match(target) if isinstance(target, str) else None
+    engine = ENGINES.get(scheme and scheme[1])
+    if engine is None:
+        assert scheme is not None
+        raise ValueError(f"unknown URL scheme {scheme[1]!r} in {target!r}: give the path of an SQLite file")
+    return engine
+
+
+def _label(target: object) -> str:
+    return Path(str(target)).name or "db"
