@@ -149,7 +149,7 @@ def hide_namespace(conn: sqlite3.Connection, scope: Scope) -> int | None:
 
 
 def forgotten_namespaces(conn: sqlite3.Connection) -> list[int]:
-    """Those whose rows were not all deleted yet, perhaps by a process that died."""
+    """Those with rows that were not deleted yet, perhaps by a process that died."""
     return [row[0] for row in conn.execute("SELECT id FROM memory_namespace WHERE name IS NULL").fetchall()]
 
 

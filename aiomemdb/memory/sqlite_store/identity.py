@@ -40,7 +40,7 @@ def resolve(conn: sqlite3.Connection, namespace: str, names: Sequence[NameReques
         "WHERE n.name = ?",
         (json.dumps([wanted.key for wanted in names]), namespace),
     ).fetchall()
-    # Most names have one row, whose entity is it.
+    # Most names have one row, with the entity that is meant.
     entities: dict[int, Entity | sqlite3.Row] = {}
     for row in rows:
         place, alias_type, type_key, entity = row[0], row[1], row[2], row[3]

@@ -189,7 +189,7 @@ def _move_names(work: Work, into: int, other: int) -> None:
         ),
     )
     conn.execute("UPDATE entity_alias SET entity = ? WHERE entity = ?", (into, other))
-    # A name of another type stays an alias of that type: whoever asks for it so finds the one that stays.
+    # A name of another type stays an alias of that type: a caller that asks for it finds the one that stays.
     conn.execute("UPDATE OR IGNORE entity_alias SET type = ? WHERE entity = ? AND type = ''", (typed["type_key"], into))
     index_names(conn, [into])
 

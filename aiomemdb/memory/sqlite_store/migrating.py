@@ -29,7 +29,7 @@ _BEHIND_FTS5 = ("data", "idx", "content", "docsize", "config")
 
 
 def is_current(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
-    """Whether there is nothing for ``migrate`` to do; asked first, as a reader waits for nobody.
+    """Whether there is nothing for ``migrate`` to do; asked first, as a reader waits for no writer.
 
     Raises: SchemaTooNew, NormaliserChanged, ValueError: see ``migrate``.
     """

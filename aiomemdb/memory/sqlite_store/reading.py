@@ -59,7 +59,7 @@ def entities(
     if ids is not None:
         source = f"{_ROOTS} r CROSS JOIN entity e ON e.id = r.value"
         params.append(json_list(ids))
-        here = f"+{here}"  # whose index would lead to all of it
+        here = f"+{here}"  # its index would lead to all of it
     where = [here, "e.merged_into IS NULL", "e.id > ?"]
     params += [spaces, after]
     if type_key is not None:
@@ -112,7 +112,7 @@ def facts(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery)
             params.append(json_list(ids))
         else:
             source, driving = f"{those} r CROSS JOIN fact f ON f.{column} = r.value", [json_list(ids)]
-            here = f"+{here}"  # whose index would lead to all of it
+            here = f"+{here}"  # its index would lead to all of it
     rows = conn.execute(
         f"SELECT {FACT} FROM {source} CROSS JOIN memory_namespace n ON n.id = f.namespace "
         f"WHERE {' AND '.join([here, *where])} ORDER BY f.id LIMIT ?",

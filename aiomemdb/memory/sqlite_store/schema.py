@@ -25,9 +25,9 @@ _EVIDENCE_INDEXES = (
 
 
 def _word_search(table: str, *columns: str) -> tuple[str, ...]:
-    """An FTS5 index whose content is a table's own, kept by triggers (https://www.sqlite.org/fts5.html, 4.4.3).
+    """An FTS5 index over the content of a table, kept by triggers (https://www.sqlite.org/fts5.html, 4.4.3).
 
-    Rows whose words change have them taken out by their old text: that is how FTS5 finds them.
+    Where the words of a row change, the old ones are taken out by the old text: that is how FTS5 finds them.
     """
     names = ", ".join(columns)
     old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("old", "new"))
@@ -50,7 +50,7 @@ FIRST: tuple[str, ...] = (
         name TEXT UNIQUE
     )""",
     "CREATE TABLE memory_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    # AUTOINCREMENT: an id is never used again, so what holds an old one can't reach somebody else's row.
+    # AUTOINCREMENT: an id is never used again, so what holds an old one can't reach another row.
     """CREATE TABLE entity (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         namespace INTEGER NOT NULL REFERENCES memory_namespace(id),
@@ -177,7 +177,7 @@ def _event_at(at: str) -> str:
 
 # The order of knowledge is the event's, whatever the clock does; times come back with the offset that they were given
 # with; what is compared stands beside what is shown. fact loses a CHECK by it (the clock may go back between its two
-# times), so it is copied, and fact_evidence with it, whose foreign key would follow the old one.
+# times), so it is copied, and fact_evidence with it: its foreign key would follow the old one.
 SECOND: tuple[str, ...] = (
     "CREATE TABLE memory_clock_back (event INTEGER PRIMARY KEY)",  # the first of each job whose clock had gone back
     "CREATE INDEX memory_event_at ON memory_event (at)",

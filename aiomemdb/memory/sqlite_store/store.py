@@ -57,7 +57,7 @@ class SQLiteStore(SQLiteSearch, Store):
         self, function: Callable[..., list[Any]], title: Callable[[Any], str], items: Sequence[Any], *args: Any
     ) -> list[Any]:
         """Runs ``function(conn, items, *args)``, which gives an answer for each item, as one job. If one of them fails
-        it, all is rolled back and each is a job of its own, so that nobody has another's error.
+        it, all is rolled back and each is a job of its own, so that no caller gets another's error.
         """
         # What several calls take together is the library's doing, none of their callers'.
         job = Job(function, title(items[0]) if len(items) == 1 else None)

@@ -72,7 +72,7 @@ def namespace_id(conn: sqlite3.Connection, name: str) -> int | None:
 
 
 def known_upto(conn: sqlite3.Connection, at: int) -> int:
-    """The newest event whose clock is not after ``at``; 0: there is none.
+    """The newest event with a clock that is not after ``at``; 0: there is none.
 
     Looked for by halves, in each stretch of events in which the clock only went on, from the newest to the oldest.
     """
@@ -93,7 +93,7 @@ def known_upto(conn: sqlite3.Connection, at: int) -> int:
 
 
 def active_model(conn: sqlite3.Connection) -> tuple[int, Model] | None:
-    """The model whose vectors the file's are."""
+    """The model of the file's vectors."""
     row = conn.execute(
         "SELECT m.id, m.name, m.dim FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER) "
         "WHERE key = 'model'"
@@ -145,11 +145,11 @@ def root(conn: sqlite3.Connection, scope: Scope, namespace: int | None, entity: 
 
 
 class Work:
-    """One job under way. Made on the writer's thread, so that nobody else writes while it lives.
+    """One job under way. Made on the writer's thread, so that no other job writes while it lives.
 
     Attributes:
         namespace: the id of the scope's namespace, which is made if it is missing.
-        at: what the clock says; it may have said more before.
+        at: the clock's time, which may be before that of an earlier job.
         event: the first event that the job leaves: the order of knowledge. A job that takes it leaves one, and none is
             ever deleted.
     """

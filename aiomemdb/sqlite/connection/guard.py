@@ -122,7 +122,7 @@ class Guard:
         self.news: set[int] = set()
         self.asked: list[tuple[int, str | None, str | None, str | None]] | None = None
         # Python's cache of statements skips the authorizer: what the library itself compiled would pass when a
-        # user sends the same text. So our texts hold a word that nobody can guess.
+        # user sends the same text. So our texts hold a word that can't be guessed.
         self.savepoint: str = f"aiomemdb_{secrets.token_hex(8)}"
 
     def authorize(
@@ -361,7 +361,7 @@ class GuardedConnection(sqlite3.Connection):
 
     def note_cursors(self) -> None:
         """From here on notes what a user's function opens; see ``close_noted`` and ``_JobCursor``. It costs the
-        function's statements 0.6 us each, and nobody else's anything.
+        function's statements 0.6 us each, and others nothing.
         """
         if not self._noting:
             self._noting = self._noting_methods()

@@ -1,11 +1,11 @@
 """A database on a file system that can't be written: on a disc, in an image, behind a mount that is read-only.
 
-SQLite reads a database with a write-ahead log by help of a -shm beside it, which can't be made there. What nobody can
-write it reads without, if it is told that the file is immutable (https://www.sqlite.org/uri.html, "immutable"). But a
-mount may be read-only here and not elsewhere, and may be mounted anew: then such a reader would answer from the old
-state, and at last from pages of two states ("malformed"). So it is used where the file system itself says that it can't
-be written, and only if no log lies there; and the file is looked at around each query. Where it is a folder that may
-not be written, others may write it: that is no such case.
+SQLite reads a database with a write-ahead log by help of a -shm beside it, which can't be made there. A file that can't
+be written it reads without, if it is told that the file is immutable (https://www.sqlite.org/uri.html, "immutable").
+But a mount may be read-only here and not elsewhere, and may be mounted anew: then such a reader would answer from the
+old state, and at last from pages of two states ("malformed"). So it is used where the file system itself says that it
+can't be written, and only if no log lies there; and the file is looked at around each query. Where it is a folder that
+may not be written, others may write it: that is no such case.
 """
 
 from __future__ import annotations

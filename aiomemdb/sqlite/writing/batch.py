@@ -16,12 +16,12 @@ Theory of operation
     three that run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
     fails alone, and the order is kept.
 4.  Where COMMIT refuses the content (a deferred foreign key), the batch is halved until the culprit is known.
-5.  A full disk or an I/O error is nobody's fault: all fail, nothing runs again. (A full disk where a table is
+5.  A full disk or an I/O error is no job's fault: all fail, nothing runs again. (A full disk where a table is
     AUTOINCREMENT is like rule 3: one out of rowids reports the same.) If it struck during COMMIT, the frames may come
     back at a restart; a further small commit that succeeds settles that they won't. If that fails too, the outcome is
     unknown and the writer stops. It also stops on corruption and when the file was replaced.
 6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and
-    run in the next one. Nobody waits long for the writer, and other processes get their turn.
+    run in the next one. No caller waits long for the writer, and other processes get their turn.
 7.  A run of one insert, many parameters, is the usual batch of many agents (runs.py). If its rowids must follow one
     another (programs.py), then behind the first of them, which has its rowid, the rest runs by statements of many rows,
     at a third of the price, or by ``executemany``. That the rowids did follow is checked; if not, the range runs again,
@@ -87,7 +87,7 @@ class Batch:
         self.outcomes: list[Any] = []
 
     def leave_out_left(self) -> None:
-        """Jobs whose callers have left while it waited for its turn never run."""
+        """Drops the jobs of callers that left while it waited for its turn: they never run."""
         self.jobs = [job for job in self.jobs if not job[0].done()]
 
     def let_go(self) -> None:
@@ -206,7 +206,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     except (AiomemdbError, sqlite3.Error) as error:
         raise _Broken(_not_begun(batch, error)) from None
     try:
-        # A wait for another program's lock is not work: whoever had to wait is not to be cut short as well.
+        # A wait for another program's lock is not work: a batch that had to wait is not to be cut short as well.
         failed = _run_jobs(session, batch.jobs[start:stop], deadline + monotonic() - began, outcomes)
     except _Spoilt as spoilt:
         # A row of RETURNING that can't be decoded is left unread: no savepoint beside it. (For an empty text Python

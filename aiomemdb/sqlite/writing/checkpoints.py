@@ -36,10 +36,10 @@ class Checkpointer:
 
     The log is a file that is written again from its start after a complete checkpoint, so its size is that of its
     longest life so far. Whenever it is due a PASSIVE checkpoint moves what it can without waiting for
-    anybody; then the log is restarted, and cut down where it has outgrown sixteen times the usual size. When it is due
-    again is left for the next process to have the turn: else each would checkpoint what one of them has checkpointed
-    just now. A note that no checkpoint of the present log can have left, by its size, is of an earlier one (whose inode
-    it may well have: ext4 gives a deleted file's to the next), or of the time before it was cut.
+    readers. Then the log is restarted, and cut down where it has outgrown sixteen times the usual size. When it is due
+    again is noted for the next process that has the turn. Otherwise each would checkpoint what one of them has
+    checkpointed just now. A note that no checkpoint of the present log can have left, by its size, is of an earlier log
+    (perhaps with the same inode: ext4 gives that of a deleted file to the next), or of the time before it was cut.
     """
 
     def __init__(self, session: Session) -> None:
@@ -93,7 +93,7 @@ class Checkpointer:
         )
 
     def _next_mark(self, size: int) -> int:
-        """Where somebody reads from a log of this size."""
+        """The mark where a reader uses a log of this size."""
         return size + max(self._usual, size // 4)
 
     def _note(self, mark: int, lower_mark: int, again_in: int = 0) -> None:
@@ -104,10 +104,10 @@ class Checkpointer:
             log.warning("%s: %s", self._turnstile, error)
 
     def run(self, *, truncate: bool = False) -> bool:
-        """In a turn: checkpoints; gives whether the whole log has reached the file, and nobody reads from it."""
+        """In a turn: checkpoints; returns whether the whole log has reached the file, and no reader uses it."""
         size = self._session.identity.wal_bytes
         self._checkpoint("PASSIVE")
-        # By itself the log restarts when a write begins while nobody reads from it: among many readers, never. So this
+        # By itself the log restarts when a write begins while no reader uses it: among many readers, never. So this
         # waits for those that began before, shortly: no write can begin meanwhile.
         mode = "TRUNCATE" if truncate or size > _TRUNCATE_ABOVE * self._usual else "RESTART"
         wait = min(_WAIT_FOR_READERS * max(1, size // self._usual), _WAIT_AT_MOST)
@@ -123,7 +123,7 @@ class Checkpointer:
         try:
             done, whole = self._session.checkpoint(mode, wait=wait)
         except sqlite3.Error as error:
-            # Nobody called for it, so nobody would hear: commits go on, and the log grows until it can be done.
+            # No caller asked for it, so none would hear: commits go on, and the log grows until it can be done.
             self.failures += 1
             self.error = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
             log.warning("checkpoint of %s failed: %s", self._session.identity.path, self.error)

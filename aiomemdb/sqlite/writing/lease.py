@@ -1,4 +1,4 @@
-"""The writer, lent to one ``transaction()``: its steps run at once, one by one, and everybody else waits."""
+"""The writer, lent to one ``transaction()``: its steps run at once, one by one, and all other writers wait."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Lease:
         return self._connection.interrupt(future)
 
     def end(self, *, commit: bool) -> asyncio.Future[None]:
-        """Posts COMMIT or ROLLBACK at once; whoever waits for the future may leave, it runs all the same."""
+        """Posts COMMIT or ROLLBACK at once. It runs even if the caller that waits for the future leaves."""
         if self._ending is None:
             self._ending = self._connection.submit(self._finish, commit)
             self._connection.post(self._checkpointer.after_batch)
@@ -150,7 +150,7 @@ class Lease:
             settle_one(future, Failure(copy_error(error)))
 
     def _stop_steps(self) -> None:
-        """They are rolled back in any case, whoever still waits for them."""
+        """They are rolled back in any case, even if a caller still waits for them."""
         self._doomed = True
         work = self._connection.working_on
         if asyncio.isfuture(work) and work is not self._beginning and work is not self._ending:
@@ -246,7 +246,7 @@ class Lease:
 
     def _finished(self, ending: asyncio.Future[None] | None) -> None:
         if ending is not None and not ending.cancelled():
-            ending.exception()  # seen: it is told to whoever waits
+            ending.exception()  # seen: the caller that waits gets it
         self.over = True
         if self._timer is not None:
             self._timer.cancel()

@@ -47,7 +47,7 @@ class ManyRows:
         values = tuple(chain.from_iterable(parameters))
         try:
             characters = sum(map(length_hint, values))
-        except Exception:  # an object of the caller's, for whose type there is an adapter
+        except Exception:  # an object of the caller's that has an adapter
             return None
         return values if characters <= _MOST_CHARACTERS else None
 

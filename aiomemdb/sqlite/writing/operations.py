@@ -147,7 +147,7 @@ def write_each(
 def _write_block(
     session: Session, sql: str, known: Statement, rows: Sequence[Any], latest: int, *, at_once: bool
 ) -> tuple[int, BaseException | None]:
-    """Writes whose rowids follow ``latest``; returns how many ran, and the error of the next one."""
+    """Inserts rows with the rowids behind ``latest``; returns how many ran, and the error of the next one."""
     book, connection = session.book, session.connection
     changes = connection.total_changes
     done, _, last, error = run_rows(session, sql, known if at_once else None, rows)

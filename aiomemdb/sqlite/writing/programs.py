@@ -66,7 +66,7 @@ _PLAIN = frozenset(
 _REFUSES = frozenset(["HaltIfNull", "NoConflict"])
 _COLLATIONS = frozenset(["", "B", "BINARY", "NOCASE", "RTRIM"])
 
-_LASTROWID = 0x20  # of an Insert whose rowid is the latest (OPFLAG_LASTROWID)
+_LASTROWID = 0x20  # of an Insert: its rowid is the latest (OPFLAG_LASTROWID)
 _IN_PLACE = 0x04 | 0x40  # of a Delete that an Insert of the same rowid follows (OPFLAG_ISUPDATE, OPFLAG_ISNOOP)
 _FAIL = 3  # of a conflict: what was done before it stays (OE_Fail)
 
@@ -108,8 +108,9 @@ def moves_only_one_row(program: Program) -> bool:
 
 
 def follows(program: Program) -> bool:
-    """Whether each run adds at most one row, whose rowid is one above the table's largest. A kind of opcode that
-    stands for more is known by ``_NEVER``; the sum is checked all the same.
+    """Whether each run adds at most one row, with a rowid one above the table's largest.
+
+    A kind of opcode that stands for more is known by ``_NEVER``. The sum is checked all the same.
     """
     names = [op.opcode for op in program]
     if _NEVER.intersection(names):

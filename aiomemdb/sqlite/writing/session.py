@@ -37,8 +37,8 @@ class Session:
     """One writer's connection and what is known of it.
 
     Attributes:
-        connection: the guarded connection; nobody else runs anything on it.
-        turnstile: whoever writes or checkpoints has the turn there, from ``take_turn`` on.
+        connection: the guarded connection; nothing else runs anything on it.
+        turnstile: a write or a checkpoint has the turn there, from ``take_turn`` on.
         foreigners: the programs that write the file and take no turns.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         log_in_doubt: a sync of the log has failed, and the log was not restarted since: see ``heal_log``.
@@ -189,12 +189,12 @@ class Session:
         """Commits; afterwards the file must still be the one that was opened.
 
         A durable transaction rewrites one number, so that there is a frame to sync even where it changed nothing:
-        what it saw, perhaps committed without a sync by somebody else, is then on stable storage too. (total_changes
+        what it saw, perhaps committed without a sync by another program, is then on stable storage too. (total_changes
         can't tell: what was rolled back or went into temp tables counts. It costs 3 us beside a sync of the disk.)
 
         Raises:
             sqlite3.Error: COMMIT failed; the transaction may still be open.
-            DatabaseReplaced: COMMIT returned success, but into a file that nobody else can see.
+            DatabaseReplaced: COMMIT returned success, but into a file that no other program can see.
         """
         if self._durable:
             self._touch()
@@ -313,8 +313,8 @@ class Session:
 
         Waits ``wait`` milliseconds for those who read from it.
 
-        Returns: whether it was done, and whether the whole log has reached the file (with the latter two: and nobody
-        reads from it).
+        Returns: whether it was done, and whether the whole log has reached the file (with the latter two: and no
+            reader uses it).
 
         Raises:
             sqlite3.Error: the disk failed.
@@ -334,7 +334,7 @@ class Session:
 
     @contextmanager
     def waiting_for_readers(self, milliseconds: int) -> Iterator[None]:
-        """For a checkpoint, which is else refused at once while somebody reads from the log."""
+        """For a checkpoint, which is otherwise refused at once while a reader uses the log."""
         self.connection.execute(f"PRAGMA busy_timeout={milliseconds}")
         try:
             yield

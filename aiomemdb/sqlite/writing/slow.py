@@ -15,7 +15,7 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 # Seconds after which a function is logged with its name: all other writes wait for it.
 SLOW_FUNCTION = 0.25
 
-# Seconds between two such lines: a program whose every write is slow would log nothing else.
+# Seconds between two such lines: a program with slow writes alone would log nothing else.
 LOG_EVERY = 60.0
 
 

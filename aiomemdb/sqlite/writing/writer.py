@@ -44,7 +44,7 @@ class Writer:
         open_thread: the thread whose calls need no further look, or None while each needs one (a transaction is
             open, the writer stopped, closing, forked). ONE value that the hot path compares.
         enqueue: appends a job; then, where ``idle``, ``wake`` must be called.
-        idle: there is nothing to do, and nobody looks whether there is.
+        idle: there is nothing to do, and nothing looks whether there is.
     """
 
     def __init__(self, connection: Connection, session: Session, checkpointer: Checkpointer, config: Config) -> None:
@@ -112,8 +112,8 @@ class Writer:
         return f"{name or operation.name}{f' and {len(jobs) - 1:,} others' if len(jobs) > 1 else ''}"
 
     def wake(self) -> None:
-        """Ends the idleness: what waits is taken behind all callbacks that are ready now, so that all who write in the
-        same turn share a batch. Where the latest job had nobody beside it, this one does not wait for others, unless
+        """Ends the idleness: takes the waiting jobs behind all callbacks that are ready now, so that all writes of one
+        iteration share a batch. Where the latest job was alone in its batch, this one does not wait for others, unless
         they could share a sync of the disk.
         """
         self.idle = False
@@ -185,7 +185,7 @@ class Writer:
     def _start(self) -> asyncio.Task[None]:
         self._cancelled = self._gave_up = False
         task = self.loop.create_task(self._run(), name=self.connection.name)
-        # Where the loop is closed, or the handle collected, under it: nothing is lost, and nobody could have done
+        # Where the loop is closed, or the handle collected, under it: nothing is lost, and nothing could have been done
         # better; asyncio would print "Task was destroyed but it is pending".
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         task.add_done_callback(self._ended)
@@ -267,7 +267,7 @@ class Writer:
             if batch.has_left or self.session.turnstile.waited:
                 batch.leave_out_left()
             run_batch(self.session, batch)
-        # Before anybody is woken: the kernel may run whom it wakes at once, and all other processes would wait.
+        # Before the loop is woken: the kernel may run it at once, and all other processes would wait.
         self.checkpointer.end_turn()
         if not self.connection.deliver(self._settle, batch):
             self._settle_unheard(batch, DatabaseClosed("the event loop was closed before the database"))
@@ -308,7 +308,7 @@ class Writer:
             self._die_of(error)
 
     def _die_of(self, error: BaseException) -> None:
-        """An error of the writer's own (or a Ctrl-C that struck inside it): nobody is to wait for it."""
+        """An error of the writer's own (or a Ctrl-C that struck inside it): no caller is to wait for it."""
         self._lost(error)
         if not isinstance(error, Exception):
             raise error
@@ -344,7 +344,7 @@ class Writer:
             return
         if lease.error is not None:  # the loop was blocked for so long that it has ended already
             settle_one(future, Failure(copy_error(lease.error)))
-        if future.done():  # nobody is there to hear that the transaction has begun
+        if future.done():  # its caller has left
             lease.end(commit=False)
         else:
             self.open_thread = None
@@ -438,11 +438,11 @@ class Writer:
             self._batch = None
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
-        """The cancelled task has had its time: whoever still waits is told, so that the loop can end."""
+        """The cancelled task has had its time: fails the jobs that still wait, so that the loop can end."""
         if task is not self._task or task.done():
             return
         if any(not other.cancelling() for other in asyncio.all_tasks(self.loop)):
-            # The loop is not ending, it was this task alone that somebody cancelled: nobody's job is to suffer.
+            # The loop is not ending, this task alone was cancelled: no job is to suffer.
             self.loop.call_later(_DRAIN_AFTER_CANCEL, self._give_up, task)
         else:
             self.give_up("the event loop is ending")
