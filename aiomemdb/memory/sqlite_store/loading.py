@@ -109,6 +109,7 @@ def load_episodes(conn: sqlite3.Connection, world: World, keys: Sequence[tuple[s
 
 # The entities that keys name, that ids stand for, and that texts mention.
 _ENTITY = "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at"
+_ALIASED = f"e.place, e.alias, {_ENTITY}"
 _BY_KEY = (
     f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {{rows}} r "
     "CROSS JOIN entity_alias a ON a.namespace = r.namespace AND a.key = r.key CROSS JOIN entity e ON e.id = a.entity"
@@ -174,7 +175,7 @@ def load_identities(
     places, spaces = list(wanted), world.namespaces
     rows = load(
         conn,
-        "e.place, e.alias, " + _ENTITY,
+        _ALIASED,
         _ENTITIES_BY_KEY if all(key is not None for _, key, _, _ in places) else _ENTITIES,
         {},
         "place namespace key id text",
@@ -204,7 +205,7 @@ def _load_newer(
     found: dict[str, list[tuple[KnownEntity, bytes]]] = {namespace: [] for namespace in names}
     for place, vector, *columns in load(
         conn,
-        "r.place, hex(v.data), " + _ENTITY,
+        f"r.place, hex(v.data), {_ENTITY}",
         _NEWER,
         {"model": model.name, "dim": model.dim},
         "place namespace seen",
@@ -245,6 +246,8 @@ _FOUNDED = (
     "EXISTS (SELECT 1 FROM fact_evidence v LEFT JOIN episode p ON p.id = v.episode WHERE v.fact = f.id "
     "AND p.expired_at IS NULL AND ifnull(v.episode, 0) NOT IN (SELECT value FROM json_each(:touched)))"
 )
+_FACT_ALONE = f"f.text_id, 0, {_FACT}"
+_FACT_AND_FOUNDED = f"f.text_id, {_FOUNDED}, {_FACT}"
 
 
 def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -> Facts:
@@ -269,7 +272,7 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
     evidence: list[tuple[KnownFact, int]] = []
     for text, founded, *columns in load(
         conn,
-        f"f.text_id, {_FOUNDED if outdated else 0}, {_FACT}",
+        _FACT_AND_FOUNDED if outdated else _FACT_ALONE,
         _FACTS if pairs or touched else _FACTS_BELIEVED,
         {"touched": json_list(touched)} if outdated else {},
         "subject predicate target since text",

@@ -45,9 +45,12 @@ def insert(
         conflict: what becomes of a row that is there already, in SQL.
     """
     count = len(rows)
-    if count < _MANY and count * len(rows[0] if rows else ()) <= conn.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER):
+    if count <= 1:
         if rows:
-            conn.execute(_inserted(table, columns, conflict, count), [value for row in rows for value in row])
+            conn.execute(_inserted(table, columns, conflict, 1), rows[0])
+        return
+    if count < _MANY and count * len(rows[0]) <= conn.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER):
+        conn.execute(_inserted(table, columns, conflict, count), [value for row in rows for value in row])
         return
     same = _same(rows)
     many, typed = _inserted_many(table, columns, conflict, same)
@@ -88,15 +91,20 @@ def load(
         few: for each of the rows there are a few at most.
     """
     if few and len(rows) == 1:
-        text, each = _statement_of_one(f"SELECT {wanted} FROM {source}", columns, rows[0], params)
+        text, each = _statement_of_one(_select(wanted, source), columns, rows[0], params)
         return [list(row) for row in conn.execute(text, each).fetchall()]
-    sql = f"SELECT json_group_array(json_array({wanted})) FROM {source}"
+    sql = _select(f"json_group_array(json_array({wanted}))", source)
     if not columns:
         return _loaded(conn, sql, wanted, params)
     found: list[list[Any]] = []
     for text, each in _statements(conn, sql, columns, rows, params):
         found += _loaded(conn, text, wanted, each)
     return found
+
+
+@lru_cache(maxsize=256)
+def _select(wanted: str, source: str) -> str:
+    return f"SELECT {wanted} FROM {source}"
 
 
 def _loaded(conn: sqlite3.Connection, sql: str, wanted: str, params: Mapping[str, Any]) -> list[list[Any]]:
