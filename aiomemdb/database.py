@@ -43,7 +43,7 @@ class Opened:
 
 
 class Snapshot(Protocol):
-    """The read verbs. On a database each call sees the last committed state, and all writes whose await returned
+    """The read verbs. On a database each call sees the last committed state, and all writes that were awaited
     before it began; on a ``snapshot()`` all calls see one and the same state; on a ``transaction()`` they see its own
     changes too.
 

@@ -146,7 +146,7 @@ class CommitOutcomeUnknown(AiomemdbError):
 class WriterCrashed(AiomemdbError):
     """The writer stopped: its thread died, or it met corruption. Reads go on.
 
-    ``applied`` is False for jobs that waited, None for one whose COMMIT was under way.
+    ``applied`` is False for jobs that waited, None for a job with its COMMIT under way.
     What to do: close and reopen the database; the cause is chained as ``__cause__``.
     """
 
@@ -154,7 +154,7 @@ class WriterCrashed(AiomemdbError):
 class DatabaseReplaced(AiomemdbError):
     """The file (or its -wal) at this path is no longer the one that was opened. Not applied.
 
-    Or another SQLite library has opened it in this process too, whose writes and ours don't keep out of each other's
+    Or another SQLite library has opened it in this process too, and its writes and ours don't keep out of each other's
     way. The writer has stopped. What to do: find what replaces or opens the file under a running program, then reopen.
     A read raises it where the file was opened on a read-only file system and has changed since. What to do: reopen it.
     """

@@ -1,6 +1,6 @@
 """Agents in a loop: each recalls what is known, thinks, and writes down what it did, all into one file.
 
-Nobody locks anything and nobody sees "database is locked". A write that was awaited is seen by every read after it.
+No task locks anything, and none sees "database is locked". A write that was awaited is seen by every read after it.
 
     python examples/agent_loop.py [team.db]
 """

@@ -1,7 +1,7 @@
 """Find or create: many agents meet the same names, and each name is in the file once.
 
 Between two awaits other agents write, so "look whether it is there, else insert it" has to be one step. ``write_fn``
-runs a plain function on the writer's thread, wholly or not at all, and nobody writes between its statements.
+runs a plain function on the writer's thread, wholly or not at all, and no other job writes between its statements.
 
     python examples/check_then_act.py [graph.db]
 """

@@ -64,7 +64,7 @@ QUESTIONS: tuple[str | tuple[str, str], ...] = (
 
 
 async def remember(memory: Memory, note: Note) -> None:
-    """A text, whom it mentions and the facts drawn from it, in one job: all of it or nothing."""
+    """Writes a text, the entities that it mentions and the facts drawn from it, in one job: all of it or nothing."""
     await memory.remember(
         note.text,
         [(named(source), kind, named(target)) for kind, source, target in note.links],

@@ -23,7 +23,7 @@ NOTES = {
 
 
 async def assistant(memory: Memory, agent: str) -> Entity:
-    """Remembers its note, the text and the fact in one job; gives whom it was about."""
+    """Remembers its note, the text and the fact in one job; returns the entity that it is about."""
     own = memory.scoped(agent=agent)
     who, text, predicate, object = NOTES[agent]
     await own.remember(text, [(who, predicate, object)], key=f"first of {agent}")
@@ -45,7 +45,7 @@ async def main(path: str) -> None:
             [why] = await memory.evidence(fact)
             note = await memory.episode(why.episode)
             print(f"{fact.text}, says {why.agent}: {note.content if note else ''!r}")
-        print("everybody near her:", ", ".join(sorted(e.name for e in (await memory.neighbors(ada)).entities[1:])))
+        print("near her:", ", ".join(sorted(e.name for e in (await memory.neighbors(ada)).entities[1:])))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Several awaited steps that hold together: all of them, or none.
 
-While a transaction is open nobody else writes, so do slow work (models, network) before it. What needs no await
+While a transaction is open no other task writes, so do slow work (models, network) before it. What needs no await
 between its steps is better one ``write_fn``.
 
     python examples/transaction.py [bank.db]

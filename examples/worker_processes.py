@@ -26,7 +26,7 @@ CLAIM = f"UPDATE task SET owner = ? WHERE id = ({NEXT}) RETURNING id"
 
 async def work(path: str, name: str) -> None:
     async with aiomemdb.connect(path) as db:
-        while claimed := await db.write_returning(CLAIM, (name,)):  # one statement: nobody comes between
+        while claimed := await db.write_returning(CLAIM, (name,)):  # one statement: no other worker comes between
             await asyncio.sleep(0.02)  # the work
             await db.write("UPDATE task SET result = id * id WHERE id = ?", (claimed[0]["id"],))
 

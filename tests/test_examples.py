@@ -118,7 +118,7 @@ def test_shared_memory_agrees_on_who_is_who(db_path: Path) -> None:
         "A. A. L. lives in Ockham, says mail: 'I have moved to Ockham. A. A. L.'",
         "ADA LOVELACE drinks tea with Charles Babbage, says calendar: 'Tuesday, tea with ADA  LOVELACE and Charles'",
         "ada lovelace likes white roses, says questions: 'Remind me: ada lovelace likes white roses.'",
-        "everybody near her: Charles Babbage, Ockham, white roses",
+        "near her: Charles Babbage, Ockham, white roses",
     ]
     assert run_example("shared_memory", db_path) == lines  # the notes are known already
     assert plain(db_path, "SELECT text FROM fact WHERE expired_at IS NOT NULL") == [("Ada Lovelace lives in London",)]

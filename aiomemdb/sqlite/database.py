@@ -134,7 +134,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             self._read_thread = None
             self._start_closing(self._assembly, timeout, drain)
         assert self._closing is not None
-        # Whoever waits may be cancelled; the closing goes on.
+        # The caller that waits may be cancelled; the closing goes on.
         await asyncio.shield(self._closing)
 
     def _start_closing(self, assembly: Assembly, timeout: float, drain: bool) -> None:
