@@ -327,6 +327,17 @@ async def test_a_rowid_of_zero_whose_trigger_fills_an_index_is_a_rowid(db: SQLit
         await db.write("DELETE FROM docs")
 
 
+@pytest.mark.parametrize("sql", ["INSERT INTO {} (rowid, inserted) VALUES (0, ?)", "INSERT INTO {} VALUES (?)"])
+@pytest.mark.parametrize("name", ["words", '"words"', "main.WORDS"])
+async def test_a_rowid_of_zero_in_a_full_text_table_is_a_rowid(db: SQLiteDatabase, sql: str, name: str) -> None:
+    for _ in range(3):
+        await db.write("DELETE FROM words")
+        await db.write("INSERT INTO words (rowid, inserted) VALUES (-1, 'so that the next one is 0')")
+        assert await db.write(sql.format(name), ("a",)) == 0
+        for command in ("optimize", "rebuild", "integrity-check"):
+            assert await db.write(f"INSERT INTO {name} ({name.removeprefix('main.')}) VALUES (?)", (command,)) is None
+
+
 async def test_the_same_rowid_again_is_told_from_none(db: SQLiteDatabase) -> None:
     upsert = "INSERT INTO keyed (id, k) VALUES (5, 5) ON CONFLICT DO UPDATE SET n = n + 1"
     assert await db.write(upsert) == 5

@@ -59,6 +59,7 @@ class Statement:
         is_query: it only reads.
         is_simple: it returns no rows, Python counts those that it changes, and it is no upsert and inserts into no
             virtual table. So where it inserts and has changed any row, the latest rowid is its own.
+        may_be_command: it names its virtual table's column of commands: INSERT INTO fts(fts) VALUES ('rebuild').
         is_upsert: it inserts or updates.
         lookup: of an upsert: selects the latest rowid, and whether its table has a row of it. "": that says nothing.
         follows, is_plain, gains, fails_halfway: see programs.py.
@@ -69,6 +70,7 @@ class Statement:
     tables: frozenset[str] = frozenset()
     is_query: bool = False
     is_simple: bool = False
+    may_be_command: bool = False
     is_upsert: bool = False
     lookup: str = ""
     follows: bool = False
@@ -222,6 +224,7 @@ class Book:
             is_query=only_reads and bool(asked) and asked[0][0] == SELECT,
             is_simple=is_counted
             and not (is_upsert or what == "virtual rows" or any(op.opcode == "ResultRow" for op in own)),
+            may_be_command=what == "virtual rows" and any(_names_twice(sql, str(table)) for _, table in targets),
             is_upsert=is_upsert,
             lookup=self._lookup(*targets[0]) if is_upsert and what == "rows" and moves_only_one_row(program) else "",
             follows=follows(program),
@@ -306,13 +309,17 @@ class Book:
             return None
         if known.is_upsert and latest == before:
             return latest if known.lookup and self._ask(known.lookup)[1] else None
-        # Where it is a command, INSERT INTO fts(fts) VALUES ('rebuild'), a virtual table says 0.
-        return None if known.inserts == "virtual rows" and latest == 0 else latest
+        return None if known.may_be_command and latest == 0 else latest  # 0 is what SQLite says of a command
 
     def last(self) -> int:
         """The connection's latest rowid; after ``executemany`` the cursor does not know it."""
         rowid: int = self._ask("SELECT last_insert_rowid()")[0]
         return rowid
+
+
+def _names_twice(sql: str, table: str) -> bool:
+    """Whether a text names its table once more, where the column of the same name may be meant."""
+    return len(re.findall(rf"(?<!\w){re.escape(table)}(?!\w)", sql, re.IGNORECASE)) > 1
 
 
 _NONE = Mark(None, True)

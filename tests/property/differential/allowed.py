@@ -93,10 +93,6 @@ def _deferred(program: Program, one: Difference) -> bool:
     return defers and one.expected == FOREIGN_KEY and one.job is not None and kept
 
 
-def _rowid_0(program: Program, one: Difference) -> bool:
-    return _begins(one, "INSERT INTO f (rowid, ") and one.expected == 0 and one.got is None
-
-
 ALLOWED: tuple[Allowed, ...] = (
     Allowed(
         "bound first",
@@ -132,12 +128,6 @@ ALLOWED: tuple[Allowed, ...] = (
         "A deferred foreign key is judged at the COMMIT, which a job shares with its neighbours: a job that is refused "
         "alone is kept where a neighbour brings the row that it lacks.",
         _deferred,
-    ),
-    Allowed(
-        "rowid 0 in FTS5",
-        "SQLite reports 0 after a command too (INSERT INTO f (f) VALUES ('rebuild')), which inserts nothing. So a row "
-        "whose rowid is 0 is told as None.",
-        _rowid_0,
     ),
 )
 
