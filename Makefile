@@ -48,6 +48,7 @@ bench-quick: $(BENCH)  ## a little of each: does it run, is nothing lost?
 	$(BIN)/python bench/run.py --quick $(ARGS)
 	$(BIN)/python bench/processes.py --quick
 	$(BIN)/python bench/memory.py --quick
+	$(BIN)/python bench/rooms.py
 
 bench-full: $(BENCH)  ## ten million rows, a million jobs, ten thousand readers too, many processes and the memory at length
 	$(BIN)/python bench/run.py --full $(ARGS)
