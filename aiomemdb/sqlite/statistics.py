@@ -31,7 +31,7 @@ class SQLiteStatistics(Statistics):
     """The largest ``lock_wait`` so far."""
     foreign_writers: int
     """Counter: how often the writer noticed a program that writes this file without aiomemdb: by its commits since the
-    writer's latest look (one a millisecond, at a turn), or by its lock. Commits within 10 ms of a turn of another
+    writer's latest look (at a turn, one in 5 ms), or by its lock. Commits within 10 ms of a turn of another
     handle can't be told from that handle's and are not counted. Such programs get no fair turns, and where
     ``wal_reset_bug`` their checkpoints can corrupt the file: set their ``wal_autocheckpoint`` to 0."""
     wal_reset_bug: bool

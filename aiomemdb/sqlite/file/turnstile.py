@@ -75,7 +75,7 @@ _WAIT_TO_CLOSE = 0.5
 # A note is read whole, whatever stands there.
 _NOTE_BYTES = 64
 # A look at what others have committed takes 4 us of a lone caller's 24, so it is taken once in so many seconds.
-_BETWEEN_LOOKS = 0.001
+_BETWEEN_LOOKS = 0.005
 # In -lock, behind the note: how often a handle has announced that it takes turns, for so many seconds each time. (To
 # note each turn would take 0.5 us.)
 _ANNOUNCED = struct.Struct("<Q")
