@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from threading import get_ident
-from typing import Any, Self, TypeVar, TypeVarTuple
+from typing import Self, TypeVar, TypeVarTuple
 
 import anyio
 
@@ -40,7 +40,9 @@ from .writing.writer import Writer
 
 __all__ = ["SQLiteDatabase"]
 
-T = TypeVar("T")
+A = TypeVar("A")
+R = TypeVar("R")
+S = TypeVar("S")
 Ts = TypeVarTuple("Ts")
 
 _opened: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
@@ -74,7 +76,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         self._is_used = False
         self._forked = False
         self._closing: asyncio.Task[None] | None = None
-        self._finalizer: weakref.finalize[Any, Any] | None = None
+        self._finalizer: weakref.finalize[[Assembly], SQLiteDatabase] | None = None
 
     def __repr__(self) -> str:
         if self._forked:
@@ -213,8 +215,8 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             raise
 
     async def _write(
-        self, operation: Operation, subject: Any, arguments: Any, durable: bool, timeout: float | None
-    ) -> Any:
+        self, operation: Operation[R], subject: object, arguments: object, durable: bool, timeout: float | None
+    ) -> R:
         writer = self._writing()
         try:
             return await writer.put(operation, subject, arguments, durable=durable, timeout=timeout)
@@ -252,13 +254,12 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             params = checked_params(params)
         future = readers.ask(ALL, sql, params)
         try:
-            rows: list[Row] = await future
+            return await future
         except asyncio.CancelledError:
             readers.interrupt(future)
             raise
-        return rows
 
-    def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
+    def _read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> Awaitable[R]:
         readers = self._readers
         if readers is None or get_ident() != self._read_thread or not readers.loop_is_running():
             raise self._look()
@@ -266,9 +267,8 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             checked_timeout(timeout)
         return readers.read(fetch, subject, arguments, timeout)
 
-    async def read_fn(self, fn: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts, timeout: float | None = None) -> T:
-        result: T = await self._read(FUNCTION_READ, checked_function(fn, "read_fn"), args, timeout)
-        return result
+    async def read_fn(self, fn: Callable[[sqlite3.Connection, *Ts], R], *args: *Ts, timeout: float | None = None) -> R:
+        return await self._read(FUNCTION_READ, checked_function(fn, "read_fn"), args, timeout)
 
     def read_stream(
         self, sql: str, params: Params = (), *, chunk: int = 256, timeout: float | None = None
@@ -292,8 +292,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     async def checkpoint(self) -> bool:
         """Moves the log into the database file and empties it; whether all of it could be (no reader needed it)."""
-        complete: bool = await self._maintain(CHECKPOINT)
-        return complete
+        return await self._maintain(CHECKPOINT)
 
     async def optimize(self) -> None:
         """Refreshes the query planner's statistics where they are stale (PRAGMA optimize)."""
@@ -303,7 +302,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         """Rebuilds the file without its free pages (VACUUM). All other writes wait."""
         await self._maintain(VACUUM)
 
-    async def _maintain(self, operation: Operation) -> Any:
+    async def _maintain(self, operation: Operation[R]) -> R:
         return await self._write(operation, None, (self._writing().checkpointer,), False, None)
 
     async def backup(

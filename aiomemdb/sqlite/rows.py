@@ -37,10 +37,10 @@ class SQLiteRow(sqlite3.Row):
     def __copy__(self) -> SQLiteRow:
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> SQLiteRow:
+    def __deepcopy__(self, memo: dict[int, object]) -> SQLiteRow:
         return self  # what it holds can't be changed either
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _made_again, (tuple(self.keys()), tuple(self))
 
     if sys.flags.dev_mode:
@@ -60,7 +60,7 @@ class SQLiteRow(sqlite3.Row):
             raise AttributeError(f"a Row has no attribute {name!r}: {advice}")
 
 
-def _made_again(names: tuple[str, ...], values: tuple[Any, ...]) -> SQLiteRow:
+def _made_again(names: tuple[str, ...], values: tuple[object, ...]) -> SQLiteRow:
     return SQLiteRow(_cursor_of(names), values)
 
 

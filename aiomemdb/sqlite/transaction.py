@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TypeVar
 
 from ..concurrency.job import Operation
 from ..config import checked_timeout
@@ -23,6 +23,11 @@ from .writing.verbs import WriteVerbs
 from .writing.writer import Writer
 
 __all__ = ["SQLiteTransaction", "open_transaction"]
+
+
+A = TypeVar("A")
+R = TypeVar("R")
+S = TypeVar("S")
 
 
 class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
@@ -50,8 +55,8 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
             raise TransactionEnded("this transaction has ended")
 
     async def _write(
-        self, operation: Operation, subject: Any, arguments: Any, durable: bool, timeout: float | None
-    ) -> Any:
+        self, operation: Operation[R], subject: object, arguments: object, durable: bool, timeout: float | None
+    ) -> R:
         self._check()
         if durable:
             self._lease.flush_after = True
@@ -74,11 +79,11 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
             )
         return await step
 
-    async def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
+    async def _read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> R:
         self._check()
         timeout = checked_timeout(timeout)
 
-        def query(raw: GuardedConnection) -> Any:
+        def query(raw: GuardedConnection) -> R:
             # On the writer's connection only query_only stands between a read verb and a write.
             raw.execute("PRAGMA query_only=1")
             try:
@@ -169,7 +174,7 @@ async def open_transaction(
         held_leases.set(tuple(held for held in held_leases.get() if held.active))
 
 
-async def _settled(future: asyncio.Future[Any]) -> None:
+async def _settled(future: asyncio.Future[R]) -> None:
     """Waits until it is done, whatever becomes of it; a cancellation of the wait goes on its way."""
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     await asyncio.wait([future])

@@ -12,9 +12,13 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TypeVar
+
+from ...database import Params
 
 __all__ = ["are_plain", "checked_function", "checked_params", "checked_rows", "unwrapped"]
+
+F = TypeVar("F", bound=Callable[..., object])
 
 # Values of these types can't change, and SQLite stores them as what they are.
 _PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
@@ -23,7 +27,7 @@ _PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
 are_plain: Callable[[Iterable[type]], bool] = _PLAIN.issuperset
 
 
-def checked_params(params: Any) -> Any:
+def checked_params(params: Params) -> Params:
     """Parameters as a value of our own.
 
     Raises:
@@ -42,14 +46,14 @@ def checked_params(params: Any) -> Any:
     )
 
 
-def checked_rows(rows: Iterable[Any]) -> list[Any]:
+def checked_rows(rows: Iterable[Params]) -> list[Params]:
     """Many parameter sets, each as ``checked_params`` has it.
 
     Raises: what that raises, and what ``rows`` does; a note names the row.
     """
     if rows.__class__ is list and {*map(type, rows)} == {tuple} and are_plain(map(type, chain.from_iterable(rows))):
         return rows.copy()
-    checked: list[Any] = []
+    checked: list[Params] = []
     try:
         # Each as it comes: a generator may fill the same buffer anew for each row.
         for params in rows:
@@ -61,13 +65,13 @@ def checked_rows(rows: Iterable[Any]) -> list[Any]:
     return checked
 
 
-def _checked_values(values: Any) -> tuple[Any, ...]:
+def _checked_values(values: Iterable[object]) -> tuple[object, ...]:
     """The same values, none of which can change any more."""
     values = tuple(values)
     return values if are_plain(map(type, values)) else tuple(map(_as_it_is_now, values))
 
 
-def _as_it_is_now(value: Any) -> Any:
+def _as_it_is_now(value: object) -> object:
     if value.__class__ in _PLAIN:
         return value
     # As sqlite3 does, but at the call: registered adapters and __conform__ come first.
@@ -78,12 +82,12 @@ def _as_it_is_now(value: Any) -> Any:
     if isinstance(value, int | float | str | bytes):
         return value
     try:
-        return memoryview(value).tobytes()
+        return memoryview(value).tobytes()  # type: ignore[arg-type]
     except TypeError:  # no buffer; SQLite says whether it can be stored
         return value
 
 
-def checked_function(fn: Any, verb: str) -> Callable[..., Any]:
+def checked_function(fn: F, verb: str) -> F:
     if not callable(fn):
         raise TypeError(f"{verb} takes a function fn(conn, *args), not {type(fn).__name__}")
     innermost = unwrapped(fn)
@@ -94,10 +98,10 @@ def checked_function(fn: Any, verb: str) -> Callable[..., Any]:
         )
     if inspect.isgeneratorfunction(innermost):
         raise TypeError(f"{verb} takes a function that runs when it is called, not a generator")
-    return fn  # type: ignore[no-any-return]
+    return fn
 
 
-def unwrapped(fn: Any) -> Any:
+def unwrapped(fn: object) -> object:
     """The function inside of ``functools.partial``."""
     while hasattr(fn, "func"):
         fn = fn.func

@@ -12,7 +12,7 @@ import inspect
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from weakref import ref
 
 from ...errors import ForbiddenStatement
@@ -85,7 +85,11 @@ _NAMES = {
 }
 
 
-def finished(result: Any) -> Any:
+R = TypeVar("R")
+Opened = TypeVar("Opened", sqlite3.Cursor, sqlite3.Blob)
+
+
+def finished(result: R) -> R:
     """What a user's function returned, if all its work is done.
 
     Raises:
@@ -217,8 +221,8 @@ class GuardedConnection(sqlite3.Connection):
         self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
         self.asking: sqlite3.Cursor = self.cursor()  # of queries that are read to their end; see renew_asking
         self._looking: sqlite3.Cursor = sqlite3.Connection.cursor(self)  # of forget_error and look_at_schema
-        self.noted: list[ref[Any]] = []
-        self._noting: dict[str, Callable[..., Any]] = {}
+        self.noted: list[ref[sqlite3.Cursor | sqlite3.Blob]] = []
+        self._noting: dict[str, Callable[..., object]] = {}
 
     def _refuse(self, what: str, instead: str) -> None:
         if self.guard.armed:
@@ -367,18 +371,17 @@ class GuardedConnection(sqlite3.Connection):
             self._noting = self._noting_methods()
         self.__dict__.update(self._noting)
 
-    def _noting_methods(self) -> dict[str, Callable[..., Any]]:
+    def _noting_methods(self) -> dict[str, Callable[..., object]]:
         made, make_cursor, make_blob = self.noted, super().cursor, super().blobopen
 
-        def note(opened: Any) -> Any:
+        def note(opened: Opened) -> Opened:
             made.append(ref(opened))
             if len(made) > 1000:
                 made[:] = [one for one in made if one() is not None]
             return opened
 
         def cursor(factory: type[sqlite3.Cursor] = _JobCursor) -> sqlite3.Cursor:
-            opened: sqlite3.Cursor = note(make_cursor(factory))
-            return opened
+            return note(make_cursor(factory))
 
         return {
             "blobopen": lambda *args, **kwargs: note(make_blob(*args, **kwargs)),

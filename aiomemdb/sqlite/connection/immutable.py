@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from ...errors import DatabaseReplaced
 from ..file.files import file_uri
@@ -40,6 +40,10 @@ def way_to_read(path: Path, *, read_only: bool) -> tuple[str, Callable[..., Guar
 def _log_of(path: Path) -> str | None:
     names = (f"{path}-wal", f"{path}-journal")
     return next((name for name in names if os.path.lexists(name)), None)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _Unchanged:
@@ -85,16 +89,14 @@ class _ImmutableCursor(sqlite3.Cursor):
         return self._fetch(super().fetchone)
 
     def fetchmany(self, size: int | None = 1) -> list[Any]:
-        rows: list[Any] = self._fetch(super().fetchmany, size)
-        return rows
+        return self._fetch(super().fetchmany, size)
 
     def fetchall(self) -> list[Any]:
-        rows: list[Any] = self._fetch(super().fetchall)
-        return rows
+        return self._fetch(super().fetchall)
 
-    def _fetch(self, fetch: Callable[..., Any], *args: Any) -> Any:
+    def _fetch(self, fetch: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return fetch(*args)
+            return fetch(*args, **kwargs)
         finally:
             self.connection.look()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from typing import Any
 
 __all__ = ["annotate"]
 
@@ -32,7 +31,7 @@ def _advice_on_value(error: BaseException) -> str | None:
     return f"store {instead}, or say how by sqlite3.register_adapter({kind}, ...)"
 
 
-def annotate(error: BaseException, subject: Any, *, max_value_bytes: int | None = None) -> BaseException:
+def annotate(error: BaseException, subject: object, *, max_value_bytes: int | None = None) -> BaseException:
     """Adds a note that holds the SQL, never the parameters, and drops the frames that hold them."""
     if isinstance(subject, str):
         error.__traceback__ = None

@@ -96,7 +96,7 @@ class _Wall:
                 return self._deny(f"PRAGMA {first}", _LEAVE_ALONE)
         return sqlite3.SQLITE_OK
 
-    def methods(self, raw: GuardedConnection) -> dict[str, Callable[..., Any]]:
+    def methods(self, raw: GuardedConnection) -> dict[str, Callable[..., object]]:
         """In place of the connection's, while ``prepare`` runs: no authorizer sees what these do."""
         open_blob, set_config = raw.blobopen, raw.setconfig
 

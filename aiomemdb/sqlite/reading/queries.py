@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
+from ...database import Params
 from ...errors import ForbiddenStatement
 from ...values import Row
 from ..connection.guard import Guard, GuardedConnection, finished
@@ -27,12 +28,18 @@ __all__ = [
     "explain_read",
 ]
 
-Fetch: TypeAlias = Callable[[GuardedConnection, Any, Any], Any]
+S = TypeVar("S")
+A = TypeVar("A")
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+#: From the SQL or the function, and its arguments.
+Fetch: TypeAlias = Callable[[GuardedConnection, S, A], R]
 
 _MAY_BE_PRAGMA = re.compile("pragma", re.IGNORECASE)
 
 
-def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Any) -> sqlite3.Cursor:
+def execute_query(on: GuardedConnection | sqlite3.Cursor, sql: str, params: Params) -> sqlite3.Cursor:
     if not isinstance(sql, str):
         raise TypeError(f"sql must be a str, not {type(sql).__name__}")
     cursor = on.execute(sql, params)
@@ -53,7 +60,7 @@ def _look_if_pragma(raw: GuardedConnection, sql: str) -> bool:
     return is_pragma
 
 
-def explain_read(raw: GuardedConnection, error: BaseException, subject: Any) -> BaseException:
+def explain_read(raw: GuardedConnection, error: BaseException, subject: object) -> BaseException:
     """The error to hand to the caller of a read verb; the connection has forgotten it then."""
     raw.forget_error()
     explained = annotate(raw.guard.explain(error), subject)
@@ -63,7 +70,7 @@ def explain_read(raw: GuardedConnection, error: BaseException, subject: Any) -> 
     return explained
 
 
-def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
+def ALL(raw: GuardedConnection, sql: str, params: Params) -> list[Row]:
     try:
         rows: list[Row] = execute_query(raw.asking, sql, params).fetchall()
         if not rows and _look_if_pragma(raw, sql):
@@ -74,21 +81,21 @@ def ALL(raw: GuardedConnection, sql: str, params: Any) -> list[Row]:
         raise
 
 
-def FIRST(raw: GuardedConnection, sql: str, params: Any) -> Row | None:
+def FIRST(raw: GuardedConnection, sql: str, params: Params) -> Row | None:
     row = _first(raw, sql, params)
     if row is None and _look_if_pragma(raw, sql):
         row = _first(raw, sql, params)
     return row
 
 
-def _first(raw: GuardedConnection, sql: str, params: Any) -> Row | None:
+def _first(raw: GuardedConnection, sql: str, params: Params) -> Row | None:
     cursor = execute_query(raw, sql, params)
     row: Row | None = cursor.fetchone()
     cursor.close()  # an unfinished statement would keep its snapshot, and the log with it
     return row
 
 
-def VALUE(raw: GuardedConnection, sql: str, params: Any) -> Any:
+def VALUE(raw: GuardedConnection, sql: str, params: Params) -> Any:
     row = FIRST(raw, sql, params)
     return None if row is None else row[0]
 
@@ -99,7 +106,7 @@ def begin_snapshot(raw: GuardedConnection) -> None:
     raw.look_at_schema()  # a snapshot is taken at the first SELECT, not at BEGIN
 
 
-def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def FUNCTION_READ(raw: GuardedConnection, function: Callable[[sqlite3.Connection, *Ts], R], arguments: tuple[*Ts]) -> R:
     """One snapshot throughout, whatever the function does."""
     raw.guard.armed = False
     try:
@@ -110,7 +117,9 @@ def FUNCTION_READ(raw: GuardedConnection, function: Callable[..., Any], argument
         raw.roll_back()
 
 
-def FUNCTION_WITHIN(raw: GuardedConnection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def FUNCTION_WITHIN(
+    raw: GuardedConnection, function: Callable[[sqlite3.Connection, *Ts], R], arguments: tuple[*Ts]
+) -> R:
     """In the snapshot or transaction that is open; nothing that the function leaves behind outlasts it."""
     try:
         raw.note_cursors()
@@ -123,7 +132,7 @@ def FUNCTION_WITHIN(raw: GuardedConnection, function: Callable[..., Any], argume
     return finished(result)
 
 
-def answer(raw: GuardedConnection, guard: Guard, fetch: Fetch, subject: Any, arguments: Any) -> Any:
+def answer(raw: GuardedConnection, guard: Guard, fetch: Fetch[S, A, R], subject: S, arguments: A) -> R:
     try:
         result = fetch(raw, subject, arguments)
     except BaseException as error:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ref
 
 from ...concurrency.failing import Failing
@@ -46,6 +46,11 @@ _HAND_OVER = 256
 # its reader back, perhaps from its thread. Where the children of those who hold one wait, these may go on all the same.
 _STUCK_FOR_SURE = 0.02
 _STUCK_BY_CHILDREN = 1.0
+
+
+A = TypeVar("A")
+R = TypeVar("R")
+S = TypeVar("S")
 
 
 class Hold:
@@ -88,7 +93,7 @@ class Readers:
         self._lock_timeout = config.lock_timeout
         self.path: object = path
         self._failing = Failing(self._loop)
-        self._pending: deque[tuple[asyncio.Future[Any], Fetch, Any, Any]] = deque()
+        self._pending: deque[tuple[asyncio.Future[Any], Fetch[Any, Any, Any], Any, Any]] = deque()
         self._finished: deque[tuple[asyncio.Future[Any], Any]] = deque()
         self._handing_over = False
         self._step_aside = False
@@ -114,7 +119,7 @@ class Readers:
 
     # Shared queries
 
-    def ask(self, fetch: Fetch, subject: Any, arguments: Any) -> asyncio.Future[Any]:
+    def ask(self, fetch: Fetch[S, A, R], subject: S, arguments: A) -> asyncio.Future[R]:
         """Enqueues a query; who leaves its future must ``interrupt`` it."""
         future = self._create_future()
         self._pending.append((future, fetch, subject, arguments))
@@ -125,7 +130,7 @@ class Readers:
             self._tick()
         return future
 
-    async def read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
+    async def read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> R:
         future = self.ask(fetch, subject, arguments)
         timer = None if timeout is None else self._loop.call_later(timeout, self._expire, future, timeout)
         try:
@@ -176,7 +181,9 @@ class Readers:
         connection.switch(None)
         connection.deliver(self._parked, connection)
 
-    def _failure(self, raw: GuardedConnection, fetch: Fetch, subject: Any, arguments: Any, error: BaseException) -> Any:
+    def _failure(
+        self, raw: GuardedConnection, fetch: Fetch[S, A, R], subject: S, arguments: A, error: BaseException
+    ) -> R | Failure:
         if primary_code(error) == sqlite3.SQLITE_BUSY:
             # Another program recovers the log, or has the file for itself: nobody is to see "database is locked".
             try:
@@ -238,12 +245,12 @@ class Readers:
         else:
             self._ticking = False
 
-    def _expire(self, future: asyncio.Future[Any], timeout: float) -> None:
+    def _expire(self, future: asyncio.Future[R], timeout: float) -> None:
         if not future.done():
             started = self.interrupt(future)
             future.set_exception(read_timeout(timeout, started=started))
 
-    def interrupt(self, future: asyncio.Future[Any]) -> bool:
+    def interrupt(self, future: asyncio.Future[R]) -> bool:
         return any(connection.interrupt(future) for connection in self._active)
 
     # Leases: a reader for one holder

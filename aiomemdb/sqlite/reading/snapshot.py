@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TypeVar
 
 from ...concurrency.job import Failure, settle_one
 from ...config import checked_timeout
@@ -21,6 +21,11 @@ from .verbs import ReadVerbs
 __all__ = ["SQLiteSnapshot", "give_back", "open_snapshot", "wait_for_read"]
 
 
+A = TypeVar("A")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
 class SQLiteSnapshot(ReadVerbs, Familiar):
     """The verbs inside ``async with db.snapshot() as snap``: those of ``aiomemdb.Snapshot``, and ``read_fn``."""
 
@@ -31,12 +36,12 @@ class SQLiteSnapshot(ReadVerbs, Familiar):
         self._readers = readers
         self._ended = False
 
-    async def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Any:
+    async def _read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> R:
         timeout = checked_timeout(timeout)
         if self._ended:
             raise SnapshotEnded("this snapshot has ended")
 
-        def query(raw: GuardedConnection) -> Any:
+        def query(raw: GuardedConnection) -> R:
             if self._ended:  # meanwhile, by another task
                 raise SnapshotEnded("this snapshot has ended")
             with raw.guarded() as guard:
@@ -87,7 +92,9 @@ def give_back(readers: Readers, connection: Connection) -> None:
     ended.add_done_callback(returned)
 
 
-async def wait_for_read(future: asyncio.Future[Any], interrupt: Any, timeout: float | None) -> Any:
+async def wait_for_read(
+    future: asyncio.Future[R], interrupt: Callable[[asyncio.Future[R]], bool], timeout: float | None
+) -> R:
     if timeout is None:
         try:
             return await future
@@ -104,7 +111,7 @@ async def wait_for_read(future: asyncio.Future[Any], interrupt: Any, timeout: fl
         timer.cancel()
 
 
-def _expire_read(future: asyncio.Future[Any], interrupt: Any, timeout: float) -> None:
+def _expire_read(future: asyncio.Future[R], interrupt: Callable[[asyncio.Future[R]], bool], timeout: float) -> None:
     if not future.done():
         started = interrupt(future)
-        settle_one(future, Failure(read_timeout(timeout, started=bool(started))))
+        settle_one(future, Failure(read_timeout(timeout, started=started)))

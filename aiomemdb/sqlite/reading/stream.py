@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from typing import Any
 from weakref import ref
 
 from ...concurrency.bell import call_on_loop
+from ...database import Params
 from ...values import Row
 from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
@@ -30,7 +30,7 @@ class RowStream:
         self,
         readers: Readers,
         sql: str,
-        params: Any,
+        params: Params,
         *,
         chunk: int,
         timeout: float | None,

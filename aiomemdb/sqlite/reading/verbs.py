@@ -13,30 +13,29 @@ from .queries import ALL, FIRST, FUNCTION_WITHIN, VALUE, Fetch
 
 __all__ = ["ReadVerbs"]
 
-T = TypeVar("T")
+A = TypeVar("A")
+R = TypeVar("R")
+S = TypeVar("S")
 Ts = TypeVarTuple("Ts")
 
 
 class ReadVerbs(Snapshot):
     """read, read_one, read_value and read_fn, over ``_read``."""
 
-    def _read(self, fetch: Fetch, subject: Any, arguments: Any, timeout: float | None) -> Awaitable[Any]:
+    def _read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> Awaitable[R]:
         raise NotImplementedError
 
     async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
-        rows: list[Row] = await self._read(ALL, sql, checked_params(params), timeout)
-        return rows
+        return await self._read(ALL, sql, checked_params(params), timeout)
 
     async def read_one(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Row | None:
-        row: Row | None = await self._read(FIRST, sql, checked_params(params), timeout)
-        return row
+        return await self._read(FIRST, sql, checked_params(params), timeout)
 
     async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
         return await self._read(VALUE, sql, checked_params(params), timeout)
 
-    async def read_fn(self, fn: Callable[[sqlite3.Connection, *Ts], T], *args: *Ts, timeout: float | None = None) -> T:
+    async def read_fn(self, fn: Callable[[sqlite3.Connection, *Ts], R], *args: *Ts, timeout: float | None = None) -> R:
         """Runs ``fn(conn, *args)``, a synchronous function, on a connection that can't write, one state throughout;
         returns what it returned.
         """
-        result: T = await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)
-        return result
+        return await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)

@@ -46,6 +46,7 @@ from time import monotonic
 from typing import Any
 
 from ...concurrency.job import Failure, WriteJob, copy_error
+from ...database import Params
 from ...errors import AiomemdbError, CommitOutcomeUnknown, DatabaseReplaced, LockTimeout, WriterCrashed
 from ..codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
 from ..connection.notes import annotate
@@ -272,7 +273,7 @@ def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outco
     return failed
 
 
-def _may_have_stayed(session: Session, error: BaseException, sql: Any, params: Any) -> bool:
+def _may_have_stayed(session: Session, error: BaseException, sql: str, params: Params) -> bool:
     """Whether rows of a statement that failed may be in the open transaction (rule 3)."""
     if session.connection.total_changes != session.changes_before:
         return True
@@ -285,7 +286,7 @@ def _may_have_stayed(session: Session, error: BaseException, sql: Any, params: A
     return primary_code(error) == sqlite3.SQLITE_CONSTRAINT and session.book.fails_halfway(sql, params)
 
 
-def _culprit(session: Session, error: BaseException, subject: Any, index: int, *, spoilt: bool) -> BaseException:
+def _culprit(session: Session, error: BaseException, subject: object, index: int, *, spoilt: bool) -> BaseException:
     """The error for the caller of a job that failed, if the transaction can go on without that job.
 
     Raises:

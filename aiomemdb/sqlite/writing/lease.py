@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from ...concurrency.job import Failure, Operation, copy_error, settle_one
 from ...errors import AiomemdbError, TransactionTimeout
@@ -31,7 +31,7 @@ held_leases: ContextVar[tuple[Lease, ...]] = ContextVar("aiomemdb_held_leases", 
 # How long the writer's thread leaves it to the loop to end what is held too long: that also stops a running step.
 _LEFT_TO_LOOP = 0.1
 
-LEASE = Operation("transaction", lambda *_: None, by_task=True, lends=True)
+R = TypeVar("R")
 
 
 class Lease:
@@ -95,7 +95,7 @@ class Lease:
             "back; do slow work before the transaction"
         )
 
-    def step(self, function: Callable[[GuardedConnection], Any], *, wanted_only: bool = False) -> asyncio.Future[Any]:
+    def step(self, function: Callable[[GuardedConnection], R], *, wanted_only: bool = False) -> asyncio.Future[R]:
         """Runs ``function`` on the writer's thread, inside the transaction.
 
         Raises: what ended the lease, at once, if it has ended.
@@ -112,7 +112,7 @@ class Lease:
         if not self.active:
             raise TransactionEnded("this transaction has ended")
 
-    def interrupt(self, future: asyncio.Future[Any]) -> bool:
+    def interrupt(self, future: asyncio.Future[R]) -> bool:
         return self._connection.interrupt(future)
 
     def end(self, *, commit: bool) -> asyncio.Future[None]:
@@ -181,7 +181,7 @@ class Lease:
         self._checkpointer.after_batch()
         self._connection.deliver(self._abort, error)
 
-    def _run(self, raw: GuardedConnection, function: Callable[[GuardedConnection], Any]) -> Any:
+    def _run(self, raw: GuardedConnection, function: Callable[[GuardedConnection], R]) -> R:
         self._raise_if_spoilt()
         if self._doomed:
             self.check()
@@ -254,11 +254,11 @@ class Lease:
 
 
 def step_of(
-    lease: Lease, session: Session, operation: Operation, subject: Any, arguments: Any
-) -> Callable[[GuardedConnection], Any]:
+    lease: Lease, session: Session, operation: Operation[R], subject: object, arguments: object
+) -> Callable[[GuardedConnection], R]:
     """A write verb as a step: always inside a savepoint, so that an error undoes this step and no other."""
 
-    def step(raw: GuardedConnection) -> Any:
+    def step(raw: GuardedConnection) -> R:
         lease.write_errors += 1
         try:
             result = run_in_savepoint(session, operation, subject, arguments)
@@ -275,3 +275,11 @@ def step_of(
             raise
 
     return step
+
+
+def _lend(session: Session, lease: Lease, _: None) -> Lease:
+    return lease
+
+
+#: It results in its lease when it has begun; the writer task runs it.
+LEASE: Operation[Lease] = Operation("transaction", _lend, by_task=True, lends=True)

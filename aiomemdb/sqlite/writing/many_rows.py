@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import length_hint
-from typing import Any
+
+from ...database import Params
 
 __all__ = ["FEWEST", "ManyRows", "of_many_rows"]
 
@@ -40,7 +41,7 @@ class ManyRows:
     columns: int
     text: str
 
-    def values(self, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+    def values(self, parameters: Sequence[Params]) -> tuple[object, ...] | None:
         """All values of so many parameter sets, if each is a tuple that fits and they are not too large together."""
         if [*map(type, parameters)].count(tuple) < self.rows or [*map(len, parameters)].count(self.columns) < self.rows:
             return None

@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import monotonic
-from typing import Any
+from typing import TypeVar, TypeVarTuple
 
 from ...concurrency.job import Operation
+from ...database import Params
 from ...errors import AiomemdbError, ForbiddenStatement
 from ...values import Result, Row
 from ..connection.guard import finished
@@ -36,10 +37,13 @@ __all__ = [
     "write_each",
 ]
 
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
 _BLOCK = 64  # rows of a run, between two looks at the clock
 
 
-def write(session: Session, sql: str, params: Any) -> int | None:
+def write(session: Session, sql: str, params: Params) -> int | None:
     """One statement; returns the rowid that it inserted."""
     book, cursor = session.book, session.cursor
     session.changes_before = session.connection.total_changes
@@ -56,7 +60,7 @@ def write(session: Session, sql: str, params: Any) -> int | None:
     return book.rowid(sql, params, mark, _count(session, sql))
 
 
-def write_any(session: Session, sql: str, params: Any) -> Result:
+def write_any(session: Session, sql: str, params: Params) -> Result:
     """Any one statement, a query too; returns all that it did."""
     book, cursor = session.book, session.cursor
     session.changes_before = session.connection.total_changes
@@ -69,14 +73,14 @@ def write_any(session: Session, sql: str, params: Any) -> Result:
     return Result(columns, rows, book.rowid(sql, params, mark, count), count)
 
 
-def write_count(session: Session, sql: str, params: Any) -> int:
+def write_count(session: Session, sql: str, params: Params) -> int:
     """One statement; returns the number of rows that it changed."""
     check_text(sql)
     _execute(session, sql, params)
     return _count(session, sql)
 
 
-def write_returning(session: Session, sql: str, params: Any) -> list[Row]:
+def write_returning(session: Session, sql: str, params: Params) -> list[Row]:
     check_text(sql)
     cursor = session.cursor
     cursor.execute(sql, params)
@@ -85,7 +89,7 @@ def write_returning(session: Session, sql: str, params: Any) -> list[Row]:
     return cursor.fetchall()
 
 
-def _execute(session: Session, sql: str, params: Any) -> None:
+def _execute(session: Session, sql: str, params: Params) -> None:
     """Runs one statement to its end.
 
     Raises: ForbiddenStatement: it is a query. (RETURNING, EXPLAIN and PRAGMAs return rows too.)
@@ -116,7 +120,7 @@ def _count(session: Session, sql: str) -> int:
 
 
 def write_each(
-    session: Session, sql: Any, params: Sequence[Any], rowids: list[Any], deadline: float, *, at_once: bool
+    session: Session, sql: str, params: Sequence[Params], rowids: list[int | None], deadline: float, *, at_once: bool
 ) -> None:
     """Writes of one text, one after another, until one fails or time is up: appends the rowid of each (rule 7).
 
@@ -145,7 +149,7 @@ def write_each(
 
 
 def _write_block(
-    session: Session, sql: str, known: Statement, rows: Sequence[Any], latest: int, *, at_once: bool
+    session: Session, sql: str, known: Statement, rows: Sequence[Params], latest: int, *, at_once: bool
 ) -> tuple[int, BaseException | None]:
     """Inserts rows with the rowids behind ``latest``; returns how many ran, and the error of the next one."""
     book, connection = session.book, session.connection
@@ -160,7 +164,7 @@ def _write_block(
     return done, error
 
 
-def write_many(session: Session, sql: str, rows: list[Any]) -> int:
+def write_many(session: Session, sql: str, rows: list[Params]) -> int:
     """One statement for each of the rows; returns the number of rows that they changed. The first one says what it
     is: a plain insert goes on by texts of many rows, in three quarters of the time.
     """
@@ -190,7 +194,7 @@ def write_many(session: Session, sql: str, rows: list[Any]) -> int:
     return count
 
 
-def write_script(session: Session, sql: str, _: Any) -> None:
+def write_script(session: Session, sql: str, _: object) -> None:
     for number, statement in enumerate(split_script(sql), 1):
         try:
             session.connection.execute(statement)
@@ -200,7 +204,7 @@ def write_script(session: Session, sql: str, _: Any) -> None:
             raise
 
 
-def write_function(session: Session, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def write_function(session: Session, function: Callable[[sqlite3.Connection, *Ts], R], arguments: tuple[*Ts]) -> R:
     connection = session.connection
     began = monotonic()
     connection.note_cursors()
@@ -216,11 +220,11 @@ def write_function(session: Session, function: Callable[..., Any], arguments: tu
     return finished(result)
 
 
-def flush(_: Session, __: Any, ___: Any) -> None:
+def flush(_: Session, __: object, ___: object) -> None:
     """Does nothing, durably."""
 
 
-def run_in_savepoint(session: Session, operation: Operation, subject: Any, arguments: Any) -> Any:
+def run_in_savepoint(session: Session, operation: Operation[R], subject: object, arguments: object) -> R:
     """Runs a job whole or not at all inside the open transaction.
 
     Raises:
@@ -247,7 +251,7 @@ def run_in_savepoint(session: Session, operation: Operation, subject: Any, argum
     return result
 
 
-def run(session: Session, operation: Operation, subject: Any, arguments: Any) -> Any:
+def run(session: Session, operation: Operation[R], subject: object, arguments: object) -> R:
     """Runs a job with the guard armed, and looks whether it kept to the rules.
 
     Raises:

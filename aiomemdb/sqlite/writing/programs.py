@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
+from ...database import Params
 from ..connection.guard import GuardedConnection
 
 __all__ = [
@@ -71,7 +72,7 @@ _IN_PLACE = 0x04 | 0x40  # of a Delete that an Insert of the same rowid follows 
 _FAIL = 3  # of a conflict: what was done before it stays (OE_Fail)
 
 
-def explained(connection: GuardedConnection, sql: str, params: Any) -> Program:
+def explained(connection: GuardedConnection, sql: str, params: Params) -> Program:
     """The bytecode of this text, compiled now; the authorizer sees it."""
     # A text of its own each time: Python would take an EXPLAIN from its cache, with the bytecode of an older schema.
     rows = connection.execute(f"EXPLAIN /* {next(_unique)} */ {sql}", params).fetchall()

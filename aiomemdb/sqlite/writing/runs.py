@@ -8,6 +8,7 @@ from operator import length_hint
 from typing import Any, TypeAlias
 
 from ...concurrency.job import Operation, WriteJob
+from ...database import Params
 from ..codes import is_undone
 from .many_rows import FEWEST
 from .session import Session
@@ -17,15 +18,15 @@ __all__ = ["Run", "run_rows", "runs_of"]
 
 
 #: Jobs that differ in their arguments alone: (operation, subject, the arguments of each).
-Run: TypeAlias = tuple[Operation, Any, list[Any]]
+Run: TypeAlias = tuple[Operation[Any], Any, list[Any]]
 
 
-def runs_of(jobs: Iterable[WriteJob], joined: Operation) -> Iterator[Run]:
+def runs_of(jobs: Iterable[WriteJob], joined: Operation[Any]) -> Iterator[Run]:
     """Cuts jobs into runs, in their order: jobs that are ``joined`` share a run with a neighbour of the same text, any
     other job is one of its own.
     """
-    before: Operation | None = None
-    text: Any = None
+    before: Operation[Any] | None = None
+    text: object = None
     run: list[Any] = []
     for _, operation, subject, arguments in jobs:
         # By identity: what a caller gave for SQL may be anything, with an == that raises or lies.
@@ -40,7 +41,7 @@ def runs_of(jobs: Iterable[WriteJob], joined: Operation) -> Iterator[Run]:
 
 
 def run_rows(
-    session: Session, sql: str, known: Statement | None, rows: Sequence[Any]
+    session: Session, sql: str, known: Statement | None, rows: Sequence[Params]
 ) -> tuple[int, int, int | None, BaseException | None]:
     """Runs a statement for each of these rows, until one fails: as many as go by texts of many rows, the rest one by
     one.
@@ -75,7 +76,7 @@ def run_rows(
     return len(rows), changed + max(cursor.rowcount, 0), None, None
 
 
-def _in_blocks(session: Session, sql: str, known: Statement, rows: Sequence[Any]) -> Iterator[int]:
+def _in_blocks(session: Session, sql: str, known: Statement, rows: Sequence[Params]) -> Iterator[int]:
     """Runs as many as go by texts of many rows; yields the number of rows of each when it has run."""
     done = 0
     for many in session.book.many_rows(sql, known, len(rows)):

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
+from ...database import Params
 from ...errors import AiomemdbError, DatabaseClosed, LockTimeout
 from ..codes import primary_code
 from ..connection.guard import GuardedConnection
@@ -203,7 +203,7 @@ class Session:
             self.connection.close_noted()
         self._look_at_files()
 
-    def allow_autocommit(self, sql: str, params: Any) -> None:
+    def allow_autocommit(self, sql: str, params: Params) -> None:
         """This write has just run alone: it may do so in autocommit until the next transaction, if it is so plain an
         insert that nothing of it could stay behind. A durable one needs more (see ``commit``).
         """
@@ -211,7 +211,7 @@ class Session:
         if known is not None and known.is_plain and known.is_simple and not self._durable:
             self.autocommit_sql = sql
 
-    def autocommit(self, sql: str, params: Any) -> None:
+    def autocommit(self, sql: str, params: Params) -> None:
         """In a turn: runs ``autocommit_sql`` and commits it, if it need not be compiled anew.
 
         Raises:

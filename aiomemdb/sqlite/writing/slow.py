@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from time import monotonic
-from typing import Any
 
 from ..connection.arguments import unwrapped
 
@@ -29,7 +28,7 @@ class SlowFunctions:
         self._logged_at: float | None = None
         self._not_logged = 0
 
-    def note(self, function: Any, took: float) -> None:
+    def note(self, function: object, took: float) -> None:
         name = name_of(function)
         if name is None:
             return
@@ -42,9 +41,10 @@ class SlowFunctions:
         self._logged_at, self._not_logged = now, 0
 
 
-def name_of(function: Any) -> str | None:
+def name_of(function: object) -> str | None:
     """What a job's function is called in the log; None: it is long by design."""
     if hasattr(function, "log_name"):
-        return function.log_name  # type: ignore[no-any-return]
+        log_name: str | None = function.log_name
+        return log_name
     function = unwrapped(function)
     return f"write_fn({getattr(function, '__qualname__', None) or repr(function)})"

@@ -18,6 +18,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ...database import Params
 from ...errors import ForbiddenStatement
 from ..connection.guard import DELETE, INSERT, SCHEMA, SELECT, UPDATE, GuardedConnection
 from ..connection.script import check_text, first_word
@@ -137,7 +138,7 @@ class Book:
         known = self.known.get(sql)
         return None if known is _SEEN else known
 
-    def of(self, sql: str, params: Any) -> Statement | None:
+    def of(self, sql: str, params: Params) -> Statement | None:
         """What is known of this text, which is explained if need be; None: it can't be."""
         known = self.get(sql)
         if known is None:
@@ -199,7 +200,7 @@ class Book:
         finally:
             guard.armed = armed
 
-    def _explain(self, sql: str, params: Any) -> Statement | None:
+    def _explain(self, sql: str, params: Params) -> Statement | None:
         guard = self._connection.guard
         asked = guard.asked = []
         try:
@@ -244,14 +245,14 @@ class Book:
                 return lookup
         return ""
 
-    def fails_halfway(self, sql: str, params: Any) -> bool:
+    def fails_halfway(self, sql: str, params: Params) -> bool:
         """Whether this statement, which has just failed by a constraint, may have left rows all the same."""
         known = self.of(sql, params)
         return known is None or known.fails_halfway
 
     # The rowid that a statement inserted
 
-    def mark(self, sql: str, params: Any) -> Mark:
+    def mark(self, sql: str, params: Params) -> Mark:
         """To be called before a statement runs that is not known to be simple, for ``rowid`` behind it."""
         known = self.get(sql) if isinstance(sql, str) else None
         if known is None:
@@ -266,7 +267,7 @@ class Book:
                 return _NONE
         return self._mark_of_upsert(sql, params, known) if known.is_upsert else _IF_CHANGED
 
-    def _mark_of_upsert(self, sql: str, params: Any, known: Statement) -> Mark:
+    def _mark_of_upsert(self, sql: str, params: Params, known: Statement) -> Mark:
         if known.lookup:
             try:
                 latest, is_taken = self._connection.execute(known.lookup).fetchone()
@@ -291,7 +292,7 @@ class Book:
             self._ask(step.format(table))
         return rowid
 
-    def rowid(self, sql: str, params: Any, mark: Mark, changed: int) -> int | None:
+    def rowid(self, sql: str, params: Params, mark: Mark, changed: int) -> int | None:
         """The rowid that a statement has inserted, or None.
 
         Args:

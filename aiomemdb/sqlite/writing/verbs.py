@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from ...concurrency.job import Operation
 from ...config import checked_timeout
@@ -15,7 +15,7 @@ from .operations import ANY, COUNT, FUNCTION, FUNCTION_ONCE, MANY, RETURNING, SC
 
 __all__ = ["WriteVerbs"]
 
-T = TypeVar("T")
+R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 
@@ -23,27 +23,24 @@ class WriteVerbs(Transaction):
     """The write verbs, over ``_write``."""
 
     def _write(
-        self, operation: Operation, subject: Any, arguments: Any, durable: bool, timeout: float | None
-    ) -> Awaitable[Any]:
+        self, operation: Operation[R], subject: object, arguments: object, durable: bool, timeout: float | None
+    ) -> Awaitable[R]:
         raise NotImplementedError
 
     async def write(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> int | None:
-        rowid: int | None = await self._write(WRITE, sql, checked_params(params), durable, checked_timeout(timeout))
-        return rowid
+        return await self._write(WRITE, sql, checked_params(params), durable, checked_timeout(timeout))
 
     async def write_count(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> int:
-        count: int = await self._write(COUNT, sql, checked_params(params), durable, checked_timeout(timeout))
-        return count
+        return await self._write(COUNT, sql, checked_params(params), durable, checked_timeout(timeout))
 
     async def write_returning(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> list[Row]:
-        rows: list[Row] = await self._write(RETURNING, sql, checked_params(params), durable, checked_timeout(timeout))
-        return rows
+        return await self._write(RETURNING, sql, checked_params(params), durable, checked_timeout(timeout))
 
     async def write_any(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
@@ -56,8 +53,7 @@ class WriteVerbs(Transaction):
     ) -> int:
         if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
             raise TypeError(f"write_many takes an iterable of parameter sets, not {type(rows).__name__}")
-        count: int = await self._write(MANY, sql, checked_rows(rows), durable, checked_timeout(timeout))
-        return count
+        return await self._write(MANY, sql, checked_rows(rows), durable, checked_timeout(timeout))
 
     async def write_script(self, sql: str, *, durable: bool = False, timeout: float | None = None) -> None:
         if not isinstance(sql, str):
@@ -66,12 +62,12 @@ class WriteVerbs(Transaction):
 
     async def write_fn(
         self,
-        fn: Callable[[sqlite3.Connection, *Ts], T],
+        fn: Callable[[sqlite3.Connection, *Ts], R],
         *args: *Ts,
         durable: bool = False,
         timeout: float | None = None,
         once: bool = False,
-    ) -> T:
+    ) -> R:
         """Runs ``fn(conn, *args)``, a synchronous function, on the writer's thread, all or nothing; returns what it
         returned. The way to check-then-act: no other job writes between its statements.
 
@@ -82,5 +78,5 @@ class WriteVerbs(Transaction):
         """
         operation = FUNCTION_ONCE if once else FUNCTION
         function = checked_function(fn, "write_fn")
-        result: T = await self._write(operation, function, args, durable, checked_timeout(timeout))
+        result: R = await self._write(operation, function, args, durable, checked_timeout(timeout))
         return result

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from threading import get_ident
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from ...concurrency.failing import Failing
 from ...concurrency.job import Failure, JobFuture, Operation, WriteJob, copy_error, fail, settle, settle_one
@@ -35,6 +35,9 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 
 # How long a cancelled writer task (asyncio.run cancels all tasks at its end) goes on to drain its queue.
 _DRAIN_AFTER_CANCEL = 2.0
+
+
+R = TypeVar("R")
 
 
 class Writer:
@@ -144,17 +147,17 @@ class Writer:
 
     def put(
         self,
-        operation: Operation,
-        subject: Any,
-        arguments: Any,
+        operation: Operation[R],
+        subject: object,
+        arguments: object,
         *,
         durable: bool = False,
         timeout: float | None = None,
-    ) -> asyncio.Future[Any]:
+    ) -> asyncio.Future[R]:
         """Enqueues any job; gives its future."""
         self.check()
         if durable or timeout is not None or operation.alone:
-            future: asyncio.Future[Any] = JobFuture(loop=self.loop)
+            future: asyncio.Future[R] = JobFuture(loop=self.loop)
             assert isinstance(future, JobFuture)
             future.durable = durable
             self.queue.unusual = True
@@ -367,7 +370,7 @@ class Writer:
 
     # Ends
 
-    def _expire(self, future: JobFuture, operation: Operation, timeout: float) -> None:
+    def _expire(self, future: JobFuture, operation: Operation[R], timeout: float) -> None:
         if future.done():
             return
         # One step: a batch begins by switch(), which takes the same lock, and leaves out who has left until then.
