@@ -1,4 +1,4 @@
-"""The contract in words: what every engine gives. What SQLite adds is in ``aiomemdb.SQLiteDatabase``.
+"""The contract in words: what every engine has. What SQLite adds is in ``aiomemdb.SQLiteDatabase``.
 
 Two families of verbs, so that a reader of a call sees where it runs: ``write*`` on the one writer, ``read*`` on the
 readers. A bare ``execute`` does not exist. ``params`` is a sequence for ``?`` or a mapping for ``:name``.
@@ -54,15 +54,21 @@ class Snapshot(Protocol):
     """
 
     async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
-        """All rows of a query. ``timeout`` in seconds, waiting included: it interrupts this query and no other."""
+        """Return all rows of a query.
+
+        Args:
+            sql: one query.
+            params: a sequence for ``?``, or a mapping for ``:name``.
+            timeout: seconds, waiting included; it interrupts this query and no other.
+        """
         ...
 
     async def read_one(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Row | None:
-        """The first row, or None where there is none."""
+        """Return the first row, or None where there is none. Args: as for ``read``."""
         ...
 
     async def read_value(self, sql: str, params: Params = (), *, timeout: float | None = None) -> Any:
-        """The first column of the first row, or None where there is no row."""
+        """Return the first column of the first row, or None where there is no row. Args: as for ``read``."""
         ...
 
 
@@ -95,23 +101,37 @@ class Transaction(Snapshot, Protocol):
     async def write(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> int | None:
-        """One statement; gives the rowid that it inserted, or None if it inserted nothing. A query is an error that
-        names ``read`` (``ForbiddenStatement``), as it is for ``write_count`` and ``write_many``.
+        """Run one statement, and return the rowid that it inserted, or None if it inserted nothing.
+
+        Args:
+            sql: one statement that writes.
+            params: a sequence for ``?``, or a mapping for ``:name``.
+            durable: whether it is on stable storage, with all that it saw, before the call returns.
+            timeout: seconds from the call on, waiting for room and for the lock included.
+
+        Raises:
+            ForbiddenStatement: it is a query; the message names ``read``.
         """
         ...
 
     async def write_count(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> int:
-        """One statement; gives the number of rows that it changed. The way to claim a task:
-        ``UPDATE task SET owner = ? WHERE id = ? AND owner IS NULL`` gives 1 to one caller and 0 to all others.
+        """Run one statement, and return the number of rows that it changed. Args: as for ``write``.
+
+        It is the way to claim a task: of all callers that run ``UPDATE task SET owner = ? WHERE id = ? AND owner IS
+        NULL``, one gets 1 and all others get 0.
         """
         ...
 
     async def write_returning(
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> list[Row]:
-        """One statement with RETURNING; gives its rows."""
+        """Run one statement with RETURNING, and return its rows. Args: as for ``write``.
+
+        Raises:
+            NotAQuery: it has no RETURNING.
+        """
         ...
 
     async def write_any(
@@ -142,31 +162,48 @@ class Transaction(Snapshot, Protocol):
     async def write_many(
         self, sql: str, rows: Iterable[Params], *, durable: bool = False, timeout: float | None = None
     ) -> int:
-        """One statement over many parameter sets, all or nothing; gives the number of rows changed.
+        """Run one statement for each of many parameter sets, all or nothing, and return the number of rows changed.
 
-        ``rows`` is read to its end, in the caller's task, before the job is enqueued. A note of an error names the row.
+        Args:
+            sql: one statement that writes.
+            rows: the parameter sets. The caller's task reads them to the end before the job is enqueued.
+            durable: as for ``write``.
+            timeout: as for ``write``.
+
+        Raises:
+            What ``write`` raises; a note names the row.
         """
         ...
 
     async def write_script(self, sql: str, *, durable: bool = False, timeout: float | None = None) -> None:
-        """Several statements (a schema) as one job, all or nothing; without BEGIN and COMMIT of its own."""
+        """Run several statements (a schema) as one job, all or nothing. They hold no BEGIN and no COMMIT.
+
+        Args: as for ``write``.
+        """
         ...
 
     def transaction(
         self, *, durable: bool = False, timeout: float | None = None
     ) -> AbstractAsyncContextManager[Transaction]:
-        """Several awaited steps on the writer, exclusively: commit on exit, rollback on error; nesting
-        (``tx.transaction()``) is a savepoint.
+        """Run several awaited steps on the writer, which no other job uses meanwhile: ``async with ... as tx``.
 
-        Every other writer waits meanwhile, so hold it shortly: after ``max_hold`` it is rolled back
-        (``TransactionTimeout``). ``timeout`` bounds the wait for the writer.
-        Cancellation inside the block rolls back; during the COMMIT, the COMMIT runs to its end.
+        The end of the block commits. An error that leaves the block rolls back. ``tx.transaction()`` nests: it is a
+        savepoint. Every other writer waits meanwhile, so hold it shortly.
+
+        Args:
+            durable: whether all of it is on stable storage when the block has ended.
+            timeout: seconds to wait for the writer.
+
+        Raises:
+            TransactionTimeout: it was held for longer than ``max_hold``, and is rolled back.
+
+        Cancellation: inside the block it rolls back. During the COMMIT, the COMMIT runs to its end.
         """
         ...
 
 
 class Database(Transaction, Protocol):
-    """A database, as ``aiomemdb.connect`` gives it: ``async with connect(...) as db``, ``db = await connect(...)``."""
+    """A database that ``aiomemdb.connect`` makes: ``async with connect(...) as db``, or ``db = await connect(...)``."""
 
     def __await__(self) -> Generator[Any, None, Self]: ...
 
@@ -175,53 +212,80 @@ class Database(Transaction, Protocol):
     async def __aexit__(self, *exc_info: object) -> None: ...
 
     def submit(self, sql: str, params: Params = ()) -> asyncio.Future[int | None]:
-        """As ``write``, but enqueues at once, without awaiting.
+        """Enqueue at once, without awaiting, what ``write`` would; return the future of the rowid.
 
         Raises:
             QueueFull: ``max_pending`` jobs wait already.
-        Cancelling the future before its job is taken into a batch takes the job back.
+
+        Cancellation: of the future, before its job is taken into a batch: it takes the job back.
         """
         ...
 
     def check_writable(self) -> None:
-        """Raises at once what a write of this caller would raise at once, whatever waits: ``ReentrancyError`` inside
-        its own ``transaction()``, ``DatabaseClosed``, ``ForkedError``, ``WrongLoop``, the driver's own where the
-        database is read-only. For who writes on others' behalf, in a task of his own.
+        """Raise at once what a write of this caller would raise at once, whatever waits.
+
+        It is for a task that writes for other tasks.
+
+        Raises:
+            ReentrancyError: the caller is inside its own ``transaction()``.
+            DatabaseClosed, ForkedError, WrongLoop: as a write would.
+            Exception: the driver's own error, where the database is read-only.
         """
         ...
 
     async def flush(self, *, timeout: float | None = None) -> None:
-        """Waits until everything submitted before it has committed, and is on stable storage."""
+        """Wait until everything that was submitted before has committed, and is on stable storage.
+
+        Args:
+            timeout: seconds.
+        """
         ...
 
     def read_stream(
         self, sql: str, params: Params = (), *, chunk: int = ..., timeout: float | None = None
     ) -> AsyncIterator[Row]:
-        """The rows of a query, one by one, in constant memory: ``async for row in db.read_stream(...)``.
+        """Return the rows of a query one by one, in constant memory: ``async for row in db.read_stream(...)``.
 
-        It reads one snapshot, ``chunk`` rows a hop, holds a reader until it ends, is left, closed or collected.
-        ``timeout`` (seconds) bounds each hop, waiting for a reader included. Also an async context manager.
+        All rows are of one snapshot. The stream holds a reader until it ends, is left, closed or collected. It is an
+        async context manager too, which closes it.
+
+        Args:
+            sql: one query.
+            params: as for ``read``.
+            chunk: rows of a hop to the reader.
+            timeout: seconds for each hop, waiting for a reader included.
         """
         ...
 
     def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[Snapshot]:
-        """Several awaited reads of one and the same state. Holds a reader, and keeps the log from being reset.
+        """Read one and the same state in several awaited calls: ``async with db.snapshot() as snap``.
 
-        A task that holds one waits for a second like any other. Where all who hold one wait for another, the last to
-        ask gets ``ReentrancyError``: it would wait for itself. A task counts as those that it descends from.
+        It holds a reader, and keeps the log from being reset.
+
+        Args:
+            timeout: seconds to wait for a reader.
+
+        Raises:
+            ReentrancyError: all tasks that hold a reader wait for another one, and this task asked last: it would wait
+                for itself. A task counts as those that it descends from.
         """
         ...
 
     def statistics(self) -> Statistics:
-        """What the database is doing now and has done since it was opened."""
+        """Return what the database is doing now, and has done since it was opened."""
         ...
 
     async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:
-        """Takes no new job, drains what is queued (or fails it: ``drain=False``) and ends all threads.
+        """Take no new job, run what is queued, and end all threads. A second call waits for the first.
 
-        Every future ever handed out is resolved before it returns, and it returns within ``timeout`` seconds, even
-        if another program holds the lock or a job never returns. The loop goes on while many jobs fail; those that are
-        left when the time is up share one error. Idempotent.
+        Every future that was handed out is resolved before it returns. It returns in time even if another program holds
+        the lock, or a job never returns. The loop goes on while many jobs fail; those that are left when the time is up
+        share one error.
+
+        Args:
+            timeout: seconds for all of it.
+            drain: whether what is queued runs; otherwise it fails with ``DatabaseClosed``.
+
         Cancellation: the closing goes on.
         """
         ...

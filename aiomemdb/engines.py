@@ -61,7 +61,7 @@ def connect(
     label: str | None = None,
     read_only: bool = False,
 ) -> SQLiteDatabase:
-    """A database, not open yet: ``async with connect("agent.db") as db`` or ``db = await connect("agent.db")``.
+    """Return a database, not open yet: ``async with connect("agent.db") as db``, or ``db = await connect("agent.db")``.
 
     Constructing does no I/O; opening does, and creates a missing file (readable by its owner alone). ``":memory:"``
     is a private temporary file, removed at close, so that every promise holds for it too.

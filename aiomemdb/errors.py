@@ -100,13 +100,13 @@ class QueueFull(AiomemdbError):
 class LockTimeout(AiomemdbError, TimeoutError):
     """Another process kept the turn to write, or the write lock, for longer than ``lock_timeout``. Never applied.
 
-    The message names that process where the system tells it, and says whether it is stopped.
+    The message names that process where the system says so, and says whether it is stopped.
     What to do: try again, wake or end that process, or raise ``lock_timeout``.
     """
 
 
 class _CallerTimeout(AiomemdbError, TimeoutError):
-    """A caller's own ``timeout=`` ran out; ``started`` tells whether its job was already running."""
+    """A caller's own ``timeout=`` ran out; ``started`` says whether its job was already running."""
 
     def __init__(self, message: str, *, started: bool = False, applied: bool | None = False) -> None:
         super().__init__(message, applied=applied)

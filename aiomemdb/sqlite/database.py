@@ -291,15 +291,15 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     # Maintenance
 
     async def checkpoint(self) -> bool:
-        """Moves the log into the database file and empties it; whether all of it could be (no reader needed it)."""
+        """Move the log into the database file and empty it; return whether all of it could be: no reader needed it."""
         return await self._maintain(CHECKPOINT)
 
     async def optimize(self) -> None:
-        """Refreshes the query planner's statistics where they are stale (PRAGMA optimize)."""
+        """Refresh the query planner's statistics where they are stale (PRAGMA optimize)."""
         await self._maintain(OPTIMIZE)
 
     async def vacuum(self) -> None:
-        """Rebuilds the file without its free pages (VACUUM). All other writes wait."""
+        """Rebuild the file without its free pages (VACUUM). All other writes wait."""
         await self._maintain(VACUUM)
 
     async def _maintain(self, operation: Operation[R]) -> R:
@@ -308,14 +308,19 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     async def backup(
         self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
     ) -> None:
-        """Copies the last committed state into a new file, while reads and writes go on.
+        """Copy the last committed state into a new file, while reads and writes go on.
 
-        ``progress(pages_done, pages_in_all)`` is called on the loop. The file appears whole or not at all.
+        The file appears whole or not at all.
+
+        Args:
+            path: of a file that does not exist.
+            progress: called on the loop with (pages done, pages in all).
 
         Raises:
             FileExistsError: there is a file at ``path``.
             ValueError, OSError: ``path`` is none (":memory:"), or is too long for SQLite.
-        Cancellation: stops the copy and leaves nothing.
+
+        Cancellation: it stops the copy and leaves nothing.
         """
         self._check()
         assert self._assembly is not None

@@ -35,7 +35,17 @@ class ReadVerbs(Snapshot):
         return await self._read(VALUE, sql, checked_params(params), timeout)
 
     async def read_fn(self, fn: Callable[[sqlite3.Connection, *Ts], R], *args: *Ts, timeout: float | None = None) -> R:
-        """Runs ``fn(conn, *args)``, a synchronous function, on a connection that can't write, one state throughout;
-        returns what it returned.
+        """Run ``fn(conn, *args)`` on a connection that can't write, and return what it returned.
+
+        It sees one state throughout.
+
+        Args:
+            fn: a synchronous function.
+            args: what it gets behind the connection.
+            timeout: as for ``read``; it stops the function's statement.
+
+        Raises:
+            TypeError: ``fn`` is no synchronous function, or returned an awaitable, a generator or a cursor.
+            Exception: what ``read`` raises, and what ``fn`` does.
         """
         return await self._read(FUNCTION_WITHIN, checked_function(fn, "read_fn"), args, timeout)

@@ -68,13 +68,25 @@ class WriteVerbs(Transaction):
         timeout: float | None = None,
         once: bool = False,
     ) -> R:
-        """Runs ``fn(conn, *args)``, a synchronous function, on the writer's thread, all or nothing; returns what it
-        returned. The way to check-then-act: no other job writes between its statements.
+        """Run ``fn(conn, *args)`` on the writer's thread, all or nothing, and return what it returned.
 
-        If a neighbour spoils the shared transaction, the function runs again and one run counts: so it touches
-        nothing but its connection, and waits for nothing that goes through its own database: that waits for it.
-        ``once=True`` runs it in a transaction of its own and never a second time. One that takes long is logged with
-        its name.
+        It is the way to check and then act: no other job writes between its statements. If a neighbour spoils the
+        shared transaction, the function runs again and one run counts. So it touches nothing but its connection. It
+        waits for nothing that goes through its own database, as that waits for it. A function that takes long is logged
+        with its name.
+
+        Args:
+            fn: a synchronous function.
+            args: what it gets behind the connection.
+            durable: as for ``write``.
+            timeout: as for ``write``.
+            once: whether it has a transaction of its own, and never runs a second time.
+
+        Raises:
+            TypeError: ``fn`` is no synchronous function, or returned an awaitable, a generator or a cursor.
+            Exception: what ``write`` raises, and what ``fn`` does: nothing of it was applied.
+
+        Cancellation: as for ``write``: a function that has begun runs to its end.
         """
         operation = FUNCTION_ONCE if once else FUNCTION
         function = checked_function(fn, "write_fn")
