@@ -21,9 +21,10 @@ class Config:
     """
 
     readers: int = 4
-    """Read-only connections, a thread each. Four keep quick queries quick beside three long reports; more
-    threads make quick reads slower, because Python runs one at a time. With 1, a second one is opened for
-    snapshots and streams, so that a query never waits for a snapshot that waits for it."""
+    """Read-only connections at most, a thread each. One is opened with the database, the others when they are first
+    needed; where one can't be opened then, those that are open do its work. Four keep quick queries quick
+    beside three long reports; more threads make quick reads slower, because Python runs one at a time. With 1, a second
+    one may be opened beside a snapshot or a stream, so that a query never waits for a snapshot that waits for it."""
     durability: Durability = "normal"
     """"normal": an acknowledged write survives any death of the process; a power cut may take back the latest
     ones. "full": it survives a power cut too, at one sync of the disk a batch."""

@@ -73,7 +73,7 @@ def connect(
 
     Args:
         target: a path.
-        readers: read-only connections, a thread each.
+        readers: read-only connections at most, a thread each; those after the first are opened when they are needed.
         durability: "normal" survives any death of the process, "full" a power cut too.
         max_pending: jobs that may wait for the writer before ``submit`` raises ``QueueFull``.
         max_value_bytes: the largest string, blob or row that a write may store.

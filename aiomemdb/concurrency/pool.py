@@ -19,11 +19,16 @@ T = TypeVar("T")
 class Pool(Generic[T]):
     """Lends its items: for a moment (``take``/``give_back``), or as leases, of which at most ``max_leases`` are out.
 
-    What leases leave free is always there for ``take``, so that short work goes on whatever leases do.
+    What leases leave free is always there for ``take``, so that short work goes on whatever leases do. Where they may
+    take all, an item goes to the other kind of work when it comes back from one, so that neither keeps the other out.
+
+    Args:
+        on_release: called when a lease has ended, before the next one gets its item: short work that waits takes it.
     """
 
-    def __init__(self, items: Iterable[T], *, max_leases: int) -> None:
+    def __init__(self, items: Iterable[T], *, max_leases: int, on_release: Callable[[], object] = lambda: None) -> None:
         self._idle: deque[T] = deque(items)
+        self._on_release = on_release
         self.max_leases: int = max_leases
         self._leases = 0
         self._waiters: deque[asyncio.Future[T]] = deque()
@@ -51,6 +56,7 @@ class Pool(Generic[T]):
         return self._idle.pop() if self._idle else None  # the latest one back: its caches are warm
 
     def give_back(self, item: T) -> None:
+        """After a moment; or an item that is new."""
         self._idle.append(item)
         self._serve()
 
@@ -79,22 +85,27 @@ class Pool(Generic[T]):
     def release(self, item: T) -> None:
         """Ends a lease."""
         self._leases -= 1
-        self.give_back(item)
+        self._idle.append(item)
+        self._on_release()
+        self._serve()
 
     def discard_lease(self) -> None:
         """Ends a lease; its item is lost."""
         self._leases -= 1
+        self._on_release()
         self._serve()
 
     def remove(self, item: T) -> None:
         """An item is lost. Its holder may still end the lease by ``discard_lease``."""
         if item in self._idle:
             self._idle.remove(item)
-        self.max_leases = max(1, self.max_leases - 1)
 
     def close(self, make_error: Callable[[], BaseException]) -> None:
         """Fails those who wait, and all who come."""
         self._closed = make_error
+        self.fail_waiters(make_error)
+
+    def fail_waiters(self, make_error: Callable[[], BaseException]) -> None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

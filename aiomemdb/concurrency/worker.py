@@ -62,12 +62,13 @@ class Worker(Generic[Raw]):
         deliver: from the worker's thread: has a callback run on the loop; False where that is closed (bell.py).
         alarm: for the worker's thread alone: (a time of ``time.monotonic``, what to call then), once, unless it is
             at work. What is called must raise nothing.
-        stopped: resolves when the thread has ended.
+        stopped: resolves when the thread has ended, or could not be started.
     """
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
         self.name: str = name
         self.loop: asyncio.AbstractEventLoop = loop
+        self.thread: threading.Thread = threading.Thread()  # until it is started
         self.raw: Raw = cast(Raw, None)
         self.working_on: object = None
         self.switching: threading.Lock = threading.Lock()
@@ -104,15 +105,16 @@ class Worker(Generic[Raw]):
 
     def start(self, make_thread: Callable[[Callable[[], None]], threading.Thread] = _plain_thread) -> None:
         """Starts the thread, which ``make_thread`` makes of what it is to run."""
-        self.thread: threading.Thread = make_thread(self._serve)
-        # Not a daemon, it would keep an interpreter that exits without close from ever ending.
-        self.thread.daemon = True
-        self.thread.name = self.name
-        self._is_deaf = not self._bell.hang(partial(self._inbox.put, self._go_deaf))
         try:
-            self.thread.start()
-        except BaseException:  # there are too many
-            self._bell.take_down()
+            thread = make_thread(self._serve)
+            # Not a daemon, it would keep an interpreter that exits without close from ever ending.
+            thread.daemon = True
+            thread.name = self.name
+            self._is_deaf = not self._bell.hang(partial(self._inbox.put, self._go_deaf))
+            self.thread = thread
+            thread.start()
+        except BaseException:  # there are too many threads, or descriptors
+            self._has_ended()
             raise
 
     def post(self, call: Callable[[], None]) -> None:
@@ -186,7 +188,8 @@ class Worker(Generic[Raw]):
         self._inbox.put(None)
 
     def join(self, timeout: float) -> bool:
-        self.thread.join(timeout)
+        if self.thread.ident is not None:
+            self.thread.join(timeout)
         return not self.thread.is_alive()
 
     # On the thread
@@ -216,9 +219,11 @@ class Worker(Generic[Raw]):
             self.deliver(self._fail_submitted, error)
             self.deliver(self.on_lost, error)
         if not call_on_loop(self.loop, self._has_ended):
-            self._fail_submitted(None)
-            self.on_lost(None)
-            self._bell.take_down()
+            try:
+                self._fail_submitted(None)
+                self.on_lost(None)
+            finally:
+                self._bell.take_down()
 
     def _run_calls(self) -> None:
         get, aside = self._inbox.get, self._aside
@@ -258,6 +263,11 @@ class Worker(Generic[Raw]):
         self._aside.served -= 1  # this was not posted
 
     # Ends
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes what is submitted."""
+        return self._lost is None and not self.stopping
 
     def _is_alive(self) -> bool:
         return self.thread.is_alive()

@@ -18,14 +18,13 @@ import anyio
 
 from ..concurrency.bell import call_on_loop
 from ..concurrency.worker import end_workers
-from .connection.configuring import configure_reader, configure_writer
+from .connection.configuring import configure_writer
 from .connection.connection import Connection
-from .connection.guard import GuardedConnection
-from .connection.immutable import way_to_read
 from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
 from .file.turnstile import Turnstile
 from .options import SQLiteConfig
 from .reading.backup import back_up
+from .reading.opening import ReaderOpener
 from .reading.readers import Readers
 from .writing.checkpoints import Checkpointer
 from .writing.session import Session
@@ -49,7 +48,7 @@ class Assembly:
 
     path: Path
     readers: Readers
-    _way_to_read: tuple[str, Callable[..., GuardedConnection]]
+    _opener: ReaderOpener
 
     def __init__(self, target: Path | None, config: SQLiteConfig, loop: asyncio.AbstractEventLoop) -> None:
         self._target = target
@@ -69,17 +68,12 @@ class Assembly:
             if self._target is None:
                 self._folder = tempfile.mkdtemp(prefix="aiomemdb-")
                 self._target = Path(self._folder) / "memory.db"
-            self.path = path = prepare_file(
-                self._target, read_only=config.read_only, connections=1 + config.reader_count
-            )
+            self.path = path = prepare_file(self._target, read_only=config.read_only)
             writing = None if config.read_only else await self._open_writing()
-            self._way_to_read = way_to_read(path, read_only=config.read_only)
-            readers = []
-            for n in range(1, config.reader_count + 1):
-                reader = self._make_reader(f"reader-{n}")
-                await self._open_reader(reader)
-                self._connections.append(reader)
-                readers.append(reader)
+            self._opener = ReaderOpener(path, config, self.loop)
+            first = self._opener.make("reader-1")
+            await self._opener.open(first)
+            self._connections.append(first)
             if writing is not None:
                 connection, session = writing
                 checkpointer = await connection.run(lambda _: Checkpointer(session))
@@ -93,7 +87,7 @@ class Assembly:
             if path is not None and (cause := why_not_opened(error, path)) is not None:
                 raise cause from error
             raise
-        self.readers = Readers(readers, config, path)
+        self.readers = Readers(first, self._opener, config, path)
 
     async def _open_writing(self) -> tuple[Connection, Session]:
         config, path = self._config, self.path
@@ -118,19 +112,11 @@ class Assembly:
         connection.at_end = session.end
         return connection, session
 
-    def _make_reader(self, name: str) -> Connection:
-        return Connection(f"aiomemdb:{self._config.label}:{name}", self.loop)
-
-    async def _open_reader(self, reader: Connection) -> None:
-        configure = partial(configure_reader, config=self._config, path=self.path, given_up=reader.given_up)
-        uri, make = self._way_to_read
-        await reader.open(uri, configure, make)
-
     async def back_up(self, target: Path, progress: Callable[[int, int], object] | None) -> None:
-        reader = self._make_reader("backup")
+        reader = self._opener.make("backup")
         cancelled = self._backups[reader] = threading.Event()
         reader.stopped.add_done_callback(lambda _: self._backups.pop(reader, None))
-        await self._open_reader(reader)
+        await self._opener.open(reader)
         await back_up(reader, target, progress, cancelled)
 
     async def close(self, timeout: float, *, drain: bool) -> None:
@@ -155,7 +141,7 @@ class Assembly:
     async def _end_threads(self, deadline: float) -> None:
         for cancelled in self._backups.values():
             cancelled.set()
-        await end_workers([*self.readers.connections, *self._backups], deadline - self.loop.time())
+        await end_workers([*self.readers.threads, *self._backups], deadline - self.loop.time())
         if self.writer is not None:
             self.writer.session.turnstile.end_by = time.monotonic() + (deadline - self.loop.time()) / 2
             # The last one: only a connection that may write can empty the log and remove it.
@@ -169,8 +155,9 @@ class Assembly:
         """
 
         def end(*_: object) -> None:
-            for connection in self._connections:
-                connection.stop()
+            if writer is not None:
+                writer.connection.stop()
+            self.readers.stop()
             self._remove_folder()
 
         writer = self.writer

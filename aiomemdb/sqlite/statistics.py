@@ -60,7 +60,7 @@ def statistics_of(readers: Readers, writer: Writer | None) -> SQLiteStatistics:
         queue_wait=writer.queue_wait if writer else 0.0,
         queue_wait_max=writer.queue_wait_max if writer else 0.0,
         reads=readers.reads,
-        reader_wait_max=readers.reader_wait_max,
+        reader_wait_max=readers.leases.reader_wait_max,
         wal_bytes=writer.session.identity.wal_bytes if writer else 0,
         checkpoints=checkpointer.checkpoints if checkpointer else 0,
         checkpoint_failures=checkpointer.failures if checkpointer else 0,

@@ -15,7 +15,7 @@ import pytest
 import aiomemdb
 from aiomemdb.concurrency import bell
 from aiomemdb.concurrency.bell import Bell
-from tests.support.killing import threads_of
+from tests.support.killing import all_readers_of, threads_of
 from tests.support.plain import plain
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs Linux")
@@ -142,7 +142,9 @@ def test_a_closed_loop_hears_nothing_and_who_tells_it_knows(loop: asyncio.Abstra
 
 def test_a_database_that_is_closed_leaves_no_descriptor(loop: asyncio.AbstractEventLoop, db_path: Path) -> None:
     async def main() -> None:
-        async with aiomemdb.connect(db_path, readers=3):
+        async with aiomemdb.connect(db_path, readers=3) as db:
+            assert bells() == before + 2
+            await all_readers_of(db)  # type: ignore[arg-type]
             assert bells() == before + 4
 
     before = bells()
@@ -159,7 +161,7 @@ def test_a_loop_that_is_closed_under_a_database_leaves_no_descriptor(
     loop.run_until_complete(asyncio.sleep(0))
     before = bells()
     db = loop.run_until_complete(main())
-    assert bells() == before + 5
+    assert bells() == before + 2
     loop.close()
     db._finalizer.detach()
     for connection in threads_of(db):

@@ -201,7 +201,7 @@ async def test_a_file_with_two_names_is_read_but_not_written(tmp_path: Path) -> 
             assert await db.read_value("SELECT x FROM t") == 1
 
 
-@pytest.mark.parametrize("free", range(3, 20, 4))
+@pytest.mark.parametrize("free", range(2, 10, 2))
 async def test_too_many_open_files_are_told_and_leave_nothing(tmp_path: Path, free: int) -> None:
     # In a program of its own, whose limit is lowered.
     ended = await run_script_aside(

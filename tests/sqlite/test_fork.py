@@ -197,6 +197,8 @@ def test_the_child_holds_the_parents_connections_for_good_so_that_none_is_ever_c
         """
 async def main():
     async with aiomemdb.connect(sys.argv[1], readers=2) as db:
+        async with db.snapshot():
+            await db.read("SELECT 1")  # by the second
         connections = [db._writer.connection, *db._readers.connections]
         before = [sys.getrefcount(connection.raw) for connection in connections]
         fork(lambda: say([sys.getrefcount(one.raw) - count for one, count in zip(connections, before)]))

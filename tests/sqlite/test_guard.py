@@ -329,7 +329,7 @@ async def test_prepare_may_do_what_jobs_may_not(db_path: Path) -> None:
         seen.append(type(conn).__name__)
 
     async with aiomemdb.connect(db_path, prepare=prepare, readers=2) as db:
-        assert seen == [GuardedConnection.__name__] * 3
+        assert seen == [GuardedConnection.__name__] * 2
         await db.write("CREATE TABLE t (x TEXT COLLATE backwards)")
         await db.write_many("INSERT INTO t VALUES (?)", [("a",), ("b",)])
         assert await db.read_value("SELECT group_concat(x) FROM (SELECT x FROM t ORDER BY x)") == "b,a"

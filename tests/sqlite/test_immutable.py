@@ -16,6 +16,8 @@ import pytest
 import aiomemdb
 from aiomemdb.sqlite.connection import immutable
 from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.reading import opening
+from tests.support.killing import all_readers_of
 from tests.support.plain import plain
 
 COUNT = "SELECT count(*) FROM t"
@@ -181,3 +183,30 @@ async def test_a_folder_that_may_not_be_written_is_no_such_case(db_path: Path, m
     assert "immutable" not in uri
     async with aiomemdb.connect(db_path, read_only=True) as db, aiomemdb.connect(db_path, read_only=True) as other:
         assert await db.read_value(COUNT) == await other.read_value(COUNT) == 100
+
+
+async def test_a_reader_that_is_opened_later_reads_a_disc_as_the_first_does(disc: Disc) -> None:
+    fill(disc.folder / "a.db")
+    disc.burn()
+    async with aiomemdb.connect(disc.folder / "a.db", read_only=True) as db:
+        for reader in await all_readers_of(db):
+            assert await reader.run(lambda raw: raw.execute(COUNT).fetchone()[0]) == 100
+        assert db.statistics().readers == 4
+    assert contents(disc.folder) == ["a.db"]
+
+
+async def test_no_reader_is_opened_later_on_a_disc_that_has_changed(
+    disc: Disc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "_OPEN_AGAIN", 0.01)
+    fill(disc.folder / "a.db")
+    disc.burn()
+    async with aiomemdb.connect(disc.folder / "a.db", read_only=True) as db, db.snapshot():
+        disc.unburn()
+        with closing(sqlite3.connect(disc.folder / "a.db")) as conn:
+            conn.execute("INSERT INTO t (x) VALUES (1)")
+            conn.commit()
+            async with asyncio.timeout(60):
+                with pytest.raises(aiomemdb.DatabaseReplaced, match="open it anew"):
+                    await db.read(COUNT)
+        assert db.statistics().readers == 1

@@ -21,7 +21,7 @@ from aiomemdb.sqlite.file.busy import retry_while_busy
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
-from tests.support.killing import threads_of
+from tests.support.killing import all_readers_of, all_threads_of
 from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.whole import eventually
 
@@ -46,7 +46,7 @@ async def everywhere(db: Any, look: Callable[[sqlite3.Connection], Any]) -> dict
     def on_thread(raw: sqlite3.Connection) -> tuple[str, Any]:
         return threading.current_thread().name, look(raw)
 
-    return dict([await connection.submit(on_thread) for connection in threads_of(db)])
+    return dict([await connection.submit(on_thread) for connection in await all_threads_of(db)])
 
 
 # -- constructing and opening --------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ async def test_prepare_is_called_with_each_connection_in_its_own_thread(db_path:
     assert called == [f"aiomemdb:mine:{role}" for role in ("writer", "reader-1", "reader-2", "reader-3")]
 
 
-@pytest.mark.parametrize("fails_at", ["writer", "reader-1", "reader-4"])
+@pytest.mark.parametrize("fails_at", ["writer", "reader-1"])
 async def test_a_prepare_that_raises_ends_the_opening_and_leaves_nothing(db_path: Path, fails_at: str) -> None:
     def prepare(conn: sqlite3.Connection) -> None:
         if threading.current_thread().name.endswith(fails_at):
@@ -196,6 +196,7 @@ async def test_what_prepare_does_to_row_factory_and_text_factory_changes_no_resu
 
 async def test_the_label_names_threads_and_tasks(db_path: Path) -> None:
     async with aiomemdb.connect(db_path, label="agents", readers=2) as db:
+        await all_readers_of(db)  # type: ignore[arg-type]
         names = {thread.name for thread in threading.enumerate()}
         assert {f"aiomemdb:agents:{role}" for role in ("writer", "reader-1", "reader-2")} <= names
         assert "aiomemdb:agents:writer" in {task.get_name() for task in asyncio.all_tasks()}
@@ -376,7 +377,7 @@ async def test_opening_cancelled_at_any_await_leaves_no_thread_and_no_lock(tmp_p
             assert_healthy(path)
         if not reached:
             break
-    assert k > 5
+    assert k > 3
 
 
 async def test_cancelling_an_opening_that_waits_for_a_lock_ends_it_soon(

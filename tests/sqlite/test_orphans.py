@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -19,10 +20,20 @@ from aiomemdb.concurrency import bell
 from aiomemdb.concurrency import worker as workers
 from aiomemdb.concurrency.queue import JobQueue
 from aiomemdb.sqlite.reading import readers
+from aiomemdb.sqlite.reading.queries import ALL
 from aiomemdb.sqlite.writing.lease import Lease
 from aiomemdb.sqlite.writing.writer import Writer
 from tests.support.gates import Gate
-from tests.support.killing import Killed, ended, kill_behind, kill_now, readers_of, threads_of, writer_of
+from tests.support.killing import (
+    Killed,
+    all_readers_of,
+    ended,
+    kill_behind,
+    kill_now,
+    readers_of,
+    threads_of,
+    writer_of,
+)
 from tests.support.plain import assert_healthy, plain
 from tests.support.whole import eventually
 
@@ -220,12 +231,12 @@ async def test_wherever_the_writers_thread_is_killed_every_job_is_told_the_truth
 
 async def test_a_reader_that_died_is_not_asked_again_and_the_others_go_on(db_path: Path) -> None:
     async with aiomemdb.connect(db_path, readers=4) as db:
-        for reader in readers_of(db)[1:]:
+        for reader in (await all_readers_of(db))[1:]:
             kill_behind(reader)
             await ended(reader)
             async with asyncio.timeout(60):
                 assert await asyncio.gather(*(db.read_value("SELECT 7") for _ in range(100))) == [7] * 100
-        assert db.statistics().readers == 1
+            assert reader not in readers_of(db)
         assert db.statistics().readers_busy == 0
         async with asyncio.timeout(60), db.snapshot() as snapshot:
             assert await snapshot.read_value("SELECT 8") == 8
@@ -233,25 +244,55 @@ async def test_a_reader_that_died_is_not_asked_again_and_the_others_go_on(db_pat
 
 async def test_an_exception_that_strikes_inside_a_query_fails_that_query_alone(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
-        [reader, *others] = readers_of(db)
-        for other in others:
-            kill_behind(other)
-            await ended(other)
+        [reader] = readers_of(db)
         with pytest.raises(Killed):
             await db.read_fn(lambda conn: kill_now(reader) or sum(range(100_000)))
         assert await db.read_value("SELECT 1") == 1
 
 
-async def test_when_all_readers_have_died_reads_fail_at_once_and_writes_go_on(db_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["read", "read_stream", "snapshot"])
+async def test_when_all_readers_have_died_the_next_read_has_another_opened(db_path: Path, verb: str) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
+        for reader in await all_readers_of(db):
+            kill_behind(reader)
+            await ended(reader)
+        assert db.statistics().readers == 0
+        async with asyncio.timeout(60):
+            if verb == "read":
+                assert await db.read_value(COUNT) == 0
+            elif verb == "read_stream":
+                assert [row[0] async for row in db.read_stream(COUNT)] == [0]
+            else:
+                async with db.snapshot() as snapshot:
+                    assert await snapshot.read_value(COUNT) == 0
+        assert await db.write(INSERT, (1,)) == 1
+        assert db.statistics().readers == 1
+
+
+@pytest.mark.parametrize("verb", ["read", "read_stream", "snapshot"])
+async def test_when_all_readers_have_died_and_none_can_be_opened_reads_fail_at_once_and_writes_go_on(
+    db_path: Path, verb: str
+) -> None:
+    def prepare(conn: sqlite3.Connection) -> None:
+        if refused:
+            raise LookupError("of prepare")
+
+    refused: list[bool] = []
+    async with aiomemdb.connect(db_path, prepare=prepare) as db:
+        await db.write("CREATE TABLE t (x)")
+        refused.append(True)
         for reader in readers_of(db):
             kill_behind(reader)
             await ended(reader)
+        reads: dict[str, Callable[[], Any]] = {
+            "read": lambda: db.read(COUNT),
+            "read_stream": lambda: anext(db.read_stream(COUNT)),
+            "snapshot": lambda: db.snapshot().__aenter__(),
+        }
         async with asyncio.timeout(60):
-            for read in (db.read(COUNT), anext(db.read_stream(COUNT)), db.snapshot().__aenter__()):
-                with pytest.raises(aiomemdb.AiomemdbError, match="readers have died"):
-                    await read
+            with pytest.raises(LookupError, match="of prepare"):
+                await reads[verb]()
         assert await db.write(INSERT, (1,)) == 1
 
 
@@ -286,7 +327,7 @@ async def test_a_snapshot_and_a_stream_whose_reader_died_fail_and_give_nothing_b
             assert await db.read_value("SELECT 1") == 1
             async with db.snapshot() as snapshot:
                 assert await snapshot.read_value("SELECT 2") == 2
-        assert db.statistics().readers == 2
+        await eventually(lambda: db.statistics().readers_busy == 0)
     del stream
     gc.collect()  # its cursor keeps the dead reader's descriptors
 
@@ -383,6 +424,28 @@ def test_the_threads_of_a_loop_that_can_not_tell_them_look_whether_it_is_closed(
     db: Any = loop.run_until_complete(open_database(db_path))
     loop.close()
     abandoned(db)
+
+
+def test_reads_that_wait_when_the_loop_is_closed_are_failed_though_all_threads_end_at_once(
+    loop: asyncio.AbstractEventLoop, db_path: Path
+) -> None:
+    async def main(gate: Gate) -> tuple[Any, list[asyncio.Future[Any]]]:
+        db: Any = await open_database(db_path)
+        for _ in range(3):
+            await stack.enter_async_context(db.snapshot())
+        running = db._readers.ask(lambda *_: gate.block(), "SELECT 1", ())
+        await gate.wait_entered()
+        return db, [running, *(db._readers.ask(ALL, "SELECT 1", ()) for _ in range(3000))]
+
+    stack = AsyncExitStack()
+    with Gate() as gate:
+        db, reads = loop.run_until_complete(main(gate))
+        loop.close()
+    abandoned(db)
+    assert len(threads_of(db)) == 5
+    assert all(read.done() for read in reads)
+    assert {type(read.exception()) for read in reads[1:]} <= {DatabaseClosed, type(None)}
+    stack.pop_all()
 
 
 def test_a_database_in_a_transaction_ends_when_its_loop_is_closed_and_nothing_of_that_is_in_the_file(

@@ -639,7 +639,7 @@ async def test_a_snapshot_that_waits_gets_the_next_reader_that_leaves_the_queue(
             async def answered_before_it_was_had() -> int:
                 connection = await db._readers.lease(None)  # type: ignore[union-attr]
                 answered = sum(read.done() for read in quick)
-                db._readers.release(connection)  # type: ignore[union-attr]
+                db._readers.leases.release(connection)  # type: ignore[union-attr]
                 return answered
 
             leasing = asyncio.create_task(answered_before_it_was_had())

@@ -15,6 +15,7 @@ import aiomemdb
 from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
+from tests.support.killing import all_readers_of
 from tests.support.plain import names_in
 from tests.support.queries import ENDLESS, NUMBERS, sql_gate
 from tests.support.whole import assert_whole, eventually
@@ -164,7 +165,7 @@ async def test_a_fetch_that_was_left_before_its_thread_came_to_it_is_left_out(db
     with Gate() as query, Gate() as gate:
         async with aiomemdb.connect(db_path, prepare=sql_gate(query)) as db:
             stream = db.read_stream("SELECT gate()")
-            for connection in db._readers.connections:  # type: ignore[union-attr]
+            for connection in await all_readers_of(db):
                 connection.post(gate.block)
             reading = asyncio.create_task(anext(stream))
             await gate.wait_entered(4)
@@ -182,7 +183,7 @@ async def test_a_query_begun_for_a_stream_that_was_left_is_not_left_open(db: SQL
     with Gate() as gate:
         # the reader's thread   in the gate              │ fetch │ end
         # the loop              fetch posted, cancelled
-        for connection in db._readers.connections:  # type: ignore[union-attr]
+        for connection in await all_readers_of(db):
             connection.post(gate.block)
         reading = asyncio.create_task(anext(stream))
         await gate.wait_entered(4)

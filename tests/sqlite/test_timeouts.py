@@ -16,6 +16,7 @@ from aiomemdb import LockTimeout, ReadTimeout, WriteTimeout
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.gates import Gate
+from tests.support.killing import all_readers_of
 from tests.support.whole import assert_whole, eventually
 
 INSERT = "INSERT INTO log (job) VALUES (?)"
@@ -184,7 +185,7 @@ async def test_a_stream_that_times_out_gives_its_reader_back(db: SQLiteDatabase)
 
 async def test_a_read_that_times_out_while_it_waits_for_a_reader_has_not_started(db: SQLiteDatabase) -> None:
     with Gate() as gate:
-        readers = db.statistics().readers
+        readers = len(await all_readers_of(db))
         held = [asyncio.create_task(db.read_fn(gate.block)) for _ in range(readers)]
         await gate.wait_entered(readers)
         with pytest.raises(ReadTimeout) as caught:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+from contextlib import AsyncExitStack
 
 from aiomemdb.sqlite.connection.connection import Connection
 from aiomemdb.sqlite.database import SQLiteDatabase
+from tests.support.whole import eventually
 
 
 class Killed(BaseException):
@@ -20,6 +22,21 @@ def writer_of(db: SQLiteDatabase) -> Connection:
 def readers_of(db: SQLiteDatabase) -> list[Connection]:
     assert db._readers is not None
     return list(db._readers.connections)
+
+
+async def all_readers_of(db: SQLiteDatabase) -> list[Connection]:
+    """Has each reader opened that there may be."""
+    assert db._readers is not None
+    async with AsyncExitStack() as stack:
+        for _ in range(db._readers._at_most - 1):
+            await stack.enter_async_context(db.snapshot())
+        await db.read("SELECT 1")
+    await eventually(lambda: db.statistics().readers_busy == 0)
+    return readers_of(db)
+
+
+async def all_threads_of(db: SQLiteDatabase) -> list[Connection]:
+    return [writer_of(db), *await all_readers_of(db)]
 
 
 def threads_of(db: SQLiteDatabase) -> list[Connection]:

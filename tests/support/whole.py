@@ -22,10 +22,10 @@ async def assert_whole(db: SQLiteDatabase, *, timeout: float = 60.0) -> None:
     async with asyncio.timeout(timeout):
         await db.flush()  # behind all that was posted to the writer
         assert_healthy(await db.read_value("SELECT file FROM pragma_database_list WHERE name = 'main'"))
-        readers = db.statistics().readers
+        assert db._readers is not None
         async with AsyncExitStack() as stack:
-            # Each but one may be leased, and the last one still answers.
-            for _ in range(readers - 1):
+            # Each but one may be leased, and the last one still answers. Those that were not needed yet are opened.
+            for _ in range(db._readers._at_most - 1):
                 snapshot = await stack.enter_async_context(db.snapshot())
                 assert await snapshot.read_value("SELECT 1") == 1
             assert await db.read_value("SELECT 2") == 2
@@ -33,6 +33,6 @@ async def assert_whole(db: SQLiteDatabase, *, timeout: float = 60.0) -> None:
             await tx.read("SELECT 1")
         await eventually(lambda: db.statistics().readers_busy == 0)
     statistics = db.statistics()
-    assert statistics.readers == readers
+    assert statistics.readers == db._readers._at_most
     assert (statistics.pending, statistics.running, statistics.reads_pending) == (0, 0, 0)
     assert statistics.transaction_holder is None

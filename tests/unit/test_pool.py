@@ -134,6 +134,41 @@ async def test_the_item_that_came_back_last_is_taken_first() -> None:
     assert pool.take() == first
 
 
+async def test_short_work_that_waits_has_the_item_before_the_next_lease() -> None:
+    taken: list[int | None] = []
+    pool = Pool([1], max_leases=1, on_release=lambda: taken.append(pool.take()))
+    item = await pool.acquire()
+    [waiter] = await _waiting(pool, 1)
+    pool.release(item)
+    await asyncio.sleep(0)
+    assert taken == [1]
+    assert not waiter.done()
+    pool.give_back(1)
+    assert await waiter == 1  # and the lease before the next short work
+
+
+async def test_short_work_hears_of_a_lease_that_was_handed_to_a_waiter_that_had_left() -> None:
+    released: list[int] = []
+    pool = Pool([1], max_leases=1, on_release=lambda: released.append(pool.idle))
+    item = await pool.acquire()
+    [waiter] = await _waiting(pool, 1)
+    pool.release(item)
+    waiter.cancel()
+    await asyncio.wait([waiter])
+    assert released == [1, 1]
+
+
+async def test_who_waits_can_be_failed_and_who_comes_later_waits_on() -> None:
+    pool = Pool([1], max_leases=1)
+    item = await pool.acquire()
+    tasks = await _waiting(pool, 2)
+    pool.fail_waiters(lambda: LookupError("none"))
+    assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [LookupError] * 2
+    [later] = await _waiting(pool, 1)
+    pool.release(item)
+    assert await later == 1
+
+
 async def test_a_lost_item_frees_its_lease() -> None:
     pool = Pool([1, 2], max_leases=1)
     await pool.acquire()

@@ -40,20 +40,33 @@ class Connection(Worker[GuardedConnection]):
         self._path = ""
         self._held: tuple[int, int] | None = None
 
+    def begin(
+        self,
+        uri: str,
+        configure: Callable[[GuardedConnection], None],
+        make: Callable[..., GuardedConnection] = GuardedConnection,
+    ) -> asyncio.Future[None]:
+        """Has the thread open the connection, which ``make`` makes, and run ``configure`` on it.
+
+        Where that fails, the caller stops it.
+        """
+        driver = Driver(uri, make, busy_timeout=BUSY_SLICE)
+        self.start(driver.make_thread)
+        return self.submit(self._connect, driver, configure)
+
     async def open(
         self,
         uri: str,
         configure: Callable[[GuardedConnection], None],
         make: Callable[..., GuardedConnection] = GuardedConnection,
     ) -> None:
-        """Opens the connection, which ``make`` makes, and runs ``configure`` on it, both in its thread.
+        """As ``begin``, and waits until it is open.
 
         Cancellation: nothing is left; the opening goes on to its end and is closed again.
         """
-        driver = Driver(uri, make, busy_timeout=BUSY_SLICE)
-        self.start(driver.make_thread)
+        opened = self.begin(uri, configure, make)
         try:
-            await self.run(self._connect, driver, configure)
+            await opened
         except BaseException:
             # Posted, not behind an await: who is cancelled once more leaves nothing either.
             self.stop()

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,22 +19,20 @@ from ...errors import DatabaseReplaced
 from ..codes import primary_code
 from .hazards import has_second_library, refuse_inherited, refuse_mounted_alone, second_library, warn_of_network
 
-__all__ = ["FileIdentity", "check_length", "file_uri", "prepare_file", "why_not_opened"]
+__all__ = ["FileIdentity", "KnownFiles", "check_length", "file_uri", "prepare_file", "why_not_opened"]
 
 # os_unix.c: MAX_PATHNAME is 512, and pager.c wants 8 of it for "-journal".
 _LONGEST_PATH = 504
 _LONGEST_SUFFIX = len("-journal")
 
-# A connection has the database, its -wal, its -shm and a bell open; the writer has its lock files, the folder, and a
-# -journal while it makes the file.
+# A connection has the database, its -wal and a bell open; all together have a -shm, the writer has its lock files, the
+# folder, and a -journal while it makes the file.
 _DESCRIPTORS_OF_ONE, _DESCRIPTORS_OF_THE_WRITER = 3, 5
+_DESCRIPTORS_OF_A_DATABASE = 2 * _DESCRIPTORS_OF_ONE + _DESCRIPTORS_OF_THE_WRITER  # that has one reader
 
 
-def prepare_file(path: Path, *, read_only: bool, connections: int = 1) -> Path:
-    """Checks the path and creates a missing file, readable by its owner alone; gives the real path.
-
-    Args:
-        connections: how many are going to be opened; nothing is created where they can't be.
+def prepare_file(path: Path, *, read_only: bool) -> Path:
+    """Checks the path and creates a missing file, readable by its owner alone; returns the real path.
 
     Raises:
         FileNotFoundError: its folder is missing; or the file is, with ``read_only``.
@@ -63,7 +62,7 @@ def prepare_file(path: Path, *, read_only: bool, connections: int = 1) -> Path:
                 errno.ENOENT, f"the folder {real.parent} does not exist; create it first", str(path)
             ) from None
         _check_name(real)
-        _check_descriptors(connections * _DESCRIPTORS_OF_ONE + _DESCRIPTORS_OF_THE_WRITER)
+        _check_descriptors(_DESCRIPTORS_OF_A_DATABASE)
         _create(real)
         warn_of_network(real, os.stat(real))
         return real
@@ -129,8 +128,8 @@ def _check_descriptors(count: int) -> None:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise OSError(
                 error.errno,
-                f"too many files are open to open a database, which takes {count} more: close some, use fewer readers, "
-                "or raise the limit (ulimit -n)",
+                f"too many files are open to open a database, which takes {count} more: close some, or raise the limit "
+                "(ulimit -n)",
             ) from None
     finally:
         for descriptor in opened:
@@ -139,7 +138,8 @@ def _check_descriptors(count: int) -> None:
 
 def why_not_opened(error: BaseException, path: Path) -> OSError | None:
     """What SQLite does not say where it "can't open" a file; None where it is something else, or not known."""
-    if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+    is_about_descriptors = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+    if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not is_about_descriptors:
         return None
     try:
         _check_descriptors(_DESCRIPTORS_OF_ONE)
@@ -205,6 +205,48 @@ def file_uri(path: Path, *, read_only: bool) -> str:
     return f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
 
 
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_dev
+
+
+_Known = list[tuple[str, tuple[int, int]]]
+
+
+def _known(names: Iterable[str]) -> _Known:
+    return [(name, _identity(os.stat(name))) for name in names]
+
+
+def _look(files: _Known) -> os.stat_result:
+    """Returns the status of the last one.
+
+    Raises: DatabaseReplaced: one is gone or another.
+    """
+    try:
+        for name, identity in files:
+            status = os.stat(name)
+            if _identity(status) != identity:
+                raise DatabaseReplaced(f"{name} was replaced under a running program")
+    except OSError as error:
+        raise DatabaseReplaced(f"{error.filename} was removed under a running program") from None
+    return status
+
+
+def _files_of(path: Path) -> tuple[str, str, str]:
+    """The log last: its size is wanted. A new -shm has other locks in it, and another index of the log."""
+    return str(path), f"{path}-shm", f"{path}-wal"
+
+
+class KnownFiles:
+    """The database and, where there is a log, that: as they were when a reader was opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._files = _known(name for name in _files_of(path) if os.path.exists(name))
+
+    def look(self) -> None:
+        """Raises: DatabaseReplaced: one of them is gone or another."""
+        _look(self._files)
+
+
 # A look at all files costs 8 us of a small batch's 30, one at their open folder 0.6. A file can't be removed or
 # replaced without a new ctime of its folder (its mtime may be set back: rsync and tar do). So the folder is looked at
 # before each acknowledgement, and the files when it has changed, when some time has passed (the log's size is wanted
@@ -232,11 +274,9 @@ class FileIdentity:
         self.path: Path = path
         self.wal_bytes: int = 0
         self._path = str(path)
-        # The log last: its size is wanted. A new -shm has other locks in it, and another index of the log.
-        self._paths = (str(path), f"{path}-shm", f"{path}-wal")
         # The folder, not the database: closing a descriptor of that would drop SQLite's locks.
         self._folder = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
-        self._identities = [_identity(os.stat(name)) for name in self._paths]
+        self._files = _known(_files_of(path))
         self._folder_changed: int | None = None
         self._look_at = 0.0
         self._look_at_process_at = 0.0
@@ -260,21 +300,16 @@ class FileIdentity:
 
     @property
     def wal_inode(self) -> int:
-        return self._identities[-1][0]
+        [*_, (_, (inode, _))] = self._files
+        return inode
 
     def look(self) -> None:
         """Looks at all files.
 
         Raises: DatabaseReplaced: as ``check``.
         """
-        try:
-            changed = os.stat(self._folder).st_ctime_ns
-            for name, identity in zip(self._paths, self._identities, strict=True):
-                status = os.stat(name)
-                if _identity(status) != identity:
-                    raise DatabaseReplaced(f"{name} was replaced under a running program")
-        except OSError as error:
-            raise DatabaseReplaced(f"{error.filename} was removed under a running program") from None
+        changed = os.stat(self._folder).st_ctime_ns  # it was opened, and so is there
+        status = _look(self._files)
         self._look_at = time.monotonic() + _BETWEEN_LOOKS
         self._folder_changed = changed if time.time_ns() - changed > _CLOCK_TICK else None
         self.wal_bytes = status.st_size
@@ -293,7 +328,3 @@ class FileIdentity:
 
     def __del__(self) -> None:
         self.close()
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_ino, status.st_dev

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
 from ...database import Params
-from ...errors import ForbiddenStatement
+from ...errors import ForbiddenStatement, ReadTimeout
 from ...values import Row
 from ..connection.guard import Guard, GuardedConnection, finished
 from ..connection.notes import annotate
@@ -26,6 +26,7 @@ __all__ = [
     "begin_snapshot",
     "execute_query",
     "explain_read",
+    "read_timeout",
 ]
 
 S = TypeVar("S")
@@ -140,3 +141,8 @@ def answer(raw: GuardedConnection, guard: Guard, fetch: Fetch[S, A, R], subject:
     if guard.denied is not None:  # and a function swallowed it
         raise ForbiddenStatement(guard.denied)
     return result
+
+
+def read_timeout(timeout: float, *, started: bool) -> ReadTimeout:
+    state = "its query was interrupted" if started else "it was still waiting for a reader"
+    return ReadTimeout(f"a read took longer than timeout={timeout} s: {state}", started=started, applied=False)

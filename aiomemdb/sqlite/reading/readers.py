@@ -4,33 +4,34 @@ All reader threads take from one queue, a query at a time, and finished ones go 
 a thread that is awake serves many waiting queries in one hop (172,000 to 187,000 point reads a second; one hop each
 gave 32,000 to 54,000), and a slow query holds up nobody: the rest is still in the queue. A second thread is woken
 only when the first is stuck, since Python runs one at a time and more of them make quick reads slower; a timer looks
-for that, and also collects what a thread had finished before it got stuck.
+for that, and also collects what a thread had finished before it got stuck. Where there is no second one yet, it is
+opened (opening.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
 from functools import partial
-from time import monotonic
 from typing import Any, TypeVar
-from weakref import ref
 
 from ...concurrency.failing import Failing
-from ...concurrency.job import Failure, settle, settle_one
+from ...concurrency.job import Failure, copy_error, settle, settle_one
 from ...concurrency.pool import Pool
 from ...concurrency.worker import end_workers, wait_out
-from ...config import Config
-from ...errors import AiomemdbError, DatabaseClosed, ReadTimeout, ReentrancyError
+from ...errors import AiomemdbError, DatabaseClosed
 from ..codes import primary_code
 from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
 from ..file.busy import retry_while_busy
-from .queries import Fetch, explain_read
+from ..options import SQLiteConfig
+from .leases import Leases
+from .opening import MoreReaders, ReaderOpener
+from .queries import Fetch, explain_read, read_timeout
 
 __all__ = ["Readers"]
 
@@ -42,52 +43,26 @@ _STUCK = 0.002
 _HAND_OVER = 256
 
 
-# Seconds until a task is told that it waits for itself. Not at once: a stream that was just dropped is about to give
-# its reader back, perhaps from its thread. Where the children of those who hold one wait, these may go on all the same.
-_STUCK_FOR_SURE = 0.02
-_STUCK_BY_CHILDREN = 1.0
-
-
 A = TypeVar("A")
 R = TypeVar("R")
 S = TypeVar("S")
 
 
-class Hold:
-    """That ``task`` holds a reader; ``over`` when it has left that."""
-
-    __slots__ = ("over", "task")
-
-    def __init__(self, task: asyncio.Task[Any]) -> None:
-        # Weakly: a finished task keeps its result, which may be the very stream that nobody else holds any more.
-        self.task: ref[asyncio.Task[Any]] = ref(task)
-        self.over: bool = False
-
-
-class _Wait:
-    """A task's wait for a reader; ``held``: by the task, or those that it descends from, meanwhile."""
-
-    __slots__ = ("held", "limit", "look")
-
-    def __init__(self, timeout: float | None) -> None:
-        self.held: tuple[Hold, ...] = tuple(hold for hold in held_readers.get() if not hold.over)
-        self.limit: asyncio.Timeout = asyncio.timeout(timeout)
-        self.look: asyncio.TimerHandle | None = None
-
-
-#: What the current task, or one that it descends from, holds: as ``lease.held_leases``.
-held_readers: ContextVar[tuple[Hold, ...]] = ContextVar("aiomemdb_held_readers", default=())
-
-
 class Readers:
-    """Owns the read-only connections and the queue of queries."""
+    """Owns the read-only connections and the queue of queries.
 
-    def __init__(self, connections: list[Connection], config: Config, path: object) -> None:
-        self.connections: list[Connection] = connections
-        self.pool: Pool[Connection] = Pool(connections, max_leases=len(connections) - 1)
+    Attributes:
+        connections: those that are open; ``first`` at the beginning, up to ``config.reader_count``.
+    """
+
+    def __init__(self, first: Connection, opener: ReaderOpener, config: SQLiteConfig, path: object) -> None:
+        self.connections: list[Connection] = [first]
+        self._at_most = config.reader_count
+        self.pool: Pool[Connection] = Pool(
+            self.connections, max_leases=self._at_most - 1, on_release=self._serve_waiting
+        )
         self.reads: int = 0
-        self.reader_wait_max: float = 0.0
-        self._loop = connections[0].loop
+        self._loop = first.loop
         self._create_future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self.loop_is_running: Callable[[], bool] = self._loop.is_running
         self._lock_timeout = config.lock_timeout
@@ -101,10 +76,18 @@ class Readers:
         self._stuck: set[Connection] = set()
         self._ticking = False
         self._drained: asyncio.Future[None] | None = None
-        self._held: dict[Connection, Hold] = {}
-        self._waiting: dict[asyncio.Task[Any], _Wait] = {}
-        for connection in connections:
-            connection.on_lost = partial(self._lost, connection)
+        self._ending = threading.Lock()
+        self.leases: Leases = Leases(self.pool, self._loop)
+        self._oldest_at_failure: asyncio.Future[Any] | None = None
+        self._more = MoreReaders(
+            opener,
+            self._loop,
+            on_opened=self._opened,
+            on_failed=self._not_opened,
+            on_lost=self._lost,
+            is_needed=self._needs_another,
+        )
+        first.on_lost = partial(self._lost, first)
 
     def __repr__(self) -> str:
         return f"<Readers {self.pool!r} active={len(self._active)} pending={len(self._pending)}>"
@@ -116,6 +99,11 @@ class Readers:
     @property
     def busy(self) -> int:
         return len(self.connections) - self.pool.idle
+
+    @property
+    def threads(self) -> list[Connection]:
+        """Those that are being opened, or end, among them."""
+        return [*self.connections, *self._more.connections]
 
     # Shared queries
 
@@ -147,11 +135,24 @@ class Readers:
         if connection is not None:
             self._active[connection] = None
             connection.post(partial(self._serve, connection))
-        elif not self.connections:
-            self._fail_pending(_all_lost())
+        else:
+            self._more.open_soon()
+
+    def _needs_waking(self) -> bool:
+        return bool(self._pending) and len(self._active) <= len(self._stuck)
+
+    def _serve_waiting(self) -> None:
+        """There is a reader more, or less, for what waits."""
+        if self._needs_waking():
+            self._wake_one()
+            if self._active and not self._ticking:  # those that came while there was none have not begun it
+                self._ticking = True
+                self._tick()
+        if self.pool.wants_item:
+            self._more.open_soon()
 
     def _serve(self, connection: Connection) -> None:
-        """On a reader's thread: answers queries until there are none, or somebody wants the reader for himself."""
+        """On a reader's thread: answers queries until there are none, or a lease wants the reader."""
         pending, finished, raw, guard = self._pending, self._finished, connection.raw, connection.raw.guard
         count = 0
         guard.clear()
@@ -218,7 +219,7 @@ class Readers:
         self._stuck.discard(connection)
         self.pool.give_back(connection)
         self._step_aside = self.pool.wants_item
-        if self._pending and len(self._active) <= len(self._stuck):
+        if self._needs_waking():
             self._wake_one()
         self._look_whether_drained()
         self._hand_over()
@@ -240,7 +241,7 @@ class Readers:
         if self._pending and len(self._active) <= len(self._stuck):
             self._wake_one()
         # Not for one query that nobody waits behind: a timer that is set costs each turn of the loop 3 us, of 20.
-        if self._pending or self._stuck or len(self._active) > 1:
+        if self._active and (self._pending or self._stuck or len(self._active) > 1):
             self._loop.call_later(_STUCK, self._tick)
         else:
             self._ticking = False
@@ -253,97 +254,73 @@ class Readers:
     def interrupt(self, future: asyncio.Future[R]) -> bool:
         return any(connection.interrupt(future) for connection in self._active)
 
-    # Leases: a reader for one holder
+    # Leases
 
     async def lease(self, timeout: float | None) -> Connection:
-        """A reader of one's own, in the order of arrival.
-
-        Raises:
-            ReadTimeout: none came free in time.
-            ReentrancyError: it would wait for itself: all who hold one wait for another, it or its parent among them.
-        """
-        task = asyncio.current_task()
-        assert task is not None
-        began = monotonic()
+        """As ``Leases.acquire``."""
         if self.pool.idle == 0:
             self._step_aside = True  # a reader that serves the queue leaves it after its query
-        wait = self._waiting[task] = _Wait(timeout)
-        self._look_later(_STUCK_FOR_SURE, task, wait, by_children=False)
-        try:
-            async with wait.limit:
-                connection = await self.pool.acquire()
-        except TimeoutError:
-            if task not in self._waiting:
-                raise ReentrancyError(
-                    f"all {len(self._held)} readers that snapshots and streams may hold are held by tasks that wait "
-                    "for one more, this task or its parent among them: it would wait for itself; read through the one "
-                    "that is held, or raise connect(readers=...)"
-                ) from None
-            assert timeout is not None
-            raise read_timeout(timeout, started=False) from None
-        finally:
-            if wait.look is not None:
-                wait.look.cancel()
-            self._waiting.pop(task, None)
-        self.reader_wait_max = max(self.reader_wait_max, monotonic() - began)
-        hold = self._held[connection] = Hold(task)
-        held_readers.set((*wait.held, hold))
-        return connection
+        if self.pool.idle == 0 or self.leases.cause is not None:
+            self._more.open_soon()
+        return await self.leases.acquire(timeout)
 
-    def _look_later(self, seconds: float, task: asyncio.Task[Any], wait: _Wait, *, by_children: bool) -> None:
-        wait.look = self._loop.call_later(seconds, self._look_whether_stuck, task, wait, by_children)
+    # Openings
 
-    def _look_whether_stuck(self, task: asyncio.Task[Any], wait: _Wait, by_children: bool) -> None:
-        if self._is_stuck(by_children=by_children):
-            del self._waiting[task]  # at once: it leaves room for the others, which wait on
-            wait.limit.reschedule(self._loop.time())
-        else:
-            self._look_later(_STUCK_BY_CHILDREN, task, wait, by_children=True)
-
-    def _is_stuck(self, *, by_children: bool) -> bool:
-        """Whether all readers that may be leased are held by tasks that wait for another, or whose children do."""
-        if len(self._held) < self.pool.max_leases:
+    def _needs_another(self) -> bool:
+        if len(self.connections) >= self._at_most:
             return False
-        if by_children:
-            return {hold for wait in self._waiting.values() for hold in wait.held}.issuperset(self._held.values())
-        return all(hold.task() in self._waiting for hold in self._held.values())
+        waits = self.pool.wants_item or (self.leases.cause is not None and self.pool.waiting > 0)
+        return waits or self._needs_waking()
 
-    def leaving(self, connection: Connection) -> None:
-        """Its holder has left it; it comes back when what was left open is closed."""
-        if (hold := self._held.pop(connection, None)) is not None:
-            hold.over = True
+    def _opened(self, connection: Connection) -> None:
+        self.connections.append(connection)
+        self._oldest_at_failure = self.leases.cause = None
+        self.pool.max_leases = self._at_most - 1
+        self.pool.give_back(connection)
+        self._serve_waiting()
 
-    def release(self, connection: Connection) -> None:
-        self.pool.release(connection)
-
-    def discard(self, connection: Connection) -> None:
-        """A leased reader could not be cleaned up: its thread is gone or the database is closing."""
-        self.pool.discard_lease()
+    def _not_opened(self, error: BaseException) -> None:
+        """Those that are there go on. But a query that waits for leases to end, one of which may wait for it, is failed
+        at the second time."""
+        self.leases.cause = error
+        self.pool.max_leases = max(1, len(self.connections) - 1)
+        if not self.connections:
+            self.pool.fail_waiters(lambda: copy_error(error))
+        if not self._active:
+            while self._pending and self._pending[0][0].done():  # its caller has left
+                self._pending.popleft()
+            oldest = self._pending[0][0] if self._pending else None
+            if oldest is not None and (oldest is self._oldest_at_failure or not self.connections):
+                self._fail_pending(error)
+            self._oldest_at_failure = oldest
+        self._look_whether_drained()
 
     # Ends
 
     def _lost(self, connection: Connection, cause: BaseException | None) -> None:
         """The thread died of ``cause``; or the loop was closed (None; then on that thread)."""
         working_on = connection.working_on
-        error = AiomemdbError(f"the reader's thread {connection.name} died of {cause!r}")
         if cause is None:
-            error = DatabaseClosed("the event loop was closed before the database")
+            with self._ending:  # all threads end at once then
+                self._fail_all(working_on, DatabaseClosed("the event loop was closed before the database"))
+            return
+        self._hand_over()
+        if asyncio.isfuture(working_on):
+            settle_one(working_on, Failure(AiomemdbError(f"the reader's thread {connection.name} died of {cause!r}")))
+        if connection in self.connections:
+            self._active.pop(connection, None)
+            self._stuck.discard(connection)
+            self.connections.remove(connection)
+            self.pool.remove(connection)
+        self._serve_waiting()
+        self._look_whether_drained()
+
+    def _fail_all(self, working_on: object, error: BaseException) -> None:
         while self._finished:
             settle_one(*self._finished.popleft())
         if asyncio.isfuture(working_on):
             settle_one(working_on, Failure(error))
-        if cause is None:
-            self._fail_pending(error)
-            return
-        self._active.pop(connection, None)
-        self._stuck.discard(connection)
-        self.connections.remove(connection)
-        self.pool.remove(connection)
-        if not self.connections:
-            self.pool.close(_all_lost)
-        if self._pending:
-            self._wake_one()
-        self._look_whether_drained()
+        self._fail_pending(error)
 
     def _fail_pending(self, error: BaseException) -> None:
         dropped = []
@@ -352,6 +329,12 @@ class Readers:
                 dropped.append(self._pending.popleft()[0])
         if dropped:
             self._failing.add(dropped, error)
+
+    def stop(self) -> None:
+        """On any thread: ends all threads, once they have done what they are at."""
+        self._more.refuse()
+        for connection in self.threads:
+            connection.stop()
 
     async def close(self, deadline: float, *, drain: bool) -> None:
         """Answers what waits (or fails it), then ends all threads by ``deadline`` (of the loop's clock)."""
@@ -372,16 +355,8 @@ class Readers:
             work = connection.working_on
             if asyncio.isfuture(work) and connection.interrupt(work):
                 settle_one(work, Failure(closed()))
-        await end_workers(self.connections, deadline - self._loop.time())
+        self._more.end()
+        await end_workers(self.threads, deadline - self._loop.time())
         self._hand_over()
         await wait_out([self._failing.finished()], max(0.0, (deadline - self._loop.time()) / 2))
         self._failing.finish()
-
-
-def _all_lost() -> AiomemdbError:
-    return AiomemdbError("the threads of all readers have died; close and reopen the database")
-
-
-def read_timeout(timeout: float, *, started: bool) -> ReadTimeout:
-    state = "its query was interrupted" if started else "it was still waiting for a reader"
-    return ReadTimeout(f"a read took longer than timeout={timeout} s: {state}", started=started, applied=False)

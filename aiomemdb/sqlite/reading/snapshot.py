@@ -14,8 +14,8 @@ from ..connection.connection import Connection
 from ..connection.guard import GuardedConnection
 from ..errors import SnapshotEnded
 from ..file.busy import retry_while_busy
-from .queries import Fetch, answer, begin_snapshot
-from .readers import Readers, read_timeout
+from .queries import Fetch, answer, begin_snapshot, read_timeout
+from .readers import Readers
 from .verbs import ReadVerbs
 
 __all__ = ["SQLiteSnapshot", "give_back", "open_snapshot", "wait_for_read"]
@@ -80,14 +80,14 @@ def give_back(readers: Readers, connection: Connection) -> None:
     running = connection.working_on
     if running is not None:
         connection.interrupt(running)  # its caller has left
-    readers.leaving(connection)
+    readers.leases.leaving(connection)
     ended = connection.submit(_end_reading)
 
     def returned(ended: asyncio.Future[None]) -> None:
         if ended.cancelled() or ended.exception() is None:
-            readers.release(connection)
+            readers.leases.release(connection)
         else:
-            readers.discard(connection)
+            readers.leases.discard(connection)
 
     ended.add_done_callback(returned)
 

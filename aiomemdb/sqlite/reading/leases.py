@@ -1,0 +1,127 @@
+"""Leases: a reader for one holder, a snapshot or a stream; and which task would wait for itself."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from time import monotonic
+from typing import Any
+from weakref import ref
+
+from ...concurrency.pool import Pool
+from ...errors import ReentrancyError
+from ..connection.connection import Connection
+from .queries import read_timeout
+
+__all__ = ["Leases"]
+
+# Seconds until a task is told that it waits for itself. Not at once: a stream that was just dropped is about to give
+# its reader back, perhaps from its thread. Where the children of those who hold one wait, these may go on all the same.
+_STUCK_FOR_SURE = 0.02
+_STUCK_BY_CHILDREN = 1.0
+
+
+class Hold:
+    """That ``task`` holds a reader; ``over`` when it has left that."""
+
+    __slots__ = ("over", "task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        # Weakly: a finished task keeps its result, which may be the very stream that nobody else holds any more.
+        self.task: ref[asyncio.Task[Any]] = ref(task)
+        self.over: bool = False
+
+
+class _Wait:
+    """A task's wait for a reader; ``held``: by the task, or those that it descends from, meanwhile."""
+
+    __slots__ = ("held", "limit", "look")
+
+    def __init__(self, timeout: float | None) -> None:
+        self.held: tuple[Hold, ...] = tuple(hold for hold in held_readers.get() if not hold.over)
+        self.limit: asyncio.Timeout = asyncio.timeout(timeout)
+        self.look: asyncio.TimerHandle | None = None
+
+
+#: What the current task, or one that it descends from, holds: as ``lease.held_leases``.
+held_readers: ContextVar[tuple[Hold, ...]] = ContextVar("aiomemdb_held_readers", default=())
+
+
+class Leases:
+    """Leases the readers of a pool to tasks.
+
+    Attributes:
+        reader_wait_max: see values.Statistics.
+        cause: why there are fewer readers than there may be, or None.
+    """
+
+    def __init__(self, pool: Pool[Connection], loop: asyncio.AbstractEventLoop) -> None:
+        self.reader_wait_max: float = 0.0
+        self.cause: BaseException | None = None
+        self._pool = pool
+        self._loop = loop
+        self._held: dict[Connection, Hold] = {}
+        self._waiting: dict[asyncio.Task[Any], _Wait] = {}
+
+    async def acquire(self, timeout: float | None) -> Connection:
+        """A reader of one's own, in the order of arrival.
+
+        Raises:
+            ReadTimeout: none came free in time.
+            ReentrancyError: it would wait for itself: all who hold one wait for another, it or its parent among them.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        began = monotonic()
+        wait = self._waiting[task] = _Wait(timeout)
+        self._look_later(_STUCK_FOR_SURE, task, wait, by_children=False)
+        try:
+            async with wait.limit:
+                connection = await self._pool.acquire()
+        except TimeoutError:
+            if task not in self._waiting:
+                raise ReentrancyError(
+                    f"all {len(self._held)} readers that snapshots and streams may hold are held by tasks that wait "
+                    "for one more, this task or its parent among them: it would wait for itself; read through the one "
+                    "that is held, or raise connect(readers=...)"
+                ) from self.cause
+            assert timeout is not None
+            raise read_timeout(timeout, started=False) from None
+        finally:
+            if wait.look is not None:
+                wait.look.cancel()
+            self._waiting.pop(task, None)
+        self.reader_wait_max = max(self.reader_wait_max, monotonic() - began)
+        hold = self._held[connection] = Hold(task)
+        held_readers.set((*wait.held, hold))
+        return connection
+
+    def _look_later(self, seconds: float, task: asyncio.Task[Any], wait: _Wait, *, by_children: bool) -> None:
+        wait.look = self._loop.call_later(seconds, self._look_whether_stuck, task, wait, by_children)
+
+    def _look_whether_stuck(self, task: asyncio.Task[Any], wait: _Wait, by_children: bool) -> None:
+        if self._is_stuck(by_children=by_children):
+            del self._waiting[task]  # at once: it leaves room for the others, which wait on
+            wait.limit.reschedule(self._loop.time())
+        else:
+            self._look_later(_STUCK_BY_CHILDREN, task, wait, by_children=True)
+
+    def _is_stuck(self, *, by_children: bool) -> bool:
+        """Whether all readers that may be leased are held by tasks that wait for another, or whose children do."""
+        if len(self._held) < self._pool.max_leases:
+            return False
+        if by_children:
+            return {hold for wait in self._waiting.values() for hold in wait.held}.issuperset(self._held.values())
+        return all(hold.task() in self._waiting for hold in self._held.values())
+
+    def leaving(self, connection: Connection) -> None:
+        """Its holder has left it; it comes back when what was left open is closed."""
+        if (hold := self._held.pop(connection, None)) is not None:
+            hold.over = True
+
+    def release(self, connection: Connection) -> None:
+        self._pool.release(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """A leased reader could not be cleaned up: its thread is gone or the database is closing."""
+        self._pool.discard_lease()
