@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -370,11 +371,13 @@ async def test_a_write_that_times_out_while_it_waits_for_its_turn_never_runs(
 
 
 async def test_a_write_that_is_cancelled_while_it_waits_for_its_turn_never_runs(
-    db: SQLiteDatabase, turn_elsewhere: Turnstile
+    db: SQLiteDatabase, turn_elsewhere: Turnstile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waits = threading.Event()
+    wait = Turnstile._wait
+    monkeypatch.setattr(Turnstile, "_wait", lambda *args: waits.set() or wait(*args))  # type: ignore[func-returns-value]
     tasks = [asyncio.create_task(db.write(INSERT, (n,))) for n in range(3)]
-    await eventually(lambda: db.statistics().running == 3)
-    await asyncio.sleep(0.01)  # well into the wait; where not, it is left out all the same
+    await eventually(waits.is_set)
     tasks[0].cancel()
     tasks[2].cancel()
     await asyncio.wait([tasks[0], tasks[2]])

@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import sqlite3
+import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -189,10 +190,15 @@ async def test_close_does_not_wait_for_another_process_past_its_timeout(
     assert await other.does("[row[0] for row in await db.read('SELECT job FROM log')]") == [0]
 
 
-async def test_what_waits_for_a_turn_when_all_is_cancelled_never_runs(patient: SQLiteDatabase, db_path: Path) -> None:
+async def test_what_waits_for_a_turn_when_all_is_cancelled_never_runs(
+    patient: SQLiteDatabase, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = threading.Event()
+    wait = Turnstile._wait
+    monkeypatch.setattr(Turnstile, "_wait", lambda *args: waits.set() or wait(*args))  # type: ignore[func-returns-value]
     with turn_taken(db_path):
         write = asyncio.create_task(patient.write(INSERT, (1,)))
-        await eventually(lambda: patient.statistics().running == 1)
+        await eventually(waits.is_set)
         write.cancel()
         await asyncio.wait([write])
     await patient.flush()

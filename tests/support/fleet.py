@@ -164,7 +164,9 @@ class Fleet:
         return number, kind, what
 
     def _check_end(self, number: int, code: int) -> None:
-        errors = self._errors_of(number).read_text()
+        lines = self._errors_of(number).read_text().splitlines(keepends=True)
+        # A close() that takes more than a second is logged; beside 50 processes on a busy machine it may.
+        errors = "".join(line for line in lines if ": close() waits for " not in line)
         if errors or (code != 0 and number not in self._killed):
             raise AssertionError(f"worker {number} ended with code {code}:\n{errors}")
 

@@ -61,7 +61,7 @@ def is_gone(pid: int) -> bool:
 
 
 def test_each_worker_is_a_process_of_its_own_and_is_heard() -> None:
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         for n in range(5):
             fleet.start(greet, words=f"hello {n}")
         records = fleet.finish()
@@ -71,7 +71,7 @@ def test_each_worker_is_a_process_of_its_own_and_is_heard() -> None:
 
 
 def test_nobody_begins_before_all_are_ready() -> None:
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         for _ in range(20):
             fleet.start(greet, words="")
         for _ in fleet.messages():
@@ -79,7 +79,7 @@ def test_nobody_begins_before_all_are_ready() -> None:
 
 
 def test_workers_that_meet_wait_for_each_other_but_not_for_one_that_has_ended() -> None:
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         for _ in range(4):
             fleet.start(meet)
         fleet.start(greet, words="")
@@ -88,7 +88,7 @@ def test_workers_that_meet_wait_for_each_other_but_not_for_one_that_has_ended() 
 
 
 def test_one_that_is_started_later_begins_at_once() -> None:
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         fleet.start(hang)
         for number, _ in fleet.messages():
             if number == 0:
@@ -113,7 +113,7 @@ def test_lines_of_many_workers_do_not_mix() -> None:
 def test_a_worker_that_fails_fails_the_test_with_what_it_wrote(
     work: Callable[..., Coroutine[Any, Any, None]], code: int, what: str
 ) -> None:
-    with Fleet(limit=10) as fleet, pytest.raises(AssertionError, match=f"(?s)worker 1 ended with code {code}:.*{what}"):
+    with Fleet(limit=60) as fleet, pytest.raises(AssertionError, match=f"(?s)worker 1 ended with code {code}:.*{what}"):
         fleet.start(greet, words="")
         fleet.start(work)
         fleet.finish()
@@ -121,9 +121,9 @@ def test_a_worker_that_fails_fails_the_test_with_what_it_wrote(
 
 def test_workers_that_hang_are_ended_and_where_they_stood_is_told() -> None:
     with (
-        Fleet(limit=10) as fleet,
+        Fleet(limit=60) as fleet,
         pytest.raises(
-            AssertionError, match=r"(?s)within 10 s: 2 workers.*worker 0:.*runner\.py.*worker 1:.*runner\.py"
+            AssertionError, match=r"(?s)within 60 s: 2 workers.*worker 0:.*runner\.py.*worker 1:.*runner\.py"
         ),
     ):
         fleet.start(hang)
@@ -134,7 +134,7 @@ def test_workers_that_hang_are_ended_and_where_they_stood_is_told() -> None:
 
 
 def test_a_worker_that_never_stops_reporting_is_ended_too() -> None:
-    with Fleet(limit=10) as fleet, pytest.raises(AssertionError, match="within 10 s: 1 workers"):
+    with Fleet(limit=60) as fleet, pytest.raises(AssertionError, match="within 60 s: 1 workers"):
         fleet.start(chatter, lines=10**9, length=10)
         for _, record in fleet.messages():
             if record["line"] == 1000:
@@ -143,7 +143,7 @@ def test_a_worker_that_never_stops_reporting_is_ended_too() -> None:
 
 def test_what_is_left_at_the_end_of_the_block_is_killed_even_if_it_is_stopped() -> None:
     pids = []
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         for _ in range(3):
             fleet.start(hang)
         fleet.start(stop)
@@ -155,7 +155,7 @@ def test_what_is_left_at_the_end_of_the_block_is_killed_even_if_it_is_stopped() 
 
 
 def test_a_fleet_that_is_left_at_once_leaves_nobody() -> None:
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         for _ in range(10):
             fleet.start(hang)
     assert fleet._nursery.returncode == 0
@@ -163,7 +163,7 @@ def test_a_fleet_that_is_left_at_once_leaves_nobody() -> None:
 
 
 def test_a_worker_that_is_killed_before_it_has_begun_ends() -> None:
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         number = fleet.start(hang)
         fleet.kill(number)
         fleet.finish()
@@ -171,7 +171,7 @@ def test_a_worker_that_is_killed_before_it_has_begun_ends() -> None:
 
 
 def test_what_a_killed_worker_had_reported_is_heard() -> None:
-    with Fleet(limit=10) as fleet:
+    with Fleet(limit=60) as fleet:
         fleet.start(chatter, lines=1_000_000, length=10)
         for _, record in fleet.messages():
             if record["line"] == 100:
@@ -181,7 +181,7 @@ def test_what_a_killed_worker_had_reported_is_heard() -> None:
 
 
 def test_a_nursery_that_dies_is_told() -> None:
-    with Fleet(limit=10) as fleet, pytest.raises(AssertionError, match=r"(?s)processes are gone.*ModuleNotFoundError"):
+    with Fleet(limit=60) as fleet, pytest.raises(AssertionError, match=r"(?s)processes are gone.*ModuleNotFoundError"):
         hang.__module__, module = "no_such_module", hang.__module__
         try:
             fleet.start(hang)
