@@ -19,6 +19,7 @@ from aiomemdb.sqlite.writing import statements
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
 from aiomemdb.sqlite.writing.operations import WRITE
 from aiomemdb.sqlite.writing.programs import Program
+from aiomemdb.sqlite.writing.programs import explained as explain
 from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.statements import Statement
 from tests.support.batches import open_session
@@ -54,12 +55,11 @@ def explained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that are explained."""
     texts: list[str] = []
 
-    def explain(connection: GuardedConnection, sql: str, params: Any) -> Program:
+    def noting(connection: GuardedConnection, sql: str, params: Any) -> Program:
         texts.append(sql)
-        return original(connection, sql, params)
+        return explain(connection, sql, params)
 
-    original = statements.explained
-    monkeypatch.setattr(statements, "explained", explain)
+    monkeypatch.setattr(statements, "explained", noting)
     return texts
 
 
@@ -117,6 +117,10 @@ TABLES = {
     "rows that are returned": (PLAIN, f"{UPSERT} RETURNING id, n"),
     "an update that does not happen": (PLAIN, f"{UPSERT} WHERE excluded.n > 3"),
     "no update": (PLAIN, UPSERT.replace("DO UPDATE SET n = excluded.n", "DO NOTHING")),
+    "a given rowid that makes way": (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, k UNIQUE)",
+        "INSERT INTO t (id, k) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET k = excluded.k",
+    ),
     "its past is read": (PLAIN, UPSERT.replace("excluded.n", "n + 0 * last_insert_rowid()")),
 }
 OTHER = "INSERT INTO other (id, x) VALUES (?, ?)"
@@ -138,9 +142,19 @@ def written(conn: sqlite3.Connection, sql: str, params: tuple[Any, ...]) -> Any:
     return None if rowid == -987654321 else rowid
 
 
+def without_the_hook(connection: GuardedConnection, sql: str, params: Any) -> Program:
+    """The bytecode of a SQLite without the pre-update hook: it has no Delete that does nothing else."""
+    return [op for op in explain(connection, sql, params) if not (op.opcode == "Delete" and op.p2 & 0x40)]
+
+
+@pytest.mark.parametrize("has_hook", [True, False])
 @pytest.mark.parametrize("together", [1, 7])
 @pytest.mark.parametrize("table", TABLES)
-def test_an_upsert_reports_the_rowid_that_it_inserted_or_none(session: Session, table: str, together: int) -> None:
+def test_an_upsert_reports_the_rowid_that_it_inserted_or_none(
+    session: Session, monkeypatch: pytest.MonkeyPatch, table: str, together: int, has_hook: bool
+) -> None:
+    if not has_hook:
+        monkeypatch.setattr(statements, "explained", without_the_hook)
     schema, upsert = TABLES[table]
     sqlite3.Connection.executescript(session.connection, BEFORE + schema)
     session.connection.execute("PRAGMA foreign_keys=ON")
@@ -163,6 +177,7 @@ SAYS_NOTHING = [
     "a key that is updated",
     "a key that makes way",
     "a row that makes way",
+    "a given rowid that makes way",
     "columns of all names of the rowid",
     "without rowid",
     "a trigger that inserts beside it",

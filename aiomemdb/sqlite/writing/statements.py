@@ -47,6 +47,9 @@ _TURNED_AWAY = 1000
 _WORTH_COMPILING = 1000
 
 _MAY_UPSERT = re.compile("conflict", re.IGNORECASE)
+# A conflict's resolution, not the function. Where a row makes way for one of its own rowid, a SQLite that is compiled
+# without the pre-update hook has no Delete for it, and nothing else in the bytecode says so.
+_MAY_REPLACE = re.compile(r"\breplace\b(?!\s*\()", re.IGNORECASE)
 _READS_ITS_PAST = re.compile("last_insert_rowid|changes", re.IGNORECASE)
 
 
@@ -215,6 +218,10 @@ class Book:
         targets = [(schema, table) for action, table, schema, trigger in asked if action == INSERT and not trigger]
         updates = any(action == UPDATE and not trigger for action, _, _, trigger in asked)
         is_upsert = bool(targets) and updates and _MAY_UPSERT.search(sql) is not None
+        lookup = ""
+        if is_upsert and what == "rows" and moves_only_one_row(program):
+            lookup = self._lookup(sql, *targets[0])
+            self.news.clear()  # from here on it is news where the lookup is compiled
         # Python counts no rows behind WITH, nor behind a byte order mark.
         is_counted = first_word(sql) in ("INSERT", "REPLACE", "UPDATE", "DELETE") and "\ufeff" not in sql
         only_reads = not any(op.opcode == "Transaction" and op.p2 for op in own)
@@ -227,21 +234,24 @@ class Book:
             and not (is_upsert or what == "virtual rows" or any(op.opcode == "ResultRow" for op in own)),
             may_be_command=what == "virtual rows" and any(_names_twice(sql, str(table)) for _, table in targets),
             is_upsert=is_upsert,
-            lookup=self._lookup(*targets[0]) if is_upsert and what == "rows" and moves_only_one_row(program) else "",
+            lookup=lookup,
             follows=follows(program),
             is_plain=is_plain(program),
             gains=gains(program),
             fails_halfway=fails_halfway(program),
         )
 
-    def _lookup(self, schema: str | None, table: str | None) -> str:
+    def _lookup(self, sql: str, schema: str | None, table: str | None) -> str:
+        find = f'SELECT sql FROM "{schema}".sqlite_schema WHERE name = ?'
+        definitions = self._connection.execute(find, (table,)).fetchall()
+        if any(_MAY_REPLACE.search(text) for text in (sql, *(row[0] or "" for row in definitions))):
+            return ""
         of = f'"{schema}"."{str(table).replace(chr(34), chr(34) * 2)}"'
         for rowid in ("rowid", "_rowid_", "oid"):  # each may be the name of another column
             found = f"SELECT 1 FROM {of} WHERE {rowid} = last_insert_rowid()"
             if any(op.opcode == "SeekRowid" for op in explained(self._connection, found, ())):
                 lookup = f"SELECT last_insert_rowid(), EXISTS ({found})"
                 self._connection.execute(lookup).fetchone()
-                self.news.clear()  # from here on it is news where the lookup is compiled
                 return lookup
         return ""
 
