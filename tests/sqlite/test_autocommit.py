@@ -290,3 +290,11 @@ def test_where_its_commit_may_have_failed_a_fence_settles_it(
         session.connection.set_trace_callback(None)
         assert "BEGIN" in seen and "COMMIT" in seen[-1] and "INSERT" not in seen
     assert plain(db_path, "SELECT body FROM note") == [("a",)]
+
+
+def test_a_first_one_for_which_there_was_no_time_left_allows_the_next_all_the_same(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(run_batch.__kwdefaults__, "budget", 0.0)  # type: ignore[arg-type]
+    run(session, "a")
+    assert statements_of(session, "b") == ["INSERT"]

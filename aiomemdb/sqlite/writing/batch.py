@@ -244,10 +244,10 @@ def _not_begun(batch: Batch, error: BaseException) -> BaseException:
 
 def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outcomes: list[Any]) -> bool:
     """Runs jobs inside the open transaction until all are done or time is up; returns whether any failed."""
-    guard, alone, failed = session.connection.guard, len(jobs) == 1, False
+    guard, alone, failed, is_over = session.connection.guard, len(jobs) == 1, False, False
     guard.clear()
     for operation, subject, arguments in runs_of(jobs, WRITE):
-        while arguments:
+        while arguments and not is_over:
             reached = len(outcomes)
             try:
                 if operation is not WRITE:
@@ -264,9 +264,9 @@ def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outco
                 outcomes.append(Failure(_culprit(session, error, subject, len(outcomes), spoilt=spoilt)))
                 failed = True
             arguments = arguments[len(outcomes) - reached :]
-            if monotonic() > deadline:
-                guard.armed = False
-                return failed
+            is_over = monotonic() > deadline
+        if is_over:
+            break
     if alone and not failed and operation is WRITE:
         session.allow_autocommit(subject, jobs[0][3])
     guard.armed = False
