@@ -23,8 +23,8 @@ class Disk:
     """Mounted at ``folder`` inside its block::
 
     with Disk(tmp_path) as disk:
-        ...             # somebody writes under disk.folder
-        disk.cut()      # from here on all that he does there fails; he must end before the next line
+        ...             # a process writes under disk.folder
+        disk.cut()      # from here on all that it does there fails; it must end before the next line
         disk.restart()  # the power is back: there is what had reached the disk
     """
 
@@ -48,10 +48,10 @@ class Disk:
         self._image.unlink()
 
     def cut(self) -> int:
-        """Gives the moment at which it began, as ``time.monotonic_ns()``.
+        """Returns the moment at which it began, as ``time.monotonic_ns()``.
 
         It takes some milliseconds. A sync that is under way meanwhile may return success and be lost (Linux 6.18), so
-        what was acknowledged after that moment proves nothing: a real cut leaves nobody to hear it.
+        what was acknowledged after that moment proves nothing: behind a real cut no program hears it.
         """
         began = time.monotonic_ns()
         folder = os.open(self.folder, os.O_RDONLY)
@@ -62,8 +62,15 @@ class Disk:
         return began
 
     def restart(self) -> None:
-        """Raises ``CalledProcessError`` while somebody has a file open there."""
+        """Raises ``CalledProcessError`` while a process has a file open there.
+
+        A mount namespace that another test makes meanwhile keeps the file system that was shut down, and a new mount of
+        the same image would be of that one. So a copy of the image is mounted.
+        """
         _run("umount", str(self.folder))
+        copy = self._image.with_suffix(".copy")
+        shutil.copyfile(self._image, copy)
+        copy.replace(self._image)
         self._mount()
 
     def _mount(self) -> None:
