@@ -227,7 +227,16 @@ class _Run:
             for job, right, mine in zip(one.jobs, expected, got, strict=True)
             if mine is not _LEFT and mine is not _NOT_RUN and not _same(right, mine)
         ]
-        return found + self._compare_contents(number, oracle)
+        in_file = self._compare_contents(number, oracle)
+        if in_file:
+            # A job whose caller is gone may have been kept where alone it would have been refused.
+            outcomes = zip(one.jobs, expected, got, strict=True)
+            found += [
+                Difference(number, job, right, None)
+                for job, right, mine in outcomes
+                if mine is _LEFT and isinstance(right, Refused) and right is not _LEFT
+            ]
+        return found + in_file
 
     def _compare_contents(self, number: int, oracle: Oracle) -> list[Difference]:
         try:
