@@ -12,7 +12,7 @@ from ..concurrency.job import Operation
 from ..config import checked_timeout
 from ..errors import ReentrancyError, WriteTimeout
 from ..familiar import TRANSACTION, Familiar
-from .connection.guard import GuardedConnection
+from .connection.guarded import GuardedConnection
 from .errors import TransactionEnded
 from .reading.queries import Fetch, answer
 from .reading.snapshot import wait_for_read
@@ -41,8 +41,6 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         self._nested: SQLiteTransaction | None = None
         self._ended = False
         self._writes_before = 0
-        # a name that users can't address and that the authorizer lets pass
-        self._savepoint = session.connection.guard.savepoint
 
     def __repr__(self) -> str:
         return f"<Transaction held by {self._lease.holder!r} {'ended' if self._ended else 'open'}>"
@@ -85,15 +83,14 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
 
         def query(raw: GuardedConnection) -> R:
             # On the writer's connection only query_only stands between a read verb and a write.
-            raw.execute("PRAGMA query_only=1")
+            raw.own("PRAGMA query_only=1")
             try:
-                with raw.guarded() as guard:
-                    return answer(raw, guard, fetch, subject, arguments)
+                return answer(raw, fetch, subject, arguments)
             finally:
                 try:
-                    raw.execute("PRAGMA query_only=0")
+                    raw.own("PRAGMA query_only=0")
                 except sqlite3.OperationalError:  # an interrupt that came late
-                    raw.execute("PRAGMA query_only=0")
+                    raw.own("PRAGMA query_only=0")
 
         return await wait_for_read(self._lease.step(query, wanted_only=True), self._lease.interrupt, timeout)
 
@@ -121,12 +118,12 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
             raise
         else:
             nested._close()
-            await self._lease.step(lambda raw: raw.execute(f"RELEASE {self._savepoint}"))
+            await self._lease.step(lambda _: self._session.release_savepoint())
         finally:
             self._nested = None
 
-    def _begin(self, raw: GuardedConnection) -> None:
-        raw.execute(f"SAVEPOINT {self._savepoint}")
+    def _begin(self, _: GuardedConnection) -> None:
+        self._session.open_savepoint()
         self._writes_before = self._lease.writes
 
     def _undo(self, raw: GuardedConnection) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.writing.session import Session
 
 
 def never_sync() -> None:
     """What asks for a sync is not heard."""
-    execute = GuardedConnection.execute
+    make = GuardedConnection.__init__
 
-    def deaf(connection: GuardedConnection, sql: str, *params: Any) -> Any:
-        return execute(connection, sql.replace("synchronous=FULL", "synchronous=OFF"), *params)
+    def make_deaf(self: GuardedConnection, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        own = self.own
+        self.own = lambda sql: own(sql.replace("synchronous=FULL", "synchronous=OFF"))
 
-    GuardedConnection.execute = deaf  # type: ignore[method-assign, assignment]
+    GuardedConnection.__init__ = make_deaf  # type: ignore[method-assign]
 
 
 def acknowledge_before_commit() -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aiomemdb
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.options import SQLiteConfig
 from tests.support.plain import assert_healthy, names_in, plain
@@ -108,8 +109,8 @@ def test_no_disguise_of_a_forbidden_statement_gets_through(
 
     def state(conn: sqlite3.Connection) -> list[Any]:
         names = ("synchronous", "query_only", "wal_autocheckpoint", "foreign_keys")
-        conn.guard.armed = False  # type: ignore[attr-defined]
-        return [conn.in_transaction, *[conn.execute(f"PRAGMA {name}").fetchone()[0] for name in names]]
+        assert isinstance(conn, GuardedConnection)
+        return [conn.in_transaction, *[conn.own(f"PRAGMA {name}") for name in names]]
 
     with opened(db_path, readers=2) as (db, do):
         do(db.write("CREATE TABLE t (x)"))

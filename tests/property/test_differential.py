@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from aiomemdb import WriteTimeout
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.reading import queries
 from aiomemdb.sqlite.writing import batch, statements, writer
 from aiomemdb.sqlite.writing.session import Session

@@ -50,9 +50,9 @@ def run(session: Session, *params: Any, sql: Any = INSERT, durable: bool = False
 def statements_of(session: Session, *params: Any, **options: Any) -> list[str]:
     """The first words of what SQLite runs for the job."""
     seen: list[str] = []
-    session.connection.set_trace_callback(lambda text: seen.append(text.split()[0]))
+    sqlite3.Connection.set_trace_callback(session.connection, lambda text: seen.append(text.split()[0]))
     run(session, *params, **options)
-    session.connection.set_trace_callback(None)
+    sqlite3.Connection.set_trace_callback(session.connection, None)
     return seen
 
 
@@ -210,7 +210,7 @@ def test_a_table_that_somebody_made_anew_meanwhile_is_met_as_it_is(session: Sess
 
 def test_a_deferred_foreign_key_is_refused_whole(session: Session, db_path: Path) -> None:
     session.connection.execute("CREATE TABLE child (note REFERENCES note DEFERRABLE INITIALLY DEFERRED)")
-    session.connection.execute("PRAGMA foreign_keys=ON")
+    session.connection.own("PRAGMA foreign_keys=ON")
     run(session, "a")
     sql = "INSERT INTO child (note) VALUES (?)"
     run(session, 1, sql=sql)
@@ -221,7 +221,7 @@ def test_a_deferred_foreign_key_is_refused_whole(session: Session, db_path: Path
 
 def test_a_durable_one_has_its_transaction_and_leaves_the_next_ones_unsynced(session: Session) -> None:
     def synchronous() -> int:
-        level: int = session.connection.execute("PRAGMA synchronous").fetchone()[0]
+        level: int = session.connection.own("PRAGMA synchronous")[0][0]
         return level
 
     run(session, "a")
@@ -284,10 +284,10 @@ def test_where_its_commit_may_have_failed_a_fence_settles_it(
         assert isinstance(unknown.value.__context__, WriterCrashed)
     else:
         seen: list[str] = []
-        session.connection.set_trace_callback(lambda text: seen.append(text.split()[0]))
+        sqlite3.Connection.set_trace_callback(session.connection, lambda text: seen.append(text.split()[0]))
         with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
             run(session, "b")
-        session.connection.set_trace_callback(None)
+        sqlite3.Connection.set_trace_callback(session.connection, None)
         assert "BEGIN" in seen and "COMMIT" in seen[-1] and "INSERT" not in seen
     assert plain(db_path, "SELECT body FROM note") == [("a",)]
 

@@ -21,7 +21,7 @@ import pytest
 import aiomemdb
 from aiomemdb.sqlite.connection import driver as room
 from aiomemdb.sqlite.connection.connection import Connection
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 
 VERSION = importlib.metadata.version("aiosqlite")
 CHANGED = f"aiosqlite {VERSION} has changed; aiomemdb/sqlite/connection/driver.py relies on: "
@@ -85,9 +85,9 @@ def test_its_connector_opens_with_our_options_on_whatever_thread_calls_it(tmp_pa
     try:
         assert type(raw) is GuardedConnection, CHANGED + "Connection._connector, which opens a sqlite3.Connection"
         assert raw.isolation_level is None
-        assert raw.execute("PRAGMA busy_timeout").fetchone() == (100,)
+        assert raw.own("PRAGMA busy_timeout") == [(100,)]
     finally:
-        raw.close()
+        raw.end()
     assert driver._connection is None, CHANGED + "Connection._connection staying None: it warns of it otherwise"
 
 

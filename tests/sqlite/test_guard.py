@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import ForbiddenStatement
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.connection.script import split_script
 from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.support.batches import in_one_batch
@@ -175,29 +177,82 @@ async def test_what_is_forbidden_is_forbidden_in_every_verb(
 
 @pytest.mark.parametrize("verb", VERBS)
 async def test_a_text_that_the_library_has_compiled_itself_is_no_way_round(db: SQLiteDatabase, verb: str) -> None:
-    async def use_everything() -> None:
-        await db.flush()
-        await db.write("INSERT INTO t (x) VALUES (-9)", durable=True)
-        async with db.transaction() as tx:
-            await tx.read("SELECT 1")
-            async with tx.transaction() as nested:
-                await nested.write("DELETE FROM t WHERE x = -9")
-        with suppress(sqlite3.Error):
-            async with db.transaction() as tx:
-                await tx.write("SELECT no such column")
-        await db.write_fn(lambda conn: None)
-        async with db.snapshot() as snapshot:
-            await snapshot.read("SELECT 1")
-        await db.read_fn(lambda conn: None)
-        await db.checkpoint()
-        await db.optimize()
-        await db.vacuum()
-
     for sql in ["BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "VACUUM", *PRAGMAS]:
         if sql not in PRAGMAS[1:]:  # what was compiled for itself is kept: enough for all of these
-            await use_everything()
+            await use_everything(db)
         with pytest.raises(ForbiddenStatement):
             await VERBS[verb](db, sql)
+
+
+async def use_everything(db: SQLiteDatabase) -> None:
+    """Has the library run each kind of statement of its own."""
+    await db.flush()
+    await db.write("INSERT INTO t (x) VALUES (-9)", durable=True)
+    async with db.transaction() as tx:
+        await tx.read("SELECT 1")
+        async with tx.transaction() as nested:
+            await nested.write("DELETE FROM t WHERE x = -9")
+    with suppress(sqlite3.Error):
+        async with db.transaction() as tx:
+            await tx.write("SELECT no such column")
+    await db.write_fn(lambda conn: None)
+    async with db.snapshot() as snapshot:
+        await snapshot.read("SELECT 1")
+    await db.read_fn(lambda conn: None)
+    await db.checkpoint()
+    await db.optimize()
+    await db.vacuum()
+
+
+@pytest.mark.parametrize("verb", ["write", "write_fn", "tx.write", "read", "read_fn"])
+async def test_none_of_the_librarys_own_statements_can_be_sent_by_a_user(
+    db: SQLiteDatabase, tmp_path: Path, verb: str
+) -> None:
+    ran: list[str] = []
+    path = tmp_path / "traced.db"
+    async with aiomemdb.connect(path, prepare=lambda conn: conn.set_trace_callback(ran.append), readers=2) as traced:
+        await traced.write_script("CREATE TABLE t (id INTEGER PRIMARY KEY, x)")
+        await use_everything(traced)
+        texts = {re.sub(r"/\*.*?\*/", "", text).strip() for text in ran}
+    own = {text for text in texts if text.split()[0] in CONTROL and not MAY_BE_SENT.match(text)}
+    assert {text.split()[0] for text in own} == CONTROL
+    for text in sorted(own):
+        for spelling in (text, f"{text} ", f"{text} /**/"):
+            await use_everything(db)
+            with pytest.raises(ForbiddenStatement):
+                await VERBS[verb](db, spelling)
+
+
+CONTROL = {"BEGIN", "COMMIT", "PRAGMA", "RELEASE", "ROLLBACK", "SAVEPOINT", "VACUUM"}
+MAY_BE_SENT = re.compile("PRAGMA (schema_version|data_version|user_version|page_size)")
+
+
+def test_a_connection_is_closed_to_sql_from_the_start_and_behind_each_statement_of_the_librarys() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=GuardedConnection)
+
+    def is_closed() -> bool:
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            connection.execute(f"PRAGMA cache_size = {next(different)}")
+        with pytest.raises(ForbiddenStatement):
+            connection.commit()
+        with pytest.raises(ForbiddenStatement):
+            connection.close()
+        return not connection.in_transaction
+
+    different = count(1)
+    try:
+        assert is_closed()
+        assert connection.own("PRAGMA cache_size = 7") == []
+        assert connection.own("PRAGMA cache_size") == [(7,)]
+        assert is_closed()
+        with pytest.raises(sqlite3.OperationalError):
+            connection.own("SELECT missing")
+        assert is_closed()
+        connection.own("BEGIN")
+        connection.roll_back()
+        assert is_closed()
+    finally:
+        connection.end()
 
 
 @pytest.mark.parametrize("verb", WRITE_VERBS)
@@ -521,10 +576,10 @@ async def test_an_index_that_disagrees_does_not_stop_the_writer(db: SQLiteDataba
 
 def test_a_rollback_that_an_interrupt_strikes_is_done_all_the_same() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None, factory=GuardedConnection)
-    connection.execute("BEGIN")
+    connection.own("BEGIN")
     strikes = iter([1, 0])
-    connection.set_progress_handler(lambda: next(strikes, 0), 1)
+    sqlite3.Connection.set_progress_handler(connection, lambda: next(strikes, 0), 1)
     connection.roll_back()
     assert not connection.in_transaction
     assert next(strikes, None) is None
-    connection.close()
+    connection.end()

@@ -112,16 +112,17 @@ async def test_a_checkpoint_that_fails_is_counted_and_nobody_is_hurt(
     db: SQLiteDatabase, db_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = db._writer.session.connection  # type: ignore[union-attr]
+    own = connection.own
 
-    def failing(sql: str, *args: object) -> sqlite3.Cursor:
+    def failing(sql: str) -> list[Any]:
         if "wal_checkpoint" in sql:
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
             raise error
-        return sqlite3.Connection.execute(connection, sql, *args)
+        return own(sql)
 
     await db.write_many(INSERT, [()] * 100)
-    connection.__dict__["execute"] = failing
+    connection.own = failing
     assert not await db.checkpoint()
     largest = await write_megabytes(db, db_path, 6)
     statistics = db.statistics()
@@ -129,7 +130,7 @@ async def test_a_checkpoint_that_fails_is_counted_and_nobody_is_hurt(
     assert statistics.checkpoint_error == "SQLITE_IOERR_FSYNC: disk I/O error"
     assert statistics.checkpoints == 0
     assert "checkpoint of" in caplog.text
-    del connection.__dict__["execute"]
+    connection.own = own
     assert largest > 5 * MB
     assert await db.checkpoint()
     assert db.statistics().wal_bytes == 0

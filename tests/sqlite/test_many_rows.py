@@ -85,9 +85,9 @@ def run(session: Session, sql: str, parameters: list[Any]) -> list[Any]:
 def statements_of(session: Session, job: Callable[[], object]) -> list[str]:
     """The inserts that SQLite ran for the job."""
     seen: list[str] = []
-    session.connection.set_trace_callback(lambda text: seen.append(text))
+    sqlite3.Connection.set_trace_callback(session.connection, lambda text: seen.append(text))
     job()
-    session.connection.set_trace_callback(None)
+    sqlite3.Connection.set_trace_callback(session.connection, None)
     return [text for text in seen if text.lstrip().upper().startswith("INSERT")]
 
 
@@ -179,7 +179,7 @@ def test_a_run_into_any_other_goes_row_by_row(session: Session, table: str) -> N
     session.connection.execute(
         "WITH n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) INSERT INTO parent SELECT i FROM n LIMIT 999"
     )
-    session.connection.execute("PRAGMA foreign_keys=ON")
+    session.connection.own("PRAGMA foreign_keys=ON")
     parameters = [(n,) for n in range(3, 103)]
     assert not goes_at_once(session, f"INSERT INTO {table} (a) VALUES (?)", parameters)
 
@@ -339,9 +339,9 @@ def test_an_interrupt_leaves_each_row_once(session: Session) -> None:
     sql = "INSERT INTO t VALUES (?, ?)"
     assert goes_at_once(session, sql, [(-1, 0)] * 98)
     stops = [True]
-    session.connection.set_progress_handler(lambda: bool(stops and stops.pop()), 300)
+    sqlite3.Connection.set_progress_handler(session.connection, lambda: bool(stops and stops.pop()), 300)
     outcomes = run(session, sql, [(n, "x") for n in range(100)])
-    session.connection.set_progress_handler(None, 300)
+    sqlite3.Connection.set_progress_handler(session.connection, None, 300)
     assert not stops
     assert outcomes == list(range(101, 201))
     assert [row[0] for row in session.connection.execute("SELECT a FROM t WHERE a >= 0")] == list(range(100))
@@ -352,11 +352,11 @@ def test_a_full_disk_fails_all(session: Session) -> None:
     sql = "INSERT INTO t VALUES (?, ?)"
     run(session, sql, [(-1, 0)] * 2)
     [pages] = session.connection.execute("PRAGMA page_count").fetchone()
-    session.connection.execute(f"PRAGMA max_page_count={pages + 3}")
+    session.connection.own(f"PRAGMA max_page_count={pages + 3}")
     outcomes = run(session, sql, [(n, "x" * 1000) for n in range(100)])
     assert {getattr(outcome, "sqlite_errorname", None) for outcome in outcomes} == {"SQLITE_FULL"}
     assert session.connection.execute("SELECT count(*) FROM t").fetchone()[0] == 2
-    session.connection.execute("PRAGMA max_page_count=1000000")
+    session.connection.own("PRAGMA max_page_count=1000000")
     assert run(session, sql, [(n, "x" * 1000) for n in range(100)]) == list(range(3, 103))
 
 
@@ -632,9 +632,9 @@ def test_an_interrupt_leaves_nothing_of_write_many(session: Session) -> None:
     sql = "INSERT INTO t VALUES (?, ?)"
     assert many_goes_at_once(session, sql, [(-1, 0)] * 98)
     stops = [True, False]
-    session.connection.set_progress_handler(lambda: bool(stops and stops.pop()), 300)
+    sqlite3.Connection.set_progress_handler(session.connection, lambda: bool(stops and stops.pop()), 300)
     outcome = write_many(session, sql, [(n, "x") for n in range(100)])
-    session.connection.set_progress_handler(None, 300)
+    sqlite3.Connection.set_progress_handler(session.connection, None, 300)
     assert not stops
     assert isinstance(outcome, sqlite3.OperationalError) and outcome.sqlite_errorname == "SQLITE_INTERRUPT"
     assert not session.connection.execute("SELECT 1 FROM t WHERE a >= 0").fetchall()
@@ -648,10 +648,10 @@ def test_rows_that_stayed_of_a_text_of_many_rows_stand_there_once(session: Sessi
         if "'second'" in text and text.count("(") == 1:
             sqlite3.Connection.setlimit(session.connection, sqlite3.SQLITE_LIMIT_LENGTH, 10 * LIMIT)
 
-    session.connection.set_trace_callback(trace)
+    sqlite3.Connection.set_trace_callback(session.connection, trace)
     rows = [(0, "first"), (1, "second"), (large, large), *[(n, "x") for n in range(20)]]
     outcome = write_many(session, sql, rows)
-    session.connection.set_trace_callback(None)
+    sqlite3.Connection.set_trace_callback(session.connection, None)
     assert outcome == 23
     assert [row[0] for row in session.connection.execute("SELECT a FROM t")] == [row[0] for row in rows]
 
@@ -700,11 +700,9 @@ def test_write_many_meets_a_temp_trigger_that_a_savepoint_gave_back(session: Ses
     session.open_savepoint()
     run_job(session, WRITE, "DROP TRIGGER temp.tells", ())
     run_job(session, MANY, sql, [(bytearray(b""), 0)] * 20)  # row by row, so that no other text is compiled
-    session.connection.guard.armed = True
     known = session.book.of(sql, (0, 0))
     assert known is not None and known.gains
-    session.connection.guard.armed = False
-    session.connection.execute(session._rollback_to_sql)
+    session.undo_savepoint()
     run_job(session, verb, sql, [(0, 0)] if verb is MANY else (0, 0))
     seen = statements_of(session, lambda: run_job(session, MANY, sql, rows))
     assert not any("), (" in text for text in seen)

@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 import aiomemdb
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.file.busy import retry_while_busy
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.cancelling import Way, cancelled_at, suspension_points
@@ -35,15 +36,14 @@ def threads_of_the_library() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("aiomemdb")]
 
 
-def pragma(name: str) -> Callable[[sqlite3.Connection], Any]:
-    # By its function, since a job may not run a PRAGMA.
-    return lambda conn: conn.execute(f"SELECT * FROM pragma_{name}").fetchone()[0]
+def pragma(name: str) -> Callable[[GuardedConnection], Any]:
+    return lambda raw: raw.own(f"PRAGMA {name}")[0][0]
 
 
-async def everywhere(db: Any, look: Callable[[sqlite3.Connection], Any]) -> dict[str, Any]:
+async def everywhere(db: Any, look: Callable[[GuardedConnection], Any]) -> dict[str, Any]:
     """What ``look`` gives on each connection, on its own thread, by the name of that thread."""
 
-    def on_thread(raw: sqlite3.Connection) -> tuple[str, Any]:
+    def on_thread(raw: GuardedConnection) -> tuple[str, Any]:
         return threading.current_thread().name, look(raw)
 
     return dict([await connection.submit(on_thread) for connection in await all_threads_of(db)])
@@ -251,7 +251,7 @@ PRAGMAS: list[tuple[str, Any, Any]] = [
 @pytest.mark.parametrize(("name", "value", "expected"), PRAGMAS, ids=[name for name, *_ in PRAGMAS])
 async def test_a_pragma_is_set_on_every_connection(db_path: Path, name: str, value: Any, expected: Any) -> None:
     async with aiomemdb.connect(db_path, pragmas={name: value}, readers=2) as db:
-        found = await everywhere(db, lambda conn: conn.execute(f"PRAGMA {name}").fetchone()[0])
+        found = await everywhere(db, pragma(name))
         assert set(found.values()) == {expected}
         assert len(found) == 3
 
@@ -284,7 +284,7 @@ async def test_durability_is_synchronous_and_readers_need_none(
     db_path: Path, durability: Any, synchronous: int
 ) -> None:
     async with aiomemdb.connect(db_path, durability=durability) as db:
-        found = await everywhere(db, lambda conn: conn.execute("PRAGMA synchronous").fetchone()[0])
+        found = await everywhere(db, pragma("synchronous"))
         assert found[f"aiomemdb:{db_path.name}:writer"] == synchronous
         assert {value for name, value in found.items() if "reader" in name} <= {1, 2}
 
@@ -293,7 +293,7 @@ async def test_the_journal_is_a_write_ahead_log_that_nobody_else_checkpoints(db_
     async with aiomemdb.connect(db_path) as db:
         assert await db.read_value("SELECT 1") == 1
         assert set((await everywhere(db, pragma("journal_mode"))).values()) == {"wal"}
-        found = await everywhere(db, lambda conn: conn.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
+        found = await everywhere(db, pragma("wal_autocheckpoint"))
         assert found[f"aiomemdb:{db_path.name}:writer"] == 0
 
 

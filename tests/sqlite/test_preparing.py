@@ -174,6 +174,19 @@ if hasattr(sqlite3.Connection, "enable_load_extension"):  # some builds of Pytho
         assert len(tried) == 6
 
 
+async def test_a_text_that_only_prepare_may_send_is_compiled_anew_in_jobs(path: Path) -> None:
+    sql = "SELECT load_extension('missing')"
+
+    def prepare(conn: sqlite3.Connection) -> None:
+        with suppress(sqlite3.OperationalError):  # of its run: it was compiled, and is kept in Python's cache
+            conn.execute(sql)
+
+    async with aiomemdb.connect(path, prepare=prepare, readers=2) as db:
+        for verb in (db.write_any, db.read, db.read):
+            with pytest.raises(ForbiddenStatement, match="inside a job"):
+                await verb(sql)
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -219,5 +232,5 @@ async def test_what_can_be_set_by_pragmas_can_be_set_here(path: Path, name: str)
 async def test_what_it_sets_holds(path: Path, name: str, value: int) -> None:
     async with aiomemdb.connect(path, prepare=lambda conn: conn.execute(f"PRAGMA {name} = {value}")) as db:
         for connection in threads_of(db):
-            [found] = await connection.submit(lambda raw: raw.execute(f"PRAGMA {name}").fetchone())
+            [(found,)] = await connection.submit(lambda raw: raw.own(f"PRAGMA {name}"))
             assert found == value

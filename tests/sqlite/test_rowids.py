@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import aiomemdb
 from aiomemdb.concurrency.job import Failure, Operation, WriteJob
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
 from aiomemdb.sqlite.writing.operations import _BLOCK, COUNT, SCRIPT, WRITE, write_script
@@ -454,8 +454,8 @@ async def test_sql_that_reads_the_latest_rowid_or_count_sees_the_callers_own(db:
 
 def test_long_texts_are_not_kept(tmp_path: Path) -> None:
     with open_session(tmp_path / "rowids.db") as session:
+        batch_of(session, (SCRIPT, SCHEMA, ()))
         session.begin(durable=False)
-        write_script(session, SCHEMA, ())
         sql = "INSERT INTO plain (inserted) VALUES (1) /* %s */"
         long, short = sql % ("x" * 4096), sql % "x"
         assert [run_job(session, WRITE, text, ()) for text in (long, short, long, short)] == [1, 2, 3, 4]

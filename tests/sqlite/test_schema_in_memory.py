@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import assert_healthy, plain

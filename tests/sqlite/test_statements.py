@@ -14,7 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.concurrency.job import Failure
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.writing import statements
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
 from aiomemdb.sqlite.writing.operations import WRITE
@@ -42,10 +42,7 @@ def run(session: Session, *jobs: tuple[str, tuple[Any, ...]]) -> list[Any]:
 
 
 def known(session: Session, sql: str, *params: Any) -> Statement:
-    guard = session.connection.guard
-    guard.armed = True
     found = session.book.of(sql, params)
-    guard.armed = False
     assert found is not None
     return found
 
@@ -157,7 +154,7 @@ def test_an_upsert_reports_the_rowid_that_it_inserted_or_none(
         monkeypatch.setattr(statements, "explained", without_the_hook)
     schema, upsert = TABLES[table]
     sqlite3.Connection.executescript(session.connection, BEFORE + schema)
-    session.connection.execute("PRAGMA foreign_keys=ON")
+    session.connection.own("PRAGMA foreign_keys=ON")
     rng = Random(table)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as single:
         single.executescript(f"{BEFORE}{schema}; CREATE TEMP TABLE sentinel (id INTEGER PRIMARY KEY)")
@@ -192,7 +189,7 @@ SAYS_NOTHING = [
 def test_the_latest_rowid_is_looked_up_where_that_says_whether_an_upsert_inserted(session: Session, table: str) -> None:
     schema, upsert = TABLES[table]
     sqlite3.Connection.executescript(session.connection, BEFORE + schema)
-    session.connection.execute("PRAGMA foreign_keys=ON")
+    session.connection.own("PRAGMA foreign_keys=ON")
     assert bool(known(session, upsert, 1, 1).lookup) == (table not in SAYS_NOTHING)
 
 
@@ -284,7 +281,7 @@ def test_the_tables_that_a_statement_writes_are_known(session: Session, sql: str
         CREATE VIRTUAL TABLE words USING fts5 (x);
         """,
     )
-    session.connection.execute("PRAGMA foreign_keys=ON")
+    session.connection.own("PRAGMA foreign_keys=ON")
     assert known(session, sql, 1).tables == WRITES[sql]
 
 

@@ -372,7 +372,7 @@ def test_a_lock_that_is_given_back_at_once_is_counted_too(db_path: Path, monkeyp
 
 def test_no_lock_is_waited_for_inside_sqlite_but_readers_by_a_checkpoint(db_path: Path) -> None:
     def waits(session: Session) -> int:
-        [milliseconds] = session.connection.execute("PRAGMA busy_timeout").fetchone()
+        [[milliseconds]] = session.connection.own("PRAGMA busy_timeout")
         return int(milliseconds)
 
     with open_session(db_path) as alone:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.reading.readers import Readers
 from aiomemdb.sqlite.writing.writer import Writer

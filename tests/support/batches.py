@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from aiomemdb.sqlite.connection.configuring import configure_writer
-from aiomemdb.sqlite.connection.guard import GuardedConnection
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.files import FileIdentity, prepare_file
 from aiomemdb.sqlite.file.turnstile import Turnstile
@@ -36,10 +36,9 @@ async def in_one_batch(db: SQLiteDatabase, *jobs: Awaitable[Any]) -> list[Any]:
 def open_session(path: Path, **options: Any) -> Iterator[Session]:
     """The writer's connection on the calling thread."""
     config, path = SQLiteConfig(**options), prepare_file(path, read_only=False)
-    with (
-        closing(Turnstile(path)) as turnstile,
-        closing(sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)) as connection,
-    ):
+    with closing(Turnstile(path)) as turnstile, ExitStack() as ends:
+        connection = sqlite3.connect(path, isolation_level=None, factory=GuardedConnection)
+        ends.callback(connection.end)
         configure_writer(connection, config=config, path=path, turnstile=turnstile, given_up=lambda: False)
         with closing(FileIdentity(path)) as identity:
             yield Session(

@@ -15,7 +15,6 @@ ROOMS = {str(file.relative_to(ROOT)): file for file in sorted(ROOT.rglob("*.py")
 AT_MOST = 400
 # These are still over it. They don't grow by much, and leave the list when they have shrunk.
 STILL_OVER = {
-    "sqlite/connection/guard.py",
     "sqlite/writing/writer.py",
 }
 AT_MOST_OF_THOSE = 550

@@ -16,9 +16,10 @@ from typing import TypeVar
 
 from ...database import Params
 
-__all__ = ["are_plain", "checked_function", "checked_params", "checked_rows", "unwrapped"]
+__all__ = ["are_plain", "checked_function", "checked_params", "checked_rows", "finished", "unwrapped"]
 
 F = TypeVar("F", bound=Callable[..., object])
+R = TypeVar("R")
 
 # Values of these types can't change, and SQLite stores them as what they are.
 _PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
@@ -106,3 +107,20 @@ def unwrapped(fn: object) -> object:
     while hasattr(fn, "func"):
         fn = fn.func
     return fn
+
+
+def finished(result: R) -> R:
+    """What a user's function returned, if all its work is done.
+
+    Raises:
+        TypeError: it is an awaitable, a generator or a cursor, which would go on outside the transaction and thread.
+    """
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("the function returned an awaitable: it must be synchronous, nothing is awaited on its thread")
+    if inspect.isgenerator(result):
+        raise TypeError("the function returned a generator, of which nothing has run: return a list")
+    if isinstance(result, sqlite3.Cursor):
+        raise TypeError("a cursor can't leave its thread: fetch the rows inside the function")
+    return result

@@ -15,7 +15,8 @@ from ..file.hazards import has_second_library, second_library
 from ..file.turnstile import Turnstile
 from ..options import SQLiteConfig
 from ..rows import SQLiteRow
-from .guard import GuardedConnection
+from .guarded import GuardedConnection
+from .policies import READER
 from .preparing import run_prepare
 
 __all__ = ["configure_reader", "configure_writer"]
@@ -76,30 +77,30 @@ def configure_writer(
     turnstile.open()
     # Asked before it is set: to set it on a new file that many open at once fails as busy, so that takes a turn. A file
     # that has it is opened without one, also beside a process that keeps its turn.
-    [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode").fetchone())
+    [[mode]] = patiently(lambda: raw.own("PRAGMA journal_mode"))
     if mode != "wal":
         with patiently.turn(turnstile):
             _create(raw, config, patiently, path)
     _configure(raw, config)
-    raw.execute(f"PRAGMA synchronous={'FULL' if config.durability == 'full' else 'NORMAL'}")
-    raw.execute("PRAGMA wal_autocheckpoint=0")  # see checkpoints.Checkpointer
+    raw.own(f"PRAGMA synchronous={'FULL' if config.durability == 'full' else 'NORMAL'}")
+    raw.own("PRAGMA wal_autocheckpoint=0")  # see checkpoints.Checkpointer
     if _STORED in config.pragmas:
         wanted = _literal(config.pragmas[_STORED])
-        if str(raw.execute(f"PRAGMA {_STORED}").fetchone()[0]) != wanted:
+        [[stored]] = raw.own(f"PRAGMA {_STORED}")
+        if str(stored) != wanted:
             with patiently.turn(turnstile):
-                patiently(lambda: raw.execute(f"PRAGMA {_STORED}={wanted}"))
-    raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, config.max_value_bytes)
+                patiently(lambda: raw.own(f"PRAGMA {_STORED}={wanted}"))
+    raw.limit_values(config.max_value_bytes)
     # The log exists from the first read on; its identity is noted next.
-    patiently(lambda: raw.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall())
+    patiently(raw.look_at_schema)
     _refuse_second_library(path)
-    _guard(raw)
 
 
 def _create(raw: GuardedConnection, config: SQLiteConfig, patiently: _Patience, path: Path) -> None:
     for name in _AT_CREATION:
         if name in config.pragmas:
-            raw.execute(f"PRAGMA {name}={_literal(config.pragmas[name])}")
-    [mode] = patiently(lambda: raw.execute("PRAGMA journal_mode=WAL").fetchone())
+            raw.own(f"PRAGMA {name}={_literal(config.pragmas[name])}")
+    [[mode]] = patiently(lambda: raw.own("PRAGMA journal_mode=WAL"))
     if mode != "wal":
         raise sqlite3.OperationalError(
             f"{path} can't be switched to a write-ahead log (journal_mode={mode}): its file system has no shared "
@@ -112,24 +113,20 @@ def configure_reader(raw: GuardedConnection, *, config: SQLiteConfig, path: Path
     _check_is_database(raw, _Patience(config, path, given_up), path)
     _refuse_second_library(path)
     _configure(raw, config)
-    raw.execute("PRAGMA query_only=1")
-    _guard(raw)
+    raw.own("PRAGMA query_only=1")
+    raw.obey(READER)
 
 
 def _configure(raw: GuardedConnection, config: SQLiteConfig) -> None:
-    raw.execute("PRAGMA foreign_keys=ON")
+    raw.own("PRAGMA foreign_keys=ON")
     for name, value in config.pragmas.items():
         if name not in _AT_CREATION and name != _STORED:
-            raw.execute(f"PRAGMA {name}={_literal(value)}").fetchall()
+            raw.own(f"PRAGMA {name}={_literal(value)}")
     if config.prepare is not None:
         run_prepare(raw, config.prepare)
     raw.row_factory = SQLiteRow
     raw.text_factory = str
     raw.renew_asking()
-
-
-def _guard(raw: GuardedConnection) -> None:
-    raw.set_authorizer(raw.guard.authorize)
 
 
 def _check_version() -> None:
@@ -144,7 +141,7 @@ def _refuse_second_library(path: Path) -> None:
 
 def _check_is_database(raw: GuardedConnection, patiently: _Patience, path: Path) -> None:
     try:
-        patiently(lambda: raw.execute("PRAGMA schema_version").fetchone())
+        patiently(lambda: raw.own("PRAGMA schema_version"))
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
             error.add_note(f"{path} is some other file (or encrypted); it was left as it is")

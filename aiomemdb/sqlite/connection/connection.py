@@ -14,7 +14,7 @@ import anyio
 from ...concurrency.worker import Worker
 from ..file.hazards import has_second_library, hold, let_go
 from .driver import Driver
-from .guard import GuardedConnection
+from .guarded import GuardedConnection
 
 __all__ = ["BUSY_SLICE", "Connection"]
 
@@ -83,7 +83,7 @@ class Connection(Worker[GuardedConnection]):
     def _connect(self, _: object, driver: Driver, configure: Callable[[GuardedConnection], None]) -> None:
         self.raw = raw = driver.open()
         raw.text_factory = os.fsdecode  # a path may be no UTF-8
-        _, _, self._path = raw.execute("PRAGMA database_list").fetchone()
+        [(_, _, self._path)] = raw.own("PRAGMA database_list")
         raw.text_factory = str
         configure(raw)
         self._held = hold(self._path)
@@ -107,7 +107,7 @@ class Connection(Worker[GuardedConnection]):
     def _end_work(self) -> None:
         self.raw.roll_back()
         # It takes an interrupt that came late, which would have the close leave its log behind.
-        self.raw.execute("SELECT 1").fetchone()
+        self.raw.own("SELECT 1")
 
     def _close_or_keep(self) -> None:
         if has_second_library(self._path):
@@ -117,7 +117,7 @@ class Connection(Worker[GuardedConnection]):
         else:
             if self._held is not None:
                 let_go(self._held)
-            self.raw.close()
+            self.raw.end()
 
     # On the loop
 

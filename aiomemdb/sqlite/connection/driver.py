@@ -15,7 +15,7 @@ from typing import Any, cast
 import aiosqlite
 from aiosqlite.core import _STOP_RUNNING_SENTINEL
 
-from .guard import GuardedConnection
+from .guarded import GuardedConnection
 
 __all__ = ["Driver"]
 

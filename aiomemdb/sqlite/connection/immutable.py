@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ...errors import DatabaseReplaced
 from ..file.files import file_uri
-from .guard import GuardedConnection
+from .guarded import GuardedConnection
 
 __all__ = ["on_unwritable", "way_to_read"]
 
@@ -111,3 +111,7 @@ class _ImmutableConnection(GuardedConnection):
 
     def execute(self, *args: Any) -> Any:
         return self.cursor().execute(*args)
+
+    def look_at_schema(self) -> None:
+        self.look()  # a snapshot begins, perhaps that of a function, whose cursors don't look
+        super().look_at_schema()

@@ -15,7 +15,7 @@ import anyio
 
 from ...errors import DatabaseClosed
 from ..connection.connection import Connection
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 from ..file.files import check_length
 from ..options import refuse_home
 from .queries import begin_snapshot

@@ -16,7 +16,7 @@ from pathlib import Path
 from ...errors import DatabaseReplaced
 from ..connection.configuring import configure_reader
 from ..connection.connection import Connection
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 from ..connection.immutable import way_to_read
 from ..file.files import KnownFiles, why_not_opened
 from ..options import SQLiteConfig

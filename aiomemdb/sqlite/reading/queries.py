@@ -10,7 +10,8 @@ from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 from ...database import Params
 from ...errors import ForbiddenStatement, ReadTimeout
 from ...values import Row
-from ..connection.guard import Guard, GuardedConnection, finished
+from ..connection.arguments import finished
+from ..connection.guarded import GuardedConnection
 from ..connection.notes import annotate
 from ..errors import NotAQuery
 from ..rows import SQLiteRow
@@ -102,17 +103,14 @@ def VALUE(raw: GuardedConnection, sql: str, params: Params) -> Any:
 
 
 def begin_snapshot(raw: GuardedConnection) -> None:
-    """To be called with the guard off."""
-    raw.execute(f"BEGIN /* {raw.guard.savepoint} */")
+    raw.own("BEGIN")
     raw.look_at_schema()  # a snapshot is taken at the first SELECT, not at BEGIN
 
 
 def FUNCTION_READ(raw: GuardedConnection, function: Callable[[sqlite3.Connection, *Ts], R], arguments: tuple[*Ts]) -> R:
     """One snapshot throughout, whatever the function does."""
-    raw.guard.armed = False
     try:
         begin_snapshot(raw)
-        raw.guard.armed = True
         return FUNCTION_WITHIN(raw, function, arguments)
     finally:
         raw.roll_back()
@@ -133,7 +131,9 @@ def FUNCTION_WITHIN(
     return finished(result)
 
 
-def answer(raw: GuardedConnection, guard: Guard, fetch: Fetch[S, A, R], subject: S, arguments: A) -> R:
+def answer(raw: GuardedConnection, fetch: Fetch[S, A, R], subject: S, arguments: A) -> R:
+    guard = raw.guard
+    guard.clear()
     try:
         result = fetch(raw, subject, arguments)
     except BaseException as error:

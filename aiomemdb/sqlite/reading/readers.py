@@ -26,7 +26,7 @@ from ...concurrency.worker import end_workers, wait_out
 from ...errors import AiomemdbError, DatabaseClosed
 from ..codes import primary_code
 from ..connection.connection import Connection
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 from ..file.busy import retry_while_busy
 from ..options import SQLiteConfig
 from .leases import Leases
@@ -164,21 +164,18 @@ class Readers:
             if future.done():  # its caller has left
                 continue
             connection.switch(future)
-            guard.armed = True
             try:
                 outcome = fetch(raw, subject, arguments)
                 if guard.denied is not None:
                     outcome = Failure(guard.explain(RuntimeError("refused")))
                     guard.clear()
             except BaseException as error:
-                guard.armed = False
                 outcome = self._failure(raw, fetch, subject, arguments, error)
             finished.append((future, outcome))
             count += 1
             if count % _HAND_OVER == 0 and not self._handing_over:
                 self._handing_over = True
                 connection.deliver(self._hand_over)
-        guard.armed = False
         connection.switch(None)
         connection.deliver(self._parked, connection)
 
@@ -188,8 +185,8 @@ class Readers:
         if primary_code(error) == sqlite3.SQLITE_BUSY:
             # Another program recovers the log, or has the file for itself: nobody is to see "database is locked".
             try:
-                with raw.guarded():
-                    return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self.path)
+                raw.guard.clear()
+                return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self.path)
             except BaseException as later:
                 error = later
         explained = explain_read(raw, error, subject)

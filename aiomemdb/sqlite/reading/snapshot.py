@@ -11,7 +11,7 @@ from ...concurrency.job import Failure, settle_one
 from ...config import checked_timeout
 from ...familiar import SNAPSHOT, Familiar
 from ..connection.connection import Connection
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 from ..errors import SnapshotEnded
 from ..file.busy import retry_while_busy
 from .queries import Fetch, answer, begin_snapshot, read_timeout
@@ -44,8 +44,7 @@ class SQLiteSnapshot(ReadVerbs, Familiar):
         def query(raw: GuardedConnection) -> R:
             if self._ended:  # meanwhile, by another task
                 raise SnapshotEnded("this snapshot has ended")
-            with raw.guarded() as guard:
-                return answer(raw, guard, fetch, subject, arguments)
+            return answer(raw, fetch, subject, arguments)
 
         reading = self._connection.submit(query, wanted_only=True)
         self._readers.reads += 1

@@ -10,7 +10,7 @@ from ...concurrency.bell import call_on_loop
 from ...database import Params
 from ...values import Row
 from ..connection.connection import Connection
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 from ..file.busy import retry_while_busy
 from .queries import execute_query, explain_read
 from .readers import Readers
@@ -86,14 +86,14 @@ class RowStream:
         return self._rows.popleft()
 
     def _fetch(self, raw: GuardedConnection) -> list[Row]:
-        with raw.guarded():
-            try:
-                if self._cursor is None:
-                    self._cursor = retry_while_busy(lambda: self._begin(raw), self._lock_timeout, self._readers.path)
-                    raw.noted.append(ref(self._cursor))  # closed by who takes the reader back, or closes it
-                return self._cursor.fetchmany(self._chunk)
-            except BaseException as error:
-                raise explain_read(raw, error, self._sql) from None
+        raw.guard.clear()
+        try:
+            if self._cursor is None:
+                self._cursor = retry_while_busy(lambda: self._begin(raw), self._lock_timeout, self._readers.path)
+                raw.noted.append(ref(self._cursor))  # closed by who takes the reader back, or closes it
+            return self._cursor.fetchmany(self._chunk)
+        except BaseException as error:
+            raise explain_read(raw, error, self._sql) from None
 
     def _begin(self, raw: GuardedConnection) -> sqlite3.Cursor:
         raw.look_at_schema()  # it may be a PRAGMA that lists

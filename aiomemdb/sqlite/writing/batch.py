@@ -254,7 +254,6 @@ def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outco
                     run_job = run if alone or operation.single else run_in_savepoint
                     outcomes.append(run_job(session, operation, subject, arguments[0]))
                 else:
-                    guard.armed = True
                     write_each(session, subject, arguments, outcomes, deadline, at_once=not failed)
             except Astray:
                 raise
@@ -269,7 +268,6 @@ def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outco
             break
     if alone and not failed and operation is WRITE:
         session.allow_autocommit(subject, jobs[0][3])
-    guard.armed = False
     return failed
 
 
@@ -277,7 +275,6 @@ def _may_have_stayed(session: Session, error: BaseException, sql: str, params: P
     """Whether rows of a statement that failed may be in the open transaction (rule 3)."""
     if session.connection.total_changes != session.changes_before:
         return True
-    session.connection.guard.armed = True
     known = session.book.get(sql) if isinstance(sql, str) else None
     if known is not None and (known.follows or known.is_query):  # one row, or none
         return False
@@ -293,7 +290,6 @@ def _culprit(session: Session, error: BaseException, subject: object, index: int
         _Spoilt: it can't (rule 3).
     """
     guard = session.connection.guard
-    guard.armed = False
     session.connection.forget_error()
     culprit = error.args[0] if isinstance(error, TransactionSpoilt) else guard.explain(error)
     guard.clear()

@@ -45,7 +45,7 @@ class Checkpointer:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._turnstile = session.turnstile
-        self._usual: int = _PAGES * session.connection.execute("PRAGMA page_size").fetchone()[0]
+        self._usual: int = _PAGES * session.connection.own("PRAGMA page_size")[0][0]
         self._small_enough = self._usual
         self.checkpoints: int = 0
         self.failures: int = 0
@@ -141,7 +141,7 @@ def _checkpoint(session: Session, checkpointer: Checkpointer) -> bool:
 
 def _optimize(session: Session, checkpointer: Checkpointer) -> None:
     with session.turn():
-        session.execute_when_free("PRAGMA optimize").fetchall()
+        session.execute_when_free("PRAGMA optimize")
         session.identity.look()
 
 

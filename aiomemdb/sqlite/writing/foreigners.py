@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 from time import monotonic
 
+from ..connection.guarded import GuardedConnection
 from ..file.hazards import has_wal_reset_bug
 from ..file.turnstile import Turnstile
 
@@ -32,8 +33,8 @@ class Foreigners:
         count: how often a foreigner was noticed: by what it had committed since the latest look, or by its lock.
     """
 
-    def __init__(self, cursor: sqlite3.Cursor, turnstile: Turnstile, path: Path) -> None:
-        self._execute = cursor.execute
+    def __init__(self, connection: GuardedConnection, turnstile: Turnstile, path: Path) -> None:
+        self._connection = connection
         self._turnstile = turnstile
         self._path = path
         self._version: int | None = None
@@ -44,7 +45,7 @@ class Foreigners:
     def look(self) -> None:
         now = monotonic()
         try:
-            [version] = self._execute("PRAGMA data_version").fetchone()
+            [[version]] = self._connection.own("PRAGMA data_version")
             if version != self._version:
                 if self._version is not None and not self._is_explained():
                     self._note(is_sure=True)

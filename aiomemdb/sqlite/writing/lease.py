@@ -14,7 +14,7 @@ from ...concurrency.job import Failure, Operation, copy_error, settle_one
 from ...errors import AiomemdbError, TransactionTimeout
 from ..codes import primary_code
 from ..connection.connection import Connection
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 from ..connection.notes import annotate
 from ..errors import TransactionEnded, TransactionLost
 from .batch import commit_alone

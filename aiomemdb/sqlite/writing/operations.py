@@ -12,7 +12,7 @@ from ...concurrency.job import Operation
 from ...database import Params
 from ...errors import AiomemdbError, ForbiddenStatement
 from ...values import Result, Row
-from ..connection.guard import finished
+from ..connection.arguments import finished
 from ..connection.script import check_text, first_word, may_change_rows, split_script
 from ..errors import NotAQuery
 from ..rows import SQLiteRow
@@ -252,7 +252,7 @@ def run_in_savepoint(session: Session, operation: Operation[R], subject: object,
 
 
 def run(session: Session, operation: Operation[R], subject: object, arguments: object) -> R:
-    """Runs a job with the guard armed, and looks whether it kept to the rules.
+    """Runs a job, and looks whether it kept to the rules.
 
     Raises:
         ForbiddenStatement: it tried what is forbidden, even if it swallowed the refusal.
@@ -260,15 +260,16 @@ def run(session: Session, operation: Operation[R], subject: object, arguments: o
         BaseException: its own error.
     """
     connection = session.connection
+    guard = connection.guard
     session.changes_before = connection.total_changes
-    with connection.guarded() as guard:
-        try:
-            result = operation.run(session, subject, arguments)
-        except BaseException as error:
-            explained = guard.explain(error)
-            if explained is error:
-                raise
-            raise explained from explained.__cause__
+    guard.clear()
+    try:
+        result = operation.run(session, subject, arguments)
+    except BaseException as error:
+        explained = guard.explain(error)
+        if explained is error:
+            raise
+        raise explained from explained.__cause__
     if guard.denied is not None:
         raise ForbiddenStatement(guard.denied)
     if not connection.in_transaction:

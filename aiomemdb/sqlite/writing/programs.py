@@ -15,7 +15,7 @@ from itertools import count
 from typing import Literal, NamedTuple, TypeAlias
 
 from ...database import Params
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 
 __all__ = [
     "Inserts",

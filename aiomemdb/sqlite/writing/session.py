@@ -15,7 +15,7 @@ from functools import partial
 from ...database import Params
 from ...errors import AiomemdbError, DatabaseClosed, LockTimeout
 from ..codes import primary_code
-from ..connection.guard import GuardedConnection
+from ..connection.guarded import GuardedConnection
 from ..file.files import FileIdentity
 from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
@@ -29,6 +29,8 @@ __all__ = ["Session", "TransactionSpoilt"]
 # SQLite's own waiting for a lock would hide that there was one, and close() could not end it.
 _NO_WAIT = "PRAGMA busy_timeout=0"
 _PAUSES = (0.0005, 0.02)
+
+_SAVEPOINT, _RELEASE, _ROLLBACK_TO = (f"{verb} aiomemdb" for verb in ("SAVEPOINT", "RELEASE", "ROLLBACK TO"))
 
 _WAIT_TO_HEAL = 100
 
@@ -69,19 +71,12 @@ class Session:
         self._always_full = full
         self._is_full = full
         self._durable = full
-        guard = connection.guard
-        self._begin_sql = f"BEGIN IMMEDIATE /* {guard.savepoint} */"
-        # Not commit(), which compiles its statement anew each time (2.5 us).
-        self._commit_sql = f"COMMIT /* {guard.savepoint} */"
-        self._savepoint_sql = f"SAVEPOINT {guard.savepoint}"
-        self._release_sql = f"RELEASE {guard.savepoint}"
-        self._rollback_to_sql = f"ROLLBACK TO {guard.savepoint}"
         self.cursor: sqlite3.Cursor = connection.cursor()
         self.cursor.row_factory = SQLiteRow
-        self._control = connection.cursor()
-        connection.cursors += [self.cursor, self._control]
-        connection.execute(_NO_WAIT)
-        self.foreigners: Foreigners = Foreigners(self._control, turnstile, identity.path)
+        connection.cursors.append(self.cursor)
+        self._own = connection.own
+        connection.own(_NO_WAIT)
+        self.foreigners: Foreigners = Foreigners(connection, turnstile, identity.path)
         self.book: Book = Book(connection, self.cursor)
         self.changes_before: int = 0
         self.slow: SlowFunctions = SlowFunctions()
@@ -142,9 +137,9 @@ class Session:
             self.heal_log()
         if self._durable is not self._is_full:
             # Not inside a transaction: SQLite refuses to change it there.
-            self.connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+            self.connection.own(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
             self._is_full = self._durable
-        self.execute_when_free(self._begin_sql)
+        self.execute_when_free("BEGIN IMMEDIATE")
         try:
             # CREATE and ALTER are refused by the schema in memory, before it is compared with the file's. (0.7 us)
             self.connection.look_at_schema()
@@ -154,8 +149,8 @@ class Session:
             self.connection.roll_back()
             raise
 
-    def execute_when_free(self, sql: str) -> sqlite3.Cursor:
-        """Runs a statement that takes the write lock, waiting for other programs' locks.
+    def execute_when_free(self, sql: str) -> None:
+        """Runs a statement of the library's own that takes the write lock, waiting for other programs' locks.
 
         Raises: LockTimeout, DatabaseClosed: as ``begin``.
         """
@@ -163,7 +158,8 @@ class Session:
         pause, longest_pause = _PAUSES
         while True:
             try:
-                return self._control.execute(sql)
+                self._own(sql)
+                return
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY:
                     raise
@@ -198,7 +194,7 @@ class Session:
         """
         if self._durable:
             self._touch()
-        self._control.execute(self._commit_sql)
+        self._own("COMMIT")  # not commit(), which compiles its statement anew each time (2.5 us)
         if self.connection.noted:
             self.connection.close_noted()
         self._look_at_files()
@@ -231,8 +227,8 @@ class Session:
             self.turnstile.look()
 
     def _touch(self) -> None:
-        [version] = self.connection.execute("PRAGMA user_version").fetchone()
-        self.connection.execute(f"PRAGMA user_version={version}")
+        [[version]] = self.connection.own("PRAGMA user_version")
+        self.connection.own(f"PRAGMA user_version={version}")
 
     def rollback(self) -> None:
         """In a turn: ends the transaction, also where SQLite has ended it already."""
@@ -242,11 +238,11 @@ class Session:
         self._forget_undone_schema()
 
     def open_savepoint(self) -> None:
-        self.connection.execute(self._savepoint_sql)
+        self.connection.own(_SAVEPOINT)
 
     def release_savepoint(self) -> None:
         """Raises: sqlite3.Error: a statement is open (a kept cursor with unread rows of RETURNING)."""
-        self.connection.execute(self._release_sql)
+        self.connection.own(_RELEASE)
         if self.connection.noted:
             self.connection.close_noted()  # a neighbour's DROP TABLE would meet what a function left open
 
@@ -255,8 +251,8 @@ class Session:
 
         Raises: sqlite3.Error: it is gone, and the transaction with it.
         """
-        self.connection.execute(self._rollback_to_sql)
-        self.connection.execute(self._release_sql)
+        self.connection.own(_ROLLBACK_TO)
+        self.connection.own(_RELEASE)
         self._forget_undone_schema()
 
     def _forget_undone_schema(self) -> None:
@@ -266,7 +262,7 @@ class Session:
         try:
             self.connection.look_at_schema()
         except sqlite3.Error:  # the disk fails: without a look at it, all that is in memory goes
-            self.connection.execute("PRAGMA writable_schema=RESET")
+            self.connection.own("PRAGMA writable_schema=RESET")
 
     def settle_failed_commit(self) -> bool:
         """After a COMMIT that failed with an I/O error its frames may come back at a restart. A further small
@@ -278,7 +274,7 @@ class Session:
             self.rollback()
             self.begin(durable=self._durable)  # the turn is still ours
             self._touch()
-            self.connection.commit()
+            self.connection.own("COMMIT")
         except (sqlite3.Error, AiomemdbError):
             return False
         return True
@@ -321,7 +317,7 @@ class Session:
         """
         try:
             with self.waiting_for_readers(wait):
-                busy, in_log, moved = self.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+                [(busy, in_log, moved)] = self.connection.own(f"PRAGMA wal_checkpoint({mode})")
         except sqlite3.Error as error:
             self.note_failed_sync(error)
             raise
@@ -335,11 +331,11 @@ class Session:
     @contextmanager
     def waiting_for_readers(self, milliseconds: int) -> Iterator[None]:
         """For a checkpoint, which is otherwise refused at once while a reader uses the log."""
-        self.connection.execute(f"PRAGMA busy_timeout={milliseconds}")
+        self.connection.own(f"PRAGMA busy_timeout={milliseconds}")
         try:
             yield
         finally:
-            self.connection.execute(_NO_WAIT)
+            self.connection.own(_NO_WAIT)
 
 
 class TransactionSpoilt(Exception):

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from ...database import Params
 from ...errors import ForbiddenStatement
-from ..connection.guard import DELETE, INSERT, SCHEMA, SELECT, UPDATE, GuardedConnection
+from ..connection.guarded import GuardedConnection
+from ..connection.policies import DELETE, INSERT, SCHEMA, SELECT, UPDATE
 from ..connection.script import check_text, first_word
 from .many_rows import ManyRows, of_many_rows
 from .programs import (
@@ -107,7 +108,7 @@ class Astray(Exception):
 
 
 class Book:
-    """What is known of the texts of one connection; to be used while the guard is armed.
+    """What is known of the texts of one connection.
 
     It holds as long as the schema's version is ``_version``: ``look`` compares. It need only do so where anything was
     compiled since, as SQLite compiles each statement anew that it runs on another schema.
@@ -131,6 +132,7 @@ class Book:
             connection.getlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH),
         )
         self._version: int = self._ask("PRAGMA schema_version")[0]
+        self.news.clear()  # what prepare has compiled was before that version
 
     # What is known
 
@@ -196,12 +198,8 @@ class Book:
 
     def _ask(self, sql: str) -> Any:
         """One row of our own: what is compiled for it is no news."""
-        guard = self._connection.guard
-        armed, guard.armed = guard.armed, False
-        try:
-            return self._connection.execute(sql).fetchone()
-        finally:
-            guard.armed = armed
+        [row] = self._connection.own(sql)
+        return row
 
     def _explain(self, sql: str, params: Params) -> Statement | None:
         guard = self._connection.guard
@@ -299,7 +297,7 @@ class Book:
         """Has the connection's latest rowid be one that no row has; returns it."""
         rowid, table = -secrets.randbits(62) - 1, f"temp.aiomemdb_{secrets.token_hex(8)}"
         for step in ("CREATE TABLE {} (id INTEGER PRIMARY KEY)", f"INSERT INTO {{}} VALUES ({rowid})", "DROP TABLE {}"):
-            self._ask(step.format(table))
+            self._connection.own(step.format(table))
         return rowid
 
     def rowid(self, sql: str, params: Params, mark: Mark, changed: int) -> int | None:

@@ -1,0 +1,299 @@
+"""The connection that ``write_fn``, ``read_fn`` and ``prepare`` functions get, and that the library works with.
+
+It refuses what its policy (policies.py) refuses. The methods that are for the library itself pass by the policy; of
+these ``own`` alone runs SQL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NoReturn, TypeVar
+from weakref import ref
+
+from ...errors import ForbiddenStatement
+from ..codes import primary_code
+from ..rows import SQLiteRow
+from .guard import Guard
+from .policies import JOB, Policy
+
+__all__ = ["GuardedConnection"]
+
+# By which the schema's own tables could be written, or the file be emptied: SQLITE_DBCONFIG_WRITABLE_SCHEMA and
+# _RESET_DATABASE.
+_UNLOCKING = frozenset([1011, 1009])
+_OWN_TEXTS = 100  # of them about 40
+
+Opened = TypeVar("Opened", sqlite3.Cursor, sqlite3.Blob)
+
+
+def _door(guard: Guard, cursor: sqlite3.Cursor) -> Callable[[str], list[Any]]:
+    """The only way through the guard. A closure: a method takes 0.1 us longer, three times a transaction."""
+    # Python's cache of statements skips the authorizer: what the library itself compiled would pass when a user sends
+    # the same text. So its texts hold a word that can't be guessed.
+    word = secrets.token_hex(8)
+    text_of = lru_cache(_OWN_TEXTS)(lambda sql: f"{sql} /* {word} */")
+    execute, fetch_all = cursor.execute, cursor.fetchall
+
+    def own(sql: str) -> list[Any]:
+        guard.is_open = True
+        try:
+            return fetch_all() if execute(text_of(sql)).description else []
+        finally:
+            guard.is_open = False
+
+    return own
+
+
+class _JobCursor(sqlite3.Cursor):
+    """A function's cursor. Some errors take the transaction with them (OR ROLLBACK, a full disk, an interrupt): if
+    the function swallows one of these, its next statement would commit alone, and stay when the job fails.
+    """
+
+    __slots__ = ()
+
+    def execute(self, *args: Any, **kwargs: Any) -> _JobCursor:
+        if not self.connection.in_transaction:
+            self.connection.refuse_outside()  # type: ignore[attr-defined]
+        try:
+            sqlite3.Cursor.execute(self, *args, **kwargs)
+        except sqlite3.Error as error:
+            self.connection.note_raised(error)  # type: ignore[attr-defined]
+            raise
+        return self
+
+    def executemany(self, *args: Any, **kwargs: Any) -> _JobCursor:
+        if not self.connection.in_transaction:
+            self.connection.refuse_outside()  # type: ignore[attr-defined]
+        try:
+            sqlite3.Cursor.executemany(self, *args, **kwargs)
+        except sqlite3.Error as error:
+            self.connection.note_raised(error)  # type: ignore[attr-defined]
+            raise
+        return self
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        return self.connection.executescript(sql_script)
+
+
+class GuardedConnection(sqlite3.Connection):
+    """The connection that ``write_fn``, ``read_fn`` and ``prepare`` functions get.
+
+    Attributes:
+        own: runs a statement of the library's own to its end, whatever the policy says, and returns its rows.
+
+    It refuses what would end the job's transaction or replace its guards. A subclass and not a proxy: it costs nothing
+    on ``execute``, and a proxy leaks by ``cursor.connection``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.guard: Guard = Guard(JOB)
+        # The latest error that a function met on this connection: others may come from a file of its own.
+        self.raised: sqlite3.Error | None = None
+        self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
+        self.asking: sqlite3.Cursor = self.cursor()  # of queries that are read to their end; see renew_asking
+        self.cursors.append(sqlite3.Connection.cursor(self))
+        self.own: Callable[[str], list[Any]] = _door(self.guard, self.cursors[0])
+        self.noted: list[ref[sqlite3.Cursor | sqlite3.Blob]] = []
+        self._noting: dict[str, Callable[..., object]] = {}
+        self.obey(JOB)
+
+    # For the library itself, while a job runs too, and through a tracer's proxy
+
+    def obey(self, policy: Policy) -> None:
+        """Sets the policy from here on, also for what is compiled already: SQLite compiles it anew, and asks."""
+        self.guard.policy = policy
+        super().set_authorizer(self.guard.authorize)
+
+    def roll_back(self) -> None:
+        """Ends the transaction that is open, if one is; once more where a late interrupt struck the rollback."""
+        for is_last in (False, False, True):
+            if not self.in_transaction:
+                return
+            try:
+                self.own("ROLLBACK")
+            except sqlite3.OperationalError as error:
+                if is_last or primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+                    raise
+
+    def stop_query(self) -> None:
+        """Interrupts what runs."""
+        super().interrupt()
+
+    def copy_into(self, target: sqlite3.Connection, progress: Callable[[int, int, int], object]) -> None:
+        """Copies the database."""
+        super().backup(target, pages=256, progress=progress, sleep=0)
+
+    def limit_values(self, max_bytes: int) -> None:
+        """Has SQLite refuse larger values and rows."""
+        super().setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max_bytes)
+
+    def end(self) -> None:
+        """Closes the connection."""
+        # While a cursor keeps a statement (after executemany or an error) SQLite keeps the files open, and the log.
+        self.close_noted()
+        for cursor in (self.asking, *self.cursors):
+            cursor.close()
+        super().close()
+
+    # What functions may call, if the policy allows it
+
+    def refuse_outside(self) -> NoReturn:
+        message = "the job's transaction is gone, rolled back by an earlier error: let that error out of the function"
+        self.guard.deny(message)
+        raise ForbiddenStatement(message)
+
+    def note_raised(self, error: sqlite3.Error) -> None:
+        self.raised = error
+        self.guard.note_vacuum(error)
+        with contextlib.suppress(sqlite3.Error):
+            self.look_at_schema()  # triggers are compiled by what an ALTER that failed has left of it
+        self.forget_error()  # that of the look too
+
+    def commit(self) -> None:
+        self.guard.refuse_call("commit()")
+        super().commit()
+
+    def rollback(self) -> None:
+        self.guard.refuse_call("rollback()")
+        super().rollback()
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        self.guard.refuse_call("executescript()")
+        return super().executescript(sql_script)
+
+    def __enter__(self) -> GuardedConnection:
+        self.guard.refuse_call("'with connection'")
+        super().__enter__()
+        return self
+
+    def backup(self, *args: Any, **kwargs: Any) -> None:
+        self.guard.refuse_call("backup()")
+        super().backup(*args, **kwargs)
+
+    def close(self) -> None:
+        self.guard.refuse_call("close()")
+        self.end()
+
+    def interrupt(self) -> None:
+        self.guard.refuse_call("interrupt()")
+        super().interrupt()
+
+    def set_authorizer(self, authorizer_callback: Any) -> NoReturn:
+        self._refuse_always("set_authorizer()", "aiomemdb has one of its own")
+
+    def setlimit(self, category: int, limit: int, /) -> int:
+        self.guard.refuse_call("setlimit()")
+        return super().setlimit(category, limit)
+
+    def set_progress_handler(self, *args: Any, **kwargs: Any) -> None:
+        self.guard.refuse_call("set_progress_handler()")
+        super().set_progress_handler(*args, **kwargs)
+
+    def set_trace_callback(self, *args: Any, **kwargs: Any) -> None:
+        self.guard.refuse_call("set_trace_callback()")
+        super().set_trace_callback(*args, **kwargs)
+
+    def enable_load_extension(self, enable: bool, /) -> None:
+        self.guard.refuse_call("enable_load_extension()")
+        super().enable_load_extension(enable)
+
+    def load_extension(self, *args: Any, **kwargs: Any) -> None:
+        self.guard.refuse_call("load_extension()")
+        super().load_extension(*args, **kwargs)
+
+    def setconfig(self, op: int, enable: bool = True, /) -> None:  # Python 3.12 has it
+        self.guard.refuse_call("setconfig()")
+        if op in _UNLOCKING:
+            self.guard.refuse_call("setconfig() of what unlocks the schema")
+        super().setconfig(op, enable)  # type: ignore[misc]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Setting isolation_level to None commits, and autocommit=False would begin a transaction behind each of ours.
+        if name in ("isolation_level", "autocommit"):
+            self.guard.refuse_call(name)
+        super().__setattr__(name, value)
+
+    def deserialize(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self._refuse_always("deserialize()", "it would replace the database behind the library")
+
+    def blobopen(self, *args: Any, readonly: bool = False, **kwargs: Any) -> sqlite3.Blob:
+        if not readonly:
+            self.guard.refuse_call("blobopen() for writing")
+        return super().blobopen(*args, readonly=readonly, **kwargs)
+
+    def _refuse_always(self, what: str, why: str) -> NoReturn:
+        self.guard.refuse_call(what)
+        raise ForbiddenStatement(f"{what} is not allowed: {why}")
+
+    def renew_asking(self) -> None:
+        """The cursor for queries is made once: one for each would cost 0.2 us, of 2.3. After an error it is made anew,
+        as the query may be left unfinished in it, and so its snapshot.
+        """
+        self.asking.close()
+        self.asking = type(self).cursor(self)
+        self.asking.row_factory = SQLiteRow
+
+    def forget_error(self) -> None:
+        """To be called after each statement that failed, before another one is bound: where Python can't bind a value
+        it asks SQLite for the latest error, and would raise that of the failed statement in place of its own.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self.own("SELECT 1")
+
+    def look_at_schema(self) -> None:
+        """Has SQLite compare the schema in memory with the file's, and read it anew where they differ.
+
+        It does so by itself for each statement that uses a table, except in three cases. PRAGMAs that list what they do
+        not find use none. CREATE and ALTER are refused by the schema in memory before. And after a ROLLBACK a schema
+        can stay in memory that was never committed (CREATE INDEX, an ALTER that fails when the schema is read again,
+        one more write): it is recognised only as long as the file has seen fewer changes than were rolled back.
+
+        Raises: sqlite3.Error: the file can't be read.
+        """
+        self.own("SELECT 1 FROM sqlite_schema LIMIT 1")
+
+    def note_cursors(self) -> None:
+        """From here on notes what a user's function opens; see ``close_noted`` and ``_JobCursor``. It costs the
+        function's statements 0.6 us each, and others nothing.
+        """
+        if not self._noting:
+            self._noting = self._noting_methods()
+        self.__dict__.update(self._noting)
+
+    def _noting_methods(self) -> dict[str, Callable[..., object]]:
+        made, make_cursor, make_blob = self.noted, super().cursor, partial(type(self).blobopen, self)
+
+        def note(opened: Opened) -> Opened:
+            made.append(ref(opened))
+            if len(made) > 1000:
+                made[:] = [one for one in made if one() is not None]
+            return opened
+
+        def cursor(factory: type[sqlite3.Cursor] = _JobCursor) -> sqlite3.Cursor:
+            return note(make_cursor(factory))
+
+        return {
+            "blobopen": lambda *args, **kwargs: note(make_blob(*args, **kwargs)),
+            "cursor": cursor,
+            "execute": lambda *args: cursor().execute(*args),
+            "executemany": lambda *args: cursor().executemany(*args),
+        }
+
+    def stop_noting(self) -> None:
+        for name in self._noting:
+            self.__dict__.pop(name, None)
+
+    def close_noted(self) -> None:
+        """Closes what functions and streams have left open. An unfinished query that one kept, perhaps in the
+        traceback of its error, would hold its snapshot: a reader would answer from the old state, and the writer be
+        refused (BUSY_SNAPSHOT) after the next commit of another process.
+        """
+        for one in self.noted:
+            if (opened := one()) is not None:
+                opened.close()
+        self.noted.clear()
