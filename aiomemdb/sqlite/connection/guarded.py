@@ -82,20 +82,23 @@ class _JobCursor(sqlite3.Cursor):
 class GuardedConnection(sqlite3.Connection):
     """The connection that ``write_fn``, ``read_fn`` and ``prepare`` functions get.
 
-    Attributes:
-        own: runs a statement of the library's own to its end, whatever the policy says, and returns its rows.
-
     It refuses what would end the job's transaction or replace its guards. A subclass and not a proxy: it costs nothing
     on ``execute``, and a proxy leaks by ``cursor.connection``.
+
+    Attributes:
+        guard: the authorizer and its policy.
+        own: runs a statement of the library's own to its end, whatever the policy says, and returns its rows.
+        raised: the latest error that a function met on this connection; others may come from a file of its own.
+        cursors: the library's own, closed with the connection.
+        asking: the cursor of queries that are read to their end; see ``renew_asking``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.guard: Guard = Guard(JOB)
-        # The latest error that a function met on this connection: others may come from a file of its own.
         self.raised: sqlite3.Error | None = None
-        self.cursors: list[sqlite3.Cursor] = []  # the library's own, closed with the connection
-        self.asking: sqlite3.Cursor = self.cursor()  # of queries that are read to their end; see renew_asking
+        self.cursors: list[sqlite3.Cursor] = []
+        self.asking: sqlite3.Cursor = self.cursor()
         self.cursors.append(sqlite3.Connection.cursor(self))
         self.own: Callable[[str], list[Any]] = _door(self.guard, self.cursors[0])
         self.noted: list[ref[sqlite3.Cursor | sqlite3.Blob]] = []

@@ -195,7 +195,7 @@ _SETTINGS = PRAGMAS - _STORED  # of the connection alone
 _OF_PREPARE = _SETTINGS | (_LOOKING - _STORED)
 
 # Behind a query of json_each(), or a temp trigger on a table of the file, SQLite asks for a write of these, and makes
-# none. Who really changes a schema is asked for a CREATE, DROP or ALTER too.
+# none. For a real change of the schema it asks for a CREATE, DROP or ALTER too.
 _SCHEMA_TABLES = frozenset(["sqlite_master", "sqlite_schema"])
 
 _WRITE_ROWS = Rule(
