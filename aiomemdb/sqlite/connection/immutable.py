@@ -104,6 +104,7 @@ class _ImmutableCursor(sqlite3.Cursor):
 class _ImmutableConnection(GuardedConnection):
     def __init__(self, unchanged: _Unchanged, *args: Any, **kwargs: Any) -> None:
         self.look: Callable[[], None] = unchanged.look
+        self.look()  # it may be opened long after the first one
         super().__init__(*args, **kwargs)
 
     def cursor(self, factory: Any = _ImmutableCursor) -> Any:
