@@ -307,6 +307,19 @@ async def test_a_fact_that_one_text_still_says_stays_when_two_are_outdated_at_on
     assert len(await memory.facts("Ann", "knows")) == 1
 
 
+async def test_a_fact_expires_with_its_text_though_an_older_version_is_given_as_evidence_meanwhile(
+    memory: Memory,
+) -> None:
+    outdated = await memory.remember("one", [], key="a")
+    await memory.remember("two", [], key="a", replace=True)
+    await memory.remember("says it", [Statement(subject="Ada", predicate="age", value=1)], key="b")
+    await asyncio.gather(
+        memory.add_fact("Ada", "age", value=1, evidence=outdated.episode),
+        memory.remember("says no more", [], key="b", replace=True),
+    )
+    assert not await memory.facts()
+
+
 async def test_a_text_that_comes_twice_at_once_has_the_facts_of_both_calls(memory: Memory) -> None:
     first, again = await asyncio.gather(
         memory.remember("text", [("Ann", "knows", "Bob")], key="k"),

@@ -14,7 +14,7 @@ import pytest
 import aiomemdb
 from aiomemdb import Memory, Name, Statement
 from aiomemdb.embedders import Embedder
-from aiomemdb.memory.sqlite_store import setwise
+from aiomemdb.memory.sqlite_store import loading, setwise
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder, day
 
@@ -226,3 +226,23 @@ def test_rows_go_in_where_few_variables_are_allowed(conn: sqlite3.Connection) ->
     conn.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 10)
     setwise.insert(conn, "t", COLUMNS, ROWS[:5])
     assert rows_in(conn) == ROWS[:5]
+
+
+async def test_a_fact_that_replaces_another_does_not_read_what_ended_before_it(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    known = loading.KnownFact
+
+    def noted(*columns: Any) -> Any:
+        read.append(columns)
+        return known(*columns)
+
+    async with Memory.open(db_path) as memory:
+        for n in range(30):
+            await memory.add_fact("Ada", "works on", value=n, valid_at=day(n), replace=True)
+        monkeypatch.setattr(loading, "KnownFact", noted)
+        await memory.add_fact("Ada", "works on", value=30, valid_at=day(30), replace=True)
+        assert len(read) == 1
+        assert [fact.value for n in range(31) for fact in await memory.facts("Ada", as_of=day(n))] == [*range(31)]
+    assert_sound(db_path)

@@ -77,12 +77,14 @@ class KnownTexts:
         current: by (namespace, key), the newest version.
         mentions: by text, the entities that it mentions, of those that come again or are new.
         namespaces: by id, where a text is that is to evidence facts.
+        outdated: those of them that a newer version had replaced before the job.
         last_seq: by (namespace, session), the highest place.
     """
 
     current: dict[tuple[str, str], KnownEpisode] = field(default_factory=dict)
     mentions: dict[int, dict[int, KnownEntity]] = field(default_factory=dict)
     namespaces: dict[int, str] = field(default_factory=dict)
+    outdated: set[int] = field(default_factory=set)
     last_seq: dict[tuple[str, str], int] = field(default_factory=dict)
 
 

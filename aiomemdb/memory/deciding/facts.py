@@ -112,9 +112,11 @@ class Facts:
     """Facts are taken in order; each meets what an earlier one made of those before.
 
     Args:
-        known: what is believed of each identity that will be stated, and all of each subject and predicate of which
-            there will be one alone; and what the texts evidence that the job touches, expired or not. By id.
+        known: what is believed of each identity that will be stated; of each subject and predicate of which there
+            will be one alone, all that holds when that begins or later; and what the texts evidence that the job
+            touches, expired or not. By id.
         next_id: the first id of a fact that was never used.
+        outdated: texts that evidence nothing any more.
 
     Attributes:
         made: the new facts, by id.
@@ -122,12 +124,12 @@ class Facts:
         supported: facts that got evidence, in order.
     """
 
-    def __init__(self, known: Iterable[KnownFact], next_id: int) -> None:
+    def __init__(self, known: Iterable[KnownFact], next_id: int, outdated: Iterable[int] = ()) -> None:
         self._next_id = next_id
         self._believed: dict[Identity, KnownFact] = {}
         self._of_pair: dict[tuple[int, str], dict[int, KnownFact]] = {}
         self._of_text: dict[int | None, dict[int, KnownFact]] = {}
-        self._outdated: set[int | None] = set()
+        self._outdated: set[int | None] = {*outdated}
         self.made: list[KnownFact] = []
         self.expired: list[KnownFact] = []
         self.supported: dict[int, KnownFact] = {}

@@ -30,7 +30,7 @@ _WORLD = (
 _MORE = """SELECT
     (SELECT json_array(m.id, m.name, m.dim) FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER)
         WHERE key = 'model'),
-    (SELECT json_group_array(json_array(p.id, n.name)) FROM json_each(:evidence) j
+    (SELECT json_group_array(json_array(p.id, n.name, p.expired_at IS NOT NULL)) FROM json_each(:evidence) j
         CROSS JOIN episode p ON p.id = j.value JOIN memory_namespace n ON n.id = p.namespace),
     (SELECT json_group_array(json_array(j.key, (SELECT max(seq) FROM episode p
         WHERE p.namespace = n.id AND p.session = j.value->>1))) FROM json_each(:sessions) j
@@ -85,7 +85,10 @@ def load_world(
         if model is not None:
             id, name, dim = json.loads(model)
             world.model = (id, Model(name, dim))
-        world.texts.namespaces = dict(json.loads(evidencing))
+        for id, namespace, is_outdated in json.loads(evidencing):
+            world.texts.namespaces[id] = namespace
+            if is_outdated:
+                world.texts.outdated.add(id)
         world.texts.last_seq = {sessions[place]: seq for place, seq in json.loads(seqs) if seq is not None}
     return world
 
@@ -231,9 +234,11 @@ _BELIEVED = (
     "AND f.predicate = r.predicate AND coalesce(f.object, f.value) = r.target "
     f"AND ifnull(f.valid_at, {UNBOUNDED}) = r.since WHERE f.expired_at IS NULL"
 )
+# Those that hold at a time, in ``target``, or later. A fact that was replaced again and again has a long past.
 _OF_PAIR = (
     f"SELECT NULL AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
-    "AND f.predicate = r.predicate WHERE r.since IS NULL AND f.expired_at IS NULL"
+    "AND f.predicate = r.predicate WHERE r.since IS NULL AND f.expired_at IS NULL "
+    "AND (f.invalid_at IS NULL OR f.invalid_at > r.target)"
 )
 _OF_TEXT = (
     f"SELECT r.text AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN episode p ON p.id = r.text "
@@ -256,17 +261,19 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
     touched = [call.text for call in calls if call.again and call.text is not None]
     touched += [text.id for text in outdated if text.made is None]
     first_new = world.entity
-    pairs = {
-        (stated.subject, stated.draft.predicate) for call in calls for stated in call.stated if stated.draft.replace
-    }
+    pairs: dict[tuple[int, str], int] = {}
     wanted: dict[tuple[object, ...], None] = {}
     for call in calls:
         for stated in call.stated:
-            subject, predicate, target, since = stated.identity
-            # Of a new entity there is nothing yet.
-            if subject < first_new and (subject, predicate) not in pairs and (stated.object or 0) < first_new:
-                wanted[subject, predicate, target, UNBOUNDED if since is None else since, None] = None
-    wanted.update(dict.fromkeys((*pair, None, None, None) for pair in pairs if pair[0] < first_new))
+            subject, predicate, target, valid_at = stated.identity
+            since = UNBOUNDED if valid_at is None else valid_at
+            if subject >= first_new:
+                continue  # of a new entity there is nothing yet
+            if stated.draft.replace:
+                pairs[subject, predicate] = min(since, pairs.get((subject, predicate), since))
+            if (stated.object or 0) < first_new:
+                wanted[subject, predicate, target, since, None] = None
+    wanted.update(dict.fromkeys((*pair, since, None, None) for pair, since in pairs.items()))
     wanted.update(dict.fromkeys((None, None, None, 0, text) for text in touched))
     known: dict[int, KnownFact] = {}
     evidence: list[tuple[KnownFact, int]] = []
@@ -285,7 +292,7 @@ def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -
             fact.founded = bool(founded)
         if text is not None:
             evidence.append((fact, text))
-    facts = Facts((known[id] for id in sorted(known)), world.fact)
+    facts = Facts((known[id] for id in sorted(known)), world.fact, world.texts.outdated)
     for fact, text in evidence:
         facts.evidenced(fact, text)
     return facts
