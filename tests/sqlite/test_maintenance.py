@@ -65,10 +65,11 @@ async def test_the_log_stays_bounded_while_readers_come_and_go(db: SQLiteDatabas
             await db.read(COUNT)
 
     readers = [asyncio.create_task(read_on()) for _ in range(4)]
-    largest = await write_megabytes(db, db_path, 40)
+    largest = await write_megabytes(db, db_path, 100)
     done.set()
     await asyncio.gather(*readers)
-    assert largest < 30 * MB  # a restart may fail a few times in a row; without any it would be 40
+    # A restart may fail a few times in a row on a busy machine, the more so the smaller the log is: it waits for less.
+    assert largest < 60 * MB  # without any it would be 100
 
 
 async def test_the_log_is_cut_after_a_long_snapshot(

@@ -38,7 +38,7 @@ _BINDING = {
 }
 #: What SQLite says of a text that does not fit the schema.
 _COMPILING = re.compile(
-    "no such (table|column|view): |table .* has no column named |cannot modify .* because it is a view|"
+    "no such (table|column|view|index|trigger): |table .* has no column named |cannot modify .* because it is a view|"
     "foreign key mismatch|.*may not be modified|error in |.* already exists|there is already |"
     r"table .* has \d+ columns but \d+ values"
 )
