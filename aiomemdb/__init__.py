@@ -167,7 +167,8 @@ if not typing.TYPE_CHECKING:  # to type checkers what is missing is missing
         """As ``aiomemdb.embedders``, which ``import aiomemdb`` alone makes usable too."""
         full = f"{__name__}.{name}"
         try:
-            return importlib.import_module(full)
+            if name.isidentifier():
+                return importlib.import_module(full)
         except ModuleNotFoundError as error:
             if error.name != full:
                 raise

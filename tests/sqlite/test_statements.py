@@ -102,6 +102,42 @@ TABLES = {
         f"{PLAIN}; CREATE TRIGGER tells AFTER INSERT ON t BEGIN INSERT INTO other (x) VALUES (1); END",
         UPSERT,
     ),
+    "a trigger that notes the time": (
+        f"{PLAIN}; CREATE TRIGGER touches AFTER UPDATE OF n ON t BEGIN UPDATE t SET k = k || '' WHERE id = NEW.id; END",
+        UPSERT,
+    ),
+    "a trigger that updates all": (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, k UNIQUE, n); CREATE TABLE told (x);"
+        "CREATE TRIGGER touches AFTER INSERT ON t BEGIN UPDATE t SET n = n + 1; DELETE FROM told; END",
+        UPSERT,
+    ),
+    "a trigger that changes rowids": (
+        f"{PLAIN}; CREATE TRIGGER moves AFTER UPDATE OF n ON t BEGIN UPDATE t SET id = -id WHERE k = NEW.k; END",
+        UPSERT,
+    ),
+    "a trigger that replaces": (
+        f"{PLAIN}; CREATE TRIGGER copies AFTER UPDATE ON t BEGIN INSERT OR REPLACE INTO t VALUES (NEW.n, 50, 0); END",
+        UPSERT,
+    ),
+    "a trigger that upserts": (
+        f"{PLAIN}; CREATE TRIGGER copies AFTER UPDATE OF n ON t WHEN NEW.k < 50 BEGIN "
+        "INSERT INTO t (k, n) VALUES (NEW.n + 50, 0) ON CONFLICT DO UPDATE SET n = 1; END",
+        UPSERT,
+    ),
+    "a trigger of another table's trigger": (
+        f"{PLAIN}; CREATE TABLE told (x); CREATE TRIGGER tells AFTER UPDATE ON t BEGIN INSERT INTO told VALUES (1); END;"
+        "CREATE TRIGGER clears AFTER INSERT ON told BEGIN DELETE FROM t WHERE n = 2; END",
+        UPSERT,
+    ),
+    "a trigger that refuses": (
+        f"{PLAIN}; CREATE TRIGGER clears AFTER UPDATE ON t BEGIN DELETE FROM t WHERE n = 2; END;"
+        "CREATE TRIGGER refuses AFTER INSERT ON t WHEN NEW.n > 3 BEGIN SELECT RAISE(ABORT, 'no'); END",
+        UPSERT,
+    ),
+    "a column that is set to NULL": (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, k UNIQUE, n REFERENCES t (k) ON UPDATE SET NULL)",
+        UPSERT.replace("SET n = excluded.n", "SET k = excluded.k"),
+    ),
     "a cascade": (
         "CREATE TABLE t (id INTEGER PRIMARY KEY, k UNIQUE, n REFERENCES t (k) ON UPDATE CASCADE)",
         UPSERT.replace("SET n = excluded.n", "SET k = excluded.k"),
@@ -180,6 +216,12 @@ SAYS_NOTHING = [
     "a trigger that inserts beside it",
     "a trigger that deletes",
     "a trigger that clears",
+    "a trigger that changes rowids",
+    "a trigger that replaces",
+    "a trigger that upserts",
+    "a trigger of another table's trigger",
+    "a trigger that refuses",
+    "a column that is set to NULL",
     "a cascade",
     "no update",
 ]
@@ -191,6 +233,132 @@ def test_the_latest_rowid_is_looked_up_where_that_says_whether_an_upsert_inserte
     sqlite3.Connection.executescript(session.connection, BEFORE + schema)
     session.connection.own("PRAGMA foreign_keys=ON")
     assert bool(known(session, upsert, 1, 1).lookup) == (table not in SAYS_NOTHING)
+
+
+# -- the latest rowid of the connection ------------------------------------------------------------------------------
+
+PAST = "SELECT last_insert_rowid(), changes()"
+
+
+@pytest.mark.parametrize("verb", ["write", "write_any"])
+@pytest.mark.parametrize("table", TABLES)
+async def test_the_latest_rowid_and_count_behind_an_upsert_are_as_in_plain_sqlite3(
+    db_path: Path, table: str, verb: str
+) -> None:
+    schema, upsert = TABLES[table]
+    rng = Random(table)
+    jobs: list[tuple[str, tuple[Any, ...]]] = []
+    for _ in range(40):
+        upserts = [(upsert, (rng.randint(1, 9), rng.randint(1, 5))) for _ in range(2)]
+        jobs += [*upserts, ("INSERT INTO three SELECT x FROM three LIMIT 3", ()), (upsert, (1,)), upserts[0]]
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as single:
+        single.executescript(f"{BEFORE}{schema}; PRAGMA foreign_keys=ON; SAVEPOINT s")
+        async with aiomemdb.connect(db_path) as db:
+            await db.write_script(BEFORE + schema)
+            async with db.transaction() as tx:
+                for n, (sql, params) in enumerate(jobs):
+                    errors = []
+                    for write in (single.execute, getattr(tx, verb)):
+                        try:
+                            done = write(sql, params)
+                            _ = done.fetchall() if write == single.execute else await done
+                        except sqlite3.Error as error:
+                            errors.append(str(error))
+                    assert len(set(errors)) == len(errors) / 2, errors
+                    [plain] = single.execute(PAST)
+                    if len(params) == 1:  # not bound: it has not run, and changes() is one earlier statement's
+                        assert await tx.read_value(PAST) == plain[0]
+                    elif n > 6:  # each text is known
+                        assert tuple((await tx.read(PAST))[0]) == plain, (n, sql, params)
+
+
+MAKES_WAY = "CREATE TABLE t (id INTEGER PRIMARY KEY, k UNIQUE, n UNIQUE ON CONFLICT REPLACE)"
+STEPS = [("INSERT INTO parent (x) VALUES ('a')", ()), (UPSERT, (1, 1))]
+CHILD = "INSERT INTO child VALUES (last_insert_rowid())"
+
+
+@pytest.mark.parametrize("verb", ["write", "write_any", "write_fn"])
+async def test_a_row_that_refers_to_the_latest_one_does_so_behind_an_upsert(db_path: Path, verb: str) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(f"CREATE TABLE parent (id INTEGER PRIMARY KEY, x); CREATE TABLE child (id); {MAKES_WAY}")
+        await db.write(UPSERT, (1, 1))
+        async with db.transaction() as tx:
+            for step in STEPS:
+                await (tx.write_any if verb == "write_any" else tx.write)(*step)
+            if verb == "write_fn":
+                await tx.write_fn(lambda conn: conn.execute(CHILD) and None)
+            else:
+                await getattr(tx, verb)(CHILD)
+        assert await db.read_value("SELECT id FROM child") == 1
+
+
+@pytest.mark.parametrize("former", [0, 1, -1, 2**63 - 1, -(2**63)])
+def test_any_latest_rowid_is_put_back(session: Session, former: int) -> None:
+    sqlite3.Connection.executescript(session.connection, BEFORE + MAKES_WAY)
+    session.connection.execute("INSERT INTO t VALUES (8, 1, 1)")
+    session.connection.execute("INSERT INTO other (id) VALUES (?)", (former,))
+    assert run(session, (UPSERT, (1, 1)), (UPSERT, (1, 2))) == [None, None]
+    assert session.connection.own("SELECT last_insert_rowid()") == [(former,)]
+
+
+def test_an_upsert_that_fails_splits_no_batch(session: Session) -> None:
+    schema, upsert = TABLES["a trigger that refuses"]
+    sqlite3.Connection.executescript(session.connection, BEFORE + schema)
+    good, bad = (WRITE, upsert, (1, 1)), (WRITE, upsert, (2, 4))
+    with asyncio.Runner() as runner:
+        future = runner.get_loop().create_future()
+    batch = Batch([(future, *job) for job in (good, bad, good, bad, bad)])
+    run_batch(session, batch, budget=60)
+    assert [isinstance(outcome, Failure) for outcome in batch.outcomes] == [False, True, False, True, True]
+    assert batch.splits == 0
+
+
+async def test_an_upsert_that_ends_its_transaction_leaves_the_latest_rowid(db_path: Path) -> None:
+    schema, upsert = TABLES["a trigger that refuses"]
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(BEFORE + schema.replace("AFTER INSERT", "BEFORE INSERT").replace("ABORT", "ROLLBACK"))
+        assert await db.write(OTHER, (77, 0)) == 77
+        with pytest.raises(sqlite3.IntegrityError, match="no"):
+            await db.write(upsert, (2, 4))
+        assert (await db.write_any("SELECT last_insert_rowid()")).rows[0][0] == 77
+
+
+@pytest.mark.parametrize("verb", ["write", "write_any"])
+async def test_an_upsert_that_returns_what_is_no_text_leaves_the_latest_rowid_and_no_table(
+    db_path: Path, verb: str
+) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(BEFORE + MAKES_WAY)
+        assert await db.write(OTHER, (77, 0)) == 77
+        await db.write_script("INSERT INTO t VALUES (5, 1, 1)")
+        async with db.transaction() as tx:
+            assert await tx.write(OTHER, (78, 0)) == 78
+            with pytest.raises(sqlite3.OperationalError, match="decode"):
+                await getattr(tx, verb)(f"{UPSERT} RETURNING CAST(x'ff' AS TEXT)", (1, 2))
+            assert await tx.read_value("SELECT last_insert_rowid()") == 78
+            assert await tx.read("SELECT 1 FROM pragma_table_list WHERE name LIKE 'aiomemdb%'") == []
+
+
+async def test_an_upsert_that_is_undone_leaves_the_latest_rowid(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script(BEFORE + MAKES_WAY)
+        await db.write(UPSERT, (1, 1))
+        async with db.transaction() as tx:
+            await tx.write(OTHER, (77, 0))
+            with pytest.raises(KeyError):
+                async with tx.transaction() as nested:
+                    assert await nested.write(UPSERT, (1, 2)) is None
+                    raise KeyError
+            assert await tx.read_value("SELECT last_insert_rowid()") == 77
+
+
+def test_a_trigger_that_notes_the_time_costs_no_table(session: Session) -> None:
+    schema, upsert = TABLES["a trigger that notes the time"]
+    sqlite3.Connection.executescript(session.connection, BEFORE + schema)
+    traced: list[str] = []
+    sqlite3.Connection.set_trace_callback(session.connection, traced.append)
+    assert run(session, *[(upsert, (k, k)) for k in (1, 2, 1, 2)]) == [1, 2, None, None]
+    assert any("INSERT" in text for text in traced) and not any("CREATE" in text for text in traced)
 
 
 BECOMES = {

@@ -158,7 +158,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"^module 'aiomemdb' has no attribute 'conect'$") as caught:
         aiomemdb.conect  # type: ignore[attr-defined]  # noqa: B018
     assert caught.value.obj is aiomemdb and caught.value.name == "conect"
-    assert not hasattr(aiomemdb, "__wrapped__")
+    assert not hasattr(aiomemdb, "__wrapped__") and not hasattr(aiomemdb, "a.b") and not hasattr(aiomemdb, "")
 
 
 def test_a_room_that_can_not_be_imported_says_why() -> None:

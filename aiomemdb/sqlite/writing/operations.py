@@ -56,8 +56,12 @@ def write(session: Session, sql: str, params: Params) -> int | None:
     if known is not None and known.is_query:
         raise refused()
     mark = book.mark(sql, params)
-    _execute(session, sql, params)
-    return book.rowid(sql, params, mark, _count(session, sql))
+    try:
+        _execute(session, sql, params)
+        return book.rowid(sql, params, mark, _count(session, sql))
+    finally:
+        if mark.former is not None:
+            _put_back(session, mark)
 
 
 def write_any(session: Session, sql: str, params: Params) -> Result:
@@ -66,11 +70,15 @@ def write_any(session: Session, sql: str, params: Params) -> Result:
     session.changes_before = session.connection.total_changes
     mark = book.mark(sql, params)
     session.changes_before = session.connection.total_changes
-    cursor.execute(sql, params)
-    columns = tuple(column[0] for column in cursor.description or ())
-    rows = cursor.fetchall() if columns else []
-    count = _count(session, sql)
-    return Result(columns, rows, book.rowid(sql, params, mark, count), count)
+    try:
+        cursor.execute(sql, params)
+        columns = tuple(column[0] for column in cursor.description or ())
+        rows = cursor.fetchall() if columns else []
+        count = _count(session, sql)
+        return Result(columns, rows, book.rowid(sql, params, mark, count), count)
+    finally:
+        if mark.former is not None:
+            _put_back(session, mark)
 
 
 def write_count(session: Session, sql: str, params: Params) -> int:
@@ -105,6 +113,13 @@ def _execute(session: Session, sql: str, params: Params) -> None:
             cursor.execute("SELECT 1").fetchall()  # its rows are not wanted
             raise refused()
     cursor.fetchall()  # rows of RETURNING left unread would block the COMMIT
+
+
+def _put_back(session: Session, mark: Mark) -> None:
+    """Puts the latest rowid back. The rows that this takes are none of the statement's."""
+    changes = session.connection.total_changes
+    session.book.put_back(mark)
+    session.changes_before += session.connection.total_changes - changes
 
 
 def _count(session: Session, sql: str) -> int:

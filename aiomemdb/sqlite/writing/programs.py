@@ -68,7 +68,8 @@ _REFUSES = frozenset(["HaltIfNull", "NoConflict"])
 _COLLATIONS = frozenset(["", "B", "BINARY", "NOCASE", "RTRIM"])
 
 _LASTROWID = 0x20  # of an Insert: its rowid is the latest (OPFLAG_LASTROWID)
-_IN_PLACE = 0x04 | 0x40  # of a Delete that an Insert of the same rowid follows (OPFLAG_ISUPDATE, OPFLAG_ISNOOP)
+_UPDATES = 0x04  # of an Insert or Delete: it is half of an update (OPFLAG_ISUPDATE)
+_IN_PLACE = _UPDATES | 0x40  # of a Delete that an Insert of the same rowid follows (OPFLAG_ISNOOP)
 _FAIL = 3  # of a conflict: what was done before it stays (OE_Fail)
 
 
@@ -81,7 +82,7 @@ def explained(connection: GuardedConnection, sql: str, params: Params) -> Progra
 
 def own_part(program: Program) -> Program:
     """The statement itself, without its triggers, which come behind."""
-    return program[: next((n for n, op in enumerate(program) if n and op.addr == 0), None)]
+    return _parts(program)[0]
 
 
 def inserts(program: Program) -> Inserts:
@@ -95,17 +96,32 @@ def inserts(program: Program) -> Inserts:
 
 
 def moves_only_one_row(program: Program) -> bool:
-    """Of an upsert: whether no row of its table gets or loses a rowid but by its own insert: it deletes none, not even
-    to give it another rowid, and no trigger and no cascade writes the table.
+    """Of an upsert: whether no row of its table gets or loses a rowid except by its own insert: nothing else of it, its
+    triggers and cascades included, inserts into the table, deletes from it, or changes a rowid.
     """
-    inserting = next(op.p1 for op in own_part(program) if op.opcode == "Insert" and op.p5 & _LASTROWID)
-    opened = [(op.p1, op.p2, op.p3) for op in program if op.opcode == "OpenWrite"]
-    of_table = [(root, database) for cursor, root, database in opened if cursor == inserting][:1]
-    return (
-        [(root, database) for _, root, database in opened].count(*of_table) == 1
-        and all(op.p2 & _IN_PLACE == _IN_PLACE for op in own_part(program) if op.opcode == "Delete")
-        and not any(op.opcode == "Clear" for op in program)
+    own = own_part(program)
+    inserting = next(op for op in own if op.opcode == "Insert" and op.p5 & _LASTROWID)
+    table = next((op.p2, op.p3) for op in own if op.opcode == "OpenWrite" and op.p1 == inserting.p1)
+    return not any(op.opcode == "Clear" and (op.p1, op.p2) == table for op in program) and all(
+        op is inserting or _is_in_place(op)
+        for part in _parts(program)
+        for cursors in [{op.p1 for op in part if op.opcode == "OpenWrite" and (op.p2, op.p3) == table}]
+        for op in part
+        if op.p1 in cursors
     )
+
+
+def _parts(program: Program) -> list[Program]:
+    """The statement itself and its triggers and cascades; each numbers its cursors anew."""
+    starts = [n for n, op in enumerate(program) if op.addr == 0]
+    return [program[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def _is_in_place(op: Op) -> bool:
+    """Whether an opcode on a table leaves each row its rowid. Where an update changes a rowid, its Delete says so."""
+    if op.opcode == "Delete":
+        return op.p2 & _IN_PLACE == _IN_PLACE
+    return op.opcode != "Insert" or bool(op.p5 & _UPDATES)
 
 
 def follows(program: Program) -> bool:

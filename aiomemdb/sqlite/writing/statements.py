@@ -7,7 +7,8 @@ explained at once.
 lastrowid is the connection's: after an UPDATE, an ignored INSERT, DO NOTHING, DO UPDATE or a WITHOUT ROWID insert it is
 an earlier caller's id. Where it has moved, a row was inserted. Where it has not, and rows have changed, the bytecode
 says whether the statement inserts any; but of an upsert not whether it has. So it is looked up before whether there is
-a row of this rowid, and behind it once more.
+a row of this rowid, and behind it once more. Where a trigger inserts into the table or deletes from it, that says
+nothing: then the latest rowid is moved to a number that no row has, and put back if the statement inserts nothing.
 """
 
 from __future__ import annotations
@@ -95,10 +96,12 @@ class Mark(NamedTuple):
     Attributes:
         before: the connection's latest rowid, if it says anything: another one behind is the statement's own.
         is_sure: the same one behind, or any if there is none before, is not the statement's own.
+        former: what ``put_back`` puts back, where ``before`` was put in its place.
     """
 
     before: int | None
     is_sure: bool
+    former: int | None = None
 
 
 class Astray(Exception):
@@ -291,14 +294,29 @@ class Book:
         if now.lookup:
             latest, is_taken = self._ask(now.lookup)
             return Mark(latest, bool(is_taken))
-        return Mark(self.last() if _READS_ITS_PAST.search(sql) else self._leave_for_none(), True)
+        former = self.last()
+        if _READS_ITS_PAST.search(sql):
+            return Mark(former, True)
+        of_none = -secrets.randbits(62) - 1
+        self._set_last(of_none, 1)
+        return Mark(of_none, True, former)
 
-    def _leave_for_none(self) -> int:
-        """Has the connection's latest rowid be one that no row has; returns it."""
-        rowid, table = -secrets.randbits(62) - 1, f"temp.aiomemdb_{secrets.token_hex(8)}"
-        for step in ("CREATE TABLE {} (id INTEGER PRIMARY KEY)", f"INSERT INTO {{}} VALUES ({rowid})", "DROP TABLE {}"):
-            self._connection.own(step.format(table))
-        return rowid
+    def put_back(self, mark: Mark) -> None:
+        """Has the latest rowid be the former one if the statement, which has run or failed, inserted nothing."""
+        self._cursor.execute("SELECT 1").fetchall()  # unread rows would keep the table
+        [(latest, changed)] = self._connection.own("SELECT last_insert_rowid(), changes()")
+        if mark.former is not None and latest == mark.before:
+            self._set_last(mark.former, changed)
+
+    def _set_last(self, rowid: int, changed: int) -> None:
+        """Sets the connection's latest rowid, and what changes() returns, by a table that is gone at once."""
+        table = f"temp.aiomemdb_{secrets.token_hex(8)}"
+        count = f"WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {changed}) SELECT {rowid} FROM n"
+        self._connection.own(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY)")
+        self._connection.own(f"INSERT INTO {table} VALUES ({rowid})")
+        if changed != 1:
+            self._connection.own(f"REPLACE INTO {table} {count} WHERE i <= {changed}")
+        self._connection.own(f"DROP TABLE {table}")
 
     def rowid(self, sql: str, params: Params, mark: Mark, changed: int) -> int | None:
         """The rowid that a statement has inserted, or None.
@@ -306,7 +324,7 @@ class Book:
         Args:
             changed: how many rows it has changed; it ran on the cursor, and its rows are fetched.
         """
-        latest, (before, is_sure) = self._cursor.lastrowid, mark
+        latest, (before, is_sure, _) = self._cursor.lastrowid, mark
         if not changed:
             return None
         if before is not None and latest != before and latest:
