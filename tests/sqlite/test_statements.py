@@ -333,7 +333,7 @@ async def test_an_upsert_that_returns_what_is_no_text_leaves_the_latest_rowid_an
         await db.write_script("INSERT INTO t VALUES (5, 1, 1)")
         assert await db.write(OTHER, (78, 0)) == 78
         with pytest.raises(sqlite3.OperationalError, match="decode"):
-            await getattr(db, verb)(f"{UPSERT} RETURNING CAST(x'ff' AS TEXT)", (1, 2))
+            await getattr(db, verb)(f"{UPSERT} RETURNING CAST(? AS TEXT)", (1, 2, b"\xff"))
         assert (await db.write_any("SELECT last_insert_rowid()")).rows[0][0] == 78
         assert "aiomemdb" not in str(await db.write_returning("PRAGMA table_list"))
 
