@@ -96,7 +96,7 @@ class Mark(NamedTuple):
     Attributes:
         before: the connection's latest rowid, if it says anything: another one behind is the statement's own.
         is_sure: the same one behind, or any if there is none before, is not the statement's own.
-        former: what ``put_back`` puts back, where ``before`` was put in its place.
+        former: the latest rowid that ``put_back`` restores; None: it was not moved.
     """
 
     before: int | None
@@ -311,11 +311,11 @@ class Book:
     def _set_last(self, rowid: int, changed: int) -> None:
         """Sets the connection's latest rowid, and what changes() returns, by a table that is gone at once."""
         table = f"temp.aiomemdb_{secrets.token_hex(8)}"
-        count = f"WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {changed}) SELECT {rowid} FROM n"
         self._connection.own(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY)")
         self._connection.own(f"INSERT INTO {table} VALUES ({rowid})")
         if changed != 1:
-            self._connection.own(f"REPLACE INTO {table} {count} WHERE i <= {changed}")
+            numbers = f"WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {changed})"
+            self._connection.own(f"REPLACE INTO {table} {numbers} SELECT {rowid} FROM n WHERE i <= {changed}")
         self._connection.own(f"DROP TABLE {table}")
 
     def rowid(self, sql: str, params: Params, mark: Mark, changed: int) -> int | None:
