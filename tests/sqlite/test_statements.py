@@ -314,6 +314,17 @@ def test_an_upsert_that_fails_splits_no_batch(session: Session) -> None:
     assert batch.splits == 0
 
 
+@pytest.mark.parametrize("verb", ["write", "write_count", "write_any"])
+async def test_a_text_that_reads_how_many_rows_were_changed_reads_it_each_time(db_path: Path, verb: str) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        await db.write_script("CREATE TABLE t (a); CREATE TABLE log (n); INSERT INTO t VALUES (1), (2), (3)")
+        async with db.transaction() as tx:
+            for _ in range(4):
+                await tx.write_count("UPDATE t SET a = a")
+                await getattr(tx, verb)("INSERT INTO log VALUES (changes())")
+            assert [row["n"] for row in await tx.read("SELECT n FROM log")] == [3, 3, 3, 3]
+
+
 async def test_an_upsert_that_ends_its_transaction_leaves_the_latest_rowid(db_path: Path) -> None:
     schema, upsert = TABLES["a trigger that refuses"]
     async with aiomemdb.connect(db_path) as db:

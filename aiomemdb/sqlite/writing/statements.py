@@ -270,7 +270,9 @@ class Book:
             check_text(sql)
             word = first_word(sql)
             may_insert = word in ("INSERT", "REPLACE", "WITH")
-            if word != "WITH" and not (may_insert and _MAY_UPSERT.search(sql)) and sql not in self.known:
+            # To be explained would set changes() to 0, which the text may read.
+            is_new = sql not in self.known or _READS_ITS_PAST.search(sql)
+            if word != "WITH" and not (may_insert and _MAY_UPSERT.search(sql)) and is_new:
                 self.keep(sql, _SEEN)
                 return Mark(self.last(), False) if may_insert else _NONE
             known = self.of(sql, params)
