@@ -114,5 +114,5 @@ class _ImmutableConnection(GuardedConnection):
         return self.cursor().execute(*args)
 
     def look_at_schema(self) -> None:
-        self.look()  # a snapshot begins, perhaps that of a function, whose cursors don't look
+        self.look()  # a snapshot begins, perhaps that of a function, and its cursors don't look
         super().look_at_schema()

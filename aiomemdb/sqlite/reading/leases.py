@@ -27,7 +27,7 @@ class Hold:
     __slots__ = ("over", "task")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
-        # Weakly: a finished task keeps its result, which may be the very stream that nobody else holds any more.
+        # Weakly: a finished task keeps its result, which may be the very stream, dropped everywhere besides.
         self.task: ref[asyncio.Task[Any]] = ref(task)
         self.over: bool = False
 
@@ -107,7 +107,7 @@ class Leases:
             self._look_later(_STUCK_BY_CHILDREN, task, wait, by_children=True)
 
     def _is_stuck(self, *, by_children: bool) -> bool:
-        """Whether all readers that may be leased are held by tasks that wait for another, or whose children do."""
+        """Whether all readers that may be leased are held by tasks that wait for another, or have children that do."""
         if len(self._held) < self._pool.max_leases:
             return False
         if by_children:

@@ -235,9 +235,9 @@ class Readers:
             else:
                 self._stuck.discard(connection)
             self._active[connection] = now
-        if self._pending and len(self._active) <= len(self._stuck):
+        if self._needs_waking():
             self._wake_one()
-        # Not for one query that nobody waits behind: a timer that is set costs each turn of the loop 3 us, of 20.
+        # Not for one query that no other waits behind: a timer that is set costs each turn of the loop 3 us, of 20.
         if self._active and (self._pending or self._stuck or len(self._active) > 1):
             self._loop.call_later(_STUCK, self._tick)
         else:

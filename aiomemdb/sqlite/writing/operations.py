@@ -60,14 +60,12 @@ def write(session: Session, sql: str, params: Params) -> int | None:
         _execute(session, sql, params)
         return book.rowid(sql, params, mark, _count(session, sql))
     finally:
-        if mark.former is not None:
-            _put_back(session, mark)
+        _put_back(session, mark)
 
 
 def write_any(session: Session, sql: str, params: Params) -> Result:
     """Any one statement, a query too; returns all that it did."""
     book, cursor = session.book, session.cursor
-    session.changes_before = session.connection.total_changes
     mark = book.mark(sql, params)
     session.changes_before = session.connection.total_changes
     try:
@@ -77,8 +75,7 @@ def write_any(session: Session, sql: str, params: Params) -> Result:
         count = _count(session, sql)
         return Result(columns, rows, book.rowid(sql, params, mark, count), count)
     finally:
-        if mark.former is not None:
-            _put_back(session, mark)
+        _put_back(session, mark)
 
 
 def write_count(session: Session, sql: str, params: Params) -> int:
@@ -116,10 +113,11 @@ def _execute(session: Session, sql: str, params: Params) -> None:
 
 
 def _put_back(session: Session, mark: Mark) -> None:
-    """Puts the latest rowid back. The rows that this takes are none of the statement's."""
-    changes = session.connection.total_changes
-    session.book.put_back(mark)
-    session.changes_before += session.connection.total_changes - changes
+    """Puts the latest rowid back, if it was moved. The rows that this takes are none of the statement's."""
+    if mark.former is not None:
+        changes = session.connection.total_changes
+        session.book.put_back(mark.before, mark.former)
+        session.changes_before += session.connection.total_changes - changes
 
 
 def _count(session: Session, sql: str) -> int:

@@ -270,9 +270,9 @@ class Book:
             check_text(sql)
             word = first_word(sql)
             may_insert = word in ("INSERT", "REPLACE", "WITH")
-            # To be explained would set changes() to 0, which the text may read.
-            is_new = sql not in self.known or _READS_ITS_PAST.search(sql)
-            if word != "WITH" and not (may_insert and _MAY_UPSERT.search(sql)) and is_new:
+            # To be explained sets changes() to 0, which the text may read.
+            may_wait = sql not in self.known or _READS_ITS_PAST.search(sql)
+            if word != "WITH" and not (may_insert and _MAY_UPSERT.search(sql)) and may_wait:
                 self.keep(sql, _SEEN)
                 return Mark(self.last(), False) if may_insert else _NONE
             known = self.of(sql, params)
@@ -303,12 +303,14 @@ class Book:
         self._set_last(of_none, 1)
         return Mark(of_none, True, former)
 
-    def put_back(self, mark: Mark) -> None:
-        """Has the latest rowid be the former one if the statement, which has run or failed, inserted nothing."""
+    def put_back(self, before: int | None, former: int) -> None:
+        """Has the latest rowid be the former one if the statement, which has run or failed, inserted nothing: if it
+        still is the one of before.
+        """
         self._cursor.execute("SELECT 1").fetchall()  # unread rows would keep the table
         [(latest, changed)] = self._connection.own("SELECT last_insert_rowid(), changes()")
-        if mark.former is not None and latest == mark.before:
-            self._set_last(mark.former, changed)
+        if latest == before:
+            self._set_last(former, changed)
 
     def _set_last(self, rowid: int, changed: int) -> None:
         """Sets the connection's latest rowid, and what changes() returns, by a table that is gone at once."""
