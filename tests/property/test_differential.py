@@ -67,13 +67,22 @@ SAFETIES: dict[str, tuple[object, str, Callable[..., Any], int]] = {
 }
 
 
-@pytest.mark.parametrize("safety", SAFETIES)
-async def test_it_finds(monkeypatch: pytest.MonkeyPatch, safety: str) -> None:
+async def campaign_without(monkeypatch: pytest.MonkeyPatch, safety: str) -> Campaign:
     of, name, instead, seed = SAFETIES[safety]
     monkeypatch.setattr(of, name, instead)
     campaign = Campaign()
     await campaign.run(count(seed), jobs=20_000, tries=30)
-    [found] = campaign.found
+    return campaign
+
+
+@pytest.mark.parametrize("safety", SAFETIES)
+async def test_it_finds(monkeypatch: pytest.MonkeyPatch, safety: str) -> None:
+    assert len((await campaign_without(monkeypatch, safety)).found) == 1
+
+
+async def test_what_it_finds_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A safety that is missed in each run: a stale list of what was there shows only where a reader was warm in time.
+    [found] = (await campaign_without(monkeypatch, "a rowid where nothing was inserted")).found
     assert found.program.jobs < random_program(found.seed).jobs
 
 
