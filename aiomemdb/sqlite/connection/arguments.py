@@ -16,16 +16,16 @@ from typing import TypeVar
 
 from ...database import Params
 
-__all__ = ["are_plain", "checked_function", "checked_params", "checked_rows", "finished", "unwrapped"]
+__all__ = ["PLAIN", "are_plain", "checked_function", "checked_params", "checked_rows", "finished", "unwrapped"]
 
 F = TypeVar("F", bound=Callable[..., object])
 R = TypeVar("R")
 
-# Values of these types can't change, and SQLite stores them as what they are.
-_PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
+#: Values of these types can't change, and SQLite stores them as what they are.
+PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
 
 #: ``are_plain(map(type, params))``: whether all may be handed on as they are. It costs 0.12 us of a write's 2.7.
-are_plain: Callable[[Iterable[type]], bool] = _PLAIN.issuperset
+are_plain: Callable[[Iterable[type]], bool] = PLAIN.issuperset
 
 
 def checked_params(params: Params) -> Params:
@@ -73,7 +73,7 @@ def _checked_values(values: Iterable[object]) -> tuple[object, ...]:
 
 
 def _as_it_is_now(value: object) -> object:
-    if value.__class__ in _PLAIN:
+    if value.__class__ in PLAIN:
         return value
     # As sqlite3 does, but at the call: registered adapters and __conform__ come first.
     value = sqlite3.adapt(value, sqlite3.PrepareProtocol, value)
