@@ -23,7 +23,7 @@ from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..familiar import DATABASE, Familiar
 from ..values import Row
 from .assembly import Assembly
-from .connection.arguments import PLAIN, are_plain, checked_function, checked_params
+from .connection.arguments import PLAIN, checked_function, checked_params
 from .options import SQLiteConfig
 from .reading.backup import checked_backup_target
 from .reading.queries import ALL, FUNCTION_READ, Fetch
@@ -205,7 +205,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         if params.__class__ is not tuple:
             params = checked_params(params)
         else:
-            for value in params:  # quicker than are_plain for the few values of a row, by 3 % of the storm
+            for value in params:  # a loop here, not a call: 3 % of the storm for the few values of a row
                 if type(value) not in PLAIN:
                     params = checked_params(params)
                     break
@@ -255,8 +255,10 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             return await ReadVerbs.read(self, sql, params, timeout=timeout)
         if not readers.loop_is_running():
             raise self._look()
-        if not are_plain(map(type, params)):
-            params = checked_params(params)
+        for value in params:
+            if type(value) not in PLAIN:
+                params = checked_params(params)
+                break
         future = readers.ask(ALL, sql, params)
         try:
             return await future
