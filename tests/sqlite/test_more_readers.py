@@ -174,8 +174,9 @@ async def test_a_read_inside_a_snapshot_that_holds_the_only_reader_is_told_why_t
         await db.write("CREATE TABLE t (x)")
         async with asyncio.timeout(60):
             async with db.snapshot() as snapshot:
-                with pytest.raises(LookupError, match="of prepare"):
+                with pytest.raises(LookupError, match="of prepare") as caught:
                     await db.read_value(COUNT)
+                assert "all are held, and another could not be opened" in caught.value.__notes__[-1]
                 assert await snapshot.read_value(COUNT) == 0
             assert await db.read_value(COUNT) == 0
 

@@ -288,6 +288,7 @@ class Readers:
                 self._pending.popleft()
             oldest = self._pending[0][0] if self._pending else None
             if oldest is not None and (oldest is self._oldest_at_failure or not self.connections):
+                error.add_note("the read waited for a reader: all are held, and another could not be opened")
                 self._fail_pending(error)
             self._oldest_at_failure = oldest
         self._look_whether_drained()
