@@ -90,16 +90,21 @@ async def test_fifty_times_opened_and_closed_nothing_is_left(
         async with aiomemdb.connect(db_path, readers=2) as db:
             await use(db)
 
+    async def growth() -> int:
+        before = in_use()
+        for _ in range(25):
+            await once()
+        return in_use() - before
+
     for _ in range(5):
         await once()
-    threads, files, memory = set(threading.enumerate()), descriptors(), in_use()
-    for _ in range(50):
-        await once()
-    gc.collect()
+    threads, files = set(threading.enumerate()), descriptors()
+    grown = [await growth(), await growth()]
     assert set(threading.enumerate()) == threads
     assert descriptors() == files
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert in_use() - memory < 50 * KIB
+    # A set or dict of the interpreter's, which many tasks or threads have made large, is made anew once in a while.
+    assert min(grown) < 25 * KIB
 
 
 async def test_fifty_databases_that_were_never_closed_leave_nothing_once_collected(db_path: Path) -> None:
