@@ -1,7 +1,5 @@
 """Config: the options that every engine has, each with its default and reason; checked when made, before any I/O."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .config import Durability
 from .familiar import suggests_options
+from .later import Later
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from .sqlite.database import SQLiteDatabase
-    from .sqlite.options import PragmaValue
+    from .sqlite import database as sqlite_database
+    from .sqlite import options as sqlite_options
+else:
+    sqlite3 = Later("sqlite3")
+    sqlite_database = Later(".sqlite.database", __package__)
+    sqlite_options = Later(".sqlite.options", __package__)
 
 __all__ = ["ENGINES", "Engine", "connect"]
 
@@ -34,12 +39,10 @@ class Engine(NamedTuple):
     options: frozenset[str]
 
 
-def _sqlite(target: str | os.PathLike[str], options: Mapping[str, Any]) -> SQLiteDatabase:
-    from .sqlite.database import SQLiteDatabase
-    from .sqlite.options import SQLiteConfig, checked_path
-
-    config = SQLiteConfig(**options)
-    return SQLiteDatabase(checked_path(target, read_only=config.read_only), config)
+def _sqlite(target: str | os.PathLike[str], options: Mapping[str, Any]) -> sqlite_database.SQLiteDatabase:
+    config = sqlite_options.SQLiteConfig(**options)
+    path = sqlite_options.checked_path(target, read_only=config.read_only)
+    return sqlite_database.SQLiteDatabase(path, config)
 
 
 #: By the scheme of a URL; a plain path is an SQLite file.
@@ -57,10 +60,10 @@ def connect(
     lock_timeout: float = 30.0,
     max_hold: float = 10.0,
     prepare: Callable[[sqlite3.Connection], object] | None = None,
-    pragmas: Mapping[str, PragmaValue] | None = None,
+    pragmas: Mapping[str, sqlite_options.PragmaValue] | None = None,
     label: str | None = None,
     read_only: bool = False,
-) -> SQLiteDatabase:
+) -> sqlite_database.SQLiteDatabase:
     """Return a database, not open yet: ``async with connect("agent.db") as db``, or ``db = await connect("agent.db")``.
 
     Constructing does no I/O; opening does, and creates a missing file (readable by its owner alone). ``":memory:"``
@@ -108,7 +111,7 @@ def connect(
         "read_only": read_only,
         **own,
     }
-    made: SQLiteDatabase = engine.make(target, options)
+    made: sqlite_database.SQLiteDatabase = engine.make(target, options)
     return made
 
 

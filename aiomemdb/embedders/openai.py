@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import EmbedderError
+from ..later import Later
 from .common import chunks, require, well_formed
 from .protocol import Embedder
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import ssl
 
     import httpx2
+else:
+    ssl, httpx2 = Later("ssl"), Later("httpx2")
 
 __all__ = ["openai_compatible"]
 
@@ -78,8 +81,6 @@ def openai_compatible(
 
 def _endpoint(base_url: str) -> str:
     """Raises: ValueError, which does not show the URL: it may hold what is secret."""
-    import httpx2
-
     try:
         url = httpx2.URL(base_url)
     except httpx2.InvalidURL:
@@ -128,8 +129,6 @@ class _OpenAICompatible:
         if self.client is not None:
             yield self.client
             return
-        import httpx2
-
         if self.tls is None:  # 18 ms of reading certificates: once, and not on the loop
             self.tls = await asyncio.to_thread(httpx2.create_ssl_context)
         async with httpx2.AsyncClient(verify=self.tls) as client:
@@ -148,8 +147,6 @@ class _OpenAICompatible:
         return answer
 
     async def _post(self, client: httpx2.AsyncClient, texts: list[str]) -> list[Sequence[float]] | _Refusal:
-        import httpx2
-
         # Base 64 is what OpenAI's own client asks for: 128 vectors of 1,536 numbers are read in 5 ms of the event loop,
         # as lists in 35. An endpoint that does not know it answers with the list.
         body: dict[str, object] = {"model": self.model, "input": texts, "encoding_format": "base64"}

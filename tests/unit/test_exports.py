@@ -10,6 +10,9 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import types
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -201,6 +204,45 @@ def test_every_module_says_what_it_exports() -> None:
         assert module.__all__, name
         for exported in module.__all__:
             assert hasattr(module, exported), (name, exported)
+
+
+def functions_of(value: object) -> Iterator[types.FunctionType]:
+    """A function, or what a class defines or inherits from a class of ours."""
+    if isinstance(value, types.FunctionType):
+        yield value
+    elif isinstance(value, type):
+        for each in (inspect.getattr_static(value, name) for name in dir(value)):
+            function = each.fget if isinstance(each, property) else getattr(each, "__func__", each)
+            if isinstance(function, types.FunctionType) and function.__module__.startswith("aiomemdb"):
+                yield function
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(getattr(aiomemdb, name) for name in PUBLIC if name != "__version__"),
+        *(getattr(aiomemdb.embedders, name) for name in aiomemdb.embedders.__all__),
+        aiomemdb.config.Config,
+        aiomemdb.sqlite.options.SQLiteConfig,
+    ],
+    ids=lambda value: value.__name__,
+)
+def test_annotations_name_what_programs_can_find(value: object) -> None:
+    for each in (value, *functions_of(value)):
+        typing.get_type_hints(each)
+
+
+def test_the_annotations_of_connect_load_the_engine_when_they_are_asked() -> None:
+    in_a_new_process("""
+        import sys, typing, aiomemdb
+        connect = aiomemdb.connect
+        assert not {"sqlite3", "aiomemdb.sqlite"} & set(sys.modules)
+        hints = typing.get_type_hints(connect)
+        import sqlite3
+        assert hints["return"] is aiomemdb.SQLiteDatabase
+        assert hints["prepare"] == typing.Optional[typing.Callable[[sqlite3.Connection], object]] or \
+            "sqlite3.Connection" in str(hints["prepare"])
+    """)
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
