@@ -152,6 +152,25 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+# -- without a fast path --------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.without:
+        from tests.support.fast_paths import take_away
+
+        take_away(config.option.without)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def needs_what_is_not_there(item: pytest.Item) -> bool:
+        return any(mark.args[0] in config.option.without for mark in item.iter_markers("fast_path"))
+
+    if without := [item for item in items if needs_what_is_not_there(item)]:
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if not needs_what_is_not_there(item)]
+
+
 # -- no test skips unnoticed ---------------------------------------------------------------------------------
 
 
@@ -162,6 +181,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("AIOMEMDB_MAX_SKIPS") or None,
         metavar="N",
         help="fail if more than N tests were skipped (default: AIOMEMDB_MAX_SKIPS, else no limit)",
+    )
+
+    parser.addoption(
+        "--without",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="run without this fast path (tests/support/fast_paths.py), in the process of the tests",
     )
 
 

@@ -19,6 +19,8 @@ from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import open_session
 from tests.support.plain import plain
 
+pytestmark = pytest.mark.fast_path("autocommit")  # they ask whether it is taken
+
 SCHEMA = ["CREATE TABLE note (id INTEGER PRIMARY KEY, body UNIQUE)", "CREATE TABLE log (body)"]
 INSERT = "INSERT INTO note (body) VALUES (?)"
 

@@ -18,7 +18,11 @@ from aiomemdb.concurrency.bell import Bell
 from tests.support.killing import all_readers_of, threads_of
 from tests.support.plain import plain
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs Linux")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs Linux"),
+    pytest.mark.fast_path("bell"),
+    pytest.mark.fast_path("no-clock"),
+]
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

@@ -16,6 +16,8 @@ import aiomemdb
 from aiomemdb.concurrency.step_aside import StepAside
 from aiomemdb.concurrency.worker import Worker, end_workers
 
+pytestmark = pytest.mark.fast_path("step-aside")  # they ask whether it is taken
+
 INSERT = "INSERT INTO t (x) VALUES (?)"
 # With nobody stepping aside: 20 writes took 1,500 turns, one write 1,200, 20 reads 250.
 FEW = 60

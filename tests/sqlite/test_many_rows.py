@@ -28,6 +28,8 @@ from aiomemdb.sqlite.writing.statements import _MANY_ROWS_KEPT, _TURNED_AWAY, _W
 from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import plain
 
+pytestmark = [pytest.mark.fast_path("many-rows"), pytest.mark.fast_path("runs")]  # they ask whether it is taken
+
 LIMIT = 100_000
 
 SCHEMA = """

@@ -20,6 +20,8 @@ from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.statements import Statement
 from tests.support.batches import open_session
 
+pytestmark = pytest.mark.fast_path("runs")  # they ask whether it is taken
+
 SCHEMA = """
 CREATE TABLE plain (id INTEGER PRIMARY KEY, x, y TEXT);
 CREATE TABLE auto (id INTEGER PRIMARY KEY AUTOINCREMENT, x UNIQUE);

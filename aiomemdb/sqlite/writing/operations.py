@@ -35,6 +35,7 @@ __all__ = [
     "run",
     "run_in_savepoint",
     "write_each",
+    "write_marked",
 ]
 
 R = TypeVar("R")
@@ -44,15 +45,23 @@ _BLOCK = 64  # rows of a run, between two looks at the clock
 
 
 def write(session: Session, sql: str, params: Params) -> int | None:
-    """One statement; returns the rowid that it inserted."""
+    """One statement; returns the rowid that it inserted. A simple one that is known is run as it is."""
     book, cursor = session.book, session.cursor
-    session.changes_before = session.connection.total_changes
     known = book.known.get(sql) if sql.__class__ is str else None
     if known is not None and known.is_simple and not book.news:
+        session.changes_before = session.connection.total_changes
         cursor.execute(sql, params)
         if book.news:  # it was compiled, perhaps for another schema
             return book.rowid(sql, params, Mark(None, False), _count(session, sql))
         return cursor.lastrowid if cursor.rowcount and known.inserts != "nothing" else None
+    return write_marked(session, sql, params)
+
+
+def write_marked(session: Session, sql: str, params: Params) -> int | None:
+    """As ``write``, whatever it is: the latest rowid is marked before."""
+    book = session.book
+    session.changes_before = session.connection.total_changes
+    known = book.known.get(sql) if sql.__class__ is str else None
     if known is not None and known.is_query:
         raise refused()
     mark = book.mark(sql, params)
