@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from aiomemdb import ForbiddenStatement
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.errors import EmptyStatement, NotAQuery
 from aiomemdb.sqlite.writing.batch import run_batch
-from tests.support.batches import in_one_batch
+from tests.support.batches import in_one_batch, time_for_batches
 from tests.support.plain import assert_healthy, plain
 
 SCHEMA = """
@@ -73,9 +73,9 @@ LIMIT = 100_000
 
 
 @pytest.fixture(autouse=True)
-def _batches_have_all_the_time_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_batch.__kwdefaults__ is not None
-    monkeypatch.setitem(run_batch.__kwdefaults__, "budget", 60.0)
+def _batches_have_all_the_time_they_need() -> Iterator[None]:
+    with time_for_batches():
+        yield
 
 
 def interrupting(conn: sqlite3.Connection) -> None:

@@ -14,6 +14,7 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file import files
 from aiomemdb.sqlite.file.hazards import has_wal_reset_bug
 from aiomemdb.sqlite.reading import leases
+from tests.support.batches import time_for_batches
 from tests.support.gates import Gate
 from tests.support.queries import sql_gate
 from tests.support.whole import eventually
@@ -119,7 +120,7 @@ async def test_a_transaction_that_was_rolled_back_counts_no_writes(db: SQLiteDat
 
 async def test_batches_and_their_sizes(db: SQLiteDatabase) -> None:
     before = db.statistics()
-    with Gate() as gate:
+    with Gate() as gate, time_for_batches():
         held = asyncio.create_task(db.write_fn(gate.block))
         await gate.wait_entered()
         futures = [db.submit(INSERT, (n,)) for n in range(5)]

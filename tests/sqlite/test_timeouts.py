@@ -16,6 +16,7 @@ import aiomemdb
 from aiomemdb import LockTimeout, ReadTimeout, WriteTimeout
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.turnstile import Turnstile
+from tests.support.batches import time_for_batches
 from tests.support.gates import Gate
 from tests.support.killing import all_readers_of
 from tests.support.whole import assert_whole, eventually
@@ -271,11 +272,11 @@ async def test_a_wait_for_a_lock_is_not_counted_as_work_of_the_batch(db_path: Pa
     # Else each batch would end at once after a wait, and whoever has to wait would also be slow.
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
-        with lock_held_by_another_program(db_path) as other:
+        with lock_held_by_another_program(db_path) as other, time_for_batches(0.5):
             before = db.statistics().batches
             writes = [db.submit(INSERT, (job,)) for job in range(100)]
             await eventually(lambda: db.statistics().running > 0)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.6)
             other.rollback()
             await asyncio.gather(*writes)
         assert db.statistics().batches - before <= 2
