@@ -42,7 +42,7 @@ import aiomemdb
 from aiomemdb import Hit, Memory, embedders
 from aiomemdb.embedders import Embedder
 from aiomemdb.memory import rank, recall
-from aiomemdb.memory.sqlite_store import search
+from aiomemdb.memory.stores.sqlite import search
 
 DEPTHS = (2, 5, 10, 20)
 STRATEGIES = ("hybrid", "expand", "ppr")

@@ -14,12 +14,12 @@ import anyio
 from ..database import Database
 from ..embedders import Embedder
 from ..errors import AiomemdbError, DatabaseClosed, ReentrancyError
-from .choosing import store_of
 from .drafts import Drafter
 from .identity import Identity, find_near
 from .names import Normaliser
 from .searching import Kind
 from .store import NEAR_KEPT, Draft, NameRequest, Scope, Store
+from .stores.choosing import store_of
 from .together import Together
 from .values import Fact, Remembered
 from .vectors import Vectors

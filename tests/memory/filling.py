@@ -19,7 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 from aiomemdb import Memory, Statement
-from aiomemdb.memory.sqlite_store import work
+from aiomemdb.memory.stores.sqlite import work
 
 from .support import SpellingEmbedder, day
 

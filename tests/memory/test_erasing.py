@@ -9,7 +9,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import Forgotten, Memory, Statement
-from aiomemdb.memory.sqlite_store import erasing, forgetting
+from aiomemdb.memory.stores.sqlite import erasing, forgetting
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder
 

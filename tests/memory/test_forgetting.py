@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aiomemdb import Entity, Episode, Fact, Forgotten, Memory, NotFound, Statement
-from aiomemdb.memory.sqlite_store import forgetting
+from aiomemdb.memory.stores.sqlite import forgetting
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder
 from tests.support.plain import plain

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiomemdb import Memory
-from aiomemdb.memory.sqlite_store import work
-from aiomemdb.memory.sqlite_store.migrating import migrate
 from aiomemdb.memory.store import Scope
+from aiomemdb.memory.stores.sqlite import work
+from aiomemdb.memory.stores.sqlite.migrating import migrate
 from aiomemdb.memory.times import to_micros
 from tests.memory.support import day
 
@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
     def set(now: datetime) -> None:
         micros = to_micros("now", now)
-        monkeypatch.setattr("aiomemdb.memory.sqlite_store.work.now_micros", lambda: micros)
+        monkeypatch.setattr("aiomemdb.memory.stores.sqlite.work.now_micros", lambda: micros)
 
     return set
 

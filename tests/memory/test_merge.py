@@ -12,7 +12,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import Entity, Forgotten, Memory, NotFound, Statement
-from aiomemdb.memory.sqlite_store import forgetting
+from aiomemdb.memory.stores.sqlite import forgetting
 from tests.memory.conftest import assert_sound
 from tests.memory.support import AngleEmbedder, SpellingEmbedder, day
 from tests.support.plain import plain

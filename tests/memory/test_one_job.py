@@ -17,11 +17,11 @@ from aiomemdb import Entity, Fact, Memory, Name, Remembered, Statement
 from aiomemdb.memory.drafts import Drafter
 from aiomemdb.memory.names import FOLDED, FOLDED_PREDICATE, fold
 from aiomemdb.memory.searching import Model
-from aiomemdb.memory.sqlite_store import documents, facts, forgetting, merging, work
-from aiomemdb.memory.sqlite_store.identity import resolve
-from aiomemdb.memory.sqlite_store.migrating import migrate
-from aiomemdb.memory.sqlite_store.rows import entities_by_id
 from aiomemdb.memory.store import Draft, NameRequest, Scope
+from aiomemdb.memory.stores.sqlite import documents, facts, forgetting, merging, work
+from aiomemdb.memory.stores.sqlite.identity import resolve
+from aiomemdb.memory.stores.sqlite.migrating import migrate
+from aiomemdb.memory.stores.sqlite.rows import entities_by_id
 from aiomemdb.memory.vectors import nearest, pack, unpack
 from tests.memory.support import SpellingEmbedder, day
 

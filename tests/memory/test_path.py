@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import aiomemdb
 from aiomemdb import Entity, Fact, Memory, NotFound
-from aiomemdb.memory.sqlite_store import reading
 from aiomemdb.memory.store import FactQuery
+from aiomemdb.memory.stores.sqlite import reading
 from tests.memory.support import day
 from tests.support.gates import Gate
 

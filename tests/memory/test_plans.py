@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from aiomemdb import Memory
-from aiomemdb.memory.sqlite_store import reading
 from aiomemdb.memory.store import FactQuery
+from aiomemdb.memory.stores.sqlite import reading
 
 SMALL, LARGE = 60, 600
 HERE = ["default"]

@@ -15,8 +15,8 @@ import pytest
 from aiomemdb import Entity, Episode, Fact, Hit, Memory, Recall
 from aiomemdb.memory import vectors
 from aiomemdb.memory.searching import Search
-from aiomemdb.memory.sqlite_store.search import SQLiteSearch
-from aiomemdb.memory.sqlite_store.store import SQLiteStore
+from aiomemdb.memory.stores.sqlite.search import SQLiteSearch
+from aiomemdb.memory.stores.sqlite.store import SQLiteStore
 from tests.memory.conftest import assert_sound
 from tests.memory.support import AngleEmbedder, GatedEmbedder, SpellingEmbedder
 from tests.support.whole import eventually

@@ -17,9 +17,9 @@ import aiomemdb
 from aiomemdb import Database, Memory, ModelChanged
 from aiomemdb.memory import core
 from aiomemdb.memory.searching import Model
-from aiomemdb.memory.sqlite_store import embeddings
-from aiomemdb.memory.sqlite_store.store import SQLiteStore
 from aiomemdb.memory.store import NameRequest, Scope
+from aiomemdb.memory.stores.sqlite import embeddings
+from aiomemdb.memory.stores.sqlite.store import SQLiteStore
 from aiomemdb.memory.vectors import pack
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder

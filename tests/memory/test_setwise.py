@@ -14,7 +14,7 @@ import pytest
 import aiomemdb
 from aiomemdb import Memory, Name, Statement
 from aiomemdb.embedders import Embedder
-from aiomemdb.memory.sqlite_store import loading, setwise
+from aiomemdb.memory.stores.sqlite import loading, setwise
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder, day
 

@@ -11,8 +11,8 @@ import pytest
 import aiomemdb
 from aiomemdb import AmbiguousEntity, Entity, EpisodeExists, Fact, ModelChanged, NotFound, Remembered
 from aiomemdb.memory.searching import Model
-from aiomemdb.memory.sqlite_store.store import SQLiteStore
 from aiomemdb.memory.store import Draft, DraftEpisode, DraftFact, FactQuery, NameRequest, Scope, Store
+from aiomemdb.memory.stores.sqlite.store import SQLiteStore
 from aiomemdb.memory.vectors import pack
 
 NORMALISERS = {"normaliser": "n-1", "predicate normaliser": "p-1"}

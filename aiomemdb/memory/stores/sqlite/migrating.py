@@ -7,8 +7,8 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
-from ...errors import NormaliserChanged, SchemaTooNew
-from ..times import now_micros
+from ....errors import NormaliserChanged, SchemaTooNew
+from ...times import now_micros
 from .identity import index_all_names
 from .normalising import normalise
 from .schema import FIRST, SECOND, THIRD

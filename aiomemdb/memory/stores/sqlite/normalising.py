@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Callable
 from itertools import groupby
 
-from ..deciding.identity import Candidate, pick
-from ..drafts import canonical
-from ..names import FOLDED, FOLDED_PREDICATE
-from ..store import NameRequest, Scope
+from ...deciding.identity import Candidate, pick
+from ...drafts import canonical
+from ...names import FOLDED, FOLDED_PREDICATE
+from ...store import NameRequest, Scope
 from .facts import expire, write_evidence
 from .merging import merge
 from .rows import json_list

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from ...errors import NotFound
-from ..pages import Place
-from ..records import entity_of, episode_of, event_of, evidence_of, fact_of
-from ..searching import Kind
-from ..store import FactQuery
-from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
+from ....errors import NotFound
+from ...pages import Place
+from ...records import entity_of, episode_of, event_of, evidence_of, fact_of
+from ...searching import Kind
+from ...store import FactQuery
+from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
 from .rows import (
     ENTITY,
     EPISODE,

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ...errors import AiomemdbError
-from ...sqlite.database import SQLiteDatabase
-from ..pages import Place
-from ..searching import Kind, Model, Search
-from ..store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
-from ..values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
+from ....errors import AiomemdbError
+from ....sqlite.database import SQLiteDatabase
+from ...pages import Place
+from ...searching import Kind, Model, Search
+from ...store import Draft, FactQuery, NameRequest, NearNamesLeft, Scope, Store
+from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from . import documents, embeddings, erasing, facts, forgetting, identity, merging, reading
 from .jobs import Job, Opening
 from .migrating import is_current, migrate

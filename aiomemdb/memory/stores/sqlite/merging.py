@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import NotFound
-from ..deciding.merging import BelievedFact, decide_moves
-from ..searching import Model
-from ..store import Scope
-from ..values import Entity
+from ....errors import NotFound
+from ...deciding.merging import BelievedFact, decide_moves
+from ...searching import Model
+from ...store import Scope
+from ...values import Entity
 from .facts import expire, write_evidence
 from .identity import index_names
 from .rows import entities_by_id

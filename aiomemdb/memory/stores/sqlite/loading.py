@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..deciding.documents import Begun, KnownEpisode, KnownTexts
-from ..deciding.facts import Facts, KnownFact
-from ..deciding.identity import Alias, Identities, KnownEntity, NewerEntities
-from ..searching import Model
-from ..store import NameRequest
+from ...deciding.documents import Begun, KnownEpisode, KnownTexts
+from ...deciding.facts import Facts, KnownFact
+from ...deciding.identity import Alias, Identities, KnownEntity, NewerEntities
+from ...searching import Model
+from ...store import NameRequest
 from .rows import json_list
 from .schema import UNBOUNDED
 from .setwise import load

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from ..deciding.documents import Deciding, KnownEpisode
-from ..deciding.facts import Facts, KnownFact
-from ..deciding.identity import Identities
+from ...deciding.documents import Deciding, KnownEpisode
+from ...deciding.facts import Facts, KnownFact
+from ...deciding.identity import Identities
 from .facts import write_evidence, write_expired
 from .identity import index_names
 from .loading import World

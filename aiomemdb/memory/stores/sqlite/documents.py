@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from ..deciding.documents import Answer, Begun, Deciding
-from ..searching import Model
-from ..store import Draft, NameRequest, Scope
-from ..values import Entity
+from ...deciding.documents import Answer, Begun, Deciding
+from ...searching import Model
+from ...store import Draft, NameRequest, Scope
+from ...values import Entity
 from .applying import write_decided
 from .loading import load_episodes, load_facts, load_identities, load_world
 from .work import adopted_model, moment_of

@@ -6,11 +6,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from ...errors import AmbiguousEntity
-from ..deciding.identity import Candidate, pick
-from ..records import entity_of
-from ..store import NameRequest
-from ..values import Entity
+from ....errors import AmbiguousEntity
+from ...deciding.identity import Candidate, pick
+from ...records import entity_of
+from ...store import NameRequest
+from ...values import Entity
 from .rows import ENTITY, json_list
 
 __all__ = ["index_all_names", "index_names", "resolve"]

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...sqlite.database import SQLiteDatabase
-from ...sqlite.reading.snapshot import SQLiteSnapshot
-from ..records import entity_of, episode_of, evidence_of, fact_of
-from ..searching import Found, Kind, Links, Model, Node, Search, VectorChanges, When
-from ..values import Entity, Episode, Fact
+from ....sqlite.database import SQLiteDatabase
+from ....sqlite.reading.snapshot import SQLiteSnapshot
+from ...records import entity_of, episode_of, evidence_of, fact_of
+from ...searching import Found, Kind, Links, Model, Node, Search, VectorChanges, When
+from ...values import Entity, Episode, Fact
 from . import embeddings
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
 from .work import known_upto

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from ...errors import ModelChanged, NotFound
-from ..deciding.moment import Moment
-from ..searching import Model
-from ..store import Scope
-from ..times import now_micros
+from ....errors import ModelChanged, NotFound
+from ...deciding.moment import Moment
+from ...searching import Model
+from ...store import Scope
+from ...times import now_micros
 from .rows import json_list
 from .setwise import apply, insert
 

@@ -6,8 +6,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from ..records import entity_of, fact_of
-from ..values import Entity, Fact
+from ...records import entity_of, fact_of
+from ...values import Entity, Fact
 
 __all__ = [
     "BELIEVED",

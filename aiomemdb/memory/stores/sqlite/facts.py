@@ -9,9 +9,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import NotFound
-from ..store import Scope
-from ..values import Fact
+from ....errors import NotFound
+from ...store import Scope
+from ...values import Fact
 from .rows import facts_by_id
 from .setwise import apply, insert
 from .work import Work

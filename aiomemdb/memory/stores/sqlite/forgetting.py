@@ -11,10 +11,10 @@ import json
 import sqlite3
 from collections import Counter
 
-from ...errors import NotFound
-from ..searching import Kind
-from ..store import Scope
-from ..values import Forgotten
+from ....errors import NotFound
+from ...searching import Kind
+from ...store import Scope
+from ...values import Forgotten
 from .rows import json_list
 from .work import Work, namespace_id
 

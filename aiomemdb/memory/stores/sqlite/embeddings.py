@@ -6,8 +6,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from ..searching import Kind, Model, VectorChanges
-from ..store import NearNamesLeft, Scope
+from ...searching import Kind, Model, VectorChanges
+from ...store import NearNamesLeft, Scope
 from .rows import json_list
 from .work import Work, active_model, check_model, model_id, namespace_id
 
