@@ -1,29 +1,30 @@
-"""Memory: the memory graph, and the verbs that write."""
+"""Memory: opened, viewed, closed; its verbs by subject, and those that concern all of it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any, Self
+from collections.abc import Callable, Iterable
+from typing import Self
 
 from ..database import Database, Opened
 from ..embedders import Embedder
 from ..engines import connect
 from ..familiar import MEMORY, Familiar, suggests_options
-from .asking import kind_of
 from .core import Core
-from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key, checked_text
-from .naming import Naming
-from .recall import Recalling
-from .store import Scope
-from .values import Entity, Episode, Fact, Forgotten, NameLike, Remembered, Scalar, Statement
+from .drafts import Scope
+from .entities import EntityVerbs
+from .episodes import EpisodeVerbs
+from .facts import FactVerbs
+from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key
+from .pages import Page, page
+from .recall import RecallVerbs
+from .values import Counts, Entity, Episode, Event, Fact, Forgotten
+from .view import after_id, by_id, kind_of, one_more
 
 __all__ = ["Memory"]
 
 
-class Memory(Opened, Naming, Recalling, Familiar):
+class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, Familiar):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and
@@ -142,166 +143,6 @@ class Memory(Opened, Naming, Recalling, Familiar):
             ),
         )
 
-    # What is known
-
-    async def remember(
-        self,
-        content: str,
-        facts: Iterable[Statement | tuple[NameLike, str, NameLike]] = (),
-        *,
-        mentions: Iterable[NameLike] = (),
-        key: str | None = None,
-        session: str | None = None,
-        seq: int | None = None,
-        source: str | None = None,
-        occurred_at: datetime | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        replace: bool = False,
-    ) -> Remembered:
-        """Store a text, the entities that it mentions and the facts drawn from it, in ONE job: all of it or nothing.
-
-        Names are found or created as by ``find_or_create_entity``. The entities of the facts are mentioned too.
-
-        Args:
-            key: names the text, so that it is stored once. The same text again adds the facts and mentions that it
-                did not have yet, and changes nothing else: facts that are not given this time stay, and a fact that
-                was retracted or superseded meanwhile stays so. Another text raises ``EpisodeExists``. With
-                ``replace=True`` it is the next version instead, and expires the facts that only the old version
-                evidenced and this one does not state.
-            session: a conversation or a stream of notes.
-            seq: the text's place in the session; None: the next, or the place of the version that it replaces.
-            occurred_at: when it was said: an aware datetime, which comes back with its offset from UTC.
-
-        Raises, and nothing was written then:
-            EpisodeExists: see ``key``.
-            NotFound: an ``Entity`` that is not of this namespace, or was forgotten.
-            ValueError, TypeError: see ``add_fact``.
-            EmbedderError, ModelChanged: the embedder's vectors can't be used.
-        Cancellation: as of all verbs that write; calls of one session keep their order.
-        """
-        drafter = self._core.drafter()
-        episode = drafter.episode(
-            content,
-            key=key,
-            session=session,
-            seq=seq,
-            source=source,
-            occurred_at=occurred_at,
-            metadata=metadata,
-            replace=replace,
-        )
-        for fact in facts:
-            drafter.fact(fact)
-        drafter.mentions(mentions)
-        draft, core = drafter.draft, self._core
-        in_session = None if episode.session is None else (self._scope.namespace, episode.session)
-        async with core.in_order(in_session) as before:
-            await core.embed(self._scope, draft)
-            if before is not None:
-                await asyncio.wait([before])  # which a cancellation leaves alone
-            written = await core.write(self._scope, draft)
-        assert isinstance(written, Remembered)
-        return written
-
-    async def add_episode(
-        self,
-        content: str,
-        *,
-        key: str | None = None,
-        session: str | None = None,
-        seq: int | None = None,
-        source: str | None = None,
-        occurred_at: datetime | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        mentions: Iterable[NameLike] = (),
-        replace: bool = False,
-    ) -> Episode:
-        """Store a text without facts; see ``remember``."""
-        remembered = await self.remember(
-            content,
-            mentions=mentions,
-            key=key,
-            session=session,
-            seq=seq,
-            source=source,
-            occurred_at=occurred_at,
-            metadata=metadata,
-            replace=replace,
-        )
-        return remembered.episode
-
-    async def add_fact(
-        self,
-        subject: NameLike,
-        predicate: str,
-        object: NameLike | None = None,
-        *,
-        value: Scalar | None = None,
-        text: str | None = None,
-        evidence: Episode | None = None,
-        quote: str | None = None,
-        valid_at: datetime | None = None,
-        invalid_at: datetime | None = None,
-        confidence: float = 1.0,
-        replace: bool = False,
-    ) -> Fact:
-        """State ``subject predicate object``, or ``subject predicate value`` (a JSON scalar), and return the fact.
-
-        A fact that is believed already, with the same ``valid_at``, gets this evidence too and is returned. If its
-        ``invalid_at`` differs, a corrected fact takes its place.
-
-        Args:
-            text: the fact as a sentence, for word search; default: its three parts.
-            evidence: the text that says so; None: the agent itself says so.
-            valid_at, invalid_at: it holds from the first until before the second; None is unbounded.
-            confidence: from 0 to 1, kept with the evidence.
-            replace: at each time there is one fact of this subject and predicate. The fact that held before ends where
-                this one begins, and does not come back where this one ends, as no statement said so. This one ends
-                where a later one, known already, begins.
-
-        Raises:
-            ValueError: object and value, or neither; ``confidence`` out of range; a naive time; ``invalid_at`` not
-                after ``valid_at``; a name, as ``find_or_create_entity``.
-            TypeError: a bare number where an entity belongs.
-            NotFound: an ``Entity`` or ``Episode`` that is not of this namespace, or was forgotten.
-        """
-        drafter = self._core.drafter()
-        drafter.fact(
-            Statement(
-                subject=subject,
-                predicate=predicate,
-                object=object,
-                value=value,
-                text=text,
-                quote=quote,
-                valid_at=valid_at,
-                invalid_at=invalid_at,
-                confidence=confidence,
-                replace=replace,
-            )
-        )
-        draft = drafter.draft
-        if evidence is not None:
-            if not isinstance(evidence, Episode):
-                raise TypeError(f"evidence={evidence!r}: an Episode (a bare number is never an id)")
-            draft.evidence = evidence.id
-        await self._core.embed(self._scope, draft)
-        written = await self._core.write(self._scope, draft)
-        assert isinstance(written, list)
-        [fact] = written
-        return fact
-
-    async def retract(self, fact: Fact, reason: str = "") -> Fact:
-        """Stop believing a fact, from now on, and return it. Asked ``known_at`` an earlier time, it is still there.
-
-        Its history keeps ``reason``. To retract it again changes nothing.
-
-        Raises: NotFound: it is not of this namespace, or was forgotten.
-        """
-        if not isinstance(fact, Fact):
-            raise TypeError(f"{fact!r}: a Fact")
-        return await self._core.writable_store.retract(self._scope, fact.id, checked_text("reason", reason))
-
     # Forgetting
 
     async def forget(self, target: Entity | Fact | Episode) -> Forgotten:
@@ -313,7 +154,7 @@ class Memory(Opened, Naming, Recalling, Familiar):
 
         One job hides all of it at once and deletes it where it is little. More is deleted in slices, between which
         others write. No question finds it any more, but its bytes stay, for no fixed time: in the word indexes until
-        SQLite merges them, in free pages of the file and in the log until they are overwritten. ``erase`` removes them.
+        they are merged, in free pages of the file and in the log until they are overwritten. ``erase`` removes them.
 
         Returns: how many rows of each kind were deleted.
         Raises: NotFound: it is not of this namespace, or was forgotten before.
@@ -334,7 +175,7 @@ class Memory(Opened, Naming, Recalling, Familiar):
         """Leave no byte of what was forgotten, or replaced by ``update_entity``, in the file and its log.
 
         It works on the whole file, all namespaces: it deletes what still waits to be deleted, merges the word indexes
-        in slices, rebuilds the file (VACUUM) and cuts the log. What others forget meanwhile may stay. Backups, and what
+        in slices, rebuilds the file and cuts the log. What others forget meanwhile may stay. Backups, and what
         the disk itself keeps of a file that became shorter, are beyond its reach.
 
         While the file is rebuilt, all writers of all processes wait: about 25 s a gigabyte, as bench/README.md measured
@@ -344,10 +185,29 @@ class Memory(Opened, Naming, Recalling, Familiar):
         Returns:
             Whether nothing is left. False: a reader keeps the log, by a snapshot or a stream that is open, here or in
             another process. End that, then call ``memory.db.checkpoint()`` until it returns True.
-        Raises: what ``aiomemdb.SQLiteDatabase.vacuum`` and ``checkpoint`` raise.
+        Raises: what ``vacuum`` and ``checkpoint`` of its database raise.
         Cancellation: what was done stays. The next call does all of it.
         """
         return await self._core.writable_store.erase()
+
+    async def history(
+        self, target: Entity | Fact | Episode, *, after: str | None = None, limit: int = 1000
+    ) -> Page[Event]:
+        """Return a page of what was done to it, by which agent and when, oldest first.
+
+        Of what is forgotten these lines alone are kept. ``after`` and ``limit``: as ``entities``.
+
+        Raises: ValueError, TypeError: as ``entities``.
+        """
+        kind, ref = kind_of(target)
+        found = await self._core.store.history(
+            self._scope.readable, kind, ref, after=after_id("history", after), limit=one_more(limit)
+        )
+        return page("history", found, limit, by_id)
+
+    async def counts(self) -> Counts:
+        """Return how many rows of each kind this view's own namespace has."""
+        return await self._core.store.counts(self._scope.namespace)
 
     async def reembed(self, *, progress: Callable[[int, int], object] | None = None) -> int:
         """Make this memory's embedder the file's, for all namespaces, in slices between which others work.

@@ -87,7 +87,7 @@ def is_blank(text: str) -> bool:
 def checked_text(what: str, text: str) -> str:
     """The text, if a file can hold it and every word search finds it.
 
-    Raises: TypeError: no str; ValueError: a NUL character, at which SQLite's functions stop, or a lone surrogate.
+    Raises: TypeError: no str; ValueError: a NUL character, at which databases cut a text short, or a lone surrogate.
     """
     if not isinstance(text, str):
         raise TypeError(f"{what} must be a str, not {type(text).__name__}")

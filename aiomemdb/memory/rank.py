@@ -79,7 +79,7 @@ _POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
 
 
 def _words(query: str) -> list[str]:
-    """Runs of letters, digits and what stands on them, as FTS5's unicode61 sees words: none is query syntax."""
+    """Runs of letters, digits and what stands on them, as a word index sees words: none is query syntax."""
     if query.isascii():
         return "".join(char if char.isalnum() else " " for char in query).split()
     return "".join(char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in query).split()

@@ -19,17 +19,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
 
-from ..errors import NotFound
 from . import rank
-from .asking import Asking, checked_count
 from .core import Core
+from .drafts import Scope
 from .rank import Reached, Scores
-from .searching import Links, Node, Search, When
-from .store import FactQuery, Scope
-from .times import now_micros, optional_micros
-from .values import Entity, Fact, Hit, Recall
+from .searching import Links, Node, When
+from .store import Reads
+from .times import micros_or_now, optional_micros
+from .values import Hit, Recall
+from .view import View, checked_count
 
-__all__ = ["Recalling", "Rerank", "Strategy"]
+__all__ = ["RecallVerbs", "Rerank", "Strategy"]
 
 Strategy: TypeAlias = Literal["expand", "ppr", "hybrid"]
 #: Given the question and the best hits, a new score for each; the greater the better.
@@ -59,7 +59,7 @@ class _Candidates:
     """Entities that the question names: the share of its words that their name takes."""
 
 
-class Recalling(Asking):
+class RecallVerbs(View):
     """The verbs that search."""
 
     async def recall(
@@ -102,7 +102,7 @@ class Recalling(Asking):
         Cancellation: nothing happens.
         """
         wanted = _checked(query, limit, hops, budget, kinds, strategy)
-        when = When(now_micros() if as_of is None else _micros("as_of", as_of))
+        when = When(micros_or_now("as_of", as_of))
         known = optional_micros("known_at", known_at)
         question = query.replace("\0", " ").encode(errors="ignore").decode()  # no text that is stored has these
         sought = wanted if strategy == "hybrid" else dict.fromkeys((*wanted, "fact", "episode"))
@@ -129,38 +129,9 @@ class Recalling(Asking):
         recalled = Recall(query, tuple(hits[:limit]), len(scores))
         return recalled if budget is None else recalled.within(budget)
 
-    async def path(
-        self, source: str | Entity, target: str | Entity, *, max_hops: int = 4, as_of: datetime | None = None
-    ) -> list[Fact] | None:
-        """Return the shortest chain of facts from one entity to another, whichever way each fact points.
-
-        The chain leads through no entity with more than 1,000 facts: a link of two entities to such a one says nothing.
-        It looks at 20,000 facts at most, 10,000 from one end, so that it takes no longer in a larger memory. A chain
-        beyond those is not found. All is read in one snapshot.
-
-        Returns: the facts, in order; [] from an entity to itself; None: there is no chain of at most ``max_hops``.
-        Raises: NotFound: no such entity in what is read; ValueError: ``max_hops`` below 1, a naive time.
-        Cancellation: nothing happens.
-        """
-        if checked_count("max_hops", max_hops) < 1:
-            raise ValueError(f"max_hops={max_hops}: at least 1")
-        query = FactQuery(now_micros() if as_of is None else _micros("as_of", as_of))
-        ends = []
-        for who in (source, target):
-            ends.append(await self._ids(who))
-            if not ends[-1]:
-                raise NotFound(f"no entity {who!r} in {', '.join(map(repr, self._scope.readable))}")
-        return await self._core.store.path(self._scope.readable, ends[0], ends[1], query, max_hops)
-
 
 def _by_itself(node: Node) -> None:
     """Nothing led to it but the question."""
-
-
-def _micros(name: str, when: datetime) -> int:
-    micros = optional_micros(name, when)
-    assert micros is not None
-    return micros
 
 
 def _checked(
@@ -186,7 +157,7 @@ def _checked(
 class _Searching:
     """One question's reads, of one snapshot, and what is made of them."""
 
-    def __init__(self, core: Core, reads: Search, scope: Scope, when: When) -> None:
+    def __init__(self, core: Core, reads: Reads, scope: Scope, when: When) -> None:
         self._core = core
         self._reads = reads
         self._namespaces = scope.readable

@@ -1,17 +1,16 @@
-"""What recall asks of a store: rows that words find, names, vectors, and the links of a frontier, set-wise, as ids.
-
-The other half of the seam is ``store.py``, which gives it over one snapshot; the rows themselves are read last.
+"""What is asked of a store by those that read, and what it answers: which facts, at which time, the links of a
+frontier, vectors. ``store.py`` has the questions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from .values import Entity, Episode, Evidence, Fact
 
-__all__ = ["Found", "Kind", "Links", "Model", "Node", "Search", "VectorChanges", "When"]
+__all__ = ["FactQuery", "Found", "Kind", "Links", "Model", "NearNamesLeft", "Node", "Token", "VectorChanges", "When"]
 
 #: "entity", "fact" or "episode".
 Kind = str
@@ -20,14 +19,22 @@ Kind = str
 Node: TypeAlias = tuple[str, int]
 
 
+class Token(Protocol):
+    """A state of a namespace, as the store that gave it knows it again. A later state is the greater one, as the jobs
+    of one namespace are serial. Nothing else is to be known of it.
+    """
+
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class When:
-    """Facts that held at ``as_of``, in microseconds, and were believed up to the event ``known`` (None: are);
-    texts that were known up to it.
+    """Facts that held at ``as_of``, in microseconds, and were believed in the state ``known`` (None: are); texts that
+    were known in it.
     """
 
     as_of: int
-    known: int | None = None
+    known: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +80,17 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class VectorChanges:
-    """What has become of one namespace's vectors of one kind since an event, seen in one snapshot.
+    """What has become of one namespace's vectors of one kind since a state, seen in one snapshot.
 
     Attributes:
-        namespace: the id of the namespace. None: there is none.
-        model: the id of the model; None: the file has no vectors.
-        event: the last event of the snapshot.
-        highest: the highest id of an entity there.
-        complete: what was known is of no use: all are to be read anew, see ``vectors_after``. None is listed.
+        state: that of the snapshot.
+        complete: what was known is of no use: all are to be read anew, see ``Reads.vectors``. None is listed.
         count: so many there are then, as far as they were counted.
         refs, data: the vectors that changed.
         gone: refs that have none any more.
     """
 
-    namespace: int | None
-    model: int | None
-    event: int
-    highest: int
+    state: Token
     complete: bool
     count: int = 0
     refs: Sequence[int] = ()
@@ -97,64 +98,39 @@ class VectorChanges:
     gone: Sequence[int] = ()
 
 
-class Search(Protocol):
-    """Each reads one committed state, of the namespaces named: the store's a state of its own, a snapshot's the same.
+@dataclass(frozen=True, slots=True)
+class FactQuery:
+    """Which facts, each None for any; ids and predicates are sets. Times in microseconds; ``known_at`` None is now.
 
-    Raises: what the engine's ``Database`` raises. Cancellation: nothing happens.
+    What is known at a time is all up to the newest event with a clock that is not after it.
+
+    Ids of entities that were merged away stand for those that stayed; ``around``, which wants facts from and to
+    entities, takes ids of the latter alone. ``after`` is the id above which they begin.
     """
 
-    async def known_upto(self, known_at: int) -> int:
-        """The newest event with a clock that is not after ``known_at``, in microseconds; 0: there is none."""
-        ...
+    as_of: int
+    known_at: int | None = None
+    ids: Sequence[int] | None = None
+    subjects: Sequence[int] | None = None
+    predicates: Sequence[str] | None = None
+    objects: Sequence[int] | None = None
+    around: Sequence[int] | None = None
+    value: str | None = None
+    any_time: bool = False
+    any_knowledge: bool = False
+    after: int = 0
+    limit: int = -1
 
-    async def words(
-        self, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
-    ) -> list[tuple[int, float]]:
-        """The rows of a kind in which these words are, whatever they are in a query language: (id, BM25), best first;
-        the greater the better. Word statistics are those of the whole file.
 
-        Where the words are in very many rows, only the rarest of them are looked for.
-        """
-        ...
+@dataclass(frozen=True, slots=True)
+class NearNamesLeft:
+    """The next entities that need their near names.
 
-    async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
-        """The entities of normalised names: (key, id)."""
-        ...
+    Attributes:
+        after, upto: which slice of all entities it is, for the store that gave it.
+        names: (id, namespace, vector), by id.
+    """
 
-    async def around(
-        self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
-    ) -> Links:
-        """What a frontier is linked to, and what stands beside texts in their sessions; an entity or a text with more
-        than ``hub`` links is not looked through.
-        """
-        ...
-
-    async def there(self, namespaces: Sequence[str], kind: str, ids: Sequence[int], when: When) -> set[int]:
-        """Those of the ids that are there, believed and readable."""
-        ...
-
-    async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
-        """The rows that are there, believed and readable, and their evidence."""
-        ...
-
-    async def vector_changes(
-        self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
-    ) -> VectorChanges:
-        """Vectors that changed since an event; ``known`` is the namespace and model that it was of. Where that is
-        another one now, they are counted instead, up to one more than ``most``.
-
-        Raises: ModelChanged.
-        """
-        ...
-
-    async def vectors_after(
-        self, namespace: str, kind: Kind, model: Model, after: int, limit: int
-    ) -> list[tuple[int, bytes]]:
-        """The next vectors with a ref above ``after``, in order."""
-        ...
-
-    async def vectors_of(
-        self, namespace: str, kind: Kind, model: Model, refs: Sequence[int]
-    ) -> list[tuple[int, bytes]]:
-        """The vectors of these refs, where they have one."""
-        ...
+    after: int
+    upto: int
+    names: Sequence[tuple[int, str, bytes]]

@@ -1,263 +1,72 @@
-"""The seam between the memory graph and an engine: what it asks of a store, set-wise, and in which words.
+"""Theory of operation: the seam between the memory and an engine.
 
-Nothing above it knows SQL. Nothing below it knows tasks, embedders or what a caller's arguments look like: all of it
-arrives checked and normalised. A verb that writes is ONE job, whole or not at all.
+1. A store keeps rows. It knows no rule: who is who, what supersedes what, what goes along when something is forgotten
+   is decided in ``deciding/``, which asks it for rows and leaves it rows to be written (``deciding/steps.py``).
+2. ``Reads`` is what it answers from one committed state: each question from a state of its own, or all of them from
+   that of a ``snapshot()``.
+3. ``Writes`` runs a rule as one job: whole or not at all, acknowledged when it is committed.
+4. The jobs of one namespace are serial: each sees all that those before it wrote, and of two the store says which was
+   first. What a job leaves in the audit is in that order, and so is what is known: "known at" a time is all up to the
+   newest line of the audit with a clock that is not after it. Clocks order nothing.
+5. A state is named by a ``Token``, which only the store reads. Ids are the store's to give: those of rows made later
+   are not said to be greater, nor seen in their order.
+6. Nothing above a store knows its language. Nothing in it knows tasks, embedders or what a caller's arguments look
+   like: all of it arrives checked and normalised. The tables, their versions and the names of the normalisers that made
+   their keys are the store's to check.
+7. Set-wise: each question, however much it asks for, is a few statements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
+from ..errors import AiomemdbError
+from .deciding import embedding, forgetting, merging, naming, remembering, walking
+from .deciding.steps import Steps
+from .drafts import Draft, NameRequest, Scope
 from .pages import Place
-from .searching import Kind, Model, Search
+from .searching import FactQuery, Found, Kind, Links, Model, NearNamesLeft, Node, Token, VectorChanges, When
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 
-__all__ = [
-    "NEAR_KEPT",
-    "Draft",
-    "DraftEpisode",
-    "DraftFact",
-    "FactQuery",
-    "NameRequest",
-    "Near",
-    "NearNamesLeft",
-    "Scope",
-    "Store",
-]
+__all__ = ["Reads", "Store", "Writes"]
+
+R = TypeVar("R")
+Item = TypeVar("Item")
+Ts = TypeVarTuple("Ts")
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Where a call reads and writes, and who makes it."""
+class Reads(Protocol):
+    """Questions about what is in the namespaces named.
 
-    namespace: str
-    agent: str | None = None
-    also_read: tuple[str, ...] = ()
-
-    @property
-    def readable(self) -> tuple[str, ...]:
-        """Its own namespace first."""
-        return (self.namespace, *self.also_read)
-
-
-#: Near names noted of a name, older ones: the rest is the business of a search by vectors.
-NEAR_KEPT = 8
-
-#: Entities near a name, (id, cosine), best first.
-Near = tuple[tuple[int, float], ...]
-
-
-@dataclass(slots=True)
-class NameRequest:
-    """One name to be found or created.
-
-    Attributes:
-        key, type_key: normalised; ``type_key`` is "" where there is no type.
-        similarity: merge it with a near name of at least this cosine, or None.
-        strict: several entities of this name are an error.
-        vector: of the name, packed; None without an embedder.
-        near: what was near in a snapshot ...
-        seen: ... and the highest entity id there: the store compares with newer ones itself.
+    Raises: what the engine's ``Database`` raises. Cancellation: nothing happens.
     """
 
-    name: str
-    key: str
-    type: str | None = None
-    type_key: str = ""
-    description: str = ""
-    similarity: float | None = None
-    strict: bool = False
-    vector: bytes | None = None
-    near: Near = ()
-    seen: int = 0
-
-
-@dataclass(slots=True)
-class DraftEpisode:
-    """A text to be stored. ``metadata`` is JSON, ``occurred_at`` microseconds, ``occurred_offset`` minutes."""
-
-    content: str
-    key: str | None = None
-    session: str | None = None
-    seq: int | None = None
-    source: str | None = None
-    metadata: str = "{}"
-    occurred_at: int | None = None
-    replace: bool = False
-    vector: bytes | None = None
-    occurred_offset: int | None = None
-
-
-@dataclass(slots=True)
-class DraftFact:
-    """A fact to be stated.
-
-    Attributes:
-        subject, object: places in ``Draft.who``.
-        predicate: normalised, and ``predicate_given`` as it is shown, where that differs.
-        value: canonical JSON, compared, and ``value_given`` as it is shown, where that differs.
-        valid_at, invalid_at: microseconds, and their offsets from UTC in minutes.
-    """
-
-    subject: int
-    predicate: str
-    object: int | None
-    value: str | None
-    text: str
-    quote: str | None = None
-    valid_at: int | None = None
-    invalid_at: int | None = None
-    confidence: float = 1.0
-    replace: bool = False
-    vector: bytes | None = None
-    predicate_given: str | None = None
-    value_given: str | None = None
-    valid_offset: int | None = None
-    invalid_offset: int | None = None
-
-
-@dataclass(slots=True)
-class Draft:
-    """All that one job writes.
-
-    Attributes:
-        who: names to be found or created, and ids of entities, each once; the rest speaks of places in it.
-        episode: the text that evidences the facts, or None: then they are stated directly, or by ``evidence``.
-        evidence: the id of an episode that is there already.
-        model: of the vectors; None where there are none.
-        near: from which cosine on names are noted as near.
-        unwanted: its caller has left; not written, unless its job has begun. Set while the job may be running.
-    """
-
-    who: list[NameRequest | int]
-    facts: list[DraftFact] = field(default_factory=list)
-    mentions: list[int] = field(default_factory=list)
-    episode: DraftEpisode | None = None
-    evidence: int | None = None
-    model: Model | None = None
-    near: float = 1.0
-    unwanted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FactQuery:
-    """Which facts, each None for any; ids and predicates are sets. Times in microseconds; ``known_at`` None is now.
-
-    What is known at a time is all up to the newest event with a clock that is not after it.
-
-    Ids of entities that were merged away stand for those that stayed. ``after`` is the id above which they begin.
-    """
-
-    as_of: int
-    known_at: int | None = None
-    ids: Sequence[int] | None = None
-    subjects: Sequence[int] | None = None
-    predicates: Sequence[str] | None = None
-    objects: Sequence[int] | None = None
-    value: str | None = None
-    any_time: bool = False
-    any_knowledge: bool = False
-    after: int = 0
-    limit: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class NearNamesLeft:
-    """The next entities that need their near names: those above ``after``, up to ``upto``.
-
-    Attributes:
-        names: (id, namespace, vector), by id.
-    """
-
-    after: int
-    upto: int
-    names: Sequence[tuple[int, str, bytes]]
-
-
-class Store(Search, Protocol):
-    """What an engine does for the memory graph.
-
-    Raises, from each verb, beside the errors named there: what the engine's ``Database`` raises.
-    Cancellation: as ``aiomemdb.Database``: a job runs whole or never.
-    """
-
-    async def open(self, normalisers: Mapping[str, str]) -> None:
-        """Makes the tables or brings them up to date. Raises: SchemaTooNew, NormaliserChanged."""
+    async def follow(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        """Run a rule that only reads, in one state. Raises: what it raises."""
         ...
 
-    def snapshot(self) -> AbstractAsyncContextManager[Search]:
-        """All that is asked of it is answered from one and the same state. It holds one of the engine's readers: what
-        takes long and needs none (an embedder) comes before it or after it.
-        """
-        ...
+    # Who is who
 
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
-        """The entity of each name, in one snapshot; None where one is to be created or changed; or AmbiguousEntity."""
+        """The entity of each name; None where one is to be created or changed; or AmbiguousEntity."""
         ...
 
-    async def find_or_create(
-        self, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
-    ) -> list[Entity | Exception]:
-        """The entity of each name, made where there is none, in one job if none fails; an exception for one that did.
-
-        Raises: ModelChanged.
-        """
-        ...
-
-    async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> Sequence[Remembered | list[Fact] | BaseException]:
-        """Texts with their facts (Remembered), or facts alone, in order; each whole or not at all, in one job if none
-        fails. Gives an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
-        """
-        ...
-
-    async def update_entity(
-        self, scope: Scope, entity: int, changes: Mapping[str, Any], vector: bytes | None, model: Model | None
-    ) -> Entity:
-        """Changes columns of an entity; a new name is an alias too.
-
-        Raises: NotFound; ValueError: the name is another's.
-        """
-        ...
-
-    async def add_alias(self, scope: Scope, entity: int, key: str) -> Entity:
-        """Raises: NotFound; ValueError: it is another's of the same type."""
-        ...
-
-    async def remove_alias(self, scope: Scope, entity: int, key: str) -> Entity:
-        """Raises: NotFound; ValueError: it is the entity's name."""
-        ...
-
-    async def merge(self, scope: Scope, keep: int, duplicate: int) -> Entity:
-        """Raises: NotFound; ValueError: of an entity with itself."""
-        ...
-
-    async def retract(self, scope: Scope, fact: int, reason: str) -> Fact:
-        """Raises: NotFound."""
-        ...
-
-    async def forget(self, scope: Scope, kind: Kind, ref: int) -> Forgotten:
-        """Hides it and what goes along in one job, then deletes the rows in slices. Raises: NotFound."""
-        ...
-
-    async def forget_namespace(self, scope: Scope) -> Forgotten:
-        """Hides the namespace in one job, then deletes its rows in slices."""
-        ...
-
-    async def sweep(self) -> None:
-        """Deletes what is left of all that was forgotten, in slices."""
-        ...
-
-    async def erase(self) -> bool:
-        """Leaves no byte of what was forgotten in what the engine stores; whether nothing keeps old ones any more."""
+    async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
+        """The entities of normalised names: (key, id)."""
         ...
 
     async def entities(
         self, namespaces: Sequence[str], *, ids: Iterable[int] | None, type_key: str | None, after: int, limit: int
     ) -> list[Entity]:
         """By id; ``ids`` may be those of merged ones. ``limit`` -1 is all."""
+        ...
+
+    # What is known
+
+    async def known_upto(self, known_at: int) -> Token:
+        """The state that was known at a time, in microseconds."""
         ...
 
     async def facts(self, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
@@ -267,16 +76,16 @@ class Store(Search, Protocol):
     async def surroundings(
         self, namespaces: Sequence[str], start: Sequence[int], query: FactQuery, hops: int
     ) -> Subgraph:
-        """All within ``hops`` facts of where it starts, nearest first; at most ``query.limit`` facts. One snapshot."""
-        ...
+        """All within ``hops`` facts of where it starts, nearest first; at most ``query.limit`` facts."""
+        return await self.follow(walking.surroundings, namespaces, start, query, hops)
 
     async def path(
         self, namespaces: Sequence[str], source: Sequence[int], target: Sequence[int], query: FactQuery, max_hops: int
     ) -> list[Fact] | None:
-        """The shortest chain of facts between entities, of at most ``max_hops``; None: none. One snapshot; how much of
-        it is looked at is bounded. Raises: NotFound.
+        """The shortest chain of facts between entities, of at most ``max_hops``; None: none. How much of it is looked
+        at is bounded. Raises: NotFound.
         """
-        ...
+        return await self.follow(walking.path, namespaces, source, target, query, max_hops)
 
     async def evidence(
         self, namespaces: Sequence[str], fact: int, *, after: int = 0, limit: int = -1
@@ -305,41 +114,226 @@ class Store(Search, Protocol):
 
     async def counts(self, namespace: str) -> Counts: ...
 
+    # Search
+
+    async def words(
+        self, namespaces: Sequence[str], kind: Kind, words: Sequence[str], when: When, limit: int
+    ) -> list[tuple[int, float]]:
+        """The rows of a kind in which these words are, whatever they are in a query language: (id, BM25), best first;
+        the greater the better. Word statistics are those of the whole file.
+
+        Where the words are in very many rows, only the rarest of them are looked for.
+        """
+        ...
+
+    async def around(
+        self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
+    ) -> Links:
+        """What a frontier is linked to, and what stands beside texts in their sessions; an entity or a text with more
+        than ``hub`` links is not looked through.
+        """
+        ...
+
+    async def there(self, namespaces: Sequence[str], kind: Kind, ids: Sequence[int], when: When) -> set[int]:
+        """Those of the ids that are there, believed and readable."""
+        ...
+
+    async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
+        """The rows that are there, believed and readable, and their evidence."""
+        ...
+
+    # Vectors
+
+    async def vector_changes(
+        self, namespace: str, kind: Kind, model: Model, *, since: Token | None, most: int
+    ) -> VectorChanges:
+        """Vectors that changed since a state. Where that was before the namespace or the file's model were those of
+        now, and where it is None, they are counted instead, up to one more than ``most``.
+
+        Raises: ModelChanged.
+        """
+        ...
+
+    async def vectors(
+        self,
+        namespace: str,
+        kind: Kind,
+        model: Model,
+        *,
+        refs: Sequence[int] | None = None,
+        after: int = 0,
+        limit: int = -1,
+    ) -> list[tuple[int, bytes]]:
+        """The vectors of these refs, where they have one; None: of all refs above ``after``, in order.
+
+        Raises: ModelChanged.
+        """
+        ...
+
+    async def without_vector(self, model: Model, kind: Kind, before: int | None, limit: int) -> list[tuple[int, str]]:
+        """The next refs below ``before``, downwards, that have no vector of this model, and their texts; of all
+        namespaces. None: from the last one on.
+        """
+        ...
+
     async def model(self) -> Model | None:
         """The model of the file's vectors; None where it has none yet."""
-        ...
+        return await self.follow(embedding.active_model)
 
-    async def without_vector(self, model: Model, kind: Kind, before: int, limit: int) -> list[tuple[int, str]]:
-        """The next refs below ``before``, downwards, that have no vector of this model, and their texts; of all
-        namespaces.
-        """
-        ...
-
-    async def put_vectors(self, model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) -> None:
-        """Stores vectors of a model, which need not be the file's; those of rows that are gone are dropped."""
-        ...
-
-    async def switch_model(self, model: Model, *, force: bool = False) -> bool:
-        """Makes it the file's model and drops others' vectors, if every row has one of it, or by ``force`` even so;
-        whether every row has one. Near names are then all to be found anew.
-        """
-        ...
+    async def complete_upto(self, model: Model) -> Token | None:
+        """The present state, if nothing lacks a vector of the model. It looks at every row."""
+        return await self.follow(embedding.complete_upto, model)
 
     async def near_names_left(self, model: Model, limit: int) -> NearNamesLeft | None:
         """The next entities that have no near names by this model yet, which is the file's; None: no more.
 
         Raises: ModelChanged.
         """
-        ...
-
-    async def put_near_names(self, model: Model, after: int, upto: int, near: Sequence[tuple[int, int, float]]) -> None:
-        """Replaces what was noted for the entities above ``after``, up to ``upto``, by (older one, entity, cosine),
-        unless others have done so since they were asked for.
-
-        Raises: ModelChanged.
-        """
-        ...
+        return await self.follow(embedding.near_names_left, model, limit)
 
     async def to_reembed(self, model: Model) -> int:
         """How many rows lack a vector of this model, and how many names their near ones by it, together."""
+        return await self.follow(embedding.to_reembed, model)
+
+
+class Writes(Protocol):
+    """Jobs. ``job`` runs them; what each does is decided by the memory's rules, the same on every engine.
+
+    Raises, from each verb, beside the errors named there: what the engine's ``Database`` raises.
+    Cancellation: as ``aiomemdb.Database``: a job runs whole or never.
+    """
+
+    async def open(self, normalisers: Mapping[str, str]) -> None:
+        """Make the tables or bring them up to date. Raises: SchemaTooNew, NormaliserChanged."""
         ...
+
+    async def job(self, title: str | None, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        """Run a rule as one job. Raises: what it raises; nothing was written then.
+
+        Args:
+            title: the call that it is, as the log names it if it takes long; None: it is the library's own.
+        """
+        ...
+
+    async def delete(self, hidden: Token) -> Forgotten:
+        """Delete what was hidden, in slices between which others write; return how many rows went."""
+        ...
+
+    async def sweep(self) -> None:
+        """Delete what is left of all that was forgotten, in slices."""
+        ...
+
+    async def erase(self) -> bool:
+        """Leave no byte of what was forgotten in what the engine stores; whether nothing keeps old ones any more."""
+        ...
+
+    async def drop_vectors(self) -> None:
+        """Drop the vectors of all models but the file's, in slices."""
+        ...
+
+    async def find_or_create(
+        self, scope: Scope, names: Sequence[NameRequest], model: Model | None, near: float
+    ) -> list[Entity | Exception]:
+        """The entity of each name, made where there is none, in one job if none fails; an exception for one that did.
+
+        Raises: ModelChanged.
+        """
+
+        async def make(some: Sequence[NameRequest]) -> list[Entity | Exception]:
+            title = "find_or_create_entity()" if len(some) == 1 else None
+            return await self.job(title, remembering.find_or_create, some, scope, model, near)
+
+        return await self._together(make, names)
+
+    async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> list[Remembered | list[Fact] | Exception]:
+        """Texts with their facts (Remembered), or facts alone, in order; each whole or not at all, in one job if none
+        fails. Gives an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
+        """
+        # Several are one job: at the end of each the word indexes write out their new words, a fifth of the time.
+        return await self._together(lambda some: self.job(remembering.title(some), remembering.write, some), drafts)
+
+    async def _together(
+        self, run: Callable[[Sequence[Item]], Awaitable[list[Any]]], items: Sequence[Item]
+    ) -> list[Any]:
+        """Run all items as one job, which gives an answer for each. If one of them fails it, all is rolled back and
+        each is a job of its own, so that no caller gets another's error.
+        """
+        try:
+            return await run(items)
+        except AiomemdbError:
+            raise  # not of one item alone
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+        answers: list[Any] = []
+        for item in items:
+            try:
+                answers += await self._together(run, [item])
+            except Exception as error:
+                answers.append(error)
+        return answers
+
+    async def update_entity(
+        self, scope: Scope, entity: int, changes: Mapping[str, Any], vector: bytes | None, model: Model | None
+    ) -> Entity:
+        """Change parts of an entity; a new name is an alias too.
+
+        Raises: NotFound; ValueError: the name is another's; ModelChanged.
+        """
+        return await self.job("update_entity()", naming.update_entity, scope, entity, changes, vector, model)
+
+    async def add_alias(self, scope: Scope, entity: int, key: str) -> Entity:
+        """Raises: NotFound; ValueError: it is another's of the same type."""
+        return await self.job("add_alias()", naming.add_alias, scope, entity, key)
+
+    async def remove_alias(self, scope: Scope, entity: int, key: str) -> Entity:
+        """Raises: NotFound; ValueError: it is the entity's name."""
+        return await self.job("remove_alias()", naming.remove_alias, scope, entity, key)
+
+    async def merge(self, scope: Scope, keep: int, duplicate: int) -> Entity:
+        """Raises: NotFound; ValueError: of an entity with itself."""
+        return await self.job("merge()", merging.merge, scope, keep, duplicate)
+
+    async def retract(self, scope: Scope, fact: int, reason: str) -> Fact:
+        """Raises: NotFound."""
+        return await self.job("retract()", forgetting.retract, scope, fact, reason)
+
+    async def forget(self, scope: Scope, kind: Kind, ref: int) -> Forgotten:
+        """Hide it and what goes along in one job, then delete the rows in slices. Raises: NotFound."""
+        forgotten, hidden = await self.job("forget()", forgetting.forget, scope, kind, ref)
+        return forgotten if hidden is None else forgotten + await self.delete(hidden)
+
+    async def forget_namespace(self, scope: Scope) -> Forgotten:
+        """Hide the namespace in one job, then delete its rows in slices."""
+        hidden = await self.job("forget_namespace()", forgetting.forget_namespace, scope)
+        return Forgotten() if hidden is None else await self.delete(hidden)
+
+    async def put_vectors(self, model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) -> None:
+        """Store vectors of a model, which need not be the file's; those of rows that are gone are dropped."""
+        await self.job(None, embedding.put_vectors, model, kind, vectors)
+
+    async def put_near_names(self, model: Model, slice: NearNamesLeft, near: Sequence[tuple[int, int, float]]) -> None:
+        """Replace what was noted for a slice of the entities by (older one, entity, cosine), unless others have done so
+        since it was asked for. Raises: ModelChanged.
+        """
+        await self.job(None, embedding.put_near_names, model, slice, near)
+
+
+class Store(Reads, Writes, Protocol):
+    """What an engine does for the memory."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Reads]:
+        """All that is asked of it is answered from one and the same state. It holds one of the engine's readers: what
+        takes long and needs none (an embedder) comes before it or after it.
+        """
+        ...
+
+    async def switch_model(self, model: Model, *, force: bool = False) -> bool:
+        """Make it the file's model and drop others' vectors, if every row has one of it, or by ``force`` even so;
+        whether every row has one. Near names are then all to be found anew.
+        """
+        upto = await self.complete_upto(model)
+        complete = await self.job(None, embedding.switch_model, model, force, upto)
+        if complete or force:
+            await self.drop_vectors()
+        return complete

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
-__all__ = ["from_micros", "now_micros", "offset_of", "optional_micros", "to_micros"]
+__all__ = ["from_micros", "micros_or_now", "now_micros", "offset_of", "optional_micros", "to_micros"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -52,3 +52,8 @@ def from_micros(micros: int, offset: int | None = None) -> datetime:
 
 def now_micros() -> int:
     return time.time_ns() // 1000
+
+
+def micros_or_now(name: str, when: datetime | None) -> int:
+    """As ``to_micros``; None is now."""
+    return now_micros() if when is None else to_micros(name, when)

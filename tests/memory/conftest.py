@@ -1,4 +1,8 @@
-"""A memory on a file of its own, and how the file must be afterwards."""
+"""A memory of its own for each test, kept by each store; and how a file must be afterwards.
+
+Tests of the memory run on both stores. Those that look at SQLite's rows, or need processes or a file, run on SQLite:
+they use ``db_path``, or are marked ``sqlite_only``.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from aiomemdb import Memory
+from aiomemdb import Database, Memory
+from tests.memory.dict_search import SearchingDictStore
+from tests.memory.dict_store import DictDatabase
 
 
 def assert_sound(path: Path) -> None:
@@ -42,8 +49,33 @@ def assert_sound(path: Path) -> None:
             assert conn.execute(orphans).fetchall() == [], orphans
 
 
+#: What a memory is opened on; several memories on it share it.
+Target: TypeAlias = Path | Database
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kept_by" not in metafunc.fixturenames or "db_path" in metafunc.fixturenames:
+        return
+    if metafunc.definition.get_closest_marker("sqlite_only") is None:
+        metafunc.parametrize("kept_by", ["sqlite", "dict"], indirect=True)
+
+
 @pytest.fixture
-async def memory(db_path: Path) -> AsyncIterator[Memory]:
-    async with Memory.open(db_path) as memory:
+def kept_by(request: pytest.FixtureRequest) -> str:
+    """Which store keeps the memory."""
+    store: str = getattr(request, "param", "sqlite")
+    return store
+
+
+@pytest.fixture
+def target(kept_by: str, request: pytest.FixtureRequest) -> Target:
+    path: Path = request.getfixturevalue("db_path")
+    return path if kept_by == "sqlite" else DictDatabase(SearchingDictStore)
+
+
+@pytest.fixture
+async def memory(target: Target) -> AsyncIterator[Memory]:
+    async with Memory.open(target) as memory:
         yield memory
-    assert_sound(db_path)
+    if isinstance(target, Path):
+        assert_sound(target)

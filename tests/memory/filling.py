@@ -19,7 +19,7 @@ from pathlib import Path
 from unittest import mock
 
 from aiomemdb import Memory, Statement
-from aiomemdb.memory.stores.sqlite import work
+from aiomemdb.memory.deciding import moment
 
 from .support import SpellingEmbedder, day
 
@@ -65,7 +65,7 @@ async def fill(path: Path) -> None:
         other = memory.scoped(namespace="mail", agent="bot")
         await other.add_episode("of Acme", mentions=["Acme Corp", "Acme\u200b Corp"])
         await memory.forget(gone)
-        with mock.patch.object(work, "now_micros", lambda: 4_133_980_800_000_000):  # 2101
+        with mock.patch.object(moment, "now_micros", lambda: 4_133_980_800_000_000):  # 2101
             await memory.add_fact("Bob", "met", "Time")
         await memory.add_fact("Bob", "is", "Back")
 

@@ -28,7 +28,7 @@ from aiomemdb import (
     Statement,
     WrongLoop,
 )
-from tests.memory.conftest import assert_sound
+from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import AnsweringEmbedder, SpellingEmbedder, day
 from tests.support.plain import plain
 
@@ -177,12 +177,12 @@ async def test_entities_of_another_namespace_are_refused(memory: Memory) -> None
     assert await team.history(ann) == []
 
 
-async def test_thresholds_out_of_range_are_refused(memory: Memory, db_path: Path) -> None:
+async def test_thresholds_out_of_range_are_refused(memory: Memory, target: Target) -> None:
     for bad in (0, -1, 1.01, math.nan):
         with pytest.raises(ValueError, match="cosine"):
             await memory.find_or_create_entity("new", similarity=bad)
         with pytest.raises(ValueError, match="cosine"):
-            Memory.open(db_path, near=bad)
+            Memory.open(target, near=bad)
 
 
 COUNTS: dict[str, Callable[[Memory, Any], Awaitable[Any]]] = {
@@ -239,22 +239,22 @@ async def test_vectors_that_can_not_be_are_refused(db_path: Path, case: str) -> 
     ("attribute", "bad"),
     [("dim", 0), ("dim", -1), ("dim", 2.0), ("dim", True), ("model", ""), ("model", None), ("model", "a\0")],
 )
-async def test_an_embedder_that_can_not_be_is_refused(db_path: Path, attribute: str, bad: Any) -> None:
+async def test_an_embedder_that_can_not_be_is_refused(target: Target, attribute: str, bad: Any) -> None:
     embedder = SpellingEmbedder()
     setattr(embedder, attribute, bad)
     with pytest.raises((ValueError, TypeError), match="the embedder's"):
-        Memory.open(db_path, embedder=embedder)
+        Memory.open(target, embedder=embedder)
 
 
 @pytest.mark.parametrize("numbers", [1e300, 1e-300, 5e-324])
-async def test_vectors_of_huge_and_tiny_numbers_have_a_direction(db_path: Path, numbers: float) -> None:
-    async with Memory.open(db_path, embedder=AnsweringEmbedder(lambda right: [[numbers] * 32] * len(right))) as memory:
+async def test_vectors_of_huge_and_tiny_numbers_have_a_direction(target: Target, numbers: float) -> None:
+    async with Memory.open(target, embedder=AnsweringEmbedder(lambda right: [[numbers] * 32] * len(right))) as memory:
         first = await memory.find_or_create_entity("Jonathan Miller")
         assert await memory.find_or_create_entity("Jonathon Miller", similarity=0.999) == first
 
 
-async def test_a_vector_of_zeros_is_near_to_nothing(db_path: Path) -> None:
-    async with Memory.open(db_path, embedder=AnsweringEmbedder(lambda right: [[0.0] * 32] * len(right))) as memory:
+async def test_a_vector_of_zeros_is_near_to_nothing(target: Target) -> None:
+    async with Memory.open(target, embedder=AnsweringEmbedder(lambda right: [[0.0] * 32] * len(right))) as memory:
         for name in ("John Smith", "Jane Smith"):
             await memory.find_or_create_entity(name, similarity=0.1)
         counts = await memory.counts()
@@ -282,7 +282,7 @@ async def test_another_model_is_refused_until_all_is_embedded_anew(db_path: Path
     assert_sound(db_path)
 
 
-async def test_embedding_anew_ends_though_others_write_by_the_old_model_all_the_time(db_path: Path) -> None:
+async def test_embedding_anew_ends_though_others_write_by_the_old_model_all_the_time(target: Target) -> None:
     refused: list[ModelChanged] = []
 
     class Beside(SpellingEmbedder):
@@ -296,8 +296,8 @@ async def test_embedding_anew_ends_though_others_write_by_the_old_model_all_the_
             return await super().embed(texts)
 
     async with (
-        Memory.open(db_path, embedder=SpellingEmbedder()) as old,
-        Memory.open(db_path, embedder=Beside(model="new")) as new,
+        Memory.open(target, embedder=SpellingEmbedder()) as old,
+        Memory.open(target, embedder=Beside(model="new")) as new,
     ):
         await old.add_episode("text")
         count = await new.reembed()
@@ -384,27 +384,27 @@ async def test_a_file_may_hold_other_tables_too(db_path: Path) -> None:
         assert await db.read_value("SELECT count(*) FROM note") == 0
 
 
-async def test_another_normaliser_is_refused_and_its_own_goes_on(db_path: Path) -> None:
+async def test_another_normaliser_is_refused_and_its_own_goes_on(target: Target) -> None:
     exact = Normaliser("exact-1", lambda name: name)
-    async with Memory.open(db_path, normaliser=exact) as memory:
+    async with Memory.open(target, normaliser=exact) as memory:
         one, other = [await memory.find_or_create_entity(name) for name in ("parse", "Parse")]
         assert one.id != other.id
     with pytest.raises(NormaliserChanged, match="'exact-1'"):
-        await Memory.open(db_path)
-    async with Memory.open(db_path, normaliser=exact) as memory:
+        await Memory.open(target)
+    async with Memory.open(target, normaliser=exact) as memory:
         assert await memory.entity("Parse") == other
     with pytest.raises(NormaliserChanged, match="predicate normaliser"):
-        await Memory.open(db_path, normaliser=exact, predicate_normaliser=exact)
+        await Memory.open(target, normaliser=exact, predicate_normaliser=exact)
 
 
-async def test_a_normaliser_that_leaves_nothing_is_an_error(db_path: Path) -> None:
-    async with Memory.open(db_path, normaliser=Normaliser("nothing", lambda name: "")) as memory:
+async def test_a_normaliser_that_leaves_nothing_is_an_error(target: Target) -> None:
+    async with Memory.open(target, normaliser=Normaliser("nothing", lambda name: "")) as memory:
         with pytest.raises(ValueError, match="nothing is left"):
             await memory.find_or_create_entity("Acme")
 
 
-async def test_a_memory_that_is_not_open_says_so(db_path: Path) -> None:
-    memory = Memory.open(db_path)
+async def test_a_memory_that_is_not_open_says_so(target: Target) -> None:
+    memory = Memory.open(target)
     with pytest.raises(DatabaseClosed, match="not open"):
         await memory.find_or_create_entity("Acme")
     async with memory:
@@ -437,8 +437,8 @@ async def test_a_database_that_is_handed_in_stays_open(db_path: Path) -> None:
         assert await db.read_value("SELECT count(*) FROM entity") == 1
 
 
-async def test_open_can_be_awaited_and_close_repeated(db_path: Path) -> None:
-    memory = await Memory.open(db_path)
+async def test_open_can_be_awaited_and_close_repeated(target: Target) -> None:
+    memory = await Memory.open(target)
     await memory.find_or_create_entity("Acme")
     await memory.close()
     await memory.close()

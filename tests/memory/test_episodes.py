@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aiomemdb import EpisodeExists, Memory, Name, NotFound, Statement
-from tests.memory.conftest import assert_sound
+from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import AnsweringEmbedder, SpellingEmbedder, day
 
 TEXT = "Ann met Bob in Rome."
@@ -42,12 +42,14 @@ async def test_a_text_its_facts_and_whom_it_mentions_come_back(memory: Memory) -
     assert (await memory.counts()).mentions == 4
 
 
+@pytest.mark.sqlite_only
 async def test_a_document_is_one_job(memory: Memory) -> None:
     writes = memory._core.db.statistics().writes
     await memory.remember(TEXT, FACTS)
     assert memory._core.db.statistics().writes == writes + 1
 
 
+@pytest.mark.sqlite_only
 async def test_documents_that_wait_together_are_few_jobs(memory: Memory) -> None:
     writes = memory._core.db.statistics().writes
     await asyncio.gather(*(memory.remember(f"text {n}", FACTS, session="s") for n in range(50)))
@@ -97,6 +99,7 @@ async def test_facts_of_a_document_may_supersede_each_other(memory: Memory) -> N
     assert [fact.text for fact in await memory.facts("Ann")] == ["Ann lives in Oslo"]
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("where", ["fact_evidence", "mention", "memory_event"])
 async def test_what_fails_late_leaves_nothing_of_it(memory: Memory, where: str) -> None:
     await memory._core.db.write_script(
@@ -166,6 +169,7 @@ async def test_a_fact_that_two_agents_drew_from_one_text_comes_back_once(memory:
     assert (await memory.remember(TEXT, key="m1")).facts == first.facts
 
 
+@pytest.mark.sqlite_only
 async def test_the_same_text_again_leaves_no_event(memory: Memory) -> None:
     await memory.remember(TEXT, FACTS, mentions=["Carl"], key="m1")
     events = "SELECT (SELECT count(*) FROM memory_event), (SELECT count(*) FROM fact_evidence)"
@@ -309,9 +313,9 @@ async def test_calls_of_one_session_keep_their_order_while_embedding_is_awaited(
     assert_sound(db_path)
 
 
-async def test_one_that_is_cancelled_leaves_the_order_of_the_others(db_path: Path) -> None:
+async def test_one_that_is_cancelled_leaves_the_order_of_the_others(target: Target) -> None:
     embedder = HeldEmbedder()
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         calls = [asyncio.create_task(memory.add_episode(f"text {n}", session="s")) for n in range(4)]
         await embedder.wait_held(4)
         cancelled = calls.pop(1)

@@ -13,6 +13,8 @@ from aiomemdb.memory.stores.sqlite import erasing, forgetting
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def files_with(path: Path, secret: str) -> list[str]:
     """Files beside the database, and itself, in which a text is. (Read when no connection is open in this process.)"""

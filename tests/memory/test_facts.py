@@ -203,6 +203,7 @@ async def test_said_again_with_replace_it_is_the_same_fact(memory: Memory) -> No
     assert await works_at(memory, "Acme", 10, replace=True) == fact
 
 
+@pytest.mark.sqlite_only
 async def test_a_superseded_facts_words_stay_searchable(memory: Memory) -> None:
     await works_at(memory, "Acme", 10)
     await works_at(memory, "Beta", 30, replace=True)

@@ -85,6 +85,7 @@ async def test_what_is_forgotten_is_hidden_at_once_and_a_process_that_dies_meanw
     assert plain(db_path, events) == plain(tmp_path / "whole.db", events)
 
 
+@pytest.mark.sqlite_only
 async def test_others_get_their_turns_while_much_is_deleted(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forgetting, "_SLICE", 7)
     ann, _, _ = await fill(memory)
@@ -93,6 +94,7 @@ async def test_others_get_their_turns_while_much_is_deleted(memory: Memory, monk
     assert memory._core.db.statistics().writes - writes > 60 // 7
 
 
+@pytest.mark.sqlite_only
 async def test_what_little_there_is_goes_in_one_job(memory: Memory) -> None:
     fact = await memory.add_fact("Ann", "met", "Bob")
     writes = memory._core.db.statistics().writes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiomemdb import AmbiguousEntity, DatabaseClosed, Memory, NotFound
-from tests.memory.conftest import assert_sound
+from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import AngleEmbedder, AnsweringEmbedder, GatedEmbedder, SpellingEmbedder
 
 
@@ -38,6 +38,7 @@ async def test_the_first_way_to_write_a_name_stays_its_name(memory: Memory) -> N
     assert (await memory.find_or_create_entity("ACME CORP")).name == "Acme Corp"
 
 
+@pytest.mark.sqlite_only
 async def test_callers_at_once_get_one_entity_by_one_job(memory: Memory) -> None:
     writes = memory._core.db.statistics().writes
     found = await asyncio.gather(*(memory.find_or_create_entity("Acme") for _ in range(50)))
@@ -45,6 +46,7 @@ async def test_callers_at_once_get_one_entity_by_one_job(memory: Memory) -> None
     assert memory._core.db.statistics().writes == writes + 1
 
 
+@pytest.mark.sqlite_only
 async def test_a_known_name_is_not_the_writers_business(memory: Memory) -> None:
     await memory.find_or_create_entity("Acme")
     writes = memory._core.db.statistics().writes
@@ -52,6 +54,7 @@ async def test_a_known_name_is_not_the_writers_business(memory: Memory) -> None:
     assert memory._core.db.statistics().writes == writes
 
 
+@pytest.mark.sqlite_only
 async def test_names_that_wait_together_are_one_job(memory: Memory) -> None:
     writes = memory._core.db.statistics().writes
     found = await asyncio.gather(*(memory.find_or_create_entity(f"name {n}") for n in range(100)))
@@ -139,16 +142,16 @@ async def test_similarity_merges_with_the_nearest_and_keeps_the_alias(db_path: P
     assert_sound(db_path)
 
 
-async def test_below_the_threshold_nothing_is_merged(db_path: Path) -> None:
-    async with Memory.open(db_path, embedder=AngleEmbedder(john_smith=0, john_smyth=20)) as memory:
+async def test_below_the_threshold_nothing_is_merged(target: Target) -> None:
+    async with Memory.open(target, embedder=AngleEmbedder(john_smith=0, john_smyth=20)) as memory:
         smith = await memory.find_or_create_entity("John Smith")
         assert await memory.find_or_create_entity("John Smyth", similarity=0.95) != smith
 
 
 @pytest.mark.parametrize(("one", "other"), [("Queue", "Queues"), ("Apollo 11", "Apollo 13"), ("Anna", "Anne Marie")])
-async def test_short_words_and_other_numbers_are_never_merged(db_path: Path, one: str, other: str) -> None:
+async def test_short_words_and_other_numbers_are_never_merged(target: Target, one: str, other: str) -> None:
     embedder = AngleEmbedder(**{name.lower().replace(" ", "_"): 0 for name in (one, other)})
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         first = await memory.find_or_create_entity(one)
         assert (await memory.find_or_create_entity(other, similarity=0.5)).id != first.id
 
@@ -204,18 +207,18 @@ async def test_similarity_without_an_embedder_is_an_error(memory: Memory) -> Non
 # -- embedding ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_name_is_embedded_once_however_many_ask(db_path: Path) -> None:
+async def test_a_name_is_embedded_once_however_many_ask(target: Target) -> None:
     embedder = SpellingEmbedder()
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         names = ["Acme Corp", "ACME corp", "Beta", "beta", "BETA "]
         await asyncio.gather(*(memory.find_or_create_entity(name) for name in names * 10))
         await memory.find_or_create_entity("acme corp")
     assert dict(embedder.texts) == {"acme corp": 1, "beta": 1}
 
 
-async def test_names_that_wait_together_are_embedded_as_one_batch(db_path: Path) -> None:
+async def test_names_that_wait_together_are_embedded_as_one_batch(target: Target) -> None:
     embedder = GatedEmbedder()
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         first = asyncio.create_task(memory.find_or_create_entity("first"))
         await embedder.entered.wait()
         others = [asyncio.create_task(memory.find_or_create_entity(f"name {n}")) for n in range(20)]
@@ -274,9 +277,9 @@ async def test_an_embedder_that_fails_once_fails_those_who_waited_and_is_forgott
     assert_sound(db_path)
 
 
-async def test_closing_answers_those_who_wait_for_the_embedder(db_path: Path) -> None:
+async def test_closing_answers_those_who_wait_for_the_embedder(target: Target) -> None:
     embedder = GatedEmbedder()
-    memory = await Memory.open(db_path, embedder=embedder)
+    memory = await Memory.open(target, embedder=embedder)
     waiting = asyncio.create_task(memory.find_or_create_entity("Acme"))
     await embedder.entered.wait()
     await memory.close()

@@ -23,7 +23,7 @@ from aiomemdb import (
     ReentrancyError,
     Remembered,
 )
-from tests.memory.conftest import assert_sound
+from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import WRITING_VERBS, SpellingEmbedder, remembered
 
 
@@ -55,6 +55,7 @@ async def turns(count: int = 20) -> None:
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_only
 async def test_a_name_whose_row_can_not_be_written_fails_alone(memory: Memory) -> None:
     outcomes = await asyncio.gather(
         *(memory.find_or_create_entity(f"name {n}", description="x" * (17 << 20) * (n == 3)) for n in range(6)),
@@ -64,6 +65,7 @@ async def test_a_name_whose_row_can_not_be_written_fails_alone(memory: Memory) -
     assert (await memory.counts()).entities == 5
 
 
+@pytest.mark.sqlite_only
 async def test_the_names_of_one_agent_do_not_fail_with_anothers_job(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +86,7 @@ async def test_the_names_of_one_agent_do_not_fail_with_anothers_job(
     assert isinstance(failed, LockTimeout)
 
 
+@pytest.mark.sqlite_only
 async def test_texts_that_are_refused_leave_the_others_their_shared_job(memory: Memory) -> None:
     forgotten = await memory.find_or_create_entity("gone")
     await memory.forget(forgotten)
@@ -106,6 +109,7 @@ async def test_texts_that_are_refused_leave_the_others_their_shared_job(memory: 
     assert (counts.episodes, counts.entities) == (19, 2)  # nobody named by a refused text alone
 
 
+@pytest.mark.sqlite_only
 async def test_a_text_that_fails_while_being_written_fails_alone(memory: Memory) -> None:
     await memory._core.db.write_script(
         "CREATE TRIGGER fail BEFORE INSERT ON mention "
@@ -120,7 +124,7 @@ async def test_a_text_that_fails_while_being_written_fails_alone(memory: Memory)
     assert await memory.entity("b 2") is None
 
 
-async def test_an_embedder_that_cancels_itself_is_an_error_and_closes_nothing(db_path: Path) -> None:
+async def test_an_embedder_that_cancels_itself_is_an_error_and_closes_nothing(target: Target) -> None:
     class Cancels(SpellingEmbedder):
         async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
             if self.calls:
@@ -131,7 +135,7 @@ async def test_an_embedder_that_cancels_itself_is_an_error_and_closes_nothing(db
             await shared
             raise AssertionError
 
-    async with Memory.open(db_path, embedder=Cancels()) as memory:
+    async with Memory.open(target, embedder=Cancels()) as memory:
         with pytest.raises(EmbedderError, match="cancelled from within"):
             await memory.find_or_create_entity("Ann")
         assert (await memory.find_or_create_entity("Ann")).name == "Ann"
@@ -140,6 +144,7 @@ async def test_an_embedder_that_cancels_itself_is_an_error_and_closes_nothing(db
 # -- cancellations -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_only
 async def test_a_text_whose_caller_left_before_its_job_began_is_not_written(memory: Memory) -> None:
     """Its batch has been handed to the writer, which is held."""
     async with writer_held(memory._core.db):
@@ -202,6 +207,7 @@ async def test_a_name_is_embedded_once_though_a_lookup_ends_after_its_flight(
 # -- transactions ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_only
 async def test_who_holds_a_transaction_is_told_at_once_and_nobody_else(memory: Memory) -> None:
     """The task that writes what waits together is made in the turn of the one who holds it."""
     db, others = memory._core.db, list[asyncio.Task[object]]()
@@ -252,6 +258,7 @@ async def test_the_database_of_a_path_is_the_memorys(db_path: Path, tmp_path: Pa
         assert len(await copy.facts("Ann")) == 1
 
 
+@pytest.mark.sqlite_only
 async def test_names_that_are_known_are_found_inside_a_transaction(memory: Memory) -> None:
     ann = await memory.find_or_create_entity("Ann")
     async with memory._core.db.transaction():
@@ -286,7 +293,7 @@ async def test_what_can_not_be_written_in_time_is_answered_and_says_whether_it_w
 
 
 async def test_an_embedder_that_can_not_be_cancelled_does_not_hold_up_closing(
-    db_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aiomemdb.memory.together._UNWINDING", 0.01)
     embedding, go_on = asyncio.Event(), asyncio.Event()
@@ -301,7 +308,7 @@ async def test_an_embedder_that_can_not_be_cancelled_does_not_hold_up_closing(
                     pass
             return await super().embed(texts)
 
-    memory = await Memory.open(db_path, embedder=Stubborn())
+    memory = await Memory.open(target, embedder=Stubborn())
     call = asyncio.create_task(memory.find_or_create_entity("Ann"))
     await embedding.wait()
     task = memory._core.identity._creations._task

@@ -13,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiomemdb import Memory
-from aiomemdb.memory.store import Scope
-from aiomemdb.memory.stores.sqlite import work
+from aiomemdb.memory.deciding import moment
+from aiomemdb.memory.deciding.requests import Beginning, Changes
+from aiomemdb.memory.deciding.steps import Steps
+from aiomemdb.memory.drafts import Scope
+from aiomemdb.memory.stores.sqlite.answering import run
 from aiomemdb.memory.stores.sqlite.migrating import migrate
+from aiomemdb.memory.stores.sqlite.states import known_upto
 from aiomemdb.memory.times import to_micros
 from tests.memory.support import day
 
@@ -26,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
     def set(now: datetime) -> None:
         micros = to_micros("now", now)
-        monkeypatch.setattr("aiomemdb.memory.stores.sqlite.work.now_micros", lambda: micros)
+        monkeypatch.setattr("aiomemdb.memory.deciding.moment.now_micros", lambda: micros)
 
     return set
 
@@ -58,15 +62,20 @@ async def test_what_expired_by_a_clock_that_went_back_was_believed_before(
     assert await memory.facts("Ann", known_at=day(6)) == [beta]
 
 
+def one_line() -> Steps[None]:
+    state = yield from Beginning(["here"])
+    job = moment.moment_of(Scope("here"))
+    job.note("create", "fact", 1)
+    yield from Changes(state, [job])
+
+
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12))
 def test_known_at_a_time_is_all_up_to_the_newest_event_whose_clock_is_not_after_it(clocks: list[int]) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         migrate(conn, {})
         for now in clocks:
-            with mock.patch.object(work, "now_micros", lambda now=now: now):
-                job = work.Work(conn, Scope("here"))
-                job.note("create", "fact", 1)
-                job.finish()
+            with mock.patch.object(moment, "now_micros", lambda now=now: now):
+                run(conn, one_line)
         for at in range(-1, 8):
             newest = max((id for id, clock in enumerate(clocks, start=1) if clock <= at), default=0)
-            assert work.known_upto(conn, at) == newest
+            assert known_upto(conn, at).event == newest

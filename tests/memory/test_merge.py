@@ -37,6 +37,7 @@ async def test_an_entity_can_be_renamed_and_keeps_its_old_name_too(memory: Memor
     assert await memory.entity("acme") == await memory.entity("ACME INC") == await memory.entity(entity.id) == renamed
 
 
+@pytest.mark.sqlite_only
 async def test_a_new_description_is_found_by_words_and_the_old_one_no_more(memory: Memory) -> None:
     [entity] = await entities(memory, "Acme")
     for description in ("anvils", "rockets"):
@@ -133,6 +134,7 @@ async def test_the_name_that_an_entity_goes_by_stays(memory: Memory) -> None:
     assert caught.type is ValueError
 
 
+@pytest.mark.sqlite_only
 async def test_what_is_no_alias_of_it_is_an_error_and_changes_nothing(memory: Memory) -> None:
     acme, beta = await entities(memory, "Acme", "Beta")
     await memory.add_alias(beta, "B")
@@ -405,6 +407,7 @@ async def fill(memory: Memory) -> None:
     await memory.merge(a, b)
 
 
+@pytest.mark.sqlite_only
 async def test_a_forgotten_namespace_is_empty_and_others_are_not(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,15 +14,20 @@ from unittest import mock
 import pytest
 
 from aiomemdb import Entity, Fact, Memory, Name, Remembered, Statement
-from aiomemdb.memory.drafts import Drafter
+from aiomemdb.memory.deciding import forgetting, merging, moment, naming, remembering
+from aiomemdb.memory.deciding.steps import Steps
+from aiomemdb.memory.drafts import Draft, Drafter, NameRequest, Scope
 from aiomemdb.memory.names import FOLDED, FOLDED_PREDICATE, fold
 from aiomemdb.memory.searching import Model
-from aiomemdb.memory.store import Draft, NameRequest, Scope
-from aiomemdb.memory.stores.sqlite import documents, facts, forgetting, merging, work
+from aiomemdb.memory.stores.sqlite import migrating
+from aiomemdb.memory.stores.sqlite.answering import run
 from aiomemdb.memory.stores.sqlite.identity import resolve
 from aiomemdb.memory.stores.sqlite.migrating import migrate
 from aiomemdb.memory.stores.sqlite.rows import entities_by_id
+from aiomemdb.memory.stores.sqlite.states import SQLiteState
 from aiomemdb.memory.vectors import nearest, pack, unpack
+from tests.memory.dict_search import SearchingDictStore
+from tests.memory.dict_store import Tables
 from tests.memory.support import SpellingEmbedder, day
 
 T = TypeVar("T")
@@ -75,15 +80,15 @@ class File:
         self.conn.row_factory = sqlite3.Row
         self.conn.execute("PRAGMA foreign_keys = ON")
         self.clock = Clock(seed)
-        with mock.patch.object(work, "now_micros", lambda: 0):
+        with mock.patch.object(migrating, "now_micros", lambda: 0):
             migrate(self.conn, {"normaliser": FOLDED.name, "predicate normaliser": FOLDED_PREDICATE.name})
         self.conn.execute("UPDATE memory_migration SET at = 0")
 
-    def job(self, function: Callable[..., T], *args: Any) -> T | Exception:
+    def job(self, rule: Callable[..., Steps[T]], *args: Any) -> T | Exception:
         self.conn.execute("BEGIN")
         try:
-            with mock.patch.object(work, "now_micros", self.clock):
-                answer = function(self.conn, *args)
+            with mock.patch.object(moment, "now_micros", self.clock):
+                answer = run(self.conn, rule, *args)
         except (LookupError, ValueError) as error:
             self.conn.execute("ROLLBACK")
             return error
@@ -112,7 +117,8 @@ class File:
                 name.vector = packed(name.name)
                 query = unpack([name.vector], MODEL.dim)
                 [near] = nearest(matrix, [row[0] for row in rows], query, top=16, at_least=NEAR)
-                name.near, name.seen = tuple(near), max(0, self.ids("entity")[-1] - stale)
+                upto = max(0, self.ids("entity")[-1] - stale)
+                name.near, name.seen = tuple(near), SQLiteState(upto, upto)
 
 
 def packed(text: str) -> bytes:
@@ -198,12 +204,28 @@ class Agents:
         kind = pick(["entity", "fact", "episode"])
         jobs: list[tuple[Any, ...]] = [
             (merging.merge, scope, one, other),
-            (merging.add_alias, scope, one, fold(pick(NAMES))),
-            (merging.update_entity, scope, one, {"type": "person", "type_key": "person"}, None, None),
-            (facts.retract, scope, pick(ids("fact")), "why"),
+            (naming.add_alias, scope, one, fold(pick(NAMES))),
+            (naming.update_entity, scope, one, {"type": "person", "type_key": "person"}, None, None),
+            (forgetting.retract, scope, pick(ids("fact")), "why"),
             (forgetting.forget, scope, kind, pick(ids(kind))),
         ]
         return pick(jobs)
+
+
+class Dicts:
+    """The same in a store that knows no SQL."""
+
+    def __init__(self, seed: int) -> None:
+        self.clock = Clock(seed)
+        self.store = SearchingDictStore(Tables(dict))
+
+    def job(self, rule: Callable[..., Steps[T]], *args: Any) -> T | Exception:
+        try:
+            with mock.patch.object(moment, "now_micros", self.clock):
+                answer: T = self.store.run(rule, *args)
+        except (LookupError, ValueError) as error:
+            return error
+        return answer
 
 
 def days(number: int | None) -> datetime | None:
@@ -223,7 +245,7 @@ def histories(seed: int) -> Iterator[tuple[Agents, File, File]]:
 def one_by_one(file: File, calls: Sequence[Call]) -> list[Any]:
     answers: list[Any] = []
     for call in calls:
-        answer = file.job(documents.write, [call])
+        answer = file.job(remembering.write, [call])
         answers += [answer] if isinstance(answer, Exception) else answer
     return answers
 
@@ -237,7 +259,7 @@ def check_calls(seed: int) -> None:
     with histories(seed) as (agents, together, apart):
         for _ in range(6):
             calls = [agents.call() for _ in range(agents.chance.choice([1, 2, 4, 8]))]
-            answers = together.job(documents.write, calls)
+            answers = together.job(remembering.write, calls)
             assert not isinstance(answers, Exception)
             assert list(map(said, answers)) == list(map(said, one_by_one(apart, calls)))
             assert together.dump() == apart.dump()
@@ -253,8 +275,8 @@ def check_facts(seed: int) -> None:
             scope, draft = agents.text(agents.chance.choice([2, 9, 20]))
             assert draft.episode is not None
             draft.episode.key = None
-            [answer] = one.job(documents.write, [(scope, draft)]) or []
-            [text] = other.job(documents.write, [(scope, mentions_alone(draft))]) or []
+            [answer] = one.job(remembering.write, [(scope, draft)]) or []
+            [text] = other.job(remembering.write, [(scope, mentions_alone(draft))]) or []
             if isinstance(answer, Exception):
                 assert said(answer) == said(text)
                 continue
@@ -262,7 +284,7 @@ def check_facts(seed: int) -> None:
             assert isinstance(text, Remembered)
             for fact in draft.facts:
                 alone = Draft(list(draft.who), [fact], evidence=text.episode.id, model=draft.model, near=NEAR)
-                [stated] = other.job(documents.write, [(scope, alone)]) or []
+                [stated] = other.job(remembering.write, [(scope, alone)]) or []
                 assert isinstance(stated, list) and isinstance(stated[0], Fact)
             assert beliefs(one) == beliefs(other)
 
@@ -282,7 +304,22 @@ def beliefs(file: File) -> list[str]:
     return sorted(repr(tuple(row)) for row in rows)
 
 
-@pytest.mark.parametrize("check", [check_calls, check_facts])
+def check_stores(seed: int) -> None:
+    """The same jobs by two stores."""
+    dicts = Dicts(seed)
+    with histories(seed) as (agents, file, _):
+        for _ in range(6):
+            calls = [agents.call() for _ in range(agents.chance.choice([1, 2, 4]))]
+            jobs = [(remembering.write, calls), agents.other_job()]
+            for job in jobs:
+                assert said(dicts.job(*job)) == said(file.job(*job))
+            entities = "SELECT id FROM entity WHERE merged_into IS NULL"
+            assert [row[0] for row in file.conn.execute(entities).fetchall()] == [
+                id for id, row in dicts.store.rows("entity") if row.merged_into is None
+            ]
+
+
+@pytest.mark.parametrize("check", [check_calls, check_facts, check_stores])
 @pytest.mark.parametrize(
     "seeds",
     [range(15), pytest.param(range(15, 2_000), marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 import aiomemdb
 from aiomemdb import Entity, Fact, Memory, NotFound
-from aiomemdb.memory.store import FactQuery
-from aiomemdb.memory.stores.sqlite import reading
+from aiomemdb.memory.deciding import walking
+from aiomemdb.memory.searching import FactQuery
+from aiomemdb.memory.stores.sqlite.answering import run
 from tests.memory.support import day
 from tests.support.gates import Gate
 
@@ -88,7 +89,7 @@ async def test_what_has_many_facts_may_be_gone_through(memory: Memory) -> None:
 async def test_no_chain_goes_through_a_hub_but_one_may_end_there(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_GONE_THROUGH", 20)
+    monkeypatch.setattr(walking, "_GONE_THROUGH", 20)
     await memory.remember("all", [(f"n{n}", "is in", "hub") for n in range(21)])
     around = await link(memory, "n7", "x", "y", "z", "n8")
     assert await memory.path("n7", "n8") == around
@@ -116,7 +117,7 @@ async def test_no_more_facts_are_looked_at_than_the_limit_says(
     memory: Memory, db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tree at each end, whose leaves don't meet; leaves that are retracted count all the same."""
-    monkeypatch.setattr(reading, "_LOOKED_AT", 100)
+    monkeypatch.setattr(walking, "_LOOKED_AT", 100)
     for root in ("a", "b"):
         tree = [(root, "has", f"{root}{n}") for n in range(9)]
         tree += [(f"{root}{n}", "has", f"{root}{n}{m}") for n in range(9) for m in range(9)]
@@ -126,14 +127,14 @@ async def test_no_more_facts_are_looked_at_than_the_limit_says(
     source, target = await entity(memory, "a"), await entity(memory, "b")
     chain, rows = rows_asked(db_path, source.id, target.id)
     assert chain is None and rows < 100 + 20  # the ends themselves, a hub's last row
-    monkeypatch.setattr(reading, "_LOOKED_AT", 10_000)
+    monkeypatch.setattr(walking, "_LOOKED_AT", 10_000)
     assert rows_asked(db_path, source.id, target.id)[1] > 140
 
 
 async def test_of_an_end_with_very_many_facts_the_other_end_still_finds_it(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_LOOKED_AT", 40)
+    monkeypatch.setattr(walking, "_LOOKED_AT", 40)
     await memory.remember("all", [(f"n{n}", "is in", "hub") for n in range(100)])
     chain = await memory.path("hub", "n7", max_hops=1)
     assert chain is not None and [fact.text for fact in chain] == ["n7 is in hub"]
@@ -144,7 +145,7 @@ async def test_a_merge_meanwhile_breaks_no_chain(
 ) -> None:
     facts = await link(memory, "a", "dup", "c")
     keep, duplicate = await memory.find_or_create_entity("keep"), await entity(memory, "dup")
-    links_of = reading._Links.of
+    links_of = walking._Links.of
     looked: list[int] = []
 
     def after_the_first(self: Any, entity: int, end: bool = False) -> Any:
@@ -153,7 +154,7 @@ async def test_a_merge_meanwhile_breaks_no_chain(
         looked.append(entity)
         return links_of(self, entity, end)
 
-    monkeypatch.setattr(reading._Links, "of", after_the_first)
+    monkeypatch.setattr(walking._Links, "of", after_the_first)
     with Gate() as gate:
         finding = asyncio.create_task(memory.path("a", "c"))
         await gate.wait_entered()
@@ -200,7 +201,7 @@ def rows_asked(path: Path, source: int, target: int) -> tuple[list[Fact] | None,
 
     with closing(sqlite3.connect(path)) as conn:
         conn.row_factory = count
-        chain = reading.path(conn, ["default"], [source], [target], FactQuery(0), 4)
+        chain = run(conn, walking.path, ["default"], [source], [target], FactQuery(0), 4)
     return chain, rows
 
 

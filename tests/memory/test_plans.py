@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from aiomemdb import Memory
-from aiomemdb.memory.store import FactQuery
+from aiomemdb.memory.deciding import walking
+from aiomemdb.memory.searching import FactQuery
 from aiomemdb.memory.stores.sqlite import reading
+from aiomemdb.memory.stores.sqlite.answering import run
 
 SMALL, LARGE = 60, 600
 HERE = ["default"]
@@ -24,7 +26,7 @@ QUESTIONS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "facts between two": lambda conn: reading.facts(conn, HERE, FactQuery(0, subjects=[5], objects=[6])),
     "a fact": lambda conn: reading.facts(conn, HERE, FactQuery(0, ids=[5])),
     "some facts": lambda conn: reading.facts(conn, HERE, FactQuery(0, limit=5)),
-    "neighbors": lambda conn: reading.surroundings(conn, HERE, [5], FactQuery(0, limit=9), 2),
+    "neighbors": lambda conn: run(conn, walking.surroundings, HERE, [5], FactQuery(0, limit=9), 2),
     "entities by id": lambda conn: reading.entities(conn, HERE, [5, 6], None, 0, -1),
     "some entities": lambda conn: reading.entities(conn, HERE, None, None, 0, 5),
     "a text by its key": lambda conn: reading.episodes(conn, HERE, None, "k 5", None, None, 1),

@@ -17,6 +17,8 @@ from tests.memory.fleet import run_together
 from tests.memory.support import SpellingEmbedder
 from tests.support.plain import plain
 
+pytestmark = pytest.mark.sqlite_only
+
 PROCESSES, CALLERS = 4, 4
 FIRST = ["Jonathan", "Marianne", "Theodore", "Isabelle", "Cornelius"]
 LAST = ["Miller", "Tanaka", "Okonkwo", "Sorensen", "Villeneuve", "Abernathy"]

@@ -15,7 +15,7 @@ from aiomemdb.memory import rank, recall
 from aiomemdb.memory.searching import When
 from aiomemdb.memory.stores.sqlite import search
 from aiomemdb.memory.times import now_micros, to_micros
-from tests.memory.conftest import assert_sound
+from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import AngleEmbedder, AnsweringEmbedder, GatedEmbedder, SpellingEmbedder, day
 
 
@@ -69,6 +69,7 @@ async def test_query_syntax_means_itself(memory: Memory, query: str) -> None:
     assert isinstance(await memory.recall(query), Recall)
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "word", ['"', 'roses" OR "tulips', "roses OR tulips", "NEAR(roses)", "roses*", "content:roses", "AND"]
 )
@@ -92,6 +93,7 @@ async def test_ten_thousand_words_are_a_question_too(memory: Memory) -> None:
     assert said(await memory.recall("roses " + " ".join(f"word{n}" for n in range(10_000)))) == ["roses"]
 
 
+@pytest.mark.sqlite_only
 async def test_of_words_in_very_many_rows_the_rarest_are_looked_for(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,9 +120,9 @@ async def test_an_alias_in_the_question_finds_what_is_known_of_its_entity(memory
 # -- vectors
 
 
-async def test_vectors_find_what_words_do_not(db_path: Path) -> None:
+async def test_vectors_find_what_words_do_not(target: Target) -> None:
     embedder = AngleEmbedder(flowers=10, roses=0, tulips=20, engines=80)
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         for text in ("engines", "tulips", "roses"):
             await memory.remember(text)
         found = await memory.recall("flowers", strategy="hybrid")
@@ -129,9 +131,9 @@ async def test_vectors_find_what_words_do_not(db_path: Path) -> None:
     assert [round(hit.similarity or 0, 3) for hit in found] == [0.985, 0.985, 0.342]
 
 
-async def test_what_words_and_vectors_find_stands_first(db_path: Path) -> None:
+async def test_what_words_and_vectors_find_stands_first(target: Target) -> None:
     embedder = AngleEmbedder(red_roses=0, roses=5, tulips=4, roses_of_iron=90)
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         for text in ("roses of iron", "tulips", "roses"):
             await memory.remember(text)
         found = await memory.recall("red roses", strategy="hybrid")
@@ -140,37 +142,37 @@ async def test_what_words_and_vectors_find_stands_first(db_path: Path) -> None:
 
 
 async def test_vectors_that_are_believed_no_more_do_not_crowd_out_the_others(
-    db_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recall, "_CANDIDATES", 3)
     angles = {f"text_{n}": float(n) for n in range(20)}
-    async with Memory.open(db_path, embedder=AngleEmbedder(query=0, last=80, **angles)) as memory:
+    async with Memory.open(target, embedder=AngleEmbedder(query=0, last=80, **angles)) as memory:
         await memory.remember("last", key="last")
         for n in range(20):
             await memory.remember(f"text {n}", key="text", replace=n > 0)
         assert said(await memory.recall("query", strategy="hybrid")) == ["text 19", "last"]
 
 
-async def test_an_embedder_that_fails_is_told_to_the_caller(db_path: Path) -> None:
-    async with Memory.open(db_path) as memory:
+async def test_an_embedder_that_fails_is_told_to_the_caller(target: Target) -> None:
+    async with Memory.open(target) as memory:
         await memory.remember("roses")
-    async with Memory.open(db_path, embedder=AnsweringEmbedder(lambda vectors: vectors[1:])) as memory:
+    async with Memory.open(target, embedder=AnsweringEmbedder(lambda vectors: vectors[1:])) as memory:
         with pytest.raises(EmbedderError):
             await memory.recall("roses")
 
 
-async def test_an_embedder_gets_a_text_whatever_the_question_holds(db_path: Path) -> None:
+async def test_an_embedder_gets_a_text_whatever_the_question_holds(target: Target) -> None:
     embedder = SpellingEmbedder()
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         await memory.remember("roses")
         assert said(await memory.recall("\ud800roses\0")) == ["roses"]
         await memory.recall(" \0 ")
     assert set(embedder.texts) == {"roses"}
 
 
-async def test_a_cancelled_recall_leaves_nothing_running(db_path: Path) -> None:
+async def test_a_cancelled_recall_leaves_nothing_running(target: Target) -> None:
     embedder = GatedEmbedder()
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         before = asyncio.all_tasks()
         task = asyncio.create_task(memory.recall("roses"))
         await embedder.entered.wait()
@@ -241,9 +243,9 @@ async def test_what_has_very_many_links_is_not_gone_through(memory: Memory, monk
         assert set(said(found)) == {"Ada lives in England", "one"}, strategy
 
 
-async def test_near_names_are_gone_along_as_far_as_they_are_near(db_path: Path) -> None:
+async def test_near_names_are_gone_along_as_far_as_they_are_near(target: Target) -> None:
     embedder = AngleEmbedder(jon_smith=0, john_smith=20, engine=100, question=80)
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         await memory.add_fact("Jon Smith", "builds", "engine", text="question")
         await memory.remember("found by its name alone", mentions=["John Smith"])
         found = await memory.recall("question")
@@ -330,6 +332,7 @@ async def test_what_was_known_of_a_duplicate_is_found_as_of_before_the_one_that_
         assert hit_of(found, "Countess").item == countess
 
 
+@pytest.mark.sqlite_only
 async def test_a_walk_follows_a_chain_of_facts(memory: Memory) -> None:
     """The third text is two links from any word of the question, beside many that share its words."""
     await memory.remember("one", [("Lothair II", "has mother", "Ermengarde of Tours")])
@@ -366,6 +369,7 @@ async def test_nothing_is_linked_by_a_fact_that_is_not_believed(memory: Memory) 
     assert said(found) == ["one"]  # the second was not known then
 
 
+@pytest.mark.sqlite_only
 async def test_the_store_follows_no_links_of_what_is_not_believed(memory: Memory) -> None:
     old = await memory.remember("one", [("Ada", "owns", "pearl")], key="text", session="talk")
     await memory.remember("two", session="talk")

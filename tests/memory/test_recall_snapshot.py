@@ -13,13 +13,15 @@ from typing import Any, TypeAlias
 import pytest
 
 from aiomemdb import Entity, Episode, Fact, Hit, Memory, Recall
-from aiomemdb.memory import vectors
-from aiomemdb.memory.searching import Search
-from aiomemdb.memory.stores.sqlite.search import SQLiteSearch
-from aiomemdb.memory.stores.sqlite.store import SQLiteStore
+from aiomemdb.memory import matrices
+from aiomemdb.memory.store import Reads
+from aiomemdb.memory.stores.sqlite.store import SQLiteReads, SQLiteStore
+from aiomemdb.memory.vectors import pack
 from tests.memory.conftest import assert_sound
 from tests.memory.support import AngleEmbedder, GatedEmbedder, SpellingEmbedder
 from tests.support.whole import eventually
+
+pytestmark = pytest.mark.sqlite_only
 
 ANGLES = {"flowers": 0, "roses_of_ada": 10, "tulips": 20, "ada_plants_roses": 5, "ada": 30, "ada_l": 33, "peonies": 1}
 QUESTION = "What flowers, what roses of Ada?"
@@ -111,17 +113,17 @@ BEFORE_LINKS = ["named", "words", "vector_changes", "there"]  # the same steps, 
 
 def before_first(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], Awaitable[object]]) -> None:
     """Has a change made, to its end, just before recall first takes that step."""
-    original, changed = getattr(SQLiteSearch, step), False
+    original, changed = getattr(SQLiteReads, step), False
 
-    async def changed_first(self: SQLiteSearch, *args: Any, **kwargs: Any) -> Any:
+    async def changed_first(self: SQLiteReads, *args: Any, **kwargs: Any) -> Any:
         nonlocal changed
-        monkeypatch.setattr(SQLiteSearch, step, original)
+        monkeypatch.setattr(SQLiteReads, step, original)
         if not changed:  # several may be under way at once
             changed = True
             await change()
         return await original(self, *args, **kwargs)
 
-    monkeypatch.setattr(SQLiteSearch, step, changed_first)
+    monkeypatch.setattr(SQLiteReads, step, changed_first)
 
 
 def explained(found: Recall) -> list[object]:
@@ -176,7 +178,7 @@ def in_first_snapshot(monkeypatch: pytest.MonkeyPatch, change: Callable[[], Awai
     original = SQLiteStore.snapshot
 
     @asynccontextmanager
-    async def changed_at_once(self: SQLiteStore) -> AsyncIterator[Search]:
+    async def changed_at_once(self: SQLiteStore) -> AsyncIterator[Reads]:
         monkeypatch.setattr(SQLiteStore, "snapshot", original)
         async with original(self) as reads:
             await change()
@@ -185,12 +187,12 @@ def in_first_snapshot(monkeypatch: pytest.MonkeyPatch, change: Callable[[], Awai
     monkeypatch.setattr(SQLiteStore, "snapshot", changed_at_once)
 
 
-@pytest.mark.parametrize("remembered", [vectors._REMEMBERED, 0], ids=["changes remembered", "read in slices"])
+@pytest.mark.parametrize("remembered", [matrices._REMEMBERED, 0], ids=["changes remembered", "read in slices"])
 @pytest.mark.parametrize("change", CHANGES)
 async def test_vectors_are_those_of_the_snapshot_though_another_recall_has_caught_up_with_a_later_one(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, change: Change, remembered: int
 ) -> None:
-    monkeypatch.setattr(vectors, "_REMEMBERED", remembered)
+    monkeypatch.setattr(matrices, "_REMEMBERED", remembered)
     before, after = await ask(memory), list[object]()
 
     async def be_overtaken() -> None:
@@ -253,7 +255,7 @@ async def test_a_recall_cancelled_at_any_step_gives_its_reader_back(
     await eventually(lambda: memory._core.db.statistics().readers_busy == 0)
 
 
-@pytest.mark.parametrize("remembered", [vectors._REMEMBERED, 5])
+@pytest.mark.parametrize("remembered", [matrices._REMEMBERED, 5])
 @pytest.mark.parametrize("seed", range(10))
 async def test_a_matrix_that_is_asked_about_earlier_states_knows_what_each_of_them_held(
     db_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, remembered: int
@@ -261,7 +263,7 @@ async def test_a_matrix_that_is_asked_about_earlier_states_knows_what_each_of_th
     """Three snapshots of different states, asked in any order while others are written; beside them, one that reads
     its vectors from the file.
     """
-    monkeypatch.setattr(vectors, "_REMEMBERED", remembered)
+    monkeypatch.setattr(matrices, "_REMEMBERED", remembered)
     chance, embedder = random.Random(seed), SpellingEmbedder()
     async with (
         Memory.open(db_path, embedder=embedder) as memory,
@@ -269,9 +271,9 @@ async def test_a_matrix_that_is_asked_about_earlier_states_knows_what_each_of_th
         AsyncExitStack() as stack,
     ):
         wanted = await embedder.embed([f"b{n}c{n}" for n in range(6)])
-        packed = vectors.pack(wanted, count=6, dim=embedder.dim)
+        packed = pack(wanted, count=6, dim=embedder.dim)
 
-        async def nearest(of: Memory, reads: Search) -> list[list[tuple[int, float]]]:
+        async def nearest(of: Memory, reads: Reads) -> list[list[tuple[int, float]]]:
             assert of._core.vectors is not None
             found, _ = await of._core.vectors.nearest("default", "episode", packed, top=4, at_least=-1.0, reads=reads)
             return [[(ref, round(cosine, 5)) for ref, cosine in near] for near in found]
@@ -286,7 +288,7 @@ async def test_a_matrix_that_is_asked_about_earlier_states_knows_what_each_of_th
             if chance.random() < 0.1:
                 await memory.forget_namespace()
 
-        states: list[Search] = []
+        states: list[Reads] = []
         for _ in range(3):
             await change()
             states.append(await stack.enter_async_context(memory._core.store.snapshot()))

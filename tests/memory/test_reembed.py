@@ -15,13 +15,14 @@ import pytest
 
 import aiomemdb
 from aiomemdb import Database, Memory, ModelChanged
-from aiomemdb.memory import core
-from aiomemdb.memory.searching import Model
-from aiomemdb.memory.store import NameRequest, Scope
-from aiomemdb.memory.stores.sqlite import embeddings
+from aiomemdb.memory import reembedding
+from aiomemdb.memory.deciding import embedding
+from aiomemdb.memory.drafts import NameRequest, Scope
+from aiomemdb.memory.searching import Model, NearNamesLeft
+from aiomemdb.memory.stores.sqlite.answering import run
 from aiomemdb.memory.stores.sqlite.store import SQLiteStore
 from aiomemdb.memory.vectors import pack
-from tests.memory.conftest import assert_sound
+from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import SpellingEmbedder
 from tests.support.plain import plain
 
@@ -43,7 +44,7 @@ class CloseEmbedder(SpellingEmbedder):
 
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "_EMBEDDED_AT_ONCE", 4)
+    monkeypatch.setattr(reembedding, "_EMBEDDED_AT_ONCE", 4)
 
 
 async def create(memory: Memory, names: Sequence[str] = NAMES) -> None:
@@ -166,7 +167,7 @@ async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhi
     assert_sound(db_path)
 
 
-async def test_what_is_done_is_never_beyond_the_total(db_path: Path) -> None:
+async def test_what_is_done_is_never_beyond_the_total(target: Target) -> None:
     class Beside(SpellingEmbedder):
         """At first, somebody else has written eight texts by then."""
 
@@ -178,8 +179,8 @@ async def test_what_is_done_is_never_beyond_the_total(db_path: Path) -> None:
 
     told: Told = []
     async with (
-        Memory.open(db_path, embedder=SpellingEmbedder()) as old,
-        Memory.open(db_path, embedder=Beside(model="new")) as new,
+        Memory.open(target, embedder=SpellingEmbedder()) as old,
+        Memory.open(target, embedder=Beside(model="new")) as new,
     ):
         await old.remember("text", [("Ann", "met", "Bob")])  # names come first: so the texts are met in the same round
         assert await new.reembed(progress=lambda *now: told.append(now)) == 12
@@ -206,6 +207,7 @@ async def test_a_progress_that_raises_ends_it_and_harms_nothing(db_path: Path) -
 
 OLD, NEW = Model("old", 2), Model("new", 2)
 HERE = Scope("here")
+SLICE = NearNamesLeft(0, 2, [(number, "here", b"") for number in (1, 2)])
 
 
 @pytest.fixture
@@ -238,7 +240,7 @@ async def test_near_names_of_what_was_merged_or_forgotten_since_are_the_others_o
     await store.merge(HERE, 1, 2)
     await store.forget(HERE, "entity", 4)
     near = [(1, 2, 0.9), (1, 3, 0.9), (2, 3, 0.9), (3, 4, 0.9), (4, 5, 0.9), (2, 5, 0.9)]
-    await store.put_near_names(NEW, left.after, left.upto, near)
+    await store.put_near_names(NEW, left, near)
     assert await pairs(db) == [(1, 3), (1, 5)]
     assert await store.near_names_left(NEW, 9) is None
 
@@ -246,9 +248,9 @@ async def test_near_names_of_what_was_merged_or_forgotten_since_are_the_others_o
 async def test_near_names_that_others_have_found_meanwhile_are_left_alone(db: Database, store: SQLiteStore) -> None:
     left = await store.near_names_left(NEW, 2)
     assert left is not None and left.upto == 2
-    await store.put_near_names(NEW, 0, 2, [(1, 2, 0.9)])
+    await store.put_near_names(NEW, SLICE, [(1, 2, 0.9)])
     before = await pairs(db)
-    await store.put_near_names(NEW, 0, 2, [])
+    await store.put_near_names(NEW, SLICE, [])
     assert await pairs(db) == before and (1, 2) in before
     following = await store.near_names_left(NEW, 2)
     assert following is not None and [id for id, _, _ in following.names] == [3, 4]
@@ -256,7 +258,7 @@ async def test_near_names_that_others_have_found_meanwhile_are_left_alone(db: Da
 
 @pytest.mark.parametrize(
     "call",
-    [lambda store: store.near_names_left(NEW, 2), lambda store: store.put_near_names(NEW, 0, 2, [(1, 2, 0.9)])],
+    [lambda store: store.near_names_left(NEW, 2), lambda store: store.put_near_names(NEW, SLICE, [(1, 2, 0.9)])],
     ids=["asked for", "written"],
 )
 async def test_near_names_by_a_model_that_is_not_the_files_any_more_are_refused(
@@ -269,6 +271,7 @@ async def test_near_names_by_a_model_that_is_not_the_files_any_more_are_refused(
     assert await pairs(db) == before
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("written", ["entity", "renamed", "fact", "text", "nothing"])
 async def test_what_is_written_after_all_was_looked_through_is_looked_at_before_the_switch(
     memory: Memory, written: str
@@ -279,11 +282,11 @@ async def test_what_is_written_after_all_was_looked_through_is_looked_at_before_
     for kind in ("entity", "fact", "episode"):
         lacking = await memory._core.store.without_vector(model, kind, 2**62, 99)
         packed = pack(await SpellingEmbedder().embed([text for _, text in lacking]), count=len(lacking), dim=32)
-        assert await db.read_fn(embeddings.complete_upto, model) is None
+        assert await db.read_fn(run, embedding.complete_upto, model) is None
         await memory._core.store.put_vectors(
             model, kind, [(ref, data) for (ref, _), data in zip(lacking, packed, strict=True)]
         )
-    upto = await db.read_fn(embeddings.complete_upto, model)
+    upto = await db.read_fn(run, embedding.complete_upto, model)
     assert upto is not None
     if written == "entity":
         await memory.find_or_create_entity("Charles")
@@ -293,18 +296,18 @@ async def test_what_is_written_after_all_was_looked_through_is_looked_at_before_
         await memory.add_fact("Ada", "grows", "roses")
     elif written == "text":
         await memory.remember("tulips")
-    switched = await db.write_fn(embeddings.switch_model, model, False, upto)
+    switched = await db.write_fn(run, embedding.switch_model, model, False, upto)
     assert switched is (written == "nothing")
     assert (await memory._core.store.model() == model) is switched
-    assert await db.write_fn(embeddings.switch_model, model, True, upto) is switched
+    assert await db.write_fn(run, embedding.switch_model, model, True, upto) is switched
     assert await memory._core.store.model() == model
 
 
-async def test_a_name_that_was_changed_without_an_embedder_is_embedded_anew(db_path: Path) -> None:
+async def test_a_name_that_was_changed_without_an_embedder_is_embedded_anew(target: Target) -> None:
     embedder = SpellingEmbedder()
-    async with Memory.open(db_path, embedder=embedder) as memory:
+    async with Memory.open(target, embedder=embedder) as memory:
         await memory.find_or_create_entity("Ada")
-        async with Memory.open(db_path) as elsewhere:
+        async with Memory.open(target) as elsewhere:
             ada = await elsewhere.entity("Ada")
             assert ada is not None
             await elsewhere.update_entity(ada, name="Countess Lovelace")

@@ -12,6 +12,8 @@ import pytest
 from aiomemdb import Memory
 from aiomemdb.sqlite.writing import operations, slow
 
+pytestmark = pytest.mark.sqlite_only
+
 
 @pytest.fixture
 def everything_is_slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:

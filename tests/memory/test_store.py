@@ -10,10 +10,13 @@ import pytest
 
 import aiomemdb
 from aiomemdb import AmbiguousEntity, Entity, EpisodeExists, Fact, ModelChanged, NotFound, Remembered
-from aiomemdb.memory.searching import Model
-from aiomemdb.memory.store import Draft, DraftEpisode, DraftFact, FactQuery, NameRequest, Scope, Store
-from aiomemdb.memory.stores.sqlite.store import SQLiteStore
+from aiomemdb.memory.drafts import Draft, DraftEpisode, DraftFact, NameRequest, Scope
+from aiomemdb.memory.searching import FactQuery, Model, When
+from aiomemdb.memory.store import Reads, Store
+from aiomemdb.memory.stores.choosing import store_of
 from aiomemdb.memory.vectors import pack
+from tests.memory.dict_search import SearchingDictStore
+from tests.memory.dict_store import DictDatabase
 
 NORMALISERS = {"normaliser": "n-1", "predicate normaliser": "p-1"}
 HERE, THERE = Scope("here", "agent"), Scope("there")
@@ -21,10 +24,11 @@ MODEL = Model("model", 2)
 ALWAYS = FactQuery(0, any_time=True)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "dict"])
 async def store(db_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with aiomemdb.connect(db_path) as db:
-        store = SQLiteStore(db)
+    db = aiomemdb.connect(db_path) if request.param == "sqlite" else DictDatabase(SearchingDictStore)
+    async with db:
+        store = store_of(db)
         await store.open(NORMALISERS)
         yield store
 
@@ -213,16 +217,14 @@ async def test_the_audit_tells_what_was_done(store: Store) -> None:
 async def test_vectors_are_told_once_and_then_what_changed(store: Store) -> None:
     made = await store.find_or_create(HERE, [name("a", vector=vector(1, 0)), name("b", vector=vector(0, 1))], MODEL, 1)
     a, b = (entity.id for entity in made if isinstance(entity, Entity))
-    everything = await store.vector_changes("here", "entity", MODEL, known=None, since=0, most=9)
-    assert (everything.complete, everything.count, everything.highest) == (True, 2, b)
-    assert await store.vectors_after("here", "entity", MODEL, 0, 9) == [(a, vector(1, 0)), (b, vector(0, 1))]
-    assert everything.namespace is not None and everything.model is not None
-    known = (everything.namespace, everything.model)
-    nothing = await store.vector_changes("here", "entity", MODEL, known=known, since=everything.event, most=9)
+    everything = await store.vector_changes("here", "entity", MODEL, since=None, most=9)
+    assert (everything.complete, everything.count) == (True, 2)
+    assert await store.vectors("here", "entity", MODEL) == [(a, vector(1, 0)), (b, vector(0, 1))]
+    nothing = await store.vector_changes("here", "entity", MODEL, since=everything.state, most=9)
     assert (nothing.complete, nothing.refs, nothing.gone) == (False, [], [])
     await store.forget(HERE, "entity", a)
     await store.update_entity(HERE, b, {"name": "C", "key": "c"}, vector(1, 1), MODEL)
-    changed = await store.vector_changes("here", "entity", MODEL, known=known, since=everything.event, most=9)
+    changed = await store.vector_changes("here", "entity", MODEL, since=everything.state, most=9)
     assert (changed.complete, changed.refs, changed.gone) == (False, [b], [a])
     assert changed.data == [vector(1, 1)]
 
@@ -232,10 +234,10 @@ async def test_too_many_vectors_are_read_in_slices(store: Store) -> None:
     made = await store.find_or_create(HERE, wanted, MODEL, 1)
     ids = [entity.id for entity in made if isinstance(entity, Entity)]
     for most, counted in ((3, 4), (4, 5), (9, 5)):  # no further than tells that there are more
-        changes = await store.vector_changes("here", "entity", MODEL, known=None, since=0, most=most)
+        changes = await store.vector_changes("here", "entity", MODEL, since=None, most=most)
         assert (changes.complete, changes.count, changes.refs) == (True, counted, ())
     found, after = [], 0
-    while rows := await store.vectors_after("here", "entity", MODEL, after, 2):
+    while rows := await store.vectors("here", "entity", MODEL, after=after, limit=2):
         found += [ref for ref, _ in rows]
         after = found[-1]
     assert found == ids
@@ -267,3 +269,47 @@ async def test_a_model_that_not_every_row_has_can_be_forced(store: Store) -> Non
     assert await store.model() == other
     assert (await store.counts("here")).vectors == 1
     assert len(await store.without_vector(other, "entity", 9999, 9999)) == 1199
+
+
+async def everything(reads: Reads) -> list[object]:
+    """What each question is answered."""
+    here, when, nodes = ["here"], When(0), [("entity", 1), ("fact", 1), ("episode", 1)]
+    return [
+        await reads.resolve("here", [name("a"), name("c")]),
+        await reads.named(here, ["a", "c"]),
+        await reads.entities(here, ids=None, type_key=None, after=0, limit=9),
+        await reads.facts(here, ALWAYS),
+        await reads.facts(here, FactQuery(0, known_at=2**62)),
+        await reads.surroundings(here, [1], replace(ALWAYS, limit=9), 2),
+        await reads.path(here, [1], [2], FactQuery(0), 3),
+        await reads.evidence(here, 1),
+        await reads.episodes(here),
+        await reads.history(here, "fact", 1),
+        await reads.counts("here"),
+        [id for id, _ in await reads.words(here, "fact", ["a"], when, 9)],
+        await reads.around(here, nodes, [1], when, 50),
+        await reads.there(here, "fact", [1, 2], when),
+        (await reads.read(here, nodes, when)).items,
+        await reads.model(),
+        await reads.vectors("here", "entity", MODEL),
+        await reads.without_vector(MODEL, "fact", None, 9),
+        await reads.near_names_left(MODEL, 9),
+        await reads.to_reembed(MODEL),
+    ]
+
+
+async def test_a_snapshot_answers_all_that_a_store_does_from_one_state(store: Store) -> None:
+    text = Draft([name("a", vector=vector(1, 0)), name("b")], [DraftFact(0, "p", 1, None, "a p b")], model=MODEL)
+    text.episode = DraftEpisode("text", key="k")
+    await write(store, text)
+    async with store.snapshot() as reads:
+        before = await everything(reads)
+        assert before == await everything(store)
+        await store.put_vectors(MODEL, "fact", [(1, vector(0, 1))])
+        await store.update_entity(HERE, 1, {"description": "other"}, None, None)
+        await write_facts(store, ("a", "q", "c"))
+        await store.retract(HERE, 1, "")
+        assert await everything(reads) == before
+    after = await everything(store)
+    same = [place for place, (one, other) in enumerate(zip(before, after, strict=True)) if one == other]
+    assert same == [7, 8, 15, 16, 18]  # evidence, texts, model, vectors of names, near names that are left

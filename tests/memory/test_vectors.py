@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from aiomemdb import Memory
-from aiomemdb.memory import vectors
+from aiomemdb.memory import matrices
 from aiomemdb.memory.vectors import nearest, pack, unpack
-from tests.memory.conftest import assert_sound
+from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import SpellingEmbedder
 
 NAMES = [f"Somebody {letter}{other}" for letter in "bcdfg" for other in "hjklm"]
@@ -33,7 +33,7 @@ async def everything_agrees(memory: Memory, ids: dict[str, int]) -> None:
 async def test_a_search_sees_what_was_added_changed_merged_and_forgotten(
     db_path: Path, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "_SLICE", 4)
+    monkeypatch.setattr(matrices, "_SLICE", 4)
     async with (
         Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=cache_bytes) as memory,
         Memory.open(db_path, embedder=SpellingEmbedder()) as elsewhere,
@@ -66,16 +66,16 @@ async def test_a_search_sees_what_was_added_changed_merged_and_forgotten(
 async def test_what_changes_while_a_matrix_is_read_in_slices_is_in_it_at_once(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "_SLICE", 4)
+    monkeypatch.setattr(matrices, "_SLICE", 4)
     async with Memory.open(db_path, embedder=SpellingEmbedder()) as elsewhere:
         ids = {name: (await elsewhere.find_or_create_entity(name)).id for name in NAMES}
         first, last = await elsewhere.entity(NAMES[0]), await elsewhere.entity(NAMES[-1])
         assert first is not None and last is not None
         async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
             store = memory._core.store
-            read, slices = store.vectors_after, 0
+            read, slices = store.vectors, 0
 
-            async def change_on_the_way(*args: Any) -> Any:
+            async def change_on_the_way(*args: Any, **options: Any) -> Any:
                 nonlocal slices
                 slices += 1
                 if slices == 3:
@@ -83,9 +83,9 @@ async def test_what_changes_while_a_matrix_is_read_in_slices_is_in_it_at_once(
                     await elsewhere.update_entity(last, name=NAMES[0])
                     await elsewhere.forget(last)
                     ids[NAMES[0]] = (await elsewhere.find_or_create_entity(NAMES[0])).id
-                return await read(*args)
+                return await read(*args, **options)
 
-            monkeypatch.setattr(store, "vectors_after", change_on_the_way)
+            monkeypatch.setattr(store, "vectors", change_on_the_way)
             del ids[NAMES[-1]]
             assert await nearest_to(memory, NAMES[0]) == [ids[NAMES[0]]]
             read_once = slices
@@ -93,9 +93,9 @@ async def test_what_changes_while_a_matrix_is_read_in_slices_is_in_it_at_once(
             assert slices == read_once > 3
 
 
-async def test_matrices_together_stay_within_their_bound(db_path: Path) -> None:
+async def test_matrices_together_stay_within_their_bound(target: Target) -> None:
     room = 4 * 32 * len(NAMES)
-    async with Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=2 * room) as memory:
+    async with Memory.open(target, embedder=SpellingEmbedder(), vector_cache_bytes=2 * room) as memory:
         for namespace in "abcd":
             view = memory.scoped(namespace=namespace)
             await asyncio.gather(*(view.find_or_create_entity(name) for name in NAMES))
@@ -107,7 +107,7 @@ async def test_matrices_together_stay_within_their_bound(db_path: Path) -> None:
 
 
 async def test_reembed_goes_on_where_it_was_cut_short(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aiomemdb.memory.core._EMBEDDED_AT_ONCE", 4)
+    monkeypatch.setattr("aiomemdb.memory.reembedding._EMBEDDED_AT_ONCE", 4)
     async with Memory.open(db_path) as memory:
         await memory.remember("text", [(name, "is near", name[::-1]) for name in NAMES])
     failing = SpellingEmbedder()
@@ -138,24 +138,24 @@ def test_the_nearest_come_best_first_and_none_below_the_bound() -> None:
     assert found == [[(10, 1.0)]]
 
 
-async def test_vectors_that_have_no_room_are_not_read_into_memory(db_path: Path) -> None:
-    async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
+async def test_vectors_that_have_no_room_are_not_read_into_memory(target: Target) -> None:
+    async with Memory.open(target, embedder=SpellingEmbedder()) as memory:
         ids = {name: (await memory.find_or_create_entity(name)).id for name in NAMES}
     room = 4 * 32 * (len(NAMES) - 1)
-    async with Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=room) as memory:
+    async with Memory.open(target, embedder=SpellingEmbedder(), vector_cache_bytes=room) as memory:
         await everything_agrees(memory, ids)
         own = memory._core.vectors
         assert own is not None and sum(cached.nbytes for cached in own._matrices.values()) == 0
-    async with Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=room + 4 * 32) as memory:
+    async with Memory.open(target, embedder=SpellingEmbedder(), vector_cache_bytes=room + 4 * 32) as memory:
         await everything_agrees(memory, ids)
         own = memory._core.vectors
         assert own is not None and sum(cached.nbytes for cached in own._matrices.values()) == room + 4 * 32
 
 
-async def test_a_matrix_that_grows_makes_no_more_room_than_it_may_have(db_path: Path) -> None:
+async def test_a_matrix_that_grows_makes_no_more_room_than_it_may_have(target: Target) -> None:
     most = 100
     embedder = SpellingEmbedder()
-    async with Memory.open(db_path, embedder=embedder, vector_cache_bytes=most * 4 * embedder.dim) as memory:
+    async with Memory.open(target, embedder=embedder, vector_cache_bytes=most * 4 * embedder.dim) as memory:
         vectors = memory._core.vectors
         assert vectors is not None
         for start in range(0, most, 10):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,11 @@ def test_packages_hold_nothing_but_the_public_names() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_room_grows_into_a_hall(room: str) -> None:
     assert len(ROOMS[room].read_text().splitlines()) <= (AT_MOST_OF_THOSE if room in STILL_OVER else AT_MOST)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room.startswith("memory/") and "/stores/" not in room])
+def test_the_memory_speaks_of_no_engine_outside_its_stores(room: str) -> None:
+    assert not re.search(r"sqlite|postgres|fts5", ROOMS[room].read_text(), re.IGNORECASE)
 
 
 @pytest.mark.parametrize("room", sorted(STILL_OVER))

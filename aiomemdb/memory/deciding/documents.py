@@ -1,4 +1,4 @@
-"""A job's calls, decided in order: texts with their facts, facts alone, names. From rows read to rows to write.
+"""A job's calls, decided in order: texts with their facts, facts alone, names.
 
 1. ``begin`` each call: whether it fails, who is who, its text. What it will state is known then, and can be read.
 2. ``finish`` each call, by the facts that are there: what becomes of them, and its answer.
@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ...errors import AmbiguousEntity, EpisodeExists, NotFound
+from ...errors import EpisodeExists, NotFound
+from ..drafts import Draft, DraftEpisode, NameRequest, Scope
 from ..records import episode_of
-from ..store import Draft, DraftEpisode, NameRequest, Scope
+from ..searching import Kind
 from ..values import Entity, Episode, Fact, Remembered
 from .facts import Facts, Stated
 from .identity import Identities, KnownEntity
@@ -112,7 +113,6 @@ class Deciding:
     """What a job's calls do, one after another.
 
     Args:
-        last_event: the newest event that is there, and what the clock said then.
         next_episode: the first id of a text that was never used.
 
     Attributes:
@@ -121,21 +121,16 @@ class Deciding:
         outdated: texts that were there before and have a newer version.
         mentioned: (entity, text), each once.
         moments: the calls that write, in order.
-        backs: the first event of each call that read an earlier time than the one before it.
     """
 
-    def __init__(
-        self, identities: Identities, texts: KnownTexts, last_event: tuple[int, int], next_episode: int
-    ) -> None:
+    def __init__(self, identities: Identities, texts: KnownTexts, next_episode: int) -> None:
         self.identities = identities
         self._texts = texts
-        self._last_event, self._last_at = last_event
         self._next_episode = next_episode
         self.made: list[KnownEpisode] = []
         self.outdated: list[KnownEpisode] = []
         self.mentioned: dict[tuple[int, int], None] = {}
         self.moments: list[Moment] = []
-        self.backs: list[int] = []
 
     def check(self, scope: Scope, draft: Draft) -> EpisodeExists | NotFound | None:
         """All that is expected to fail does so before anything is decided, so that it does not fail the others."""
@@ -186,14 +181,12 @@ class Deciding:
     def finish(self, begun: Begun, facts: Facts) -> Answer:
         """Decide the second half, and return the answer."""
         moment, stated, text = begun.moment, begun.stated, begun.text
-        self._start(moment)
         if begun.again:
             assert text is not None
             stated = facts.unsaid(stated, text)
         believed = facts.state(moment, stated, text)
         if begun.replaced is not None:
             facts.outdate(moment, begun.replaced.id)
-        self._end(moment)
         if begun.again:
             assert text is not None
             believed = facts.believed_of(text)
@@ -202,24 +195,15 @@ class Deciding:
             return answer
         return Remembered(begun.episode, tuple(answer), begun.entities, not begun.again)
 
-    def name(self, moment: Moment, names: Sequence[NameRequest], near: float) -> list[Entity | AmbiguousEntity]:
-        """Decide the whole of a call that asks for names alone."""
-        self.moments.append(moment)
-        self._start(moment)
-        found = self.identities.resolve(moment, names, near)
-        self._end(moment)
-        return [one.value() if isinstance(one, KnownEntity) else one for one in found]
-
-    def _start(self, moment: Moment) -> None:
-        moment.event = self._last_event + 1
-
-    def _end(self, moment: Moment) -> None:
-        if not moment.events:
-            return
-        if moment.at < self._last_at:
-            self.backs.append(moment.event)
-        self._last_event += len(moment.events)
-        self._last_at = moment.at
+    def vectors(self, facts: Facts | None) -> list[tuple[str, Kind, int, bytes]]:
+        """(namespace, kind, ref, vector) of all that is new and has one."""
+        found: list[tuple[str, Kind, int, bytes]] = []
+        found += [(entity.namespace, "entity", entity.id, vector) for entity, vector in self.identities.vectors]
+        found += [(text.namespace, "episode", text.id, text.vector) for text in self.made if text.vector is not None]
+        for fact in () if facts is None else facts.made:
+            if fact.vector is not None and fact.made is not None:
+                found.append((fact.made.namespace, "fact", fact.id, fact.vector))
+        return found
 
     def _current(self, namespace: str, episode: DraftEpisode) -> KnownEpisode | None:
         return None if episode.key is None else self._texts.current.get((namespace, episode.key))

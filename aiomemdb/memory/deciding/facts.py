@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ..drafts import DraftFact
 from ..records import fact_of
-from ..store import DraftFact
 from ..values import Fact
 from .moment import Moment
 
@@ -22,13 +22,16 @@ Identity: TypeAlias = tuple[int, str, int | str | None, int | None]
 
 @dataclass(slots=True)
 class Support:
-    """Evidence that the job adds: what is said again by the same text or agent keeps the first quote, and the greater
-    confidence.
-    """
+    """Evidence of a text or an agent, that the job adds."""
 
     quote: str | None
     confidence: float
     at: int
+
+    def united(self, later: Support) -> Support:
+        """Said again by the same text or agent: the first quote stays, and the greater confidence."""
+        quote = later.quote if self.quote is None else self.quote
+        return Support(quote, max(self.confidence, later.confidence), self.at)
 
 
 @dataclass(slots=True, eq=False)
@@ -287,20 +290,16 @@ class Facts:
         fact.heir_of = before.id if before.made is None else before.heir_of
         fact.vector = before.vector if fact.vector is None else fact.vector
         fact.founded = before.founded
-        fact.support = {by: Support(each.quote, each.confidence, each.at) for by, each in before.support.items()}
+        fact.support = dict(before.support)
         if fact.support or fact.heir_of is not None:
             self.supported[fact.id] = fact
         for text in before.texts:
             self.evidenced(fact, text)
 
     def _support(self, moment: Moment, fact: KnownFact, draft: DraftFact, text: int | None) -> None:
-        by = (text, moment.agent)
+        by, support = (text, moment.agent), Support(draft.quote, draft.confidence, moment.at)
         before = fact.support.get(by)
-        if before is None:
-            fact.support[by] = Support(draft.quote, draft.confidence, moment.at)
-        else:
-            before.quote = draft.quote if before.quote is None else before.quote
-            before.confidence = max(before.confidence, draft.confidence)
+        fact.support[by] = support if before is None else before.united(support)
         self.supported[fact.id] = fact
         self.evidenced(fact, text)
 

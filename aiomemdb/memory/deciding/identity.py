@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
-from ...errors import AmbiguousEntity
+from ...errors import AmbiguousEntity, NotFound
+from ..drafts import NEAR_KEPT, NameRequest
 from ..names import may_be_one
 from ..records import entity_of
-from ..store import NEAR_KEPT, NameRequest
+from ..searching import Token
 from ..values import Entity
 from ..vectors import nearest, unpack_all
 from .moment import Moment
+from .picking import pick
 
-__all__ = ["Alias", "Candidate", "Identities", "KnownEntity", "Named", "NewerEntities", "pick"]
-
-
-class Named(Protocol):
-    """An alias that has the wanted key: its type, the id of its entity, and that one's type."""
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def id(self) -> int: ...
-    @property
-    def type_key(self) -> str: ...
-
-
-class Candidate(NamedTuple):
-    """An alias as a row."""
-
-    type: str
-    id: int
-    type_key: str
-
-
-def pick(candidates: Sequence[Named], wanted: NameRequest) -> tuple[Named, bool] | AmbiguousEntity | None:
-    """Return the alias that a name means, and whether its entity adopts the type; None: there is none.
-
-    No type: the oldest entity of that name. A type: the same, otherwise one without a type, which adopts it.
-    """
-    if not candidates:
-        return None
-    if not wanted.type_key:
-        ids = {candidate.id for candidate in candidates}
-        if wanted.strict and len(ids) > 1:
-            return AmbiguousEntity(
-                f"{len(ids)} entities are called {wanted.name!r} ({', '.join(map(str, sorted(ids)))}): give type="
-            )
-        return min(candidates, key=lambda candidate: candidate.id), False
-    for candidate in candidates:
-        if candidate.type == wanted.type_key:
-            return candidate, False
-    for candidate in candidates:
-        if candidate.type_key == wanted.type_key:
-            return candidate, False
-    untyped = [candidate for candidate in candidates if not candidate.type_key]
-    return (min(untyped, key=lambda candidate: candidate.id), True) if untyped else None
+__all__ = ["Alias", "Identities", "KnownEntity", "NewerEntities", "root_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +23,8 @@ class KnownEntity:
     """An entity as it is now, in the job that may have made it.
 
     Attributes:
-        made: None: it was there before.
+        since: since when there is one; None: the job made it ...
+        made: ... at this moment.
     """
 
     id: int
@@ -79,6 +37,7 @@ class KnownEntity:
     attributes: str
     agent: str | None
     created_at: int
+    since: Token | None = None
     made: Moment | None = None
 
     def value(self) -> Entity:
@@ -96,11 +55,18 @@ class KnownEntity:
 
 @dataclass(slots=True, eq=False)
 class Alias:
-    """A name of an entity; ``type`` is "" or a type's key."""
+    """A name of an entity; ``type`` is "" or a type's key.
+
+    Attributes:
+        stored: the type that it had before the job; None: the job made it.
+        gone: it is no name any more.
+    """
 
     key: str
     type: str
     entity: KnownEntity
+    stored: str | None = None
+    gone: bool = False
 
     @property
     def id(self) -> int:
@@ -122,22 +88,30 @@ class NewerEntities:
     def __init__(self, dim: int, found: Iterable[tuple[KnownEntity, bytes]]) -> None:
         self._dim = dim
         self._entities: dict[int, KnownEntity] = {}
-        self._refs: list[int] = []
         self._data = bytearray()
         for entity, vector in found:
             self.append(entity, vector)
 
     def append(self, entity: KnownEntity, vector: bytes) -> None:
         self._entities[entity.id] = entity
-        self._refs.append(entity.id)
         self._data += vector
 
-    def nearest(self, vector: bytes, at_least: float, seen: int) -> Iterable[tuple[KnownEntity, float]]:
-        """The nearest of those with an id above ``seen``, best first."""
-        first = bisect_right(self._refs, seen)
-        matrix, query = unpack_all(self._data, self._dim)[first:], unpack_all(vector, self._dim)
-        [found] = nearest(matrix, self._refs[first:], query, top=NEAR_KEPT, at_least=at_least)
+    def nearest(self, vector: bytes, at_least: float) -> Iterable[tuple[KnownEntity, float]]:
+        """The nearest, best first."""
+        matrix, query = unpack_all(self._data, self._dim), unpack_all(vector, self._dim)
+        [found] = nearest(matrix, list(self._entities), query, top=NEAR_KEPT, at_least=at_least)
         return [(self._entities[id], cosine) for id, cosine in found]
+
+    def __iter__(self) -> Iterator[KnownEntity]:
+        return iter(self._entities.values())
+
+
+def root_of(roots: Mapping[tuple[str, int], KnownEntity], namespace: str, id: int) -> KnownEntity:
+    """The entity that an id stands for. Raises: NotFound: none of this namespace."""
+    found = roots.get((namespace, id))
+    if found is None:
+        raise NotFound(f"no entity {id} in namespace {namespace!r}")
+    return found
 
 
 class Identities:
@@ -151,9 +125,8 @@ class Identities:
 
     Attributes:
         made: the new entities, by id.
-        aliases_made: the new aliases.
-        adopted: entities that were there before and got a type.
-        renamed: those that got an alias.
+        changed: by id, those that were there before and are other now.
+        renamed: those that have other keys now, but for new ones that have their own alone.
         similar: (older, newer, cosine).
         vectors: (entity, vector) of new ones.
     """
@@ -169,13 +142,31 @@ class Identities:
         self._newer = newer
         self._next_id = next_id
         self._names: dict[int, list[tuple[Alias, list[Alias]]]] | None = None
+        self._touched: dict[Alias, None] = {}
         self.roots = roots
         self.made: list[KnownEntity] = []
-        self.aliases_made: list[Alias] = []
-        self.adopted: list[KnownEntity] = []
-        self.renamed: list[KnownEntity] = []
+        self.changed: dict[int, KnownEntity] = {}
+        self.renamed: set[int] = set()
         self.similar: list[tuple[int, int, float]] = []
         self.vectors: list[tuple[KnownEntity, bytes]] = []
+
+    def may_adopt(self, names: Iterable[tuple[str, NameRequest]]) -> list[int]:
+        """The entities that may get a type by these names: all their names must be known then, see ``learn``."""
+        ids: dict[int, None] = {}
+        for namespace, wanted in names:
+            if not wanted.type_key:
+                continue
+            ones = [alias.entity for alias in self._aliases.get((namespace, wanted.key), ())]
+            if wanted.similarity is not None:
+                ones += [one for id, _ in wanted.near if (one := self.roots.get((namespace, id))) is not None]
+                ones += self._newer.get(namespace, ())
+            ids.update((one.id, None) for one in ones if not one.type_key)
+        return list(ids)
+
+    def learn(self, aliases: Mapping[tuple[str, str], list[Alias]]) -> None:
+        """Know further keys; of those that are known already it is known what became of them."""
+        for key, found in aliases.items():
+            self._aliases.setdefault(key, found)
 
     def resolve(self, moment: Moment, names: Sequence[NameRequest], near: float) -> list[KnownEntity | AmbiguousEntity]:
         """The entity of each name, made where there is none.
@@ -183,14 +174,13 @@ class Identities:
         Args:
             near: from which cosine on names are noted as near.
         """
-        seen = min((wanted.seen for wanted in names if wanted.vector), default=0)
-        return [self._resolve(moment, wanted, near, seen) for wanted in names]
+        return [self._resolve(moment, wanted, near) for wanted in names]
 
-    def _resolve(self, moment: Moment, wanted: NameRequest, near: float, seen: int) -> KnownEntity | AmbiguousEntity:
+    def _resolve(self, moment: Moment, wanted: NameRequest, near: float) -> KnownEntity | AmbiguousEntity:
         candidates = self._aliases.get((moment.namespace, wanted.key))
         picked = None if candidates is None else pick(candidates, wanted)
         if picked is None:
-            near_ones = () if wanted.vector is None else self._near_ones(moment, wanted, wanted.vector, near, seen)
+            near_ones = () if wanted.vector is None else self._near_ones(moment, wanted, wanted.vector, near)
             return self._merged_into_near(moment, wanted, near_ones) or self._make(moment, wanted, near_ones, near)
         if isinstance(picked, AmbiguousEntity):
             return picked
@@ -214,7 +204,7 @@ class Identities:
             "{}",
             moment.agent,
             moment.at,
-            moment,
+            made=moment,
         )
         self._next_id += 1
         self.made.append(entity)
@@ -232,12 +222,21 @@ class Identities:
         alias = Alias(key, type, entity)
         candidates = self._aliases.setdefault((entity.namespace, key), [])
         candidates.append(alias)
-        self.aliases_made.append(alias)
+        self._touched[alias] = None
         if self._names is not None:
             self._names.setdefault(entity.id, []).append((alias, candidates))
 
+    def _names_of(self, entity: KnownEntity) -> list[tuple[Alias, list[Alias]]]:
+        """Its names, each among all that its key means; of those keys that are known."""
+        if self._names is None:  # few jobs need it
+            self._names = {}
+            for candidates in self._aliases.values():
+                for alias in candidates:
+                    self._names.setdefault(alias.id, []).append((alias, candidates))
+        return self._names.get(entity.id, [])
+
     def _near_ones(
-        self, moment: Moment, wanted: NameRequest, vector: bytes, near: float, seen: int
+        self, moment: Moment, wanted: NameRequest, vector: bytes, near: float
     ) -> list[tuple[KnownEntity, float]]:
         """What is near now: of the snapshot's what is still there, and what came since. Best first."""
         newer = self._newer.get(moment.namespace)
@@ -249,7 +248,7 @@ class Identities:
             root = self.roots.get((moment.namespace, id))
             if root is not None and cosine >= at_least:
                 ones[root] = cosine
-        ones.update(newer.nearest(vector, at_least, seen))
+        ones.update(newer.nearest(vector, at_least))
         return sorted(ones.items(), key=lambda one: (-one[1], one[0].id))
 
     def _merged_into_near(
@@ -265,26 +264,92 @@ class Identities:
             if fits and may_be_one(wanted.key, entity.key):
                 # No alias of this key has the wanted type, or it would have been found; nor any, if none was wanted.
                 self._add_alias(wanted.key, wanted.type_key or entity.type_key, entity)
+                self.renamed.add(entity.id)
                 moment.note("alias", "entity", entity.id)
-                self.renamed.append(entity)
                 if wanted.type_key and not entity.type_key:
                     self._adopt(moment, entity, wanted)
                 return entity
         return None
 
     def _adopt(self, moment: Moment, entity: KnownEntity, wanted: NameRequest) -> None:
-        """An entity without a type gets one, and so do its aliases, except where another entity has that name and
-        type.
-        """
         entity.type, entity.type_key = wanted.type, wanted.type_key
-        if self._names is None:  # few jobs need it
-            self._names = {}
-            for candidates in self._aliases.values():
-                for alias in candidates:
-                    self._names.setdefault(alias.id, []).append((alias, candidates))
-        for alias, candidates in self._names.get(entity.id, ()):
-            if not alias.type and all(other.type != wanted.type_key for other in candidates):
-                alias.type = wanted.type_key
-        if entity.made is None:
-            self.adopted.append(entity)
+        self.give_type(entity)
+        self.change(entity)
         moment.note("update", "entity", entity.id)
+
+    def change(self, entity: KnownEntity) -> None:
+        """Note that it is another one now."""
+        if entity.made is None:
+            self.changed[entity.id] = entity
+
+    def give_type(self, entity: KnownEntity) -> None:
+        """Its names without a type get its own, except where another name of the same key has that one."""
+        for alias, candidates in self._names_of(entity):
+            if not alias.type and not alias.gone and not _has(candidates, entity.type_key):
+                alias.type = entity.type_key
+                self._touched[alias] = None
+
+    def give_name(self, entity: KnownEntity, key: str, type: str, instead_of: Alias | None = None) -> bool:
+        """Let a key of a type mean an entity; return whether it is a new name.
+
+        Raises: ValueError: it means another one.
+        """
+        same = _has(self._aliases.get((entity.namespace, key), ()), type)
+        if same is not None and same.entity is not entity:
+            kind = f" of type {type!r}" if type else ""
+            raise ValueError(f"{key!r}{kind} is the name of entity {same.id}: if they are one, use memory.merge()")
+        if instead_of is not None and same is None:
+            instead_of.type = type
+            self._touched[instead_of] = None
+            return True
+        if instead_of is not None and instead_of is not same:
+            self._drop(instead_of)
+        if same is None:
+            self._add_alias(key, type, entity)
+            self.renamed.add(entity.id)
+        return same is None
+
+    def change_type(self, entity: KnownEntity, before: str) -> None:
+        """Its names follow it to its new type, except those of other types: these are names of what was merged into it,
+        which go on finding it. Raises: ValueError: one of them means another entity.
+        """
+        for alias, _ in list(self._names_of(entity)):
+            if alias.type in ("", before):
+                self.give_name(entity, alias.key, entity.type_key, alias)
+
+    def take_name(self, entity: KnownEntity, key: str) -> bool:
+        """Let a key mean an entity no more, in whatever type; return whether it did."""
+        gone = [alias for alias, _ in self._names_of(entity) if alias.key == key]
+        for alias in gone:
+            self._drop(alias)
+            self.renamed.add(entity.id)
+        return bool(gone)
+
+    def move_names(self, entity: KnownEntity, into: KnownEntity) -> None:
+        """All names of one entity mean another. A name of another type stays one of that type: a caller that asks for
+        it finds the one that stays.
+        """
+        for alias, _ in self._names_of(entity):
+            alias.entity = into
+            self._touched[alias] = None
+        self._names = None
+        self.renamed.add(into.id)
+        self.give_type(into)
+
+    def _drop(self, alias: Alias) -> None:
+        alias.gone = True
+        self._aliases[alias.entity.namespace, alias.key].remove(alias)
+        self._touched[alias] = None
+        self._names = None
+
+    def aliases_gone(self) -> list[tuple[str, str, str]]:
+        """(namespace, key, type) of those that are other now, or none."""
+        return [(one.entity.namespace, one.key, one.stored) for one in self._touched if one.stored is not None]
+
+    def aliases(self) -> list[tuple[str, str, str, int]]:
+        """(namespace, key, type, entity) of those that are new, or other now."""
+        return [(one.entity.namespace, one.key, one.type, one.entity.id) for one in self._touched if not one.gone]
+
+
+def _has(candidates: Iterable[Alias], type: str) -> Alias | None:
+    return next((alias for alias in candidates if alias.type == type), None)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Moment"]
+from ..drafts import Scope
+from ..times import now_micros
+
+__all__ = ["Moment", "moment_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -14,17 +17,21 @@ class Moment:
     Attributes:
         namespace: where it writes.
         at: what the clock says, in microseconds; it may have said more before.
-        event: the first event that the call leaves: the order of knowledge. It is known when all that the calls before
-            it leave is.
-        events: (operation, kind, ref, other), in order.
+        before: how many lines of the audit the job's earlier calls leave: the order of knowledge.
+        events: (operation, kind, ref, other, reason), in order.
     """
 
     namespace: str
     agent: str | None
     at: int
-    event: int = 0
-    events: list[tuple[str, str, int, int | None]] = field(default_factory=list)
+    before: int = 0
+    events: list[tuple[str, str, int, int | None, str | None]] = field(default_factory=list)
 
-    def note(self, operation: str, kind: str, ref: int, other: int | None = None) -> None:
+    def note(self, operation: str, kind: str, ref: int, other: int | None = None, reason: str | None = None) -> None:
         """Leave a line for the audit."""
-        self.events.append((operation, kind, ref, other))
+        self.events.append((operation, kind, ref, other, reason))
+
+
+def moment_of(scope: Scope) -> Moment:
+    """A call that decides now."""
+    return Moment(scope.namespace, scope.agent, now_micros())

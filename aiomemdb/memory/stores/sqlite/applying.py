@@ -2,75 +2,81 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
-from ...deciding.documents import Deciding, KnownEpisode
-from ...deciding.facts import Facts, KnownFact
-from ...deciding.identity import Identities
-from .facts import write_evidence, write_expired
+from ...deciding.documents import KnownEpisode
+from ...deciding.facts import KnownFact
+from ...deciding.requests import Changes
+from ...searching import Model
 from .identity import index_names
 from .loading import World
 from .setwise import apply, insert
-from .work import write_events, write_vectors
+from .states import model_id
 
-__all__ = ["write_decided"]
+__all__ = ["note", "write_changes"]
 
 
-def write_decided(
-    conn: sqlite3.Connection, world: World, decided: Deciding, facts: Facts | None, model: int | None
-) -> None:
-    """Write all that a job's calls do.
-
-    Args:
-        model: the id of the model that made their vectors, if they have any.
-    """
-    spaces = _namespaces(conn, world, decided)
-    _write_entities(conn, spaces, decided.identities)
-    _write_episodes(conn, spaces, decided)
-    if facts is not None:
-        _write_facts(conn, spaces, facts)
-    insert(conn, "mention", "entity episode", list(decided.mentioned), "ON CONFLICT DO NOTHING")
-    write_vectors(
-        conn,
-        []
-        if model is None
-        else [(model, spaces[space], kind, ref, vector) for space, kind, ref, vector in _vectors(decided, facts)],
-        []
-        if facts is None
-        else [
-            (None, spaces[fact.made.namespace], "fact", fact.id, None, fact.heir_of)
-            for fact in facts.made
-            if fact.heir_of is not None and fact.made is not None
-        ],
-    )
-    insert(conn, "memory_clock_back", "event", [(event,) for event in decided.backs])
-    write_events(
-        conn,
+def write_changes(world: World, changes: Changes) -> None:
+    """Write all that a job does; most jobs write few of the tables."""
+    spaces = _namespaces(world, changes)
+    if changes.entities or changes.changed or changes.renamed or changes.aliases_gone:
+        _write_entities(world, spaces, changes)
+    if changes.episodes or changes.outdated:
+        _write_episodes(world, spaces, changes)
+    if changes.facts or changes.expired or changes.supported or changes.united:
+        _write_facts(world, spaces, changes)
+    for other, into in changes.merged:
+        _merge(world.conn, other, into)
+    if changes.mentions:
+        insert(world.conn, "mention", "entity episode", list(changes.mentions), "ON CONFLICT DO NOTHING")
+    _write_near_names(world.conn, changes)
+    _write_vectors(world, spaces, changes)
+    if changes.backs:
+        insert(world.conn, "memory_clock_back", "event", [(world.event(moment),) for moment in changes.backs])
+    note(
+        world.conn,
         [
-            (moment.at, spaces[moment.namespace], moment.agent, *event, None)
-            for moment in decided.moments
+            (moment.at, spaces[moment.namespace], moment.agent, *event)
+            for moment in changes.moments
             for event in moment.events
         ],
     )
 
 
-def _namespaces(conn: sqlite3.Connection, world: World, decided: Deciding) -> dict[str, int]:
+def note(conn: sqlite3.Connection, events: Sequence[Sequence[Any]]) -> None:
+    """Write lines of the audit, in order: (at, namespace, agent, operation, kind, ref, other, reason)."""
+    insert(conn, "memory_event", "at namespace agent operation kind ref other reason", events)
+
+
+def _namespaces(world: World, changes: Changes) -> dict[str, int]:
     """The ids of the namespaces in which calls write; those that are missing are made."""
-    spaces = dict(world.namespaces)
-    for moment in decided.moments:
-        if moment.namespace not in spaces:
-            made = conn.execute("INSERT INTO memory_namespace (name) VALUES (?)", (moment.namespace,)).lastrowid
+    for moment in changes.moments:
+        if moment.namespace not in world.namespaces:
+            made = world.conn.execute("INSERT INTO memory_namespace (name) VALUES (?)", (moment.namespace,)).lastrowid
             assert made is not None
-            spaces[moment.namespace] = made
-    return spaces
+            world.namespaces[moment.namespace] = made
+    return world.namespaces
 
 
-def _write_entities(conn: sqlite3.Connection, spaces: dict[str, int], identities: Identities) -> None:
+# -- who is who --------------------------------------------------------------------------------------------------------
+
+
+_ENTITY = "id name key type type_key description attributes created_at created_event"
+_CHANGE_ENTITY = (
+    f"UPDATE entity SET {', '.join(f'{column} = r.{column}' for column in _ENTITY.split()[1:])} FROM {{rows}} r "
+    "WHERE entity.id = r.id"
+)
+
+
+def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> None:
+    conn = world.conn
     insert(
         conn,
         "entity",
-        "id namespace name key type type_key description agent created_at created_event",
+        "id namespace name key type type_key description attributes agent created_at created_event",
         [
             (
                 entity.id,
@@ -80,56 +86,86 @@ def _write_entities(conn: sqlite3.Connection, spaces: dict[str, int], identities
                 entity.type,
                 entity.type_key,
                 entity.description,
+                entity.attributes,
                 entity.agent,
                 entity.created_at,
-                entity.made.event,
+                world.event(entity.made),
             )
-            for entity in identities.made
+            for entity in changes.entities
             if entity.made is not None
         ],
     )
+    if changes.changed:
+        rows = [
+            (
+                entity.id,
+                entity.name,
+                entity.key,
+                entity.type,
+                entity.type_key,
+                entity.description,
+                entity.attributes,
+                entity.created_at,
+                entity.since if entity.made is None else world.event(entity.made),
+            )
+            for entity in changes.changed
+        ]
+        apply(conn, _CHANGE_ENTITY, _ENTITY, rows)
+    if changes.aliases_gone:
+        apply(
+            conn,
+            "DELETE FROM entity_alias WHERE (namespace, key, type) IN (SELECT namespace, key, type FROM {rows})",
+            "namespace key type",
+            [(spaces[namespace], key, type) for namespace, key, type in changes.aliases_gone],
+        )
     insert(
         conn,
         "entity_alias",
         "namespace key type entity",
-        [(spaces[alias.entity.namespace], alias.key, alias.type, alias.id) for alias in identities.aliases_made],
+        [(spaces[namespace], key, type, entity) for namespace, key, type, entity in changes.aliases],
     )
-    adopted = [(entity.id, entity.type, entity.type_key) for entity in identities.adopted]
-    apply(
-        conn,
-        "UPDATE entity SET type = r.type, type_key = r.type_key FROM {rows} r WHERE entity.id = r.id",
-        "id type type_key",
-        adopted,
-    )
-    apply(
-        conn,
-        "UPDATE OR IGNORE entity_alias SET type = r.type_key FROM {rows} r "
-        "WHERE entity_alias.entity = r.id AND entity_alias.type = ''",
-        "id type type_key",
-        adopted,
-    )
-    insert(conn, "entity_similar", "a b cosine:real", identities.similar)
-    if identities.renamed:
-        index_names(conn, [entity.id for entity in identities.renamed])
+    if changes.renamed:
+        index_names(conn, changes.renamed)
 
 
-def _write_episodes(conn: sqlite3.Connection, spaces: dict[str, int], decided: Deciding) -> None:
+def _merge(conn: sqlite3.Connection, other: int, into: int) -> None:
+    both = {"other": other, "into": into}
+    for sql in (
+        # Subject and object apart: for an OR of both SQLite would scan.
+        "UPDATE fact SET subject = iif(subject = :other, :into, subject), object = iif(object = :other, :into, object) "
+        "WHERE id IN (SELECT id FROM fact WHERE subject = :other UNION SELECT id FROM fact WHERE object = :other)",
+        "INSERT INTO mention SELECT :into, episode FROM mention WHERE entity = :other ON CONFLICT DO NOTHING",
+        "DELETE FROM mention WHERE entity = :other",
+        "INSERT INTO entity_similar SELECT min(:into, x), max(:into, x), cosine FROM ("
+        "SELECT b AS x, cosine FROM entity_similar WHERE a = :other "
+        "UNION ALL SELECT a, cosine FROM entity_similar WHERE b = :other"
+        ") WHERE x <> :into ON CONFLICT DO UPDATE SET cosine = max(cosine, excluded.cosine)",
+        "DELETE FROM entity_similar WHERE a = :other OR b = :other",
+        "UPDATE entity SET merged_into = :into WHERE id = :other OR merged_into = :other",
+    ):
+        conn.execute(sql, both)
+
+
+# -- texts -------------------------------------------------------------------------------------------------------------
+
+
+def _write_episodes(world: World, spaces: dict[str, int], changes: Changes) -> None:
     apply(
-        conn,
+        world.conn,
         "UPDATE episode SET expired_at = r.at, expired_event = r.event FROM {rows} r WHERE episode.id = r.id",
         "id at event",
-        [(text.id, text.expired_at, text.ended.event) for text in decided.outdated if text.ended is not None],
+        [(text.id, text.expired_at, world.event(text.ended)) for text in changes.outdated if text.ended is not None],
     )
     insert(
-        conn,
+        world.conn,
         "episode",
         "id namespace key version session seq agent source content metadata occurred_at occurred_offset created_at "
         "created_event expired_at expired_event",
-        [_episode(spaces, text) for text in decided.made],
+        [_episode(world, spaces, text) for text in changes.episodes],
     )
 
 
-def _episode(spaces: dict[str, int], text: KnownEpisode) -> tuple[object, ...]:
+def _episode(world: World, spaces: dict[str, int], text: KnownEpisode) -> tuple[object, ...]:
     assert text.made is not None
     return (
         text.id,
@@ -145,41 +181,70 @@ def _episode(spaces: dict[str, int], text: KnownEpisode) -> tuple[object, ...]:
         text.occurred_at,
         text.occurred_offset,
         text.created_at,
-        text.made.event,
+        world.event(text.made),
         text.expired_at,
-        None if text.ended is None else text.ended.event,
+        None if text.ended is None else world.event(text.ended),
     )
 
 
-def _write_facts(conn: sqlite3.Connection, spaces: dict[str, int], facts: Facts) -> None:
+# -- facts -------------------------------------------------------------------------------------------------------------
+
+_EVIDENCE = "fact episode quote confidence:real agent created_at"
+# As ``Support.united``.
+_UNITE = (
+    "ON CONFLICT (fact, ifnull(episode, 0), ifnull(agent, '')) DO UPDATE SET "
+    "quote = ifnull(quote, excluded.quote), confidence = max(confidence, excluded.confidence)"
+)
+_EVIDENCE_INHERITED = (
+    "INSERT INTO fact_evidence (fact, episode, quote, confidence, agent, created_at) SELECT r.fact, "
+    "iif(r.heir_of IS NULL, r.episode, v.episode), iif(r.heir_of IS NULL, r.quote, v.quote), "
+    "iif(r.heir_of IS NULL, r.confidence, v.confidence), iif(r.heir_of IS NULL, r.agent, v.agent), "
+    "iif(r.heir_of IS NULL, r.created_at, v.created_at) "
+    "FROM {rows} r LEFT JOIN fact_evidence v ON v.fact = r.heir_of WHERE (r.heir_of IS NULL OR v.id IS NOT NULL) "
+    f"{_UNITE}"
+)
+
+
+def _write_facts(world: World, spaces: dict[str, int], changes: Changes) -> None:
     # What is believed no longer goes first: it is in the way of what takes its place.
-    write_expired(
-        conn,
-        [
-            (fact.id, fact.expired_at, fact.ended.event, fact.superseded_by)
-            for fact in facts.expired
-            if fact.ended is not None
-        ],
+    apply(
+        world.conn,
+        "UPDATE fact SET expired_at = r.at, expired_event = r.event, superseded_by = r.successor FROM {rows} r "
+        "WHERE fact.id = r.fact",
+        "fact at event successor",
+        [(fact, moment.at, world.event(moment), successor) for fact, moment, successor in changes.expired],
     )
     insert(
-        conn,
+        world.conn,
         "fact",
         "id namespace subject predicate predicate_given object value value_given text valid_at valid_offset "
         "invalid_at invalid_offset created_at created_event expired_at expired_event superseded_by agent",
-        [_fact(spaces, fact) for fact in facts.made],
+        [_fact(world, spaces, fact) for fact in changes.facts],
     )
-    write_evidence(
-        conn,
+    heirs = [(fact.heir_of, fact.id) for fact in changes.facts if fact.heir_of is not None]
+    _write_evidence(
+        world.conn,
         [
             (fact.id, text, support.quote, support.confidence, agent, support.at)
-            for fact in facts.supported.values()
+            for fact in changes.supported
             for (text, agent), support in fact.support.items()
         ],
-        [(fact.heir_of, fact.id) for fact in facts.made if fact.heir_of is not None],
+        [*heirs, *changes.united],
     )
 
 
-def _fact(spaces: dict[str, int], fact: KnownFact) -> tuple[object, ...]:
+def _write_evidence(
+    conn: sqlite3.Connection, evidence: Sequence[Sequence[Any]], heirs: Sequence[tuple[int, int]]
+) -> None:
+    """Add to the second fact of each of the heirs the evidence that the first has, then evidence of its own."""
+    if heirs:
+        inherited = [(fact, None, None, None, None, None, heir_of) for heir_of, fact in heirs]
+        apply(conn, _EVIDENCE_INHERITED, f"{_EVIDENCE} heir_of", [*inherited, *((*row, None) for row in evidence)])
+    else:
+        insert(conn, "fact_evidence", _EVIDENCE, evidence, _UNITE)
+
+
+def _fact(world: World, spaces: dict[str, int], fact: KnownFact) -> tuple[object, ...]:
     assert fact.made is not None
     return (
         fact.id,
@@ -196,20 +261,69 @@ def _fact(spaces: dict[str, int], fact: KnownFact) -> tuple[object, ...]:
         fact.invalid_at,
         fact.invalid_offset,
         fact.created_at,
-        fact.made.event,
+        world.event(fact.made),
         fact.expired_at,
-        None if fact.ended is None else fact.ended.event,
+        None if fact.ended is None else world.event(fact.ended),
         fact.superseded_by,
         fact.agent,
     )
 
 
-def _vectors(decided: Deciding, facts: Facts | None) -> Iterator[tuple[str, str, int, bytes]]:
-    for entity, vector in decided.identities.vectors:
-        yield entity.namespace, "entity", entity.id, vector
-    for text in decided.made:
-        if text.vector is not None:
-            yield text.namespace, "episode", text.id, text.vector
-    for fact in () if facts is None else facts.made:
-        if fact.vector is not None and fact.made is not None:
-            yield fact.made.namespace, "fact", fact.id, fact.vector
+# -- vectors -----------------------------------------------------------------------------------------------------------
+
+# A row's own vector takes the place of one that it inherits, of whatever model.
+_OWN = "ON CONFLICT (model, namespace, kind, ref) DO UPDATE SET data = excluded.data"
+_VECTORS_INHERITED = (
+    "INSERT INTO vector (model, namespace, kind, ref, data) SELECT ifnull(r.model, v.model), r.namespace, r.kind, "
+    "r.ref, ifnull(r.data, v.data) FROM {rows} r LEFT JOIN vector v ON v.model IN (SELECT id FROM vector_model) "
+    "AND v.namespace = r.namespace AND v.kind = r.kind AND v.ref = r.heir_of "
+    f"WHERE (r.heir_of IS NULL OR v.id IS NOT NULL) {_OWN}"
+)
+_Vector: TypeAlias = tuple[int, int, str, int, bytes]
+
+
+def _model(world: World, model: Model, changes: Changes) -> int:
+    """The id of the model of a job's vectors, which becomes the file's where that is wanted."""
+    known = world.model
+    id = known[0] if known is not None and known[1] == model else model_id(world.conn, model)
+    if changes.switch or (changes.adopt and known is None):
+        world.conn.execute(
+            "INSERT INTO memory_meta VALUES ('model', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (str(id),),
+        )
+    return id
+
+
+def _write_vectors(world: World, spaces: dict[str, int], changes: Changes) -> None:
+    for namespace, kind, ref in changes.vectors_gone:
+        world.conn.execute(
+            "DELETE FROM vector WHERE model IN (SELECT id FROM vector_model) "
+            "AND namespace = ? AND kind = ? AND ref = ?",
+            (spaces[namespace], kind, ref),
+        )
+    columns, vectors = "model namespace kind ref data:blob", list[_Vector]()
+    if changes.model is not None:
+        model = _model(world, changes.model, changes)
+        vectors = [(model, spaces[space], kind, ref, data) for space, kind, ref, data in changes.vectors]
+    heirs = [
+        (None, spaces[fact.made.namespace], "fact", fact.id, None, fact.heir_of)
+        for fact in changes.facts
+        if fact.heir_of is not None and fact.made is not None
+    ]
+    if heirs:
+        own = [(*vector, None) for vector in vectors]
+        apply(world.conn, _VECTORS_INHERITED, f"{columns} heir_of", [*heirs, *own])
+    elif vectors:
+        insert(world.conn, "vector", columns, vectors, _OWN)
+
+
+def _write_near_names(conn: sqlite3.Connection, changes: Changes) -> None:
+    if changes.similar_gone is not None:
+        conn.execute("DELETE FROM entity_similar WHERE b > ? AND b <= ?", changes.similar_gone)
+    if changes.similar:
+        insert(conn, "entity_similar", "a b cosine:real", changes.similar, "ON CONFLICT DO NOTHING")
+    if changes.near_left is not None:
+        after, upto = changes.near_left
+        conn.execute("DELETE FROM memory_meta WHERE key = 'near names left'")
+        if after < upto:
+            conn.execute("INSERT INTO memory_meta VALUES ('near names left', ?)", (json.dumps([after, upto]),))

@@ -1,4 +1,4 @@
-"""Forgetting: the one thing that deletes. The audit keeps operation, kind and id, never content.
+"""Forgetting, in two steps. The audit keeps operation, kind and id, never content.
 
 1. One job hides what is forgotten: it moves to a namespace that has no name, which no question finds.
 2. Further jobs delete that namespace's rows in slices, and at last the namespace. After a crash the next process that
@@ -11,41 +11,60 @@ import json
 import sqlite3
 from collections import Counter
 
-from ....errors import NotFound
-from ...searching import Kind
-from ...store import Scope
+from ...deciding.moment import Moment, moment_of
+from ...deciding.requests import Beginning, Changes, FactsOnlyBy, FactsWith, Hide, HideNamespace, Versions
+from ...drafts import Scope
 from ...values import Forgotten
+from .applying import write_changes
+from .loading import World, load_state
 from .rows import json_list
-from .work import Work, namespace_id
 
-__all__ = ["delete_slice", "forget", "forgotten_namespaces", "hide_namespace"]
+__all__ = [
+    "delete_slice",
+    "forgotten_namespaces",
+    "hide",
+    "hide_namespace",
+    "load_facts_only_by",
+    "load_facts_with",
+    "load_versions",
+]
 
 # Rows that one job deletes: some milliseconds, so that other writers get their turns.
 _SLICE = 500
 _LISTED = "(SELECT value FROM json_each(:ids))"
 
 
-def forget(conn: sqlite3.Connection, scope: Scope, kind: Kind, ref: int) -> tuple[Forgotten, int | None]:
-    """Hide an entity, a fact or a text with what goes along, and delete a first slice.
+def load_versions(world: World, request: Versions) -> list[int]:
+    rows = world.conn.execute(
+        "SELECT o.id FROM episode p JOIN memory_namespace n ON n.id = p.namespace AND n.name = ? "
+        "JOIN episode o ON o.id = p.id OR (o.namespace = p.namespace AND o.key = p.key) WHERE p.id = ? ORDER BY o.id",
+        (request.namespace, request.episode),
+    ).fetchall()
+    return [row[0] for row in rows]
 
-    Returns: how many rows went, and the namespace in which the others wait, or None.
-    """
-    work = Work(conn, scope)
-    forgetting = _Hiding(work)
-    if kind == "entity":
-        forgetting.entity(work.root(ref))
-    elif kind == "episode":
-        forgetting.episodes(_versions(work, ref))
-    else:
-        row = conn.execute("SELECT namespace FROM fact WHERE id = ?", (ref,)).fetchone()
-        if row is None or row[0] != work.namespace:
-            raise NotFound(f"no fact {ref} in namespace {work.scope.namespace!r}")
-        forgetting.facts("SELECT :fact", fact=ref)
-        forgetting.let_be_stated_anew()
-    work.finish()
-    forgotten, done = delete_slice(conn, forgetting.hidden)
-    forgotten += Forgotten(**forgetting.counts)
-    return forgotten, None if done else forgetting.hidden
+
+def load_facts_only_by(world: World, request: FactsOnlyBy) -> list[int]:
+    return _ids(
+        world.conn,
+        f"SELECT DISTINCT v.fact AS id FROM fact_evidence v WHERE v.episode IN {_LISTED} AND NOT EXISTS ("
+        f"SELECT 1 FROM fact_evidence o WHERE o.fact = v.fact AND ifnull(o.episode, 0) NOT IN {_LISTED})",
+        ids=json_list(request.episodes),
+    )
+
+
+def load_facts_with(world: World, request: FactsWith) -> list[int]:
+    """Facts that were hidden before, and still wait, are hidden with it now."""
+    return _ids(
+        world.conn,
+        "SELECT id FROM fact WHERE subject = :entity UNION SELECT id FROM fact WHERE object = :entity",
+        entity=request.entity,
+    )
+
+
+def _ids(conn: sqlite3.Connection, sql: str, **params: object) -> list[int]:
+    [ids] = conn.execute(f"SELECT json_group_array(id) FROM ({sql})", params).fetchone()
+    found: list[int] = json.loads(ids)
+    return found
 
 
 def _part(hidden: int) -> str:
@@ -53,98 +72,68 @@ def _part(hidden: int) -> str:
     return f"forgotten {hidden}"
 
 
-def _versions(work: Work, episode: int) -> list[int]:
-    """An episode and all other versions of it, which say much the same."""
-    row = work.conn.execute("SELECT namespace, key FROM episode WHERE id = ?", (episode,)).fetchone()
-    if row is None or row["namespace"] != work.namespace:
-        raise NotFound(f"no episode {episode} in namespace {work.scope.namespace!r}")
-    if row["key"] is None:
-        return [episode]
-    rows = work.conn.execute(
-        "SELECT id FROM episode WHERE namespace = ? AND key = ?", (work.namespace, row["key"])
-    ).fetchall()
-    return [row[0] for row in rows]
+def hide(world: World, request: Hide) -> tuple[Forgotten, int | None]:
+    """Move rows to a namespace without a name, and delete a first slice of it. Only what would be found there all the
+    same is deleted at once.
 
+    Returns: how many rows went, and the namespace in which the others wait, or None.
+    """
+    conn, moment, counts = world.conn, request.moment, Counter[str]()
+    hidden = conn.execute("INSERT INTO memory_namespace (name) VALUES (NULL)").lastrowid
+    assert hidden is not None
+    here: dict[str, object] = {
+        "hidden": hidden,
+        "namespace": world.namespaces[moment.namespace],
+        "at": moment.at,
+        "event": world.event(moment),
+        "kind": request.kind,
+        "ids": json_list(request.ids),
+        "facts": json_list(request.facts),
+    }
+    conn.execute(
+        "INSERT INTO memory_meta VALUES (?, ?)", (_part(hidden), json.dumps([here["namespace"], moment.agent]))
+    )
 
-class _Hiding:
-    """Moves rows to a namespace without a name. Deletes at once only what would be found there all the same."""
+    def execute(sql: str) -> int:
+        return conn.execute(sql, here).rowcount
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.counts: Counter[str] = Counter()
-        hidden = work.conn.execute("INSERT INTO memory_namespace (name) VALUES (NULL)").lastrowid
-        assert hidden is not None
-        self.hidden: int = hidden
-        work.conn.execute(
-            "INSERT INTO memory_meta VALUES (?, ?)", (_part(hidden), json.dumps([work.namespace, work.agent]))
-        )
-
-    def execute(self, sql: str, **params: object) -> int:
-        here = {"hidden": self.hidden, "namespace": self.work.namespace, "at": self.work.at, "event": self.work.event}
-        return self.work.conn.execute(sql, {**here, **params}).rowcount
-
-    def entity(self, id: int) -> None:
-        # Facts and names that were hidden before, and still wait, are hidden with it now.
-        self.facts(
-            "SELECT id FROM fact WHERE subject = :entity UNION SELECT id FROM fact WHERE object = :entity", entity=id
-        )
-        self.counts["aliases"] += self.execute("DELETE FROM entity_alias WHERE entity = :entity", entity=id)
-        self.execute("UPDATE entity SET namespace = :hidden WHERE id = :entity OR merged_into = :entity", entity=id)
-        self.leave("entity", [id])
-
-    def episodes(self, ids: list[int]) -> None:
-        """With the evidence that they gave, and the facts left without any."""
-        listed = json_list(ids)
-        self.facts(
-            f"SELECT v.fact FROM fact_evidence v WHERE v.episode IN {_LISTED} AND NOT EXISTS ("
-            f"SELECT 1 FROM fact_evidence o WHERE o.fact = v.fact AND ifnull(o.episode, 0) NOT IN {_LISTED})",
-            ids=listed,
-        )
-        self.let_be_stated_anew()
-        self.counts["evidence"] += self.execute(
-            "DELETE FROM fact_evidence WHERE id IN ("
-            "SELECT v.id FROM fact_evidence v JOIN fact f ON f.id = v.fact "
-            f"WHERE v.episode IN {_LISTED} AND f.namespace <> :hidden)",
-            ids=listed,
-        )
-        self.execute(f"UPDATE episode SET namespace = :hidden WHERE id IN {_LISTED}", ids=listed)
-        self.leave("episode", ids)
-
-    def facts(self, chosen: str, **params: object) -> None:
-        self.execute(f"UPDATE fact SET namespace = :hidden WHERE id IN ({chosen})", **params)
-        self.execute(
-            "UPDATE memory_event SET reason = NULL WHERE namespace = :namespace AND reason IS NOT NULL "
-            "AND kind = 'fact' AND +ref IN (SELECT id FROM fact WHERE namespace = :hidden)"
-        )
-
-    def let_be_stated_anew(self) -> None:
-        """While they wait: no two believed facts are the same. Of an entity that is hidden there are no others."""
-        self.execute(
+    execute("UPDATE fact SET namespace = :hidden WHERE id IN (SELECT value FROM json_each(:facts))")
+    if request.kind != "entity":
+        # Facts may be stated anew while these wait: no two believed ones are the same. Of a hidden entity none are.
+        execute(
             "UPDATE fact SET expired_at = :at, expired_event = :event WHERE namespace = :hidden AND expired_at IS NULL"
         )
-
-    def leave(self, kind: Kind, ids: list[int]) -> None:
-        """Nothing but lines of the audit, and these without reasons, which are words."""
-        self.work.drop_vectors(kind, ids)
-        self.execute(
-            f"UPDATE memory_event SET reason = NULL WHERE ref IN {_LISTED} AND kind = :kind AND reason IS NOT NULL",
-            ids=json_list(ids),
-            kind=kind,
+    if request.kind == "entity":
+        counts["aliases"] = execute(f"DELETE FROM entity_alias WHERE entity IN {_LISTED}")
+        execute(f"UPDATE entity SET namespace = :hidden WHERE id IN {_LISTED} OR merged_into IN {_LISTED}")
+    elif request.kind == "episode":
+        counts["evidence"] = execute(
+            "DELETE FROM fact_evidence WHERE id IN (SELECT v.id FROM fact_evidence v JOIN fact f ON f.id = v.fact "
+            f"WHERE v.episode IN {_LISTED} AND f.namespace <> :hidden)"
         )
-        for id in ids:
-            self.work.note("forget", kind, id)
+        execute(f"UPDATE episode SET namespace = :hidden WHERE id IN {_LISTED}")
+    execute(
+        "DELETE FROM vector WHERE model IN (SELECT id FROM vector_model) AND namespace = :namespace AND kind = :kind "
+        f"AND ref IN {_LISTED}"
+    )
+    # Reasons are words.
+    execute(
+        "UPDATE memory_event SET reason = NULL WHERE reason IS NOT NULL AND ref IN "
+        f"{_LISTED} AND kind = :kind AND :kind <> 'fact'"
+    )
+    execute(
+        "UPDATE memory_event SET reason = NULL WHERE reason IS NOT NULL AND kind = 'fact' "
+        "AND ref IN (SELECT value FROM json_each(:facts))"
+    )
+    forgotten, done = _delete_slice(conn, hidden, moment)
+    return forgotten + Forgotten(**counts), None if done else hidden
 
 
-def hide_namespace(conn: sqlite3.Connection, scope: Scope) -> int | None:
-    """Takes its name from a namespace, so that nothing finds it; gives its id, None where there is none."""
-    id = namespace_id(conn, scope.namespace)
-    if id is None:
-        return None
-    work = Work(conn, scope)
-    work.note("forget", "namespace", id)
-    work.finish()
-    conn.execute("UPDATE memory_namespace SET name = NULL WHERE id = ?", (id,))
-    conn.execute("UPDATE memory_event SET reason = NULL WHERE namespace = ? AND reason IS NOT NULL", (id,))
+def hide_namespace(world: World, request: HideNamespace) -> int:
+    """Take its name from a namespace, so that nothing finds it."""
+    id = world.namespaces[request.namespace]
+    world.conn.execute("UPDATE memory_namespace SET name = NULL WHERE id = ?", (id,))
+    world.conn.execute("UPDATE memory_event SET reason = NULL WHERE namespace = ? AND reason IS NOT NULL", (id,))
     return id
 
 
@@ -154,16 +143,22 @@ def forgotten_namespaces(conn: sqlite3.Connection) -> list[int]:
 
 
 def delete_slice(conn: sqlite3.Connection, namespace: int) -> tuple[Forgotten, bool]:
-    """Deletes a slice of a hidden namespace; whether nothing of it is left."""
+    """Delete a slice of a hidden namespace; return what went, and whether nothing of it is left."""
     row = conn.execute("SELECT value FROM memory_meta WHERE key = ?", (_part(namespace),)).fetchone()
-    part = None
-    if row is not None:
-        of, agent = json.loads(row[0])
-        part = Work(conn, Scope("", agent), of)
+    if row is None:
+        return _delete_slice(conn, namespace, None)
+    of, agent = json.loads(row[0])
+    world, moment = World(conn), moment_of(Scope("", agent))
+    state = load_state(world, Beginning([]))
+    deleted = _delete_slice(conn, namespace, moment)
+    world.namespaces = {"": of}  # its name may be gone by now
+    write_changes(world, Changes(state, [moment]))
+    return deleted
+
+
+def _delete_slice(conn: sqlite3.Connection, namespace: int, part: Moment | None) -> tuple[Forgotten, bool]:
     piece = _Slice(conn, part)
     done = piece.namespace(namespace)
-    if part is not None:
-        part.finish()
     if done:
         conn.execute("DELETE FROM memory_meta WHERE key = ?", (_part(namespace),))
         conn.execute("DELETE FROM memory_namespace WHERE id = ?", (namespace,))
@@ -176,11 +171,11 @@ class _Slice:
     Each method returns whether none is left.
 
     Args:
-        part: of what the namespace is a part. The audit has a line for each fact of it; a namespace forgotten as a
-            whole has a single one.
+        part: where the namespace is a part of another: the audit has a line for each fact of it. A namespace that was
+            forgotten as a whole has a single one.
     """
 
-    def __init__(self, conn: sqlite3.Connection, part: Work | None) -> None:
+    def __init__(self, conn: sqlite3.Connection, part: Moment | None) -> None:
         self.conn = conn
         self.part = part
         self.left = _SLICE
@@ -201,7 +196,11 @@ class _Slice:
                 return False
             if self.part is not None:
                 ids: list[int] = json.loads(listed)
-                self.part.drop_vectors("fact", ids)
+                self.conn.execute(
+                    "DELETE FROM vector WHERE model IN (SELECT id FROM vector_model) AND namespace IN "
+                    f"(SELECT id FROM memory_namespace) AND kind = 'fact' AND ref IN {_LISTED}",
+                    {"ids": listed},
+                )
                 for id in ids:
                     self.part.note("forget", "fact", id)
             self.rows("facts", "fact", f"id IN {_LISTED}", ids=listed)

@@ -6,10 +6,9 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from ....errors import AmbiguousEntity
-from ...deciding.identity import Candidate, pick
+from ...deciding.picking import Candidate, meant
+from ...drafts import NameRequest
 from ...records import entity_of
-from ...store import NameRequest
 from ...values import Entity
 from .rows import ENTITY, json_list
 
@@ -48,15 +47,12 @@ def resolve(conn: sqlite3.Connection, namespace: str, names: Sequence[NameReques
         entities[entity] = row
     results: list[Entity | Exception | None] = []
     for place, wanted in enumerate(names):
-        picked = pick(found.get(place, ()), wanted)
-        if picked is None or isinstance(picked, AmbiguousEntity):
-            results.append(picked)
-        elif picked[1]:
-            results.append(None)
-        else:
-            id = picked[0].id
-            known = entities[id]
-            if not isinstance(known, Entity):
-                known = entities[id] = entity_of(*tuple(known)[3:])
-            results.append(known)
+        id = meant(found.get(place, ()), wanted)
+        if not isinstance(id, int):
+            results.append(id)
+            continue
+        known = entities[id]
+        if not isinstance(known, Entity):
+            known = entities[id] = entity_of(*tuple(known)[3:])
+        results.append(known)
     return results

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar, TypeVarTuple
 
 from .migrating import check_version
 
 __all__ = ["Job", "Opening"]
 
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Generic[*Ts, R]):
     """A function for the writer, and the call that needs it: what makes the file one of this version.
 
     Attributes:
@@ -21,20 +24,20 @@ class Opening:
             library's own choice, a slice of deletions say, and nothing that a caller can change.
     """
 
-    function: Callable[..., Any]
+    function: Callable[[sqlite3.Connection, *Ts], R]
     log_name: str | None = None
 
-    def __call__(self, conn: sqlite3.Connection, *args: Any) -> Any:
+    def __call__(self, conn: sqlite3.Connection, *args: *Ts) -> R:
         return self.function(conn, *args)
 
 
-class Job(Opening):
+class Job(Opening[*Ts, R]):
     """The same for all other jobs, which look first whether the file is still of this version: another process may have
     migrated it meanwhile. Raises, beside what the function does: SchemaTooNew.
     """
 
     __slots__ = ()
 
-    def __call__(self, conn: sqlite3.Connection, *args: Any) -> Any:
+    def __call__(self, conn: sqlite3.Connection, *args: *Ts) -> R:
         check_version(conn)
         return self.function(conn, *args)

@@ -1,96 +1,133 @@
-"""What a job's calls are decided by, read in a few statements, however much they say."""
+"""What rules ask for, read in a few statements, however much it is."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from ...deciding.documents import Begun, KnownEpisode, KnownTexts
-from ...deciding.facts import Facts, KnownFact
-from ...deciding.identity import Alias, Identities, KnownEntity, NewerEntities
+from ...deciding.documents import KnownEpisode, KnownTexts
+from ...deciding.facts import KnownFact
+from ...deciding.identity import Alias, KnownEntity
+from ...deciding.moment import Moment
+from ...deciding.requests import (
+    Beginning,
+    BelievedFact,
+    FactsOf,
+    FactsSaid,
+    KnownFacts,
+    KnownNames,
+    Names,
+    NamesOf,
+    NewerNames,
+    OneFact,
+    State,
+    Texts,
+)
 from ...searching import Model
-from ...store import NameRequest
 from .rows import json_list
 from .schema import UNBOUNDED
 from .setwise import load
-from .work import namespace_id
+from .states import SQLiteState, entity_upto, namespace_id
 
-__all__ = ["World", "load_episodes", "load_facts", "load_identities", "load_world"]
+__all__ = [
+    "World",
+    "load_facts",
+    "load_facts_of",
+    "load_names",
+    "load_names_of",
+    "load_newer",
+    "load_one_fact",
+    "load_state",
+    "load_texts",
+]
 
-_WORLD = (
-    "SELECT (SELECT id FROM memory_namespace WHERE name = ?), "
-    "(SELECT seq FROM sqlite_sequence WHERE name = 'entity'), "
-    "(SELECT seq FROM sqlite_sequence WHERE name = 'episode'), "
-    "(SELECT seq FROM sqlite_sequence WHERE name = 'fact'), e.id, e.at "
-    "FROM (SELECT 1) LEFT JOIN (SELECT id, at FROM memory_event ORDER BY id DESC LIMIT 1) e"
+_IDS = (
+    "(SELECT id FROM memory_namespace WHERE name = :name), (SELECT seq FROM sqlite_sequence WHERE name = 'entity'), "
+    "(SELECT seq FROM sqlite_sequence WHERE name = 'episode'), (SELECT seq FROM sqlite_sequence WHERE name = 'fact'), "
+    "e.id, e.at"
 )
 # What few jobs ask for.
-_MORE = """SELECT
+_MORE = """
     (SELECT json_array(m.id, m.name, m.dim) FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER)
         WHERE key = 'model'),
+    (SELECT value FROM memory_meta WHERE key = 'near names left'),
     (SELECT json_group_array(json_array(p.id, n.name, p.expired_at IS NOT NULL)) FROM json_each(:evidence) j
         CROSS JOIN episode p ON p.id = j.value JOIN memory_namespace n ON n.id = p.namespace),
     (SELECT json_group_array(json_array(j.key, (SELECT max(seq) FROM episode p
         WHERE p.namespace = n.id AND p.session = j.value->>1))) FROM json_each(:sessions) j
         CROSS JOIN memory_namespace n ON n.name = j.value->>0)"""
+_LAST = "FROM (SELECT 1) LEFT JOIN (SELECT id, at FROM memory_event ORDER BY id DESC LIMIT 1) e"
+_STATE = f"SELECT {_IDS} {_LAST}"
+_STATE_AND_MORE = f"SELECT {_IDS}, {_MORE} {_LAST}"
 
 
 @dataclass(slots=True)
 class World:
-    """The state that a job begins with.
+    """What one rule has been told, on one connection.
 
     Attributes:
-        namespaces: ids by name, of those that are there.
-        entity, episode, fact: the first ids that were never used. What is inserted with one of them and those after it
-            counts as AUTOINCREMENT does (https://www.sqlite.org/autoinc.html), so that one statement serves where ids
-            must be known.
-        last_event: the newest one, and what the clock said then.
+        namespaces: ids by name, of those that are there, as far as a job asked for them.
+        last_event: the newest one as the job began.
         model: the id of the file's model, and that, where it was asked for.
+        entities: by id, one object each, however often it is found.
+        links: the statement for the links of an entity, and its first parameters, once it was asked for.
     """
 
-    namespaces: dict[str, int]
-    entity: int
-    episode: int
-    fact: int
-    last_event: tuple[int, int]
-    texts: KnownTexts
+    conn: sqlite3.Connection
+    namespaces: dict[str, int] = field(default_factory=dict)
+    last_event: int = 0
     model: tuple[int, Model] | None = None
+    entities: dict[int, KnownEntity] = field(default_factory=dict)
+    links: tuple[str, list[object]] | None = None
+
+    def event(self, moment: Moment) -> int:
+        """The first event that a call of the job leaves."""
+        return self.last_event + moment.before + 1
+
+    def entity(self, namespace: str, columns: Sequence[object]) -> KnownEntity:
+        """An entity that was read, by its columns."""
+        id, *others = columns
+        assert isinstance(id, int)
+        entity = self.entities.get(id)
+        if entity is None:
+            entity = self.entities[id] = KnownEntity(id, namespace, *others)  # type: ignore[arg-type]
+        return entity
 
 
-def load_world(
-    conn: sqlite3.Connection,
-    namespaces: Iterable[str],
-    *,
-    with_model: bool,
-    evidence: Sequence[int] = (),
-    sessions: Sequence[tuple[str, str]] = (),
-) -> World:
-    first, *others = dict.fromkeys(namespaces)
-    space, entity, episode, fact, event, at = conn.execute(_WORLD, (first,)).fetchone()
-    ids = [(first, space), *((other, namespace_id(conn, other)) for other in others)]
-    world = World(
-        {name: id for name, id in ids if id is not None},
-        (entity or 0) + 1,
-        (episode or 0) + 1,
-        (fact or 0) + 1,
-        (event or 0, at or 0),
-        KnownTexts(),
-    )
-    if with_model or evidence or sessions:
-        model, evidencing, seqs = conn.execute(
-            _MORE, {"evidence": json_list(evidence), "sessions": json.dumps(sessions)}
-        ).fetchone()
+def load_state(world: World, request: Beginning) -> State:
+    """What is inserted with the next ids counts as AUTOINCREMENT does (https://www.sqlite.org/autoinc.html), so that
+    one statement serves where ids must be known.
+    """
+    conn = world.conn
+    first, *others = list[str | None](request.namespaces) or [None]
+    params, more = {"name": first}, None
+    if request.with_model or request.evidence or request.sessions:
+        params |= {"evidence": json_list(request.evidence), "sessions": json.dumps(request.sessions)}
+        space, entity, episode, fact, event, at, *more = conn.execute(_STATE_AND_MORE, params).fetchone()
+    else:
+        space, entity, episode, fact, event, at = conn.execute(_STATE, params).fetchone()
+    ids = [(first, space), *((other, namespace_id(conn, other)) for other in others if other is not None)]
+    world.namespaces = {name: id for name, id in ids if name is not None and id is not None}
+    world.last_event = event or 0
+    token, texts = SQLiteState(world.last_event), KnownTexts()
+    state = State((entity or 0) + 1, (episode or 0) + 1, (fact or 0) + 1, at or 0, token, texts, world.namespaces)
+    if more is not None:
+        model, left, evidencing, seqs = more
         if model is not None:
             id, name, dim = json.loads(model)
-            world.model = (id, Model(name, dim))
+            state.model = Model(name, dim)
+            world.model = (id, state.model)
+        if left is not None:
+            after, upto = json.loads(left)
+            state.near_left = (after, upto)
         for id, namespace, is_outdated in json.loads(evidencing):
-            world.texts.namespaces[id] = namespace
+            texts.namespaces[id] = namespace
             if is_outdated:
-                world.texts.outdated.add(id)
-        world.texts.last_seq = {sessions[place]: seq for place, seq in json.loads(seqs) if seq is not None}
-    return world
+                texts.outdated.add(id)
+        texts.last_seq = {request.sessions[place]: seq for place, seq in json.loads(seqs) if seq is not None}
+    return state
 
 
 _EPISODES = (
@@ -101,17 +138,18 @@ _EPISODES = (
 )
 
 
-def load_episodes(conn: sqlite3.Connection, world: World, keys: Sequence[tuple[str, str]]) -> None:
-    """The newest versions of texts by their (namespace, key). Row by row: a content may be as long as a value can."""
-    if keys:
-        for place, *columns in conn.execute(_EPISODES, (json.dumps(keys),)).fetchall():
-            namespace, key = keys[place]
-            id, version, session, seq, *others = columns
-            world.texts.current[keys[place]] = KnownEpisode(id, namespace, key, version, session, seq, *others)
+def load_texts(world: World, request: Texts) -> dict[tuple[str, str], KnownEpisode]:
+    """Row by row: a content may be as long as a value can."""
+    found: dict[tuple[str, str], KnownEpisode] = {}
+    for place, *columns in world.conn.execute(_EPISODES, (json.dumps(request.keys),)).fetchall():
+        namespace, key = request.keys[place]
+        id, version, session, seq, *others = columns
+        found[namespace, key] = KnownEpisode(id, namespace, key, version, session, seq, *others)
+    return found
 
 
 # The entities that keys name, that ids stand for, and that texts mention.
-_ENTITY = "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at"
+_ENTITY = "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at, e.created_event"
 _ALIASED = f"e.place, e.alias, {_ENTITY}"
 _BY_KEY = (
     f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {{rows}} r "
@@ -135,93 +173,81 @@ _NEWER = (
 )
 
 
-class _Entities:
-    """Entities as they are read: one object each, however often it is found."""
-
-    def __init__(self) -> None:
-        self._by_id: dict[int, KnownEntity] = {}
-
-    def known(self, namespace: str, columns: Sequence[object]) -> KnownEntity:
-        id, *others = columns
-        assert isinstance(id, int)
-        entity = self._by_id.get(id)
-        if entity is None:
-            entity = self._by_id[id] = KnownEntity(id, namespace, *others)  # type: ignore[arg-type]
-        return entity
+# A key of an entity, and whatever has it.
+_NAMES_OF = (
+    "{rows} r CROSS JOIN entity_alias o ON o.entity = r.entity CROSS JOIN memory_namespace n ON n.id = o.namespace "
+    "CROSS JOIN entity_alias a ON a.namespace = o.namespace AND a.key = o.key CROSS JOIN entity e ON e.id = a.entity"
+)
 
 
-def load_identities(
-    conn: sqlite3.Connection,
-    world: World,
-    asked: Sequence[tuple[str, NameRequest | int]],
-    model: Model | None,
-    again: Sequence[KnownEpisode] = (),
-) -> Identities:
-    """What names and ids mean, in their namespaces, and what is near names.
-
-    Args:
-        again: texts that come again: what they mention is asked too.
-    """
-    wanted: dict[tuple[str, str | None, int | None, int | None], None] = {}
-    seen: dict[str, int] = {}
-    for namespace, one in asked:
-        if isinstance(one, int):
-            wanted[namespace, None, one, None] = None
-            continue
-        wanted[namespace, one.key, None, None] = None
-        if one.vector is not None and model is not None:
-            seen[namespace] = min(one.seen, seen.get(namespace, one.seen))
-            wanted.update(dict.fromkeys((namespace, None, id, None) for id, _ in one.near))
-    wanted.update(dict.fromkeys((episode.namespace, None, None, episode.id) for episode in again))
-    entities, aliases = _Entities(), dict[tuple[str, str], list[Alias]]()
-    roots: dict[tuple[str, int], KnownEntity] = {}
-    places, spaces = list(wanted), world.namespaces
+def load_names(world: World, request: Names) -> KnownNames:
+    """In one statement. The names of most jobs are keys alone."""
+    wanted: list[tuple[str, str | None, int | None, int | None]] = [
+        *((namespace, key, None, None) for namespace, key in request.keys),
+        *((namespace, None, id, None) for namespace, id in request.ids),
+        *((namespace, None, None, text) for namespace, text in request.texts),
+    ]
+    spaces, known = world.namespaces, KnownNames()
     rows = load(
-        conn,
+        world.conn,
         _ALIASED,
-        _ENTITIES_BY_KEY if all(key is not None for _, key, _, _ in places) else _ENTITIES,
+        _ENTITIES if request.ids or request.texts else _ENTITIES_BY_KEY,
         {},
         "place namespace key id text",
-        [(place, spaces[namespace], *one) for place, (namespace, *one) in enumerate(places) if namespace in spaces],
-        few=not again,
+        [(place, spaces[namespace], *one) for place, (namespace, *one) in enumerate(wanted) if namespace in spaces],
+        few=not request.texts,
     )
     # By type, as the index of aliases is.
     for place, alias, *columns in sorted(rows, key=lambda row: (row[0], row[1] or "")):
-        namespace, key, id, text = places[place]
-        entity = entities.known(namespace, columns)
+        namespace, key, id, text = wanted[place]
+        entity = world.entity(namespace, columns)
         if key is not None:
-            aliases.setdefault((namespace, key), []).append(Alias(key, alias, entity))
+            known.aliases.setdefault((namespace, key), []).append(Alias(key, alias, entity, alias))
         elif id is not None:
-            roots[namespace, id] = entity
+            known.roots[namespace, id] = entity
         elif text is not None:
-            world.texts.mentions.setdefault(text, {})[entity.id] = entity
-    for episode in again:
-        world.texts.mentions.setdefault(episode.id, {})
-    newer = {} if model is None else _load_newer(conn, world, entities, seen, model)
-    return Identities(aliases, roots, newer, world.entity)
+            known.mentions.setdefault(text, {})[entity.id] = entity
+    for _, text in request.texts:
+        known.mentions.setdefault(text, {})
+    return known
 
 
-def _load_newer(
-    conn: sqlite3.Connection, world: World, entities: _Entities, seen: dict[str, int], model: Model
-) -> dict[str, NewerEntities]:
-    names = list(seen)
+def load_names_of(world: World, request: NamesOf) -> dict[tuple[str, str], list[Alias]]:
+    rows = load(
+        world.conn,
+        f"n.name, a.key, a.type, {_ENTITY}",
+        _NAMES_OF,
+        {},
+        "entity",
+        [(entity,) for entity in request.entities],
+    )
+    aliases: dict[tuple[str, str], dict[str, Alias]] = {}
+    for namespace, key, type, *columns in sorted(rows, key=lambda row: row[2]):
+        of_key = aliases.setdefault((namespace, key), {})
+        if type not in of_key:  # two of the entities may have the key
+            of_key[type] = Alias(key, type, world.entity(namespace, columns), type)
+    return {key: list(found.values()) for key, found in aliases.items()}
+
+
+def load_newer(world: World, request: NewerNames) -> dict[str, list[tuple[KnownEntity, bytes]]]:
+    names = list(request.since)
     found: dict[str, list[tuple[KnownEntity, bytes]]] = {namespace: [] for namespace in names}
     for place, vector, *columns in load(
-        conn,
+        world.conn,
         f"r.place, hex(v.data), {_ENTITY}",
         _NEWER,
-        {"model": model.name, "dim": model.dim},
+        {"model": request.model.name, "dim": request.model.dim},
         "place namespace seen",
         [
-            (place, world.namespaces[namespace], seen[namespace])
+            (place, world.namespaces[namespace], entity_upto(request.since[namespace]))
             for place, namespace in enumerate(names)
             if namespace in world.namespaces
         ],
     ):
-        found[names[place]].append((entities.known(names[place], columns), bytes.fromhex(vector)))
+        found[names[place]].append((world.entity(names[place], columns), bytes.fromhex(vector)))
     for ones in found.values():
         ones.sort(key=lambda one: one[0].id)
-    return {namespace: NewerEntities(model.dim, ones) for namespace, ones in found.items()}
+    return found
 
 
 _FACT = (
@@ -255,44 +281,61 @@ _FACT_ALONE = f"f.text_id, 0, {_FACT}"
 _FACT_AND_FOUNDED = f"f.text_id, {_FOUNDED}, {_FACT}"
 
 
-def load_facts(conn: sqlite3.Connection, world: World, calls: Sequence[Begun]) -> Facts:
-    """What is believed of that which the calls state, and what their texts evidence."""
-    outdated = [call.replaced for call in calls if call.replaced is not None]
-    touched = [call.text for call in calls if call.again and call.text is not None]
-    touched += [text.id for text in outdated if text.made is None]
-    first_new = world.entity
-    pairs: dict[tuple[int, str], int] = {}
-    wanted: dict[tuple[object, ...], None] = {}
-    for call in calls:
-        for stated in call.stated:
-            subject, predicate, target, valid_at = stated.identity
-            since = UNBOUNDED if valid_at is None else valid_at
-            if subject >= first_new:
-                continue  # of a new entity there is nothing yet
-            if stated.draft.replace:
-                pairs[subject, predicate] = min(since, pairs.get((subject, predicate), since))
-            if (stated.object or 0) < first_new:
-                wanted[subject, predicate, target, since, None] = None
-    wanted.update(dict.fromkeys((*pair, since, None, None) for pair, since in pairs.items()))
-    wanted.update(dict.fromkeys((None, None, None, 0, text) for text in touched))
-    known: dict[int, KnownFact] = {}
+def load_facts(world: World, request: FactsSaid) -> KnownFacts:
+    wanted: list[tuple[object, ...]] = [
+        (subject, predicate, target, _since(valid_at), None)
+        for subject, predicate, target, valid_at in request.identities
+    ]
+    wanted += [(*pair, _since(valid_at), None, None) for pair, valid_at in request.pairs.items()]
+    wanted += [(None, None, None, 0, text) for text in request.texts]
+    found: dict[int, KnownFact] = {}
     evidence: list[tuple[KnownFact, int]] = []
+    alone = not (request.pairs or request.texts)
     for text, founded, *columns in load(
-        conn,
-        _FACT_AND_FOUNDED if outdated else _FACT_ALONE,
-        _FACTS if pairs or touched else _FACTS_BELIEVED,
-        {"touched": json_list(touched)} if outdated else {},
+        world.conn,
+        _FACT_AND_FOUNDED if request.with_founded else _FACT_ALONE,
+        _FACTS_BELIEVED if alone else _FACTS,
+        {"touched": json_list(request.texts)} if request.with_founded else {},
         "subject predicate target since text",
-        list(wanted),
-        few=not (pairs or touched),
+        wanted,
+        few=alone,
     ):
-        fact = known.get(columns[0])
+        fact = found.get(columns[0])
         if fact is None:
-            fact = known[columns[0]] = KnownFact(*columns)
+            fact = found[columns[0]] = KnownFact(*columns)
             fact.founded = bool(founded)
         if text is not None:
             evidence.append((fact, text))
-    facts = Facts((known[id] for id in sorted(known)), world.fact, world.texts.outdated)
-    for fact, text in evidence:
-        facts.evidenced(fact, text)
-    return facts
+    return KnownFacts([found[id] for id in sorted(found)], evidence)
+
+
+def _since(valid_at: int | None) -> int:
+    return UNBOUNDED if valid_at is None else valid_at
+
+
+def load_one_fact(world: World, request: OneFact) -> KnownFact | None:
+    row = world.conn.execute(
+        f"SELECT {_FACT} FROM fact f JOIN memory_namespace n ON n.id = f.namespace WHERE f.id = ? AND n.name = ?",
+        (request.id, request.namespace),
+    ).fetchone()
+    return None if row is None else KnownFact(*row)
+
+
+# Subject and object apart: for an OR of both SQLite would scan.
+_OF_OTHER = "(SELECT id FROM fact WHERE subject = :other UNION SELECT id FROM fact WHERE object = :other)"
+_MOVING = f"fact f WHERE f.expired_at IS NULL AND f.id IN {_OF_OTHER}"
+# The believed facts that are what one of those will be.
+_IN_THE_WAY = (
+    "fact f CROSS JOIN fact b ON b.subject = iif(f.subject = :other, :into, f.subject) AND b.predicate = f.predicate "
+    "AND coalesce(b.object, b.value) = coalesce(iif(f.object = :other, :into, f.object), f.value) "
+    f"AND ifnull(b.valid_at, {UNBOUNDED}) = ifnull(f.valid_at, {UNBOUNDED}) "
+    f"WHERE b.expired_at IS NULL AND f.expired_at IS NULL AND f.id IN {_OF_OTHER}"
+)
+
+
+def load_facts_of(world: World, request: FactsOf) -> tuple[list[BelievedFact], list[BelievedFact]]:
+    both = {"into": request.into, "other": request.entity}
+    columns = "{0}.id, {0}.subject, {0}.predicate, {0}.object, {0}.value, {0}.valid_at"
+    moving = sorted(load(world.conn, columns.format("f"), _MOVING, {"other": request.entity}))
+    in_the_way = load(world.conn, columns.format("b"), _IN_THE_WAY, both)
+    return [BelievedFact(*row) for row in moving], [BelievedFact(*row) for row in in_the_way]

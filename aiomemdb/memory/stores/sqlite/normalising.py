@@ -7,15 +7,17 @@ import sqlite3
 from collections.abc import Callable
 from itertools import groupby
 
-from ...deciding.identity import Candidate, pick
-from ...drafts import canonical
+from ...deciding.merging import merge
+from ...deciding.moment import moment_of
+from ...deciding.picking import Candidate, pick
+from ...deciding.requests import Beginning, Changes
+from ...drafts import NameRequest, Scope, canonical
 from ...names import FOLDED, FOLDED_PREDICATE
-from ...store import NameRequest, Scope
-from .facts import expire, write_evidence
-from .merging import merge
+from .answering import run
+from .applying import write_changes
+from .loading import World, load_state
 from .rows import json_list
 from .schema import UNBOUNDED
-from .work import Work
 
 __all__ = ["normalise"]
 
@@ -124,7 +126,7 @@ class _Alias:
         """The older one stays."""
         one, other = self._root(one), self._root(other)
         if one != other:
-            merge(self.conn, self.scope, min(one, other), max(one, other))
+            run(self.conn, merge, self.scope, min(one, other), max(one, other))
         return min(one, other)
 
     def _root(self, entity: int) -> int:
@@ -156,15 +158,17 @@ def _normalise_facts(conn: sqlite3.Connection, space: int, scope: Scope, changed
     ).fetchall()
     if not rows:
         return
-    work = Work(conn, scope)
+    world, moment = World(conn), moment_of(scope)
+    state = load_state(world, Beginning([scope.namespace]))
     for id, subject, predicate, object, value, valid_at, expired_at in rows:
         new_predicate, new_value = changed["predicate"].get(predicate, predicate), changed["value"].get(value, value)
         identity = (subject, new_predicate, new_value if object is None else object)
         begin = UNBOUNDED if valid_at is None else valid_at
         same = conn.execute(f"SELECT id FROM fact WHERE {_IDENTITY}", (*identity, begin)).fetchone()
         if expired_at is None and same is not None:
-            write_evidence(conn, (), [(id, same["id"])])
-            expire(work, [(id, same["id"])])
+            # At once, as it is in the way of what comes next; its line of the audit is written at the end.
+            moment.note("supersede", "fact", id, same["id"])
+            write_changes(world, Changes(state, [], expired=[(id, moment, same["id"])], united=[(id, same["id"])]))
         conn.execute(
             "UPDATE fact SET predicate = ?, predicate_given = ?, value = ?, value_given = ? WHERE id = ?",
             (
@@ -175,4 +179,4 @@ def _normalise_facts(conn: sqlite3.Connection, space: int, scope: Scope, changed
                 id,
             ),
         )
-    work.finish()
+    write_changes(world, Changes(state, [moment]))

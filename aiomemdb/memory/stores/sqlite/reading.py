@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import TypeAlias
 
-from ....errors import NotFound
+from ...deciding.requests import EntitiesOf, FactsWhere, LinksOf
 from ...pages import Place
 from ...records import entity_of, episode_of, event_of, evidence_of, fact_of
-from ...searching import Kind
-from ...store import FactQuery
-from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
+from ...searching import FactQuery, Kind
+from ...values import Counts, Entity, Episode, Event, Evidence, Fact
+from .loading import World
 from .rows import (
     ENTITY,
     EPISODE,
@@ -21,14 +19,19 @@ from .rows import (
     facts_by_id,
     json_list,
 )
-from .work import known_upto, namespace_id
+from .states import known_upto, namespace_id
 
-__all__ = ["counts", "entities", "episodes", "evidence", "facts", "history", "path", "surroundings"]
-
-# path: an entity with more facts is about everything, and that two are linked to it says nothing.
-_GONE_THROUGH = 1_000
-# path: facts that are looked at in all, those that don't count included, and at most half of them from one end.
-_LOOKED_AT = 20_000
+__all__ = [
+    "counts",
+    "entities",
+    "entities_of",
+    "episodes",
+    "evidence",
+    "facts",
+    "facts_where",
+    "history",
+    "links_of",
+]
 
 _VALUES = "(SELECT value FROM json_each(?))"
 # A list of entities; for those merged away the ones that stayed, looked up in the snapshot of the question.
@@ -82,7 +85,7 @@ def _conditions(conn: sqlite3.Connection, query: FactQuery) -> tuple[list[str], 
         where.append("f.expired_at IS NULL")
     else:
         where.append("f.created_event <= ? AND (f.expired_event IS NULL OR f.expired_event > ?)")
-        params += [known_upto(conn, query.known_at)] * 2
+        params += [known_upto(conn, query.known_at).event] * 2
     if not query.any_time:
         where.append("(f.valid_at IS NULL OR f.valid_at <= ?) AND (f.invalid_at IS NULL OR f.invalid_at > ?)")
         params += [query.as_of, query.as_of]
@@ -100,6 +103,8 @@ def _conditions(conn: sqlite3.Connection, query: FactQuery) -> tuple[list[str], 
 
 def facts(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
     """What is named drives the search, each by its index; left to itself, SQLite prefers the order of ids to that."""
+    if query.around is not None:
+        return _facts_around(conn, namespaces, query)
     here, spaces = _in_spaces(conn, namespaces, "f")
     where, params = _conditions(conn, query)
     source, driving = "fact f", list[object]()
@@ -121,137 +126,48 @@ def facts(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery)
     return [fact_of(*row) for row in rows.fetchall()]
 
 
-def surroundings(
-    conn: sqlite3.Connection, namespaces: Sequence[str], start: Sequence[int], query: FactQuery, hops: int
-) -> Subgraph:
-    """Breadth first, a statement a hop."""
-    limit = query.limit
-    query = replace(query, limit=limit + 1)
-    frontier = [entity.id for entity in entities(conn, namespaces, start, None)]
-    reached, facts = dict.fromkeys(frontier), dict[int, Fact]()
-    for _ in range(hops):
-        if not frontier or len(facts) > limit:
-            break
-        next_frontier: dict[int, None] = {}
-        for fact in _links(conn, namespaces, frontier, query):
-            facts.setdefault(fact.id, fact)
-            if len(facts) > limit:
-                break
-            for end in (fact.subject, fact.object):
-                if end is not None and end not in reached:
-                    reached[end] = next_frontier[end] = None
-        frontier = list(next_frontier)
-    found = {entity.id: entity for entity in entities(conn, namespaces, list(reached), None)}
-    return Subgraph(
-        tuple(found[id] for id in reached if id in found), tuple(facts.values())[:limit], len(facts) > limit
-    )
+# -- what is around ----------------------------------------------------------------------------------------------------
 
 
-def _links(
-    conn: sqlite3.Connection, namespaces: Sequence[str], frontier: Sequence[int], query: FactQuery
-) -> list[Fact]:
-    """The facts at a frontier. Each way has its index; one OR of both would scan."""
+def entities_of(world: World, request: EntitiesOf) -> list[Entity]:
+    return entities(world.conn, request.namespaces, request.ids, None)
+
+
+def facts_where(world: World, request: FactsWhere) -> list[Fact]:
+    return facts(world.conn, request.namespaces, request.query)
+
+
+def _facts_around(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
+    """Each way has its index; one OR of both would scan."""
     here, spaces = _in_spaces(conn, namespaces, "+f")
     where, params = _conditions(conn, query)
     each_way = " UNION ".join(
         f"SELECT f.id FROM json_each(?) j CROSS JOIN fact f ON f.{end} = j.value WHERE {' AND '.join([here, *where])}"
         for end in ("subject", "object")
     )
-    of_one_way = (json_list(frontier), spaces, *params)
+    of_one_way = (json_list(query.around or ()), spaces, *params)
     rows = conn.execute(f"{each_way} ORDER BY 1 LIMIT ?", (*of_one_way, *of_one_way, query.limit)).fetchall()
     return facts_by_id(conn, [row[0] for row in rows])
 
 
-def path(
-    conn: sqlite3.Connection,
-    namespaces: Sequence[str],
-    source: Sequence[int],
-    target: Sequence[int],
-    query: FactQuery,
-    max_hops: int,
-) -> list[Fact] | None:
-    """Breadth first from both ends, the side with fewer entities first: two half circles are smaller than a whole one.
-
-    Of several chains, the one that is found first from lower ids.
-    """
-    edges = []
-    for ids in (source, target):
-        edges.append([entity.id for entity in entities(conn, namespaces, ids, None)])
-        if not edges[-1]:  # forgotten just now, or of another namespace
-            raise NotFound(f"no entity {', '.join(map(str, ids))} in {', '.join(map(repr, namespaces))}")
-    if set(edges[0]) & set(edges[1]):
-        return []
-    links = _Links(conn, namespaces, query)
-    ends = {*edges[0], *edges[1]}
-    ways: list[_Ways] = [dict.fromkeys(edge) for edge in edges]
-    hops = 0
-    while hops < max_hops and any(edges):
-        side = 0 if edges[0] and (len(edges[0]) <= len(edges[1]) or not edges[1]) else 1
-        reached = []
-        for entity in edges[side]:
-            # From an end even many are followed: it is what was asked for.
-            reached += [(fact, entity, other) for fact, other in links.of(entity, entity in ends) or ()]
-        grown: _Ways = {}
-        for fact, entity, other in sorted(reached):
-            if other not in ways[side] and other not in grown:
-                grown[other] = (entity, fact)
-        ways[side].update(grown)
-        for entity in grown:
-            if entity in ways[1 - side] and (entity in ends or links.of(entity) is not None):
-                chain = [*reversed(_back(ways[0], entity)), *_back(ways[1], entity)]
-                found = {fact.id: fact for fact in facts_by_id(conn, chain)}
-                return [found[id] for id in chain]
-        edges[side] = list(grown)
-        hops += bool(grown)
-    return None
-
-
-# How each entity was reached: from which, by which fact; None: it is where the search began.
-_Ways: TypeAlias = dict[int, tuple[int, int] | None]
-
-
-def _back(ways: _Ways, entity: int) -> list[int]:
-    """The facts from an entity back to where the search began."""
-    facts = []
-    while (way := ways[entity]) is not None:
-        entity, fact = way
-        facts.append(fact)
-    return facts
-
-
-class _Links:
-    """What entities are linked to, looked up one by one: so it can stop before it has read too much."""
-
-    def __init__(self, conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery) -> None:
-        here, spaces = _in_spaces(conn, namespaces, "f")
-        where, params = _conditions(conn, query)
+def links_of(world: World, request: LinksOf) -> list[tuple[int, int | None, bool]]:
+    """Filtered afterwards: of a hundred thousand facts that don't hold, none may be stepped over for nothing."""
+    conn, asked = world.conn, world.links
+    if asked is None:  # a rule asks for many entities in the same words
+        here, spaces = _in_spaces(conn, request.namespaces, "f")
+        where, params = _conditions(conn, request.query)
         counts = " AND ".join([here, *where])
-        # Filtered afterwards: of a hundred thousand facts that don't hold, none may be stepped over for nothing.
-        self._sql = " UNION ALL ".join(
+        sql = " UNION ALL ".join(
             f"SELECT f.id, f.{other}, {counts} FROM fact f WHERE f.{end} = ?"
             for end, other in (("subject", "object"), ("object", "subject"))
         )
-        self._params = (spaces, *params)
-        self._conn = conn
-        self._left = _LOOKED_AT
-        self._known: dict[int, list[tuple[int, int]] | None] = {}
+        asked = world.links = (f"{sql} LIMIT ?", [spaces, *params])
+    sql, params = asked
+    rows = conn.execute(sql, (*params, request.entity, *params, request.entity, request.most))
+    return [(fact, other, bool(counts)) for fact, other, counts in rows.fetchall()]
 
-    def of(self, entity: int, end: bool = False) -> list[tuple[int, int]] | None:
-        """(fact, the other entity); None: it has too many, or too many were looked at before."""
-        if entity not in self._known:
-            self._known[entity] = self._look(entity, min(self._left, _LOOKED_AT // 2 if end else _GONE_THROUGH))
-        return self._known[entity]
 
-    def _look(self, entity: int, most: int) -> list[tuple[int, int]] | None:
-        if not most:
-            return None
-        rows = self._conn.execute(
-            f"{self._sql} LIMIT ?", (*self._params, entity, *self._params, entity, most + 1)
-        ).fetchall()
-        self._left -= min(most, len(rows))
-        if len(rows) > most:
-            return None
-        return [(fact, other) for fact, other, counts in rows if counts and other is not None]
+# -- one by one --------------------------------------------------------------------------------------------------------
 
 
 def evidence(

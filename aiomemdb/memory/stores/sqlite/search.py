@@ -6,91 +6,31 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ....sqlite.database import SQLiteDatabase
-from ....sqlite.reading.snapshot import SQLiteSnapshot
 from ...records import entity_of, episode_of, evidence_of, fact_of
-from ...searching import Found, Kind, Links, Model, Node, Search, VectorChanges, When
+from ...searching import Found, Links, Node, When
 from ...values import Entity, Episode, Fact
-from . import embeddings
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
-from .work import known_upto
+from .states import event_upto
 
-__all__ = ["SQLiteSearch"]
+__all__ = ["around", "named", "read", "there", "words"]
 
 # FTS5 ranks every row in which a word is, and that takes some 2.5 us a row: so many take 12 ms, however large the file
 # is. Counting them takes a hundredth of that.
 _RANKED = 5_000
 
 
-class SQLiteSearch(Search):
-    """What recall asks, of a database or of one snapshot of it."""
-
-    def __init__(self, reads: SQLiteDatabase | SQLiteSnapshot) -> None:
-        self._reads = reads
-
-    async def known_upto(self, known_at: int) -> int:
-        event: int = await self._reads.read_fn(known_upto, known_at)
-        return event
-
-    async def words(
-        self, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
-    ) -> list[tuple[int, float]]:
-        found: list[tuple[int, float]] = await self._reads.read_fn(_words, namespaces, kind, words, when, limit)
-        return found
-
-    async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
-        found: list[tuple[str, int]] = await self._reads.read_fn(_named, namespaces, keys)
-        return found
-
-    async def around(
-        self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
-    ) -> Links:
-        links: Links = await self._reads.read_fn(_around, namespaces, frontier, turns, when, hub)
-        return links
-
-    async def there(self, namespaces: Sequence[str], kind: str, ids: Sequence[int], when: When) -> set[int]:
-        found: set[int] = await self._reads.read_fn(_there, namespaces, kind, ids, when)
-        return found
-
-    async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
-        found: Found = await self._reads.read_fn(_read, namespaces, nodes, when)
-        return found
-
-    async def vector_changes(
-        self, namespace: str, kind: Kind, model: Model, *, known: tuple[int, int] | None, since: int, most: int
-    ) -> VectorChanges:
-        changes: VectorChanges = await self._reads.read_fn(
-            embeddings.vector_changes, namespace, kind, model, known, since, most
-        )
-        return changes
-
-    async def vectors_after(
-        self, namespace: str, kind: Kind, model: Model, after: int, limit: int
-    ) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = await self._reads.read_fn(
-            embeddings.vectors_after, namespace, kind, model, after, limit
-        )
-        return found
-
-    async def vectors_of(
-        self, namespace: str, kind: Kind, model: Model, refs: Sequence[int]
-    ) -> list[tuple[int, bytes]]:
-        found: list[tuple[int, bytes]] = await self._reads.read_fn(embeddings.vectors_of, namespace, kind, model, refs)
-        return found
-
-
-def _words(
-    conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, words: Sequence[str], when: When, limit: int
+def words(
+    conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, sought: Sequence[str], when: When, limit: int
 ) -> list[tuple[int, float]]:
     """FTS5 gives its rows best first, so the join that tells which of them count ends with the last one wanted."""
-    chosen = _rarest(conn, kind, words)
+    chosen = _rarest(conn, kind, sought)
     spaces = _spaces(conn, namespaces)
     if not chosen or not spaces:
         return []
     rows = conn.execute(
         f"SELECT t.id, -w.rank FROM {kind}_words w CROSS JOIN {kind} t ON t.id = w.rowid "
         f"WHERE {kind}_words MATCH :words AND {_counts('t', kind, spaces, when)} ORDER BY w.rank LIMIT :limit",
-        {"words": " OR ".join(chosen), "limit": limit, "as_of": when.as_of, "known": when.known},
+        {"words": " OR ".join(chosen), "limit": limit, "as_of": when.as_of, "known": event_upto(when.known)},
     )
     return [(row[0], row[1]) for row in rows.fetchall()]
 
@@ -119,7 +59,7 @@ def _rarest(conn: sqlite3.Connection, kind: str, words: Sequence[str]) -> list[s
     return chosen
 
 
-def _named(conn: sqlite3.Connection, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
+def named(conn: sqlite3.Connection, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
     rows = conn.execute(
         "SELECT a.key, a.entity FROM memory_namespace n CROSS JOIN json_each(?) j "
         "CROSS JOIN entity_alias a ON a.namespace = n.id AND a.key = j.value "
@@ -129,7 +69,7 @@ def _named(conn: sqlite3.Connection, namespaces: Sequence[str], keys: Sequence[s
     return [(row[0], row[1]) for row in rows.fetchall()]
 
 
-def _around(
+def around(
     conn: sqlite3.Connection,
     namespaces: Sequence[str],
     frontier: Sequence[Node],
@@ -140,7 +80,7 @@ def _around(
     spaces = _spaces(conn, namespaces)
     if not spaces:
         return Links()
-    params = {"as_of": when.as_of, "known": when.known, "hub": hub}
+    params = {"as_of": when.as_of, "known": event_upto(when.known), "hub": hub}
     counts = {letter: _counts(letter, kind, spaces, when) for letter, kind in _KINDS.items()}
 
     def rows(ids: str, select: str, source: str, *condition: str) -> list[Any]:
@@ -152,10 +92,10 @@ def _around(
         return [tuple(row) for row in conn.execute(sql, {**params, "ids": ids}).fetchall()]
 
     facts, entities, episodes = (
-        json_list(sorted(_there(conn, namespaces, kind, [id for of, id in frontier if of == kind], when)))
+        json_list(sorted(there(conn, namespaces, kind, [id for of, id in frontier if of == kind], when)))
         for kind in ("fact", "entity", "episode")
     )
-    spoken = json_list(sorted(_there(conn, namespaces, "episode", turns, when)))
+    spoken = json_list(sorted(there(conn, namespaces, "episode", turns, when)))
     entities = json_list(row[0] for row in conn.execute(_FEW_LINKS_OF_ENTITY, {"ids": entities, "hub": hub}).fetchall())
     talkative = json_list(
         row[0] for row in conn.execute(_FEW_LINKS_OF_EPISODE, {"ids": episodes, "hub": hub}).fetchall()
@@ -215,19 +155,19 @@ def _beside(way: str, order: str, spaces: str, when: When) -> str:
     )
 
 
-def _there(conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, ids: Iterable[int], when: When) -> set[int]:
+def there(conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, ids: Iterable[int], when: When) -> set[int]:
     spaces = _spaces(conn, namespaces)
     if not spaces:
         return set()
     rows = conn.execute(
         f"SELECT t.id FROM json_each(:ids) j CROSS JOIN {kind} t ON t.id = j.value "
         f"WHERE {_counts('t', kind, spaces, when)}",
-        {"ids": json_list(ids), "as_of": when.as_of, "known": when.known},
+        {"ids": json_list(ids), "as_of": when.as_of, "known": event_upto(when.known)},
     )
     return {row[0] for row in rows.fetchall()}
 
 
-def _read(conn: sqlite3.Connection, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
+def read(conn: sqlite3.Connection, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
     spaces = _spaces(conn, namespaces)
     if not spaces:
         return Found()
@@ -243,7 +183,7 @@ def _read(conn: sqlite3.Connection, namespaces: Sequence[str], nodes: Sequence[N
             {
                 "ids": json_list(id for of, id in nodes if of == kind),
                 "as_of": when.as_of,
-                "known": when.known,
+                "known": event_upto(when.known),
             },
         )
         items |= {(kind, row[0]): value_of(*row) for row in rows.fetchall()}

@@ -1,24 +1,21 @@
-"""The verbs of identity: entities, their names, and which of them are one."""
+"""The verbs of entities: who is who, what they are called, and which of them are one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from .core import Core
-from .drafts import checked_json, checked_similarity
+from .drafts import Scope, checked_json, checked_similarity
 from .names import checked_name, checked_text
-from .store import Scope
+from .pages import Page, page
 from .values import Entity, Name
+from .view import View, after_id, by_id, id_of, one_more
 
-__all__ = ["Naming"]
+__all__ = ["EntityVerbs"]
 
 
-class Naming:
-    """The verbs of a view of the memory that write entities. Each is one job, as all that ``Memory`` writes."""
-
-    _core: Core
-    _scope: Scope
+class EntityVerbs(View):
+    """The verbs of entities."""
 
     async def find_or_create_entity(
         self,
@@ -60,6 +57,48 @@ class Naming:
         wanted.similarity, wanted.strict = similarity, strict
         return await self._core.identity.find_or_create(self._scope, wanted)
 
+    async def entity(self, name_or_id: str | int, type: str | None = None) -> Entity | None:
+        """Return the entity of a name or an id, or None.
+
+        Args:
+            name_or_id: a name, looked for in the view's own namespace first; or an id, also of a merged entity.
+            type: None: whatever its type; of several the oldest.
+
+        Raises: ValueError, TypeError: no name and no id.
+        """
+        if isinstance(name_or_id, int) and not isinstance(name_or_id, bool):
+            found = await self._core.store.entities(
+                self._scope.readable, ids=[name_or_id], type_key=None, after=0, limit=-1
+            )
+            return found[0] if found else None
+        if not isinstance(name_or_id, str):
+            raise TypeError(f"{name_or_id!r}: a name or an id")
+        wanted = self._core.drafter().name("name", Name(name_or_id, type))
+        for namespace in self._scope.readable:
+            entity = await self._core.identity.find(Scope(namespace), wanted)
+            if entity is not None:
+                return entity
+        return None
+
+    async def entities(self, *, type: str | None = None, after: str | None = None, limit: int = 100) -> Page[Entity]:
+        """Return a page of entities by id, of one type or of any.
+
+        Args:
+            after: the ``next`` of the page before; None: the first page.
+            limit: how many at most.
+
+        Raises: ValueError, TypeError: ``limit`` is no count from 1, ``after`` no cursor of this listing.
+        """
+        type_key = None if type is None else self._core.drafter().key("type", type)
+        found = await self._core.store.entities(
+            self._scope.readable,
+            ids=None,
+            type_key=type_key,
+            after=after_id("entities", after),
+            limit=one_more(limit),
+        )
+        return page("entities", found, limit, by_id)
+
     async def update_entity(
         self,
         entity: Entity,
@@ -95,7 +134,7 @@ class Naming:
         if name is not None and vectors is not None:
             [vector] = await vectors.embed([changes["name"]])
         model = None if vectors is None else vectors.model
-        return await self._core.writable_store.update_entity(self._scope, _id(entity), changes, vector, model)
+        return await self._core.writable_store.update_entity(self._scope, id_of(entity), changes, vector, model)
 
     async def add_alias(self, entity: Entity, alias: str) -> Entity:
         """Let ``alias`` mean this entity too, and return the entity.
@@ -105,7 +144,7 @@ class Naming:
             ValueError: another entity of the same type has that name (see ``merge``).
         """
         key = self._alias_key(alias)
-        return await self._core.writable_store.add_alias(self._scope, _id(entity), key)
+        return await self._core.writable_store.add_alias(self._scope, id_of(entity), key)
 
     async def remove_alias(self, entity: Entity, alias: str) -> Entity:
         """Take a name from an entity: from now on ``alias`` does not mean it, in any type.
@@ -119,7 +158,7 @@ class Naming:
             shown, which ``update_entity`` changes.
         """
         key = self._alias_key(alias)
-        return await self._core.writable_store.remove_alias(self._scope, _id(entity), key)
+        return await self._core.writable_store.remove_alias(self._scope, id_of(entity), key)
 
     def _alias_key(self, alias: str) -> str:
         return self._core.drafter().key("alias", checked_name("alias", alias))
@@ -135,10 +174,4 @@ class Naming:
             NotFound: one of them is not of this namespace, or was forgotten.
             ValueError: an entity with itself, or in a circle.
         """
-        return await self._core.writable_store.merge(self._scope, _id(keep), _id(duplicate))
-
-
-def _id(entity: Entity) -> int:
-    if not isinstance(entity, Entity):
-        raise TypeError(f"{entity!r}: an Entity (a bare number is never an id)")
-    return entity.id
+        return await self._core.writable_store.merge(self._scope, id_of(keep), id_of(duplicate))

@@ -15,10 +15,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from .store import NameRequest, Scope, Store
+from .drafts import NameRequest, Scope
+from .matrices import Vectors
+from .store import Store
 from .together import Together
 from .values import Entity
-from .vectors import Vectors
 
 __all__ = ["Identity", "find_near"]
 
@@ -123,11 +124,11 @@ async def find_near(vectors: Vectors, asked: Sequence[_Asked], near: float) -> N
     for namespace in dict.fromkeys(scope.namespace for scope, _ in asked):
         names = [wanted for scope, wanted in asked if scope.namespace == namespace]
         at_least = min([near, *(wanted.similarity for wanted in names if wanted.similarity is not None)])
-        found, highest = await vectors.nearest(
+        found, state = await vectors.nearest(
             namespace, "entity", [wanted.vector for wanted in names if wanted.vector], top=_TOP, at_least=at_least
         )
         for wanted, ones in zip(names, found, strict=True):
-            wanted.near, wanted.seen = ones, highest
+            wanted.near, wanted.seen = ones, state
 
 
 def _flight(scope: Scope, wanted: NameRequest) -> _Flight:

@@ -1,0 +1,375 @@
+"""What rules ask of a store, and what they leave to be written. ``steps.py`` says how."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..searching import FactQuery, Kind, Model, Token
+from ..values import Entity, Fact, Forgotten
+from .documents import KnownEpisode, KnownTexts
+from .facts import Identity, KnownFact
+from .identity import Alias, KnownEntity
+from .moment import Moment
+from .steps import Request
+
+__all__ = [
+    "Beginning",
+    "BelievedFact",
+    "Changes",
+    "CountEntities",
+    "Embeddable",
+    "EmbeddedNames",
+    "EntitiesOf",
+    "FactsOf",
+    "FactsOnlyBy",
+    "FactsSaid",
+    "FactsWhere",
+    "FactsWith",
+    "Hide",
+    "HideNamespace",
+    "KnownFacts",
+    "KnownNames",
+    "Lacking",
+    "LinksOf",
+    "Names",
+    "NamesOf",
+    "NewerNames",
+    "OneFact",
+    "State",
+    "Texts",
+    "Versions",
+]
+
+
+# -- how things are ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class State:
+    """The state that a job begins with.
+
+    Attributes:
+        entity, episode, fact: the first ids that were never used.
+        last_at: what the clock said at the newest line of the audit.
+        token: the state itself.
+        texts: those that evidence facts, and the last places of sessions, as far as they were asked for.
+        namespaces: what the audit calls those that are there.
+        model: that of the file's vectors, where it was asked for.
+        near_left: (after, upto), the ids between which entities need their near names anew; asked for with it.
+    """
+
+    entity: int
+    episode: int
+    fact: int
+    last_at: int
+    token: Token
+    texts: KnownTexts
+    namespaces: Mapping[str, int]
+    model: Model | None = None
+    near_left: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning(Request[State]):
+    """How things are as a job begins; its first request.
+
+    Attributes:
+        namespaces: where it writes.
+        evidence: ids of texts that are to evidence facts.
+        sessions: (namespace, session), of which the last place is asked for.
+        with_model: whether the model is.
+    """
+
+    namespaces: Sequence[str]
+    with_model: bool = False
+    evidence: Sequence[int] = ()
+    sessions: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Texts(Request[dict[tuple[str, str], KnownEpisode]]):
+    """The newest versions of texts, by (namespace, key)."""
+
+    keys: Sequence[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class KnownNames:
+    """Who is who.
+
+    Attributes:
+        aliases: by (namespace, key), all that there are of each key, by type.
+        roots: by (namespace, id), the entities that ids stand for, of those that are there.
+        mentions: by text, the entities that it mentions, by id.
+    """
+
+    aliases: dict[tuple[str, str], list[Alias]] = field(default_factory=dict)
+    roots: dict[tuple[str, int], KnownEntity] = field(default_factory=dict)
+    mentions: dict[int, dict[int, KnownEntity]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Names(Request[KnownNames]):
+    """What keys name, what ids stand for and what texts mention, each in a namespace."""
+
+    keys: Sequence[tuple[str, str]] = ()
+    ids: Sequence[tuple[str, int]] = ()
+    texts: Sequence[tuple[str, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamesOf(Request[dict[tuple[str, str], list[Alias]]]):
+    """All aliases that have a key which one of the entities has too, by (namespace, key)."""
+
+    entities: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class NewerNames(Request[dict[str, list[tuple[KnownEntity, bytes]]]]):
+    """By namespace, the entities that are newer than a state, with their vectors of a model, by id."""
+
+    model: Model
+    since: Mapping[str, Token | None]
+
+
+@dataclass(slots=True)
+class KnownFacts:
+    """Facts by id, and (fact, text): which of the texts asked for evidences which."""
+
+    facts: list[KnownFact]
+    evidence: list[tuple[KnownFact, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class FactsSaid(Request[KnownFacts]):
+    """Facts that a job meets.
+
+    Attributes:
+        identities: believed facts of these.
+        pairs: by (subject, predicate), the believed facts that hold at this time or later; None is since ever.
+        texts: what these evidence, expired or not, in their own namespaces.
+        with_founded: whether ``KnownFact.founded`` is asked for: evidence other than of these texts and outdated ones.
+    """
+
+    identities: Sequence[Identity]
+    pairs: Mapping[tuple[int, str], int | None]
+    texts: Sequence[int]
+    with_founded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OneFact(Request[KnownFact | None]):
+    """A fact, if it is of the namespace."""
+
+    namespace: str
+    id: int
+
+
+class BelievedFact(NamedTuple):
+    """A fact that is believed, as a merge needs it. ``value`` is canonical JSON; times are in microseconds."""
+
+    id: int
+    subject: int
+    predicate: str
+    object: int | None
+    value: str | None
+    valid_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FactsOf(Request[tuple[list[BelievedFact], list[BelievedFact]]]):
+    """The believed facts about an entity, by id, and those that they would be the same as, were it ``into``."""
+
+    entity: int
+    into: int
+
+
+@dataclass(frozen=True, slots=True)
+class Versions(Request[list[int]]):
+    """The ids of all versions of a text, itself among them; [] if it is not of the namespace."""
+
+    namespace: str
+    episode: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactsOnlyBy(Request[list[int]]):
+    """The ids of the facts that texts evidence, and nothing else does."""
+
+    episodes: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class FactsWith(Request[list[int]]):
+    """The ids of all facts about an entity, those that are hidden too."""
+
+    entity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddable(Request[dict[int, str]]):
+    """The namespaces of those rows of a kind that are there and have words of their own, by id."""
+
+    kind: Kind
+    ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking(Request[dict[Kind, tuple[int, int]]]):
+    """By kind, how many rows lack a vector of a model, and the lowest id of them; kinds without any are left out.
+
+    Attributes:
+        since: of those rows alone to which something was done since this state; None: of all.
+    """
+
+    model: Model
+    since: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedNames(Request[list[tuple[int, str, bytes]]]):
+    """Entities with an id above ``after``, up to ``upto``, that have a vector of a model: (id, namespace, vector), by
+    id, at most ``limit``.
+    """
+
+    model: Model
+    after: int
+    upto: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountEntities(Request[int]):
+    """How many entities have an id above ``after``, up to ``upto``."""
+
+    after: int
+    upto: int
+
+
+# -- what is around ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EntitiesOf(Request[list[Entity]]):
+    """The entities that ids stand for, by id."""
+
+    namespaces: Sequence[str]
+    ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class FactsWhere(Request[list[Fact]]):
+    """The facts that a query is for, by id."""
+
+    namespaces: Sequence[str]
+    query: FactQuery
+
+
+@dataclass(frozen=True, slots=True)
+class LinksOf(Request[list[tuple[int, int | None, bool]]]):
+    """The facts of one entity, at most so many: (fact, the other entity or None, whether the query counts it)."""
+
+    namespaces: Sequence[str]
+    entity: int
+    query: FactQuery
+    most: int
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hide(Request[tuple[Forgotten, Token | None]]):
+    """No question finds these any more, nor what belongs to them alone. They are deleted at once where they are few.
+
+    With an entity go its aliases, mentions, near names, vectors, and what was merged into it; with a text its mentions,
+    evidence and vectors; with a fact its evidence and vectors. Of the audit's reasons, which are words, none stays.
+    Each fact leaves a line in the audit when it is deleted.
+
+    Attributes:
+        kind, ids: entities or texts; ("fact", ()): facts alone.
+        facts: facts that go along.
+
+    Answer: how many rows went; a token for what is left to be deleted, or None.
+    """
+
+    moment: Moment
+    kind: Kind
+    ids: Sequence[int]
+    facts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class HideNamespace(Request[Token]):
+    """No question finds a namespace any more. Answer: a token for its rows, which are left to be deleted."""
+
+    namespace: str
+
+
+@dataclass(slots=True)
+class Changes(Request[None]):
+    """All that a job writes.
+
+    Attributes:
+        state: what the job began with.
+        moments: the calls, in order, with their lines of the audit.
+        backs: those of them at which the clock had gone back.
+        entities: new ones; ``changed``: those that were there before, as they are now.
+        renamed: the ids of those that have other keys now: names that were not there, or are there no more.
+        aliases_gone: (namespace, key, type); ``aliases``: (namespace, key, type, entity). The first go first.
+        merged: (from, into): what refers to the first entity refers to the second from now on: facts, mentions, near
+            names (the nearer one stays), and what was merged into it before.
+        similar_gone: (after, upto), the ids of entities whose near, older names go first.
+        similar: (older, newer, cosine); one that is there already stays.
+        episodes: new ones; ``outdated``: those that were there before, as they are now.
+        mentions: (entity, text); one that is there already stays.
+        expired: (fact, when, what takes its place or None). They go before ``facts`` come.
+        facts: new ones.
+        supported: facts, new or not, of which ``support`` is to be added, and with ``heir_of`` all evidence and vectors
+            of that one.
+        united: (from, to): the second fact gets all evidence of the first. Evidence is one a fact, text and agent: see
+            ``Support.united``.
+        model: of the vectors.
+        vectors_gone: (namespace, kind, ref): of all models; they go first.
+        vectors: (namespace, kind, ref, data); each takes the place of an older or an inherited one.
+        adopt: whether ``model`` becomes the file's if that has none; ``switch``: even if it has another.
+        near_left: what ``State.near_left`` is to be; None: as it was.
+    """
+
+    state: State
+    moments: Sequence[Moment]
+    backs: list[Moment] = field(default_factory=list, init=False)
+    entities: Sequence[KnownEntity] = ()
+    changed: Collection[KnownEntity] = ()
+    renamed: Collection[int] = ()
+    aliases_gone: Sequence[tuple[str, str, str]] = ()
+    aliases: Sequence[tuple[str, str, str, int]] = ()
+    merged: Sequence[tuple[int, int]] = ()
+    similar_gone: tuple[int, int] | None = None
+    similar: Sequence[tuple[int, int, float]] = ()
+    episodes: Sequence[KnownEpisode] = ()
+    outdated: Sequence[KnownEpisode] = ()
+    mentions: Collection[tuple[int, int]] = ()
+    expired: Sequence[tuple[int, Moment, int | None]] = ()
+    facts: Sequence[KnownFact] = ()
+    supported: Collection[KnownFact] = ()
+    united: Sequence[tuple[int, int]] = ()
+    model: Model | None = None
+    vectors_gone: Sequence[tuple[str, Kind, int]] = ()
+    vectors: Sequence[tuple[str, Kind, int, bytes]] = ()
+    adopt: bool = True
+    switch: bool = False
+    near_left: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Give the calls their places in the order of knowledge, which is that of their lines in the audit."""
+        before, last_at = 0, self.state.last_at
+        for moment in self.moments:
+            moment.before = before
+            if moment.events:
+                if moment.at < last_at:
+                    self.backs.append(moment)
+                last_at = moment.at
+                before += len(moment.events)

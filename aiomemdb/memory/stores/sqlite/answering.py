@@ -1,0 +1,51 @@
+"""Where each request of a rule is answered, and how a rule is run on a connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, TypeVarTuple
+
+from ...deciding import requests
+from ...deciding.steps import Request, Steps, follow
+from . import applying, embeddings, forgetting, loading, reading
+from .loading import World
+
+__all__ = ["run"]
+
+R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
+
+_ANSWERS: dict[type[Request[Any]], Callable[[World, Any], Any]] = {
+    requests.Beginning: loading.load_state,
+    requests.Texts: loading.load_texts,
+    requests.Names: loading.load_names,
+    requests.NamesOf: loading.load_names_of,
+    requests.NewerNames: loading.load_newer,
+    requests.FactsSaid: loading.load_facts,
+    requests.OneFact: loading.load_one_fact,
+    requests.FactsOf: loading.load_facts_of,
+    requests.Versions: forgetting.load_versions,
+    requests.FactsOnlyBy: forgetting.load_facts_only_by,
+    requests.FactsWith: forgetting.load_facts_with,
+    requests.Embeddable: embeddings.load_embeddable,
+    requests.Lacking: embeddings.load_lacking,
+    requests.EmbeddedNames: embeddings.load_embedded_names,
+    requests.CountEntities: embeddings.count_entities,
+    requests.EntitiesOf: reading.entities_of,
+    requests.FactsWhere: reading.facts_where,
+    requests.LinksOf: reading.links_of,
+    requests.Hide: forgetting.hide,
+    requests.HideNamespace: forgetting.hide_namespace,
+    requests.Changes: applying.write_changes,
+}
+
+
+def run(conn: sqlite3.Connection, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+    """Run a rule: its requests are answered by the connection's present state."""
+    return follow(rule(*args), partial(_answer, World(conn)))
+
+
+def _answer(world: World, request: Request[Any]) -> Any:
+    return _ANSWERS[type(request)](world, request)

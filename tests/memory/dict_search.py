@@ -1,0 +1,148 @@
+"""What recall, embedders and reembed() ask of a store in dicts: the rest of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+from aiomemdb.memory.deciding import requests as asked
+from aiomemdb.memory.deciding.embedding import check_model
+from aiomemdb.memory.names import fold
+from aiomemdb.memory.searching import Found, Links, VectorChanges
+from tests.memory.dict_store import KINDS, DictStore, Row, State
+
+__all__ = ["SearchingDictStore"]
+
+TEXTS = {"entity": ("name", "description"), "fact": ("text",), "episode": ("content",)}
+
+
+class SearchingDictStore(DictStore):
+    """Word search knows neither stems nor accents."""
+
+    def NewerNames(self, request: Any) -> Any:
+        found: dict[str, list[Any]] = {namespace: [] for namespace in request.since}
+        for id, namespace, data in self.embedded(request.model):
+            if namespace in found and id > (request.since[namespace] or State(0)).entity:
+                found[namespace].append((self.entity(id), data))
+        return found
+
+    def Embeddable(self, request: asked.Embeddable) -> dict[int, str]:
+        return {id: row.namespace for id, row in self.rows(request.kind) if id in request.ids and not row.merged_into}
+
+    def Lacking(self, request: Any) -> dict[str, tuple[int, int]]:
+        touched = {line[4:6] for id, line in self.t["event"].items() if request.since and id > request.since.event}
+        lacking = [node for node in self.lacking(request.model) if not request.since or node in touched]
+        return {kind: (len(ids), ids[0]) for kind in KINDS if (ids := [id for of, id in lacking if of == kind])}
+
+    def EmbeddedNames(self, request: asked.EmbeddedNames) -> list[tuple[int, str, bytes]]:
+        return [one for one in self.embedded(request.model) if request.after < one[0] <= request.upto][: request.limit]
+
+    def CountEntities(self, request: asked.CountEntities) -> int:
+        return sum(request.after < id <= request.upto and not row.merged_into for id, row in self.rows("entity"))
+
+    def embedded(self, model: Any, kind: str = "entity") -> list[tuple[int, str, bytes]]:
+        found = sorted((ref, data) for (of, what, ref), data in self.t["vector"].items() if (of, what) == (model, kind))
+        return [(ref, self.t[kind][ref].namespace, data) for ref, data in found]
+
+    def lacking(self, model: Any) -> list[tuple[str, int]]:
+        rows = [(kind, id) for kind in KINDS for id, row in self.rows(kind) if row.merged_into is None]
+        return [node for node in rows if (model, *node) not in self.t["vector"]]
+
+    async def named(self, namespaces, keys):
+        found = [
+            (keys.index(key), id) for (of, key, _), id in self.t["alias"].items() if of in namespaces and key in keys
+        ]
+        return [(keys[place], id) for place, id in sorted(found)]
+
+    async def there(self, namespaces, kind, ids, when):
+        return {*self.there_now(namespaces, kind, ids, when)}
+
+    def there_now(self, namespaces: Any, kind: str, ids: Any, when: Any) -> list[int]:
+        rows = [(id, self.t[kind][id]) for id in ids if id in self.t[kind]]
+        rows = [(id, replace(row, until=None) if kind == "entity" else row) for id, row in rows]
+        return [id for id, row in rows if row.counts(namespaces, when.known, when.as_of)]
+
+    async def read(self, namespaces, nodes, when):
+        nodes = [(kind, id) for kind, id in nodes if self.there_now(namespaces, kind, [id], when)]
+        items = {(kind, id): self.t[kind][id].value() for kind, id in nodes}
+        return Found(items, {id: self.why(id) for kind, id in nodes if kind == "fact"})
+
+    async def words(self, namespaces, kind, words, when, limit):
+        texts = {id: re.findall(r"\w+", fold(self.text(kind, row))) for id, row in self.rows(kind)}
+        scores: Counter[int] = Counter()
+        for word in words:
+            tokens = re.findall(r"\w+", fold(word))
+            found = {id: min(map(text.count, tokens)) for id, text in texts.items() if tokens and {*tokens} <= {*text}}
+            for id, count in found.items():
+                scores[id] += math.log(1 + (len(texts) + 0.5) / (len(found) + 0.5)) * count / (count + 1.2)  # type: ignore[assignment]
+        here = {*self.there_now(namespaces, kind, scores, when)}
+        return [(id, score) for id, score in sorted(scores.items(), key=lambda one: (-one[1], one[0])) if id in here][
+            :limit
+        ]
+
+    def text(self, kind: str, row: Row) -> str:
+        names = [key for (_, key, _), id in self.t["alias"].items() if kind == "entity" and id == row.id]
+        return " ".join([getattr(row, name) for name in TEXTS[kind]] + names)
+
+    async def around(self, namespaces, frontier, turns, when, hub):
+        t, there = self.t, {kind: self.there_now(namespaces, kind, sorted(self.t[kind]), when) for kind in KINDS}
+        ends = [(id, row.subject, row.object) for id, row in self.rows("fact")]
+        links = Counter([*(entity for entity, _ in t["mention"]), *(end for _, *both in ends for end in both)])
+        links.update(("text", text) for _, text in t["mention"])
+        facts, entities, texts = (
+            {id for kind, id in frontier if kind == of and id in there[of]} for of in ("fact", "entity", "episode")
+        )
+        entities, texts = {id for id in entities if links[id] <= hub}, {id for id in texts if links["text", id] <= hub}
+        ends = [each for each in ends if each[0] in there["fact"]]
+        said = [(fact, text) for fact, text, _ in t["evidence"] if text in there["episode"]]
+        near = [(*ids, cosine) for pair, cosine in t["similar"].items() for ids in (pair, pair[::-1])]
+        beside = []
+        for one in (t["episode"][id] for id in turns if id in there["episode"]):
+            rows = [
+                row
+                for row in map(t["episode"].get, there["episode"])
+                if one.session and (row.namespace, row.session) == (one.namespace, one.session)
+            ]
+            order = [id for _, id in sorted((row.seq, row.id) for row in rows)]
+            place = order.index(one.id) if one.id in order else 0
+            beside += [(one.id, other) for other in (*order[place + 1 : place + 2], *order[max(0, place - 1) : place])]
+        return Links(
+            ends=[(id, end) for id, *both in ends if id in facts for end in dict.fromkeys(both) if end is not None],
+            evidence=[pair for pair in said if pair[0] in facts],
+            facts=[
+                (one, id, other)
+                for id, *both in ends
+                for one, other in dict.fromkeys([(*both,), (*both[::-1],)])
+                if one in entities
+            ],
+            mentions=[pair for pair in t["mention"] if pair[0] in entities and pair[1] in there["episode"]],
+            similar=[each for each in near if each[0] in entities and each[1] in there["entity"]],
+            mentioned=[(text, entity) for entity, text in t["mention"] if text in texts and entity in there["entity"]],
+            stated=[(text, fact) for fact, text in said if text in texts and fact in there["fact"]],
+            beside=beside,
+        )
+
+    async def vectors(
+        self, namespace: str, kind: str, model: Any, *, refs: Any = None, after: int = 0, limit: int = -1
+    ) -> Any:
+        check_model(self.t["meta"].get("model"), model)
+        found = [(ref, data) for ref, of, data in self.embedded(model, kind) if of == namespace and ref > after]
+        found = [pair for pair in found if refs is None or pair[0] in refs]
+        return found if limit < 0 else found[:limit]
+
+    async def vector_changes(self, namespace, kind, model, *, since, most):
+        t, found = self.t, await self.vectors(namespace, kind, model)
+        state = State(len(t["event"]), t["last"].get("entity", 0), (t["space"].get(namespace), t["meta"].get("model")))
+        if None in state.of or since is None or since.of != state.of:
+            return VectorChanges(state, complete=True, count=min(len(found), most + 1))
+        lines = [line for id, line in t["event"].items() if id > since.event and line[0] == namespace]
+        touched = {line[5] for line in lines if line[4] == kind}
+        changed = {ref: data for ref, data in found if ref in touched}
+        return VectorChanges(state, False, 0, [*changed], [*changed.values()], [*touched - {*changed}])
+
+    async def without_vector(self, model, kind, before, limit):
+        ids = [id for of, id in self.lacking(model) if of == kind and (before is None or id < before)]
+        return [(id, getattr(self.t[kind][id], TEXTS[kind][0])) for id in ids[::-1][:limit]]
