@@ -11,6 +11,7 @@ __all__ = [
     "Failure",
     "JobFuture",
     "Operation",
+    "SomeFuture",
     "WriteJob",
     "copy_error",
     "fail",
@@ -19,7 +20,10 @@ __all__ = [
 ]
 
 
-R = TypeVar("R")
+#: A caller's; what it resolves to is its operation's affair.
+SomeFuture: TypeAlias = asyncio.Future[Any]
+
+R = TypeVar("R", covariant=True)
 
 
 class Operation(Generic[R]):
@@ -60,7 +64,7 @@ class Operation(Generic[R]):
 
 #: A job is (future, operation, subject, arguments): the subject is the SQL or the function.
 #: A plain tuple: it takes 0.03 us to make, an instance with slots 0.25 us, of 2 us for a whole write.
-WriteJob: TypeAlias = tuple[asyncio.Future[Any], Operation[Any], Any, Any]
+WriteJob: TypeAlias = tuple[SomeFuture, Operation[Any], Any, Any]
 
 
 class JobFuture(asyncio.Future[Any]):

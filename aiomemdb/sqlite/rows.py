@@ -12,7 +12,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn  # Any: a column may hold anything
 
 __all__ = ["SQLiteRow"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, cast  # Any: of what is private in aiosqlite there are no types
 
 import aiosqlite
 from aiosqlite.core import _STOP_RUNNING_SENTINEL

@@ -9,11 +9,26 @@ each job: installing one expires every prepared statement (3.5 us each).
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 
 from ...errors import ForbiddenStatement
-from .policies import Policy
+from .policies import ALTER, SCHEMA, SCHEMA_TABLES, WRITES, Policy
 
 __all__ = ["Guard"]
+
+
+def tables_written(action: int, first: str | None, second: str | None, schema: str | None) -> Iterator[str]:
+    """Tables of the file that this action may write; "sqlite_schema" where it changes the schema.
+
+    SQLite asks for what triggers and cascades of foreign keys do, too.
+    """
+    if schema == "temp" or (action == ALTER and first == "temp"):
+        return
+    if action in SCHEMA:
+        yield "sqlite_schema"
+    table = second if action == ALTER else first if action in WRITES else None
+    if table is not None and table not in SCHEMA_TABLES:
+        yield table
 
 
 class Guard:
@@ -26,9 +41,10 @@ class Guard:
         denied: what was refused since ``clear``, or None.
         news: the actions of all that was compiled, until a reader of the news empties it.
         asked: if a list, the (action, table, schema, trigger) of each of these, in order.
+        written: if a set, the tables that what was compiled may write, in the file.
     """
 
-    __slots__ = ("asked", "denied", "frozen", "is_open", "news", "policy")
+    __slots__ = ("asked", "denied", "frozen", "is_open", "news", "policy", "written")
 
     def __init__(self, policy: Policy) -> None:
         self.policy: Policy = policy
@@ -37,6 +53,7 @@ class Guard:
         self.denied: str | None = None
         self.news: set[int] = set()
         self.asked: list[tuple[int, str | None, str | None, str | None]] | None = None
+        self.written: set[str] | None = None
 
     def authorize(
         self, action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
@@ -48,6 +65,8 @@ class Guard:
         self.news.add(action)
         if self.asked is not None:
             self.asked.append((action, first, schema, trigger))
+        if self.written is not None:
+            self.written.update(tables_written(action, first, second, schema))
         if action not in self.policy.rules:
             return sqlite3.SQLITE_OK
         return self._judge(self.policy.refusal(action, first, second, schema))

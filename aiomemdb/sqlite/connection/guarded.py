@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar  # Any: what is handed on to sqlite3 as it came
 from weakref import ref
 
 from ...errors import ForbiddenStatement
@@ -27,10 +27,12 @@ __all__ = ["GuardedConnection"]
 _UNLOCKING = frozenset([1011, 1009])
 _OWN_TEXTS = 100  # of them about 40
 
+#: Of a statement of the library's own: what they hold stands in its text.
+Rows: TypeAlias = list[Any]
 Opened = TypeVar("Opened", sqlite3.Cursor, sqlite3.Blob)
 
 
-def _door(guard: Guard, cursor: sqlite3.Cursor) -> Callable[[str], list[Any]]:
+def _door(guard: Guard, cursor: sqlite3.Cursor) -> Callable[[str], Rows]:
     """The only way through the guard. A closure: a method takes 0.1 us longer, three times a transaction."""
     # Python's cache of statements skips the authorizer: what the library itself compiled would pass when a user sends
     # the same text. So its texts hold a word that can't be guessed.
@@ -38,7 +40,7 @@ def _door(guard: Guard, cursor: sqlite3.Cursor) -> Callable[[str], list[Any]]:
     text_of = lru_cache(_OWN_TEXTS)(lambda sql: f"{sql} /* {word} */")
     execute, fetch_all = cursor.execute, cursor.fetchall
 
-    def own(sql: str) -> list[Any]:
+    def own(sql: str) -> Rows:
         guard.is_open = True
         try:
             return fetch_all() if execute(text_of(sql)).description else []
@@ -100,7 +102,7 @@ class GuardedConnection(sqlite3.Connection):
         self.cursors: list[sqlite3.Cursor] = []
         self.asking: sqlite3.Cursor = self.cursor()
         self.cursors.append(sqlite3.Connection.cursor(self))
-        self.own: Callable[[str], list[Any]] = _door(self.guard, self.cursors[0])
+        self.own: Callable[[str], Rows] = _door(self.guard, self.cursors[0])
         self.noted: list[ref[sqlite3.Cursor | sqlite3.Blob]] = []
         self._noting: dict[str, Callable[..., object]] = {}
         self.obey(JOB)
@@ -186,7 +188,7 @@ class GuardedConnection(sqlite3.Connection):
         self.guard.refuse_call("interrupt()")
         super().interrupt()
 
-    def set_authorizer(self, authorizer_callback: Any) -> NoReturn:
+    def set_authorizer(self, authorizer_callback: object) -> NoReturn:
         self._refuse_always("set_authorizer()", "aiomemdb has one of its own")
 
     def setlimit(self, category: int, limit: int, /) -> int:
@@ -221,7 +223,7 @@ class GuardedConnection(sqlite3.Connection):
             self.guard.refuse_call(name)
         super().__setattr__(name, value)
 
-    def deserialize(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def deserialize(self, *args: object, **kwargs: object) -> NoReturn:
         self._refuse_always("deserialize()", "it would replace the database behind the library")
 
     def blobopen(self, *args: Any, readonly: bool = False, **kwargs: Any) -> sqlite3.Blob:

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar  # Any: as in the stubs of sqlite3, which it stands for
 
 from ...errors import DatabaseReplaced
 from ..file.files import file_uri

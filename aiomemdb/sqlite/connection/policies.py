@@ -24,9 +24,11 @@ __all__ = [
     "READER",
     "SAVEPOINT",
     "SCHEMA",
+    "SCHEMA_TABLES",
     "SELECT",
     "TRANSACTION",
     "UPDATE",
+    "WRITES",
     "Policy",
     "Rule",
 ]
@@ -35,6 +37,8 @@ __all__ = [
 DELETE, INSERT, PRAGMA, SELECT, TRANSACTION, UPDATE, ATTACH, DETACH = 9, 18, 19, 21, 22, 23, 24, 25
 ALTER, REINDEX, ANALYZE, FUNCTION, SAVEPOINT = 26, 27, 28, 31, 32
 SCHEMA: frozenset[int] = frozenset([*range(1, 9), *range(10, 18), ALTER, 29, 30])  # CREATE, DROP and ALTER of anything
+#: Of a table or view: INSERT, UPDATE, DELETE, CREATE, DROP; the first name is the table's.
+WRITES: frozenset[int] = frozenset([INSERT, UPDATE, DELETE, 2, 8, 11, 17, 29, 30])
 
 #: Whether it is allowed all the same, by what the authorizer is told of it: two names, and that of the schema.
 Allows: TypeAlias = Callable[[str | None, str | None, str | None], bool]
@@ -196,10 +200,10 @@ _OF_PREPARE = _SETTINGS | (_LOOKING - _STORED)
 
 # Behind a query of json_each(), or a temp trigger on a table of the file, SQLite asks for a write of these, and makes
 # none. For a real change of the schema it asks for a CREATE, DROP or ALTER too.
-_SCHEMA_TABLES = frozenset(["sqlite_master", "sqlite_schema"])
+SCHEMA_TABLES: frozenset[str] = frozenset(["sqlite_master", "sqlite_schema"])
 
 _WRITE_ROWS = Rule(
-    "writing {first}", _WHEN_OPEN, lambda first, second, schema: schema == "temp" or first in _SCHEMA_TABLES
+    "writing {first}", _WHEN_OPEN, lambda first, second, schema: schema == "temp" or first in SCHEMA_TABLES
 )
 _CHANGE_SCHEMA = Rule("changing {first}", _WHEN_OPEN, lambda first, second, schema: schema == "temp")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any
 from weakref import ref
 
 from ...concurrency.pool import Pool
@@ -26,9 +25,9 @@ class Hold:
 
     __slots__ = ("over", "task")
 
-    def __init__(self, task: asyncio.Task[Any]) -> None:
+    def __init__(self, task: asyncio.Task[object]) -> None:
         # Weakly: a finished task keeps its result, which may be the very stream, dropped everywhere besides.
-        self.task: ref[asyncio.Task[Any]] = ref(task)
+        self.task: ref[asyncio.Task[object]] = ref(task)
         self.over: bool = False
 
 
@@ -61,7 +60,7 @@ class Leases:
         self._pool = pool
         self._loop = loop
         self._held: dict[Connection, Hold] = {}
-        self._waiting: dict[asyncio.Task[Any], _Wait] = {}
+        self._waiting: dict[asyncio.Task[object], _Wait] = {}
 
     async def acquire(self, timeout: float | None) -> Connection:
         """A reader of one's own, in the order of arrival.
@@ -96,10 +95,10 @@ class Leases:
         held_readers.set((*wait.held, hold))
         return connection
 
-    def _look_later(self, seconds: float, task: asyncio.Task[Any], wait: _Wait, *, by_children: bool) -> None:
+    def _look_later(self, seconds: float, task: asyncio.Task[object], wait: _Wait, *, by_children: bool) -> None:
         wait.look = self._loop.call_later(seconds, self._look_whether_stuck, task, wait, by_children)
 
-    def _look_whether_stuck(self, task: asyncio.Task[Any], wait: _Wait, by_children: bool) -> None:
+    def _look_whether_stuck(self, task: asyncio.Task[object], wait: _Wait, by_children: bool) -> None:
         if self._is_stuck(by_children=by_children):
             del self._waiting[task]  # at once: it leaves room for the others, which wait on
             wait.limit.reschedule(self._loop.time())

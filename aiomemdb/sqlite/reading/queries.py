@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, TypeVarTuple
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple  # Any: a column may hold anything
 
 from ...database import Params
 from ...errors import ForbiddenStatement, ReadTimeout

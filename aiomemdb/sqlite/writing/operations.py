@@ -142,7 +142,7 @@ def _count(session: Session, sql: str) -> int:
 
 
 def write_each(
-    session: Session, sql: str, params: Sequence[Params], rowids: list[int | None], deadline: float, *, at_once: bool
+    session: Session, sql: str, params: Sequence[Params], rowids: list[object], deadline: float, *, at_once: bool
 ) -> None:
     """Writes of one text, one after another, until one fails or time is up: appends the rowid of each (rule 7).
 
@@ -180,7 +180,7 @@ def _write_block(
     if error is None or connection.in_transaction:
         last = latest if not done else book.last() if last is None else last
         if not done == connection.total_changes - changes == last - latest:
-            book.keep(sql, replace(known, follows=False, is_plain=False, gains=False))
+            book.keep(sql, replace(known, follows=False, is_plain=False, many=()))
             raise Astray from error
     session.changes_before = connection.total_changes
     return done, error

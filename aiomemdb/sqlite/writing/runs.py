@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import length_hint
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias  # Any: what a caller gives for SQL may be anything
 
 from ...concurrency.job import Operation, WriteJob
 from ...database import Params
@@ -18,16 +18,16 @@ __all__ = ["Run", "run_rows", "runs_of"]
 
 
 #: Jobs that differ in their arguments alone: (operation, subject, the arguments of each).
-Run: TypeAlias = tuple[Operation[Any], Any, list[Any]]
+Run: TypeAlias = tuple[Operation[object], Any, list[Any]]
 
 
-def runs_of(jobs: Iterable[WriteJob], joined: Operation[Any]) -> Iterator[Run]:
+def runs_of(jobs: Iterable[WriteJob], joined: Operation[object]) -> Iterator[Run]:
     """Cuts jobs into runs, in their order: jobs that are ``joined`` share a run with a neighbour of the same text, any
     other job is one of its own.
     """
-    before: Operation[Any] | None = None
+    before: Operation[object] | None = None
     text: object = None
-    run: list[Any] = []
+    run: list[object] = []
     for _, operation, subject, arguments in jobs:
         # By identity: what a caller gave for SQL may be anything, with an == that raises or lies.
         if subject is text and operation is joined and before is joined:
@@ -54,7 +54,7 @@ def run_rows(
     """
     connection, cursor = session.connection, session.cursor
     done = changed = 0
-    if known is not None and known.gains and len(rows) >= FEWEST:
+    if known is not None and known.many != () and len(rows) >= FEWEST:
         changes = connection.total_changes
         try:
             for count in _in_blocks(session, sql, known, rows):

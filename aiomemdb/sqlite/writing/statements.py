@@ -17,12 +17,12 @@ import re
 import secrets
 import sqlite3
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple  # Any: a row of ours holds what its statement says
 
 from ...database import Params
 from ...errors import ForbiddenStatement
 from ..connection.guarded import GuardedConnection
-from ..connection.policies import DELETE, INSERT, SCHEMA, SELECT, UPDATE
+from ..connection.policies import INSERT, SCHEMA, SELECT, UPDATE
 from ..connection.script import check_text, first_word
 from .many_rows import ManyRows, of_many_rows
 from .programs import (
@@ -61,14 +61,14 @@ class Statement:
 
     Attributes:
         inserts: what the latest rowid means after it.
-        tables: those that it writes, itself or by triggers and cascades.
+        tables: those that it may write: see ``Guard.written``.
         is_query: it only reads.
         is_simple: it returns no rows, Python counts those that it changes, and it is no upsert and inserts into no
             virtual table. So where it inserts and has changed any row, the latest rowid is its own.
         may_be_command: it names its virtual table's column of commands: INSERT INTO fts(fts) VALUES ('rebuild').
         is_upsert: it inserts or updates.
         lookup: of an upsert: selects the latest rowid, and whether its table has a row of it. "": that says nothing.
-        follows, is_plain, gains, fails_halfway: see programs.py.
+        follows, is_plain, fails_halfway: see programs.py.
         many: its texts of many rows; None: it was not asked for them yet.
     """
 
@@ -81,9 +81,8 @@ class Statement:
     lookup: str = ""
     follows: bool = False
     is_plain: bool = False
-    gains: bool = False
     fails_halfway: bool = False
-    many: tuple[ManyRows, ...] | None = None
+    many: tuple[ManyRows, ...] | None = ()
 
 
 #: A text that has come once.
@@ -171,20 +170,15 @@ class Book:
             self._forget()
 
     def begin_anew(self) -> None:
-        """Forgets all where the transaction before the one that has begun may have ``altered`` the schema: a change
-        that was rolled back and then one by another process can give the file the same version.
+        """A transaction has begun. Forgets all where an earlier one may have ``altered`` the schema: a change that was
+        rolled back and then one by another process can give the file the same version.
         """
-        if self.altered or not SCHEMA.isdisjoint(self.news):
-            self.altered = False
-            self.news.clear()
-            self._version = self._ask("PRAGMA schema_version")[0]
-            self._forget()
+        self.look()
+        self.altered = False
 
     def many_rows(self, sql: str, known: Statement, rows: int) -> tuple[ManyRows, ...]:
         """The texts by which so many rows may be inserted at once."""
-        if not known.gains or len(sql) > _LONGEST_KEPT:
-            return ()
-        if known.many is None:
+        if known.many is None and len(sql) <= _LONGEST_KEPT:
             if self._fast >= _MANY_ROWS_KEPT:
                 self._turned_away += 1
                 if self._turned_away < _TURNED_AWAY:
@@ -207,13 +201,15 @@ class Book:
     def _explain(self, sql: str, params: Params) -> Statement | None:
         guard = self._connection.guard
         asked = guard.asked = []
+        written: set[str] = set()
+        outer, guard.written = guard.written, written
         try:
             nulls = dict.fromkeys(params) if isinstance(params, dict) else (None,) * len(params)
             program = explained(self._connection, sql, nulls)
         except Exception:  # the statement's own run raises it
             return None
         finally:
-            guard.asked = None
+            guard.asked, guard.written = None, outer
             self.news.clear()
         own, what = own_part(program), inserts(program)
         targets = [(schema, table) for action, table, schema, trigger in asked if action == INSERT and not trigger]
@@ -228,7 +224,7 @@ class Book:
         only_reads = not any(op.opcode == "Transaction" and op.p2 for op in own)
         return Statement(
             inserts=what,
-            tables=frozenset(table for action, table, *_ in asked if table and action in (INSERT, UPDATE, DELETE)),
+            tables=frozenset(written),
             # Of any other statement the first action that is asked for is its own.
             is_query=only_reads and bool(asked) and asked[0][0] == SELECT,
             is_simple=is_counted
@@ -238,8 +234,8 @@ class Book:
             lookup=lookup,
             follows=follows(program),
             is_plain=is_plain(program),
-            gains=gains(program),
             fails_halfway=fails_halfway(program),
+            many=None if gains(program) else (),
         )
 
     def _lookup(self, sql: str, schema: str | None, table: str | None) -> str:
