@@ -34,12 +34,11 @@ class Operation(Generic[R]):
         single: it is one statement, most of which SQLite itself undoes where they fail (sqlite/codes.py,
             ``is_undone``); any other runs inside a savepoint.
         alone: it is never batched: a lease, maintenance, ``once=True``.
-        by_task: no batch runs it, the writer task itself does: a lease; maintenance, which is outside of any
-            transaction (its ``run`` gets the session and the arguments).
+        outside: it runs outside of any transaction: maintenance (its ``run`` gets the session and the arguments).
         lends: its future resolves when it has begun, not when it has ended.
     """
 
-    __slots__ = ("alone", "by_task", "lends", "name", "run", "single")
+    __slots__ = ("alone", "lends", "name", "outside", "run", "single")
 
     def __init__(
         self,
@@ -48,14 +47,14 @@ class Operation(Generic[R]):
         *,
         single: bool = False,
         alone: bool = False,
-        by_task: bool = False,
+        outside: bool = False,
         lends: bool = False,
     ) -> None:
         self.name: str = name
         self.run: Callable[..., R] = run
         self.single: bool = single
-        self.alone: bool = alone or by_task
-        self.by_task: bool = by_task
+        self.alone: bool = alone or outside or lends
+        self.outside: bool = outside
         self.lends: bool = lends
 
     def __repr__(self) -> str:

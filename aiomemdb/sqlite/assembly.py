@@ -163,8 +163,8 @@ class Assembly:
         writer = self.writer
         if writer is None:
             end()
-        elif not (writer.loop_is_running() and call_on_loop(writer.loop, writer.abandon, end)):
-            writer.fail_rest("the database was collected without close()")
+        elif not (writer.loop_is_running() and call_on_loop(self.loop, writer.abandon, end)):
+            writer.give_up("the database was collected without close()")
             end()
 
     def _remove_folder(self) -> None:

@@ -52,7 +52,6 @@ class _NoWriter:
     """Stands for the writer where there is none, so that the hot path asks nothing more: every call looks closer."""
 
     open_thread = None
-    stopped = None
 
 
 class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..values import Statistics
 from .file.hazards import has_wal_reset_bug
 from .reading.readers import Readers
+from .writing.counters import Counters
 from .writing.writer import Writer
 
 __all__ = ["SQLiteStatistics", "statistics_of"]
@@ -43,7 +44,7 @@ def statistics_of(readers: Readers, writer: Writer | None) -> SQLiteStatistics:
     """Where there is no writer, the file is open for reading alone, and nothing was written."""
     checkpointer = writer.checkpointer if writer else None
     turnstile = writer.session.turnstile if writer else None
-    batches = writer.batches if writer else 0
+    counters = writer.counters if writer else Counters()
     return SQLiteStatistics(
         pending=len(writer.queue) if writer else 0,
         running=writer.running if writer else 0,
@@ -51,14 +52,14 @@ def statistics_of(readers: Readers, writer: Writer | None) -> SQLiteStatistics:
         readers=len(readers.connections),
         readers_busy=readers.busy,
         reads_pending=readers.pending,
-        writes=writer.writes if writer else 0,
-        write_errors=writer.write_errors if writer else 0,
-        batches=batches,
-        largest_batch=writer.largest_batch if writer else 0,
-        mean_batch=(writer.writes + writer.write_errors) / batches if writer and batches else 0.0,
-        batch_splits=writer.batch_splits if writer else 0,
-        queue_wait=writer.queue_wait if writer else 0.0,
-        queue_wait_max=writer.queue_wait_max if writer else 0.0,
+        writes=counters.writes,
+        write_errors=counters.write_errors,
+        batches=counters.batches,
+        largest_batch=counters.largest_batch,
+        mean_batch=counters.mean_batch,
+        batch_splits=counters.batch_splits,
+        queue_wait=counters.queue_wait,
+        queue_wait_max=counters.queue_wait_max,
         reads=readers.reads,
         reader_wait_max=readers.leases.reader_wait_max,
         wal_bytes=writer.session.identity.wal_bytes if writer else 0,

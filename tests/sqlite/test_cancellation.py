@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
+from aiomemdb.concurrency import lifecycle
 from aiomemdb.concurrency.worker import end_workers
 from aiomemdb.sqlite.connection.connection import Connection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.files import file_uri
-from aiomemdb.sqlite.writing import writer
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain
@@ -540,7 +540,7 @@ async def test_the_writer_task_cancelled_gives_nobody_up_while_the_loop_goes_on(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where asyncio.run cancels all tasks at its end it must, and soon: else the program would not end.
-    monkeypatch.setattr(writer, "_DRAIN_AFTER_CANCEL", 0.02)
+    monkeypatch.setattr(lifecycle, "_DRAIN_AFTER_CANCEL", 0.02)
     with Gate() as gate:
         held = asyncio.create_task(db.write_fn(gate.block))
         await gate.wait_entered()

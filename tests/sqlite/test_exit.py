@@ -62,10 +62,10 @@ DRAINED = {("asyncio.run", "end of script", "transaction open"): 2.0}
 SCRIPT = """
 import asyncio, gc, sys, threading, time
 import aiomemdb
-from aiomemdb.sqlite.writing import writer
+from aiomemdb.concurrency import lifecycle
 
-assert writer._DRAIN_AFTER_CANCEL == 2
-writer._DRAIN_AFTER_CANCEL = {drained}
+assert lifecycle._DRAIN_AFTER_CANCEL == 2
+lifecycle._DRAIN_AFTER_CANCEL = {drained}
 held, jobs = [], []  # to the end of the process
 
 async def main():

@@ -7,7 +7,7 @@ import gc
 import random
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import aiomemdb
 from aiomemdb import DatabaseClosed
 from aiomemdb.concurrency import bell
 from aiomemdb.concurrency import worker as workers
+from aiomemdb.concurrency.lifecycle import Event
 from aiomemdb.concurrency.queue import JobQueue
 from aiomemdb.sqlite.reading import readers
 from aiomemdb.sqlite.reading.queries import ALL
@@ -537,7 +538,7 @@ async def test_an_error_in_what_the_writer_does_alone_is_told_to_its_caller(
 
     async with aiomemdb.connect(db_path) as db:
         monkeypatch.setattr(Lease, "begin", broken)
-        monkeypatch.setattr(writer_of(db), "submit", broken)
+        monkeypatch.setattr(writer_of(db), "post", broken)
         with pytest.raises(aiomemdb.WriterCrashed):
             async with asyncio.timeout(60):
                 if verb == "transaction":
@@ -547,17 +548,57 @@ async def test_an_error_in_what_the_writer_does_alone_is_told_to_its_caller(
         monkeypatch.undo()
 
 
-async def test_what_the_writer_task_was_to_do_alone_is_failed_where_the_task_ends_first(db_path: Path) -> None:
+@pytest.mark.parametrize("runs", ["a batch", "a transaction that begins", "maintenance"])
+async def test_what_runs_and_what_waits_is_told_where_the_writer_gives_up_and_the_next_job_is_served(
+    db_path: Path, runs: str
+) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
-        assert isinstance(db._writer, Writer)
-        waiting = db._writer.lend(durable=False, timeout=None)
-        db._writer._take()  # for the task, which has not woken
-        db._writer._gave_up = True
-        async with asyncio.timeout(60):
-            with pytest.raises(DatabaseClosed, match="not started"):
-                await waiting
-        assert await db.write("INSERT INTO t VALUES (1)") == 1
+        await db.write("INSERT INTO t VALUES (0)")
+        writer = db._writer
+        assert isinstance(writer, Writer)
+        with Gate() as gate:
+            writer.connection.post(gate.block)
+            verbs: dict[str, Callable[[], Awaitable[object]]] = {
+                "a batch": lambda: db.write("INSERT INTO t VALUES (1)"),
+                "a transaction that begins": lambda: db.transaction().__aenter__(),
+                "maintenance": lambda: db.checkpoint(),
+            }
+            told = [asyncio.ensure_future(verbs[runs]()), asyncio.ensure_future(db.flush())]
+            await eventually(lambda: writer.running == 1)
+            for event in (Event.CANCELLED, Event.TIME_UP):
+                writer._on(event)
+            async with asyncio.timeout(60):
+                for future in told:
+                    with pytest.raises(DatabaseClosed, match="the event loop is ending") as caught:
+                        await future
+                    assert caught.value.applied is False
+            gate.open()
+        assert await db.write("INSERT INTO t VALUES (2)") == 2
+        assert writer.open_thread is not None
+        assert db.statistics().checkpoints == 0
+        assert [x for [x] in await db.read("SELECT x FROM t")] == [0, 2]
+
+
+async def test_what_waits_is_not_taken_twice_at_once(db_path: Path) -> None:
+    # the loop                              | the writer
+    # --------------------------------------|-------------------------------------
+    # a batch is settled, more waits        | the next is to be taken, soon
+    # gives up: none is to be waited for    | nothing waits
+    # a job, which is taken                 | runs it
+    # the next is taken, as was to be soon  | leaves what waits until it has ended
+    async with aiomemdb.connect(db_path) as db:
+        writer = db._writer
+        assert isinstance(writer, Writer)
+        await db.write("CREATE TABLE t (x)")
+        with Gate() as gate:
+            running = asyncio.ensure_future(db.write_fn(gate.block))
+            await gate.wait_entered()
+            behind = db.submit(INSERT, (1,))
+            writer._take()
+            assert (db.statistics().running, db.statistics().pending) == (1, 1)
+            gate.open()
+            await asyncio.gather(running, behind)
 
 
 async def test_answers_whose_delivery_was_struck_are_delivered_by_the_next(

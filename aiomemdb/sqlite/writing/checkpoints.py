@@ -153,6 +153,6 @@ def _vacuum(session: Session, checkpointer: Checkpointer) -> None:
         checkpointer.run(truncate=True)
 
 
-CHECKPOINT = Operation("checkpoint", _checkpoint, by_task=True)
-OPTIMIZE = Operation("optimize", _optimize, by_task=True)
-VACUUM = Operation("vacuum", _vacuum, by_task=True)
+CHECKPOINT = Operation("checkpoint", _checkpoint, outside=True)
+OPTIMIZE = Operation("optimize", _optimize, outside=True)
+VACUUM = Operation("vacuum", _vacuum, outside=True)

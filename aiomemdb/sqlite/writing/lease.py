@@ -45,6 +45,7 @@ class Lease:
         write_errors: how many failed.
         flush_after: a step asked to be durable: what is committed is then forced to stable storage.
         fatal: why the writer must stop, or None.
+        waiting: resolves when it has begun; that of its job.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Lease:
         self.durable: bool = durable
         self.flush_after: bool = False
         self.fatal: AiomemdbError | None = None
+        self.waiting: asyncio.Future[Lease] | None = None
         self._connection = connection
         self._session = session
         self._checkpointer = checkpointer
@@ -138,7 +140,12 @@ class Lease:
         if self.over or self.error is not None:
             return
         self.error = error
+        self._tell_waiting(error)
         self._abort(error)
+
+    def _tell_waiting(self, error: AiomemdbError) -> None:
+        if self.waiting is not None:
+            settle_one(self.waiting, Failure(copy_error(error)))
 
     def _abort(self, error: AiomemdbError) -> None:
         if self.over:
@@ -159,7 +166,12 @@ class Lease:
     def lose(self, error: AiomemdbError) -> None:
         """The thread is gone, and the transaction with it."""
         self.error = self.error or error
+        self._tell_waiting(self.error)
         self._finished(None)
+
+    def leave_to_parent(self, error: AiomemdbError) -> None:
+        """In a forked child: nothing of it is the child's to end."""
+        self.error, self.over = error, True
 
     # On the writer's thread
 
@@ -282,4 +294,4 @@ def _lend(session: Session, lease: Lease, _: None) -> Lease:
 
 
 #: It results in its lease when it has begun; the writer task runs it.
-LEASE: Operation[Lease] = Operation("transaction", _lend, by_task=True, lends=True)
+LEASE: Operation[Lease] = Operation("transaction", _lend, lends=True)

@@ -48,6 +48,7 @@ class Session:
         changes_before: ``total_changes`` before the statement that runs now: where it fails and they have moved, rows
             of it may have stayed.
         autocommit_sql: the insert that may run by ``autocommit`` now, or None.
+        is_always_full: each commit waits for a sync of the disk.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Session:
         self.autocommit_sql: str | None = None
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
-        self._always_full = full
+        self.is_always_full: bool = full
         self._is_full = full
         self._durable = full
         self.cursor: sqlite3.Cursor = connection.cursor()
@@ -132,7 +133,7 @@ class Session:
             AiomemdbError: it is to be durable, and the disk has failed to sync what came before it.
         """
         self.autocommit_sql = None
-        self._durable = durable or self._always_full
+        self._durable = durable or self.is_always_full
         if self._durable and self.log_in_doubt:
             self.heal_log()
         if self._durable is not self._is_full:

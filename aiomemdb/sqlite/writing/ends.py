@@ -1,0 +1,97 @@
+"""How jobs end that the writer does not run to their end, or whose answer the loop does not hear.
+
+Each way says whether the job was applied: it had not started, its COMMIT was under way, or it is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...concurrency.failing import Failing
+from ...concurrency.job import JobFuture, copy_error, fail, settle
+from ...concurrency.queue import JobQueue
+from ...errors import AiomemdbError, DatabaseClosed, WriteTimeout
+from ..connection.connection import Connection
+from .batch import Batch
+from .counters import Counters
+from .lease import Lease
+
+__all__ = ["Ends", "not_started"]
+
+
+def not_started(why: str) -> DatabaseClosed:
+    return DatabaseClosed(f"{why}; this job had not started")
+
+
+class Ends:
+    """Of one writer's jobs, in the queue and on the thread."""
+
+    def __init__(self, connection: Connection, queue: JobQueue, counters: Counters) -> None:
+        self._connection = connection
+        self._queue = queue
+        self._counters = counters
+        self._failing = Failing(connection.loop)
+
+    # Those that wait
+
+    def fail_waiting(self, error: BaseException, count: int | None = None) -> None:
+        """The first ``count`` jobs that wait fail, or all; a few at once, the loop goes on between them."""
+        dropped = self._queue.drop(count)
+        self._counters.write_errors += len(dropped)
+        if dropped:
+            self._failing.add(dropped, error)
+
+    def finished(self) -> asyncio.Future[None]:
+        """Resolves when all of them have been told."""
+        return self._failing.finished()
+
+    def fail_rest_now(self) -> None:
+        self._failing.finish()
+
+    # Those that run
+
+    def roll_back(self, running: Batch | Lease | None, why: str) -> None:
+        """A transaction that is held is not waited for."""
+        if isinstance(running, Lease):
+            running.expire(DatabaseClosed(f"{why}; the transaction is rolled back"))
+
+    def fail_running(self, running: Batch | Lease | None, why: str) -> None:
+        """There is no time to wait for what the thread does."""
+        if isinstance(running, Batch):
+            # One step: a batch begins by switch(), which takes the same lock, and leaves out who has left until then.
+            with self._connection.switching:
+                if self._connection.working_on is running:
+                    fail(running.jobs, lambda: DatabaseClosed(f"{why} while this job was running", applied=None))
+                else:
+                    running.has_left = True
+                    fail(running.jobs, lambda: not_started(why))
+        else:
+            self.roll_back(running, why)
+
+    def tell_unheard(self, running: Batch | Lease | None, error: AiomemdbError) -> None:
+        """The thread or the loop is gone: tells what was committed, and fails the rest."""
+        if isinstance(running, Batch):
+            done = len(running.outcomes)
+            settle(running.jobs[:done], running.outcomes, failed=True)
+            rest = copy_error(error)
+            rest.applied = None if running.committing else False  # type: ignore[attr-defined]
+            fail(running.jobs[done:], lambda: copy_error(rest))
+        elif running is not None:
+            running.lose(error)
+
+    def time_out(self, running: Batch | Lease | None, future: JobFuture, verb: str, timeout: float) -> None:
+        """A caller's own ``timeout=`` has run out."""
+        if future.done():
+            return
+        with self._connection.switching:  # one step, as in fail_running
+            started = future.started
+            if isinstance(running, Batch) and self._connection.working_on is not running:
+                started, running.has_left = False, True
+            state = "was running, and runs to its end" if started else "was still waiting, and never runs"
+            future.set_exception(
+                WriteTimeout(
+                    f"{verb} took longer than timeout={timeout} s: it {state}",
+                    started=started,
+                    applied=None if started else False,
+                )
+            )
