@@ -38,7 +38,7 @@ from .errors import (
 )
 
 if typing.TYPE_CHECKING:  # the same as in _ROOMS
-    from .database import Database, Snapshot, Transaction
+    from .database import Database, Hold, Snapshot, Transaction
     from .engines import connect
     from .memory.memory import Memory
     from .memory.names import Normaliser
@@ -61,7 +61,7 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
     from .sqlite.database import SQLiteDatabase
     from .sqlite.reading.snapshot import SQLiteSnapshot
     from .sqlite.statistics import SQLiteStatistics
-    from .sqlite.transaction import SQLiteTransaction
+    from .sqlite.transaction import SQLiteHold, SQLiteTransaction
     from .values import Result, Row, Statistics
 
 __version__ = "0.1.0"
@@ -85,6 +85,7 @@ __all__ = [
     "Forgotten",
     "ForkedError",
     "Hit",
+    "Hold",
     "LockTimeout",
     "Memory",
     "ModelChanged",
@@ -102,6 +103,7 @@ __all__ = [
     "Result",
     "Row",
     "SQLiteDatabase",
+    "SQLiteHold",
     "SQLiteSnapshot",
     "SQLiteStatistics",
     "SQLiteTransaction",
@@ -124,7 +126,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "database": ["Database", "Snapshot", "Transaction"],
+    "database": ["Database", "Hold", "Snapshot", "Transaction"],
     "engines": ["connect"],
     "memory.memory": ["Memory"],
     "memory.names": ["Normaliser"],
@@ -147,7 +149,7 @@ _ROOMS = {
     "sqlite.database": ["SQLiteDatabase"],
     "sqlite.reading.snapshot": ["SQLiteSnapshot"],
     "sqlite.statistics": ["SQLiteStatistics"],
-    "sqlite.transaction": ["SQLiteTransaction"],
+    "sqlite.transaction": ["SQLiteHold", "SQLiteTransaction"],
     "values": ["Result", "Row", "Statistics"],
 }
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from .values import Result, Row, Statistics
 
-__all__ = ["Database", "Opened", "Params", "Snapshot", "Transaction"]
+__all__ = ["Database", "Hold", "Opened", "Params", "Snapshot", "Transaction"]
 
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
@@ -190,14 +190,74 @@ class Transaction(Snapshot, Protocol):
         The end of the block commits. An error that leaves the block rolls back. ``tx.transaction()`` nests: it is a
         savepoint. Every other writer waits meanwhile, so hold it shortly.
 
+        Other programs are kept from writing from its first step on. A read on the database inside the block, before any
+        step, waits until they are: what it has read is so until the transaction commits. With ``durable`` or
+        ``timeout`` they are kept from it before the block begins.
+
         Args:
             durable: whether all of it is on stable storage when the block has ended.
-            timeout: seconds to wait for the writer.
+            timeout: seconds to wait for the writer, and for other programs.
 
         Raises:
+            LockTimeout: from its first step, or such a read: another program kept the file for ``lock_timeout``.
             TransactionTimeout: it was held for longer than ``max_hold``, and is rolled back.
 
         Cancellation: inside the block it rolls back. During the COMMIT, the COMMIT runs to its end.
+        """
+        ...
+
+    async def begin(self, *, durable: bool = False, timeout: float | None = None) -> Hold:
+        """Begin a transaction by hand, and return it once the writer is its own.
+
+        It is for steps over several calls; where there is a block, ``transaction()`` ends it too. It is tied to no
+        task: any task may take its next step, or end it. So nothing says that ``db.write`` of the same task would wait
+        for it; that waits until ``max_hold`` has passed. On a transaction it nests, as a savepoint.
+
+        Other programs are kept from writing from its first step on, a read on it included.
+
+        Args:
+            durable: as for ``transaction``.
+            timeout: seconds to wait for the writer.
+
+        Raises: as ``transaction``, and what a write would raise at once.
+
+        Cancellation: nothing is begun.
+        """
+        ...
+
+
+class Hold(Transaction, Protocol):
+    """A transaction by hand, which ``begin()`` returns: the verbs of a transaction, and its end.
+
+    It is rolled back with a ``ResourceWarning`` where it is collected without one, and where it is held for longer than
+    ``max_hold``.
+    """
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes steps: it was not ended, and did not end early."""
+        ...
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it ended early, or None: ``TransactionTimeout``, ``TransactionLost``, ``DatabaseClosed``, …"""
+        ...
+
+    async def commit(self) -> None:
+        """Commit it. Where it nests in another one, its steps become that one's.
+
+        Raises:
+            TransactionEnded: it was committed or rolled back before.
+            Exception: why it ended early; what the COMMIT refuses, a deferred foreign key for one: nothing was applied.
+
+        Cancellation: the COMMIT runs to its end.
+        """
+        ...
+
+    async def rollback(self) -> None:
+        """Roll it back. Of one that has ended, nothing.
+
+        Cancellation: the ROLLBACK runs to its end.
         """
         ...
 

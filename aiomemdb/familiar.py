@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
-__all__ = ["DATABASE", "MEMORY", "SNAPSHOT", "TRANSACTION", "Familiar", "suggests_options"]
+__all__ = ["DATABASE", "HOLD", "MEMORY", "SNAPSHOT", "TRANSACTION", "Familiar", "suggests_options"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,13 +75,18 @@ SNAPSHOT: Mapping[str, str] = {
 TRANSACTION: Mapping[str, str] = {
     **_WRITING,
     **dict.fromkeys(["close", "commit", "end"], _ENDS),
-    "begin": "tx.transaction() nests as a savepoint",
     "flush": "use db.transaction(durable=True)",
     "read_stream": "use read(sql, params)",
     "rollback": f"{_ENDS}: raise one",
     "savepoint": "tx.transaction() nests as a savepoint",
     "snapshot": "read(sql, params) sees the transaction's own changes",
     "submit": "use await tx.write(sql, params)",
+}
+
+HOLD: Mapping[str, str] = {
+    **{name: advice for name, advice in TRANSACTION.items() if name not in ("commit", "rollback")},
+    **dict.fromkeys(["close", "end"], "use commit() or rollback()"),
+    "in_transaction": "use alive",
 }
 
 DATABASE: Mapping[str, str] = {
@@ -102,7 +107,6 @@ DATABASE: Mapping[str, str] = {
     ),
     "acquire": "write_fn(fn, *args) and read_fn(fn, *args) run fn(conn, *args) on a connection",
     "atomic": "use async with db.transaction() as tx",
-    "begin": "use async with db.transaction() as tx",
     "blobopen": "write_fn(fn, *args) runs fn(conn, *args) on the writer's connection",
     "commit": _COMMITS,
     "connection": "write_fn(fn, *args) and read_fn(fn, *args) run fn(conn, *args) on a connection",

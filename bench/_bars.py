@@ -49,7 +49,7 @@ class Measured:
 def bars_of(results: Sequence[Result]) -> list[Bar]:
     """Those bars whose cells were all measured."""
     bars: list[Bar] = []
-    for part in (_writes, _full, _alone, _reads, _beside, _processes, _rows, _queue):
+    for part in (_writes, _full, _alone, _transactions, _reads, _beside, _processes, _rows, _queue):
         try:
             bars += part(Measured(results))
         except KeyError:  # a cell of the part is missing: it was not run
@@ -96,6 +96,12 @@ def _alone(of: Measured) -> Iterator[Bar]:
             ours, peer = of(name, 1), of(name, 1, AiosqliteShared.name)
             against = f"aiosqlite's {peer_call}: {each(peer)}"
             yield Bar(work + where, each(ours), against, peer.rate / ours.rate, "× its time", bar, False)
+
+
+def _transactions(of: Measured) -> Iterator[Bar]:
+    ours, write = of("transactions of one write, one core", 1), of("storm, one core", 1)
+    work, against = "one caller, a transaction() of one write, one core", f"the write alone: {each(write)}"
+    yield Bar(work, each(ours), against, write.rate / ours.rate, "× its time", 2.5, False)
 
 
 def _reads(of: Measured) -> Iterator[Bar]:

@@ -33,7 +33,7 @@ class Operation(Generic[R]):
         name: the verb, for logs and ``repr``.
         single: it is one statement, most of which SQLite itself undoes where they fail (sqlite/codes.py,
             ``is_undone``); any other runs inside a savepoint.
-        alone: it is never batched: a lease, maintenance, ``once=True``.
+        alone: it is never batched: a transaction, maintenance, ``once=True``.
         outside: it runs outside of any transaction: maintenance (its ``run`` gets the session and the arguments).
         lends: its future resolves when it has begun, not when it has ended.
     """

@@ -26,14 +26,15 @@ class JobQueue:
     """First in, first out.
 
     Attributes:
+        jobs: those that wait.
         append: adds a job.
         unusual: it may hold a job that is alone, durable or timed: it is to be looked through.
         behind: how many of its jobs were there when the latest batch was taken.
     """
 
     def __init__(self, max_pending: int) -> None:
-        self._jobs: deque[WriteJob] = deque()
-        self.append: Callable[[WriteJob], None] = self._jobs.append
+        self.jobs: deque[WriteJob] = deque()
+        self.append: Callable[[WriteJob], None] = self.jobs.append
         self.unusual: bool = False
         self.behind: int = 0
         self._max_pending = max_pending
@@ -41,36 +42,36 @@ class JobQueue:
         self._left = 0
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self.jobs)
 
     def check_room(self) -> None:
         """Raises QueueFull where ``max_pending`` jobs wait."""
-        if len(self._jobs) >= self._max_pending:
+        if len(self.jobs) >= self._max_pending:
             self._forget_left()
-        if len(self._jobs) >= self._max_pending:
+        if len(self.jobs) >= self._max_pending:
             raise QueueFull(
-                f"{len(self._jobs)} jobs wait for the writer (max_pending={self._max_pending}): "
+                f"{len(self.jobs)} jobs wait for the writer (max_pending={self._max_pending}): "
                 "await some of the futures, or use await db.write(), which waits its turn"
             )
 
     def caller_left(self) -> None:
         """A waiting caller was cancelled: many such jobs are not kept until their turn comes."""
         self._left += 1
-        if self._left > 1000 and self._left * 2 > len(self._jobs):
+        if self._left > 1000 and self._left * 2 > len(self.jobs):
             self._forget_left()
 
     def _forget_left(self) -> None:
         self._left = 0
-        self.behind = sum(not future.done() for future, *_ in islice(self._jobs, self.behind))
-        kept = [job for job in self._jobs if not job[0].done()]
-        self._jobs.clear()
-        self._jobs.extend(kept)
+        self.behind = sum(not future.done() for future, *_ in islice(self.jobs, self.behind))
+        kept = [job for job in self.jobs if not job[0].done()]
+        self.jobs.clear()
+        self.jobs.extend(kept)
 
     def take(self) -> tuple[list[WriteJob], bool]:
         """What waits, up to what a batch manages in its time and up to the next job that must run alone; and whether
         any of it is durable. No jobs: no caller waits.
         """
-        waiting = self._jobs
+        waiting = self.jobs
         if len(waiting) == 1 and not self.unusual:  # the usual one of a lone caller
             job = waiting.popleft()
             self.behind = 0
@@ -86,14 +87,14 @@ class JobQueue:
 
     def _any_has_left(self) -> bool:
         """Whether any future is done; or whether it can't be told, as they are of several classes (see ``settle``)."""
-        waiting = self._jobs
+        waiting = self.jobs
         try:
             return bool(waiting) and any(map(type(waiting[0][0]).done, map(_FUTURE, waiting)))
         except TypeError:
             return True
 
     def _take_looking(self) -> tuple[list[WriteJob], bool]:
-        waiting = self._jobs
+        waiting = self.jobs
         jobs: list[WriteJob] = []
         durable, unusual = False, self.unusual
         while waiting and len(jobs) < self._at_most:
@@ -127,9 +128,9 @@ class JobQueue:
             if isinstance(future, JobFuture):
                 future.started = False
         self.unusual = True
-        self._jobs.extendleft(reversed(rest))
+        self.jobs.extendleft(reversed(rest))
 
     def drop(self, count: int | None = None) -> list[asyncio.Future[Any]]:
         """Takes out the first ``count`` jobs, or all, never to run; gives their futures."""
-        count = len(self._jobs) if count is None else min(count, len(self._jobs))
-        return [self._jobs.popleft()[0] for _ in range(count)]
+        count = len(self.jobs) if count is None else min(count, len(self.jobs))
+        return [self.jobs.popleft()[0] for _ in range(count)]

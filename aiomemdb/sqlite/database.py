@@ -32,7 +32,7 @@ from .reading.snapshot import SQLiteSnapshot, open_snapshot
 from .reading.stream import RowStream
 from .reading.verbs import ReadVerbs
 from .statistics import SQLiteStatistics, statistics_of
-from .transaction import SQLiteTransaction, open_transaction
+from .transaction import SQLiteHold, SQLiteTransaction, TransactionBlock, begin
 from .writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM
 from .writing.operations import FLUSH, WRITE
 from .writing.verbs import WriteVerbs
@@ -48,8 +48,10 @@ Ts = TypeVarTuple("Ts")
 _opened: weakref.WeakSet[SQLiteDatabase] = weakref.WeakSet()
 
 
-class _NoWriter:
-    """Stands for the writer where there is none, so that the hot path asks nothing more: every call looks closer."""
+class _Nothing:
+    """Stands for the writer, or the readers, where there are none. So the hot path asks nothing more: each call looks
+    closer.
+    """
 
     open_thread = None
 
@@ -68,9 +70,8 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     def __init__(self, path: Path | None, config: SQLiteConfig) -> None:
         self._target = path
         self._config = config
-        self._writer: Writer | _NoWriter = _NoWriter()
-        self._readers: Readers | None = None
-        self._read_thread: int | None = None  # as Writer.open_thread, for reads
+        self._writer: Writer | _Nothing = _Nothing()
+        self._readers: Readers | _Nothing = _Nothing()
         self._assembly: Assembly | None = None
         self._is_used = False
         self._forked = False
@@ -82,7 +83,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             state = "of the parent process"
         elif self._closing is not None:
             state = "closed" if self._closing.done() else "closing"
-        elif self._readers is None:
+        elif self._assembly is None:
             state = "not open"
         else:
             state = f"{self._writer!r} {self._readers!r}"
@@ -115,7 +116,6 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         if assembly.writer is not None:
             self._writer = assembly.writer
         self._readers = assembly.readers
-        self._read_thread = get_ident()
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
         self._finalizer = weakref.finalize(self, _abandon, assembly)
         _opened.add(self)
@@ -132,7 +132,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             if isinstance(self._writer, Writer):
                 self._writer.check_holder()
                 self._writer.refuse_new()
-            self._read_thread = None
+            self._assembly.readers.refuse_new()
             self._start_closing(self._assembly, timeout, drain)
         assert self._closing is not None
         # The caller that waits may be cancelled; the closing goes on.
@@ -175,9 +175,10 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     def _check(self) -> None:
         """For every verb that is not on the hot path."""
-        if self._forked or self._readers is None or self._closing is not None:
+        assembly = self._assembly
+        if self._forked or assembly is None or self._closing is not None:
             raise self._look()
-        if get_ident() != self._read_thread or not self._readers.loop_is_running():
+        if get_ident() != assembly.thread or not assembly.loop.is_running():
             raise self._look()
 
     def _writing(self) -> Writer:
@@ -188,8 +189,13 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     def _reading(self) -> Readers:
         self._check()
-        assert self._readers is not None
+        assert isinstance(self._readers, Readers)
         return self._readers
+
+    def _both(self) -> tuple[Writer, Readers]:
+        writer, readers = self._writing(), self._readers
+        assert isinstance(readers, Readers)
+        return writer, readers
 
     # Writes
 
@@ -243,14 +249,18 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     def transaction(
         self, *, durable: bool = False, timeout: float | None = None
     ) -> AbstractAsyncContextManager[SQLiteTransaction]:
-        return open_transaction(self._writing, durable=durable, timeout=checked_timeout(timeout))
+        timeout = None if timeout is None else checked_timeout(timeout)
+        return TransactionBlock(self._both, durable=durable, timeout=timeout)
+
+    async def begin(self, *, durable: bool = False, timeout: float | None = None) -> SQLiteHold:
+        return await begin(self._writing(), durable=durable, timeout=checked_timeout(timeout))
 
     # Reads
 
     async def read(self, sql: str, params: Params = (), *, timeout: float | None = None) -> list[Row]:
         # The hot path, as that of write.
         readers = self._readers
-        if get_ident() != self._read_thread or timeout is not None or params.__class__ is not tuple or readers is None:
+        if get_ident() != readers.open_thread or timeout is not None or params.__class__ is not tuple:
             return await ReadVerbs.read(self, sql, params, timeout=timeout)
         if not readers.loop_is_running():
             raise self._look()
@@ -267,8 +277,8 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     def _read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> Awaitable[R]:
         readers = self._readers
-        if readers is None or get_ident() != self._read_thread or not readers.loop_is_running():
-            raise self._look()
+        if get_ident() != readers.open_thread or not readers.loop_is_running():
+            readers = self._reading()  # or raises why not
         if timeout is not None:
             checked_timeout(timeout)
         return readers.read(fetch, subject, arguments, timeout)
@@ -333,7 +343,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         await self._assembly.back_up(checked_backup_target(path), progress)
 
     def statistics(self) -> SQLiteStatistics:
-        if self._forked or self._readers is None:
+        if self._forked or not isinstance(self._readers, Readers):
             raise self._look()
         return statistics_of(self._readers, self._writer if isinstance(self._writer, Writer) else None)
 
@@ -342,7 +352,8 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     def _in_child(self) -> None:
         """In a forked child: every use is an error; Connection.leave_to_parent says what the child must not touch."""
         self._forked = True
-        self._read_thread = None
+        if isinstance(self._readers, Readers):
+            self._readers.refuse_new()
         if isinstance(self._writer, Writer):
             self._writer.leave_to_parent()
         if self._finalizer is not None:

@@ -1,28 +1,35 @@
-"""Transactions: several awaited steps on the writer's connection."""
+"""Transactions: several awaited steps on the writer's connection, as a block or by hand."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import warnings
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from types import TracebackType
 from typing import TypeVar
 
-from ..concurrency.job import Operation
+from ..concurrency.bell import call_on_loop
+from ..concurrency.job import Operation, copy_error
 from ..config import checked_timeout
+from ..database import Params
 from ..errors import ReentrancyError, WriteTimeout
-from ..familiar import TRANSACTION, Familiar
+from ..familiar import HOLD, TRANSACTION, Familiar
+from .connection.arguments import PLAIN
 from .connection.guarded import GuardedConnection
 from .errors import TransactionEnded
-from .reading.queries import Fetch, answer
+from .reading.queries import Fetch, answer, read_timeout
+from .reading.readers import Readers
 from .reading.snapshot import wait_for_read
 from .reading.verbs import ReadVerbs
-from .writing.lease import Lease, held_leases, step_of
-from .writing.session import Session
+from .writing.hold import Hold, held_holds
+from .writing.operations import WRITE
 from .writing.verbs import WriteVerbs
 from .writing.writer import Writer
 
-__all__ = ["SQLiteTransaction", "open_transaction"]
+__all__ = ["SQLiteHold", "SQLiteTransaction", "TransactionBlock", "begin"]
 
 
 A = TypeVar("A")
@@ -31,44 +38,63 @@ S = TypeVar("S")
 
 
 class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
-    """The verbs inside ``async with db.transaction() as tx``: ``aiomemdb.Transaction``'s, ``write_fn``, ``read_fn``."""
+    """The verbs inside ``async with db.transaction() as tx``: ``aiomemdb.Transaction``'s, ``write_fn``, ``read_fn``.
+
+    One that is nested is a savepoint.
+    """
 
     _familiar = TRANSACTION
+    _ended = True  # until it is made
 
-    def __init__(self, lease: Lease, session: Session) -> None:
-        self._lease = lease
-        self._session = session
+    def __init__(self, hold: Hold, outer: SQLiteTransaction | None = None) -> None:
+        self._hold = hold
+        self._outer = outer
         self._nested: SQLiteTransaction | None = None
         self._ended = False
         self._writes_before = 0
 
     def __repr__(self) -> str:
-        return f"<Transaction held by {self._lease.holder!r} {'ended' if self._ended else 'open'}>"
+        return f"<{type(self).__name__} of {self._hold.holder!r} {'open' if self._is_alive() else 'ended'}>"
+
+    def _is_alive(self) -> bool:
+        return not self._ended and self._hold.active
 
     def _check(self) -> None:
         if self._nested is not None:
-            raise ReentrancyError("a nested transaction is open: use its verbs until its block ends")
+            raise ReentrancyError("a nested transaction is open: use its verbs until it ends")
         if self._ended:
-            self._lease.check()
+            self._hold.check()
             raise TransactionEnded("this transaction has ended")
 
-    async def _write(
+    # The verbs
+
+    async def write(
+        self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
+    ) -> int | None:
+        # As SQLiteDatabase.write: the usual call passes few rooms.
+        if durable or timeout is not None or params.__class__ is not tuple or not PLAIN.issuperset(map(type, params)):
+            return await WriteVerbs.write(self, sql, params, durable=durable, timeout=timeout)
+        if self._nested is not None or self._ended:
+            self._check()
+        return await self._hold.write(WRITE, sql, params)
+
+    def _write(
         self, operation: Operation[R], subject: object, arguments: object, durable: bool, timeout: float | None
-    ) -> R:
+    ) -> Awaitable[R]:
         self._check()
         if durable:
-            self._lease.flush_after = True
-        # Where its caller leaves before it has begun, a step never runs.
-        step = self._lease.step(step_of(self._lease, self._session, operation, subject, arguments), wanted_only=True)
-        if timeout is None:
-            return await step
+            self._hold.flush_after = True
+        step = self._hold.write(operation, subject, arguments)
+        return step if timeout is None else self._timed(step, operation, timeout)
+
+    async def _timed(self, step: asyncio.Future[R], operation: Operation[R], timeout: float) -> R:
         try:
             done, _ = await asyncio.wait([step], timeout=timeout)
         except asyncio.CancelledError:
             step.cancel()  # as awaiting it would
             raise
         if not done:
-            self._lease.expire(
+            self._hold.expire(
                 WriteTimeout(
                     f"{operation.name} took longer than timeout={timeout} s; the transaction was rolled back",
                     started=True,
@@ -92,86 +118,227 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
                 except sqlite3.OperationalError:  # an interrupt that came late
                     raw.own("PRAGMA query_only=0")
 
-        return await wait_for_read(self._lease.step(query, wanted_only=True), self._lease.interrupt, timeout)
+        return await wait_for_read(self._hold.step(query, wanted_only=True), self._hold.interrupt, timeout)
 
-    @asynccontextmanager
-    async def transaction(
+    # Nested
+
+    def transaction(
         self, *, durable: bool = False, timeout: float | None = None
-    ) -> AsyncIterator[SQLiteTransaction]:
-        self._check()
+    ) -> AbstractAsyncContextManager[SQLiteTransaction]:
+        return _NestedBlock(self, durable=durable)
+
+    async def begin(self, *, durable: bool = False, timeout: float | None = None) -> SQLiteHold:
+        nested = SQLiteHold(self._hold, self)
+        await nested._open_within(self, durable=durable)
+        return nested
+
+    async def _open_within(self, outer: SQLiteTransaction, *, durable: bool) -> None:
+        outer._check()
         if durable:
-            self._lease.flush_after = True
-        nested = SQLiteTransaction(self._lease, self._session)
-        self._nested = nested
+            self._hold.flush_after = True
+        outer._nested = self
         opened = False
         try:
-            step = self._lease.step(nested._begin)
+            step = self._hold.step(self._save)
             opened = True
             await step
-            yield nested
         except BaseException:
-            nested._close()
-            if opened and self._lease.active:
-                # Posted before it is awaited: a cancelled caller can't leave the savepoint open.
-                undone = self._lease.step(nested._undo)
-                await _settled(undone)
+            # Posted before it is awaited: a cancelled caller can't leave the savepoint open.
+            await self._end(commit=False, opened=opened)
             raise
-        else:
-            nested._close()
-            await self._lease.step(lambda _: self._session.release_savepoint())
-        finally:
-            self._nested = None
 
-    def _begin(self, _: GuardedConnection) -> None:
-        self._session.open_savepoint()
-        self._writes_before = self._lease.writes
+    def _save(self, _: GuardedConnection) -> None:
+        self._hold.session.open_savepoint()
+        self._writes_before = self._hold.writes
+
+    def _release(self, _: GuardedConnection) -> None:
+        self._hold.session.release_savepoint()
 
     def _undo(self, raw: GuardedConnection) -> None:
-        self._lease.writes = self._writes_before
+        self._hold.writes = self._writes_before
         if raw.in_transaction:
-            self._session.undo_savepoint()
+            self._hold.session.undo_savepoint()
+
+    # The end
+
+    async def _end(self, *, commit: bool, opened: bool = True) -> None:
+        """Posts what ends it before that is awaited: no cancellation can leave it open."""
+        hold, outer = self._hold, self._outer
+        self._close()
+        if outer is None:
+            if commit:
+                if hold.error is not None:
+                    raise copy_error(hold.error)
+                await hold.end(commit=True)
+            elif hold.error is None:
+                await _settled(hold.end(commit=False))
+            return
+        try:
+            if commit:
+                await hold.step(self._release)
+            elif opened and hold.active:
+                await _settled(hold.step(self._undo))
+        finally:
+            outer._nested = None
 
     def _close(self) -> None:
         self._ended = True
         if self._nested is not None:
             self._nested._close()
 
+    def __del__(self) -> None:
+        """Collected on any thread, perhaps after the loop has ended: the loop itself rolls back."""
+        if not self._ended and self._outer is None and self._hold.active:
+            call_on_loop(self._hold.loop, self._hold.leave)
+            warnings.warn(
+                f"a transaction of {self._hold.holder!r} was neither committed nor rolled back, and is rolled back now",
+                ResourceWarning,
+                stacklevel=2,
+            )
 
-@asynccontextmanager
-async def open_transaction(
-    find_writer: Callable[[], Writer], *, durable: bool, timeout: float | None
-) -> AsyncIterator[SQLiteTransaction]:
-    """Waits for the writer, begins, and ends as the block does. What ends it is posted before it is awaited: no
-    cancellation can leave the transaction open."""
-    writer = find_writer()  # or raises why there is none, now that the block is entered
-    waiting = writer.lend(durable=durable, timeout=timeout)
+
+class SQLiteHold(SQLiteTransaction):
+    """A transaction by hand, which ``begin()`` returns: ``aiomemdb.Hold``'s verbs, ``write_fn`` and ``read_fn``."""
+
+    _familiar = HOLD
+
+    @property
+    def alive(self) -> bool:
+        return self._is_alive()
+
+    @property
+    def error(self) -> BaseException | None:
+        return self._hold.error
+
+    async def commit(self) -> None:
+        self._check()
+        await self._end(commit=True)
+
+    async def rollback(self) -> None:
+        if not self._ended:
+            await self._end(commit=False)
+
+
+class _NestedBlock:
+    """A savepoint as a block."""
+
+    def __init__(self, outer: SQLiteTransaction, *, durable: bool) -> None:
+        self._outer = outer
+        self._durable = durable
+        self._nested: SQLiteTransaction | None = None
+
+    async def __aenter__(self) -> SQLiteTransaction:
+        if self._nested is not None:
+            raise _entered_before()
+        self._nested = nested = SQLiteTransaction(self._outer._hold, self._outer)
+        await nested._open_within(self._outer, durable=self._durable)
+        return nested
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._nested is not None
+        await self._nested._end(commit=kind is None)
+
+
+class TransactionBlock:
+    """``async with db.transaction() as tx``: what ties a transaction to its task.
+
+    Args:
+        find: gives the writer and the readers, or raises why there are none, when the block is entered.
+    """
+
+    def __init__(self, find: Callable[[], tuple[Writer, Readers]], *, durable: bool, timeout: float | None) -> None:
+        self._find = find
+        self._durable = durable
+        self._timeout = timeout
+        self._transaction: SQLiteTransaction | None = None
+
+    async def __aenter__(self) -> SQLiteTransaction:
+        if self._transaction is not None:
+            raise _entered_before()
+        writer, readers = self._find()
+        hold, waiting = writer.hold(durable=self._durable, timeout=self._timeout)
+        if waiting is not None or self._durable or self._timeout is not None:
+            await _granted(writer, hold, waiting, self._timeout)
+        held_holds.set((*held_holds.get(), hold))
+        if hold.begun_at is None:
+            readers.wait_for(partial(_begin_first, hold, readers))
+        self._transaction = SQLiteTransaction(hold)
+        return self._transaction
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        transaction = self._transaction
+        assert transaction is not None
+        try:
+            await transaction._end(commit=kind is None)
+        finally:
+            held_holds.set(tuple(held for held in held_holds.get() if not held.over))
+
+
+def _entered_before() -> RuntimeError:
+    return RuntimeError("this block was entered before: each `async with` needs a transaction() of its own")
+
+
+async def begin(writer: Writer, *, durable: bool, timeout: float | None) -> SQLiteHold:
+    """A transaction by hand, tied to no task."""
+    hold, waiting = writer.hold(durable=durable, timeout=timeout)
+    await _granted(writer, hold, waiting, timeout)
+    return SQLiteHold(hold)
+
+
+async def _granted(writer: Writer, hold: Hold, waiting: asyncio.Future[Hold] | None, timeout: float | None) -> None:
+    """Waits for the writer. What is to be durable, or has a time limit, begins at once: it may see what is to be
+    synced without a step, and its wait for the file counts.
+    """
+    deadline = None if timeout is None else hold.loop.time() + timeout
     try:
-        lease = await waiting
-    except asyncio.CancelledError:
-        writer.queue.caller_left()
-        if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
-            waiting.result().end(commit=False)
-        raise
-    outer = held_leases.get()
-    held_leases.set((*outer, lease))
-    transaction = SQLiteTransaction(lease, writer.session)
-    try:
-        yield transaction
+        if waiting is not None:
+            await waiting
+        if hold.durable or deadline is not None:
+            await _begun(hold, deadline, timeout)
+            hold.check()  # the loop may have been blocked for so long that it has ended already
     except BaseException:
-        transaction._close()
-        if lease.error is None:
-            await _settled(lease.end(commit=False))
+        writer.queue.caller_left()
+        if waiting is None or (waiting.done() and not waiting.cancelled() and waiting.exception() is None):
+            hold.leave()
         raise
-    else:
-        transaction._close()
-        if lease.error is not None:
-            lease.check()
-        await lease.end(commit=True)
-    finally:
-        held_leases.set(tuple(held for held in held_leases.get() if held.active))
+
+
+async def _begun(hold: Hold, deadline: float | None, timeout: float | None) -> None:
+    begun = hold.begin()
+    begun.add_done_callback(_seen)
+    left = None if deadline is None else max(0.0, deadline - hold.loop.time())
+    done, _ = await asyncio.wait([begun], timeout=left)
+    if not done:
+        why = f"transaction took longer than timeout={timeout} s: it was still waiting, and never runs"
+        hold.expire(WriteTimeout(why, started=False, applied=False))
+    await begun
+
+
+async def _begin_first(hold: Hold, readers: Readers, timeout: float | None) -> None:
+    """For a read beside a transaction, in its block: what it sees is to be so until the transaction commits."""
+    if hold.begun_at is not None or not hold.active:
+        readers.wait_no_more()
+        return
+    if hold not in held_holds.get():
+        return
+    begun = hold.begin()
+    begun.add_done_callback(_seen)
+    done, _ = await asyncio.wait([begun], timeout=timeout)
+    if not done and timeout is not None:
+        raise read_timeout(timeout, started=False)
+    await begun
 
 
 async def _settled(future: asyncio.Future[R]) -> None:
     """Waits until it is done, whatever becomes of it; a cancellation of the wait goes on its way."""
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    future.add_done_callback(_seen)
     await asyncio.wait([future])
+
+
+def _seen(done: asyncio.Future[R]) -> None:
+    if not done.cancelled():
+        done.exception()

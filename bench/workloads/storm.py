@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from _cells import OURS, Cell, Options
-from _driving import Crowd, Sample, run_for
+from _driving import Crowd, Sample, check_notes, run_for
 from _harness import BODY, INSERT, disk_sync, fresh_database, on_loop, pinned, plain
 from peers import CONTESTANTS, Aiomemdb, AiosqliteShared, Contestant
 
-from ._common import storm
+from ._common import opened, storm
 
 __all__ = ["COMMIT_EACH", "FUTURES", "ONE_TRANSACTION", "SYNC", "floors", "full", "storms", "values"]
 
@@ -62,6 +62,10 @@ def storms(options: Options) -> Iterator[Cell]:
                 yield Cell("storm", kind.name, callers, measure, every, at_most=15)
                 if pair and hasattr(os, "sched_setaffinity"):
                     yield Cell("storm, one core", kind.name, 1, pinned(measure), 1)
+    measure = partial(transactions, options.seconds)
+    if hasattr(os, "sched_setaffinity"):
+        yield Cell("transactions of one write, one core", OURS, 1, pinned(measure), 1)
+    yield Cell("transactions of one write", OURS, 1, measure, 1)
 
 
 def full(options: Options) -> Iterator[Cell]:
@@ -76,6 +80,26 @@ def values(options: Options) -> Iterator[Cell]:
     for kind in CONTESTANTS:
         measure = partial(storm, kind, 100, options.seconds, each=None, body=LARGE)
         yield Cell("64 KB values", kind.name, 100, measure)
+
+
+def transactions(seconds: float) -> Sample:
+    """One caller's, one after another."""
+    with fresh_database() as path:
+
+        async def main() -> tuple[Crowd, Sample]:
+            ours = Aiomemdb(path)
+            async with opened(ours, 1):
+
+                async def transact(job: int) -> None:
+                    async with ours.db.transaction() as tx:
+                        await tx.write(INSERT, (job, BODY))
+
+                crowd = Crowd("write", [transact])
+                return crowd, await run_for(seconds, crowd)
+
+        crowd, sample = on_loop(main)
+        check_notes(path, crowd, sample)
+    return sample
 
 
 def one_transaction(writes: int) -> Sample:

@@ -89,6 +89,8 @@ VERBS = {
     "tx.read": "tx.read('SELECT 1')",
     "tx.read timeout": "tx.read('SELECT 1', timeout=1)",
     "tx.transaction": "tx.transaction()",
+    "tx.begin": "tx.begin()",
+    "db.begin": "db.begin()",
     "snap.read": "snap.read('SELECT 1')",
     "snap.read timeout": "snap.read('SELECT 1', timeout=1)",
     "stream": "stream",

@@ -22,7 +22,7 @@ from aiomemdb.concurrency.lifecycle import Event
 from aiomemdb.concurrency.queue import JobQueue
 from aiomemdb.sqlite.reading import readers
 from aiomemdb.sqlite.reading.queries import ALL
-from aiomemdb.sqlite.writing.lease import Lease
+from aiomemdb.sqlite.writing.hold import Hold
 from aiomemdb.sqlite.writing.writer import Writer
 from tests.support.gates import Gate
 from tests.support.killing import (
@@ -537,7 +537,7 @@ async def test_an_error_in_what_the_writer_does_alone_is_told_to_its_caller(
         raise RuntimeError("broken")
 
     async with aiomemdb.connect(db_path) as db:
-        monkeypatch.setattr(Lease, "begin", broken)
+        monkeypatch.setattr(Hold, "taken", broken)
         monkeypatch.setattr(writer_of(db), "post", broken)
         with pytest.raises(aiomemdb.WriterCrashed):
             async with asyncio.timeout(60):
@@ -561,7 +561,7 @@ async def test_what_runs_and_what_waits_is_told_where_the_writer_gives_up_and_th
             writer.connection.post(gate.block)
             verbs: dict[str, Callable[[], Awaitable[object]]] = {
                 "a batch": lambda: db.write("INSERT INTO t VALUES (1)"),
-                "a transaction that begins": lambda: db.transaction().__aenter__(),
+                "a transaction that begins": lambda: db.transaction(durable=True).__aenter__(),
                 "maintenance": lambda: db.checkpoint(),
             }
             told = [asyncio.ensure_future(verbs[runs]()), asyncio.ensure_future(db.flush())]

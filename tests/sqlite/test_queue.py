@@ -196,8 +196,8 @@ async def test_jobs_cancelled_while_their_batch_waits_for_a_lock_fail_nobody_beh
         try:
             other.execute("BEGIN IMMEDIATE")
             with Gate() as gate:
-                # A lease stays alone, so that the others are behind it and not with it.
-                first = asyncio.ensure_future(db.transaction().__aenter__())
+                # A transaction stays alone, so that the others are behind it and not with it. This one begins at once.
+                first = asyncio.ensure_future(db.transaction(durable=True).__aenter__())
                 behind = [asyncio.create_task(db.write(INSERT, (job,))) for job in range(1500)]
                 await eventually(lambda: db.statistics().running > 0)
                 for task in behind:

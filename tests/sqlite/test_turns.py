@@ -329,7 +329,7 @@ async def test_a_program_that_takes_no_turns_and_keeps_its_lock_is_a_timeout(
     )
     for verb in (
         hasty.write(INSERT, (1,)),
-        hasty.transaction().__aenter__(),
+        hasty.transaction(durable=True).__aenter__(),  # which begins at once
         hasty.vacuum(),
         hasty.write(INSERT, (2,)),
     ):
@@ -552,7 +552,7 @@ async def test_lock_files_that_cannot_be_made_anew_are_an_error_of_ours_and_writ
     os.unlink(f"{db_path}-lock")
     os.mkdir(f"{db_path}-lock")
     await db.write(INSERT, (1,))
-    for verb in (db.write(INSERT, (2,)), db.checkpoint(), db.transaction().__aenter__(), db.write(INSERT, (2,))):
+    for verb in (db.write(INSERT, (2,)), db.checkpoint(), db.begin(durable=True), db.write(INSERT, (2,))):
         with pytest.raises(aiomemdb.AiomemdbError, match=r"the lock files of .* can't be used") as caught:
             await verb
         assert caught.value.applied is False
@@ -578,6 +578,7 @@ async def test_a_transaction_that_is_held_too_long_ends_its_turn(patient: SQLite
     async with aiomemdb.connect(db_path, max_hold=0.1) as holder:
         transaction = holder.transaction()
         tx = await transaction.__aenter__()
+        await tx.read("SELECT 1")
         await patient.write(INSERT, (1,))  # waits as long
         with pytest.raises(TransactionTimeout):
             await tx.write(INSERT, (2,))
@@ -620,7 +621,7 @@ async def test_a_transaction_whose_loop_was_blocked_before_it_heard_of_its_begin
 ) -> None:
     async with aiomemdb.connect(db_path, max_hold=0.1) as holder:
         with turn_taken(db_path):
-            beginning = asyncio.ensure_future(holder.transaction().__aenter__())
+            beginning = asyncio.ensure_future(holder.transaction(durable=True).__aenter__())
             await eventually(lambda: holder.statistics().running == 1)
         while writer_of(holder).alarm is None:  # blocks the loop until it has begun
             time.sleep(0.001)  # noqa: ASYNC251
@@ -683,7 +684,8 @@ async def test_a_transaction_that_could_not_begin_has_no_turn(db: SQLiteDatabase
     with closing(sqlite3.connect(db_path, isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         with pytest.raises(LockTimeout):
-            async with db.transaction():
+            async with db.transaction() as tx:
+                await tx.write(INSERT, (1,))
                 raise AssertionError("it must not begin")
         assert_free(db_path)
 

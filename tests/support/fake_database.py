@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, overload
 
-from aiomemdb import Database, DatabaseClosed, Result, Row, Snapshot, Statistics, Transaction
+from aiomemdb import Database, DatabaseClosed, Hold, Result, Row, Snapshot, Statistics, Transaction
 from aiomemdb.database import Params
 
 __all__ = ["FakeDatabase", "FakeRow"]
@@ -137,6 +137,9 @@ class FakeDatabase:
             del self.written[before:]
             raise
 
+    async def begin(self, *, durable: bool = False, timeout: float | None = None) -> Hold:
+        return FakeHold(self, self._answers)
+
     @asynccontextmanager
     async def snapshot(self, *, timeout: float | None = None) -> AsyncIterator[Snapshot]:
         yield self
@@ -169,6 +172,27 @@ class FakeDatabase:
 
     async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:
         self._is_closed = True
+
+
+class FakeHold(FakeDatabase):
+    """Writes at once, and takes it back."""
+
+    def __init__(self, database: FakeDatabase, answers: Mapping[str, Sequence[Row]]) -> None:
+        super().__init__(answers)
+        self.written = database.written
+        self.error: BaseException | None = None
+        self._before = len(self.written)
+
+    @property
+    def alive(self) -> bool:
+        return not self._is_closed
+
+    async def commit(self) -> None:
+        await self.close()
+
+    async def rollback(self) -> None:
+        del self.written[self._before :]
+        await self.close()
 
 
 def as_every_engine_is_used(db: FakeDatabase, row: FakeRow) -> tuple[Database, Row]:

@@ -48,6 +48,25 @@ async def timed_transaction(db: SQLiteDatabase, job: int) -> None:
         await tx.read("SELECT count(*) FROM log", timeout=30)
 
 
+async def hold(db: SQLiteDatabase, job: int) -> None:
+    held = await db.begin()
+    try:
+        await held.write(INSERT, (job,))
+        nested = await held.begin()
+        await nested.write_any(INSERT, (job,))
+        await nested.commit()
+    except BaseException:
+        await held.rollback()
+        raise
+    await held.commit()
+
+
+async def read_in_transaction(db: SQLiteDatabase, job: int) -> None:
+    async with db.transaction() as tx:
+        await db.read_value("SELECT count(*) FROM log")
+        await tx.write(INSERT, (job,))
+
+
 async def stream(db: SQLiteDatabase, job: int) -> None:
     async for _ in db.read_stream("SELECT value FROM json_each('[1, 2, 3, 4, 5]')", chunk=2):
         pass
@@ -95,6 +114,8 @@ VERBS: dict[str, tuple[Verb, int]] = {
     "transaction": (transaction, 2),
     "nested transaction": (nested_transaction, 3),
     "timed transaction": (timed_transaction, 1),
+    "read in a transaction": (read_in_transaction, 1),
+    "hold": (hold, 2),
     "read": (lambda db, job: db.read("SELECT * FROM log"), 0),
     "read timeout": (lambda db, job: db.read("SELECT * FROM log", timeout=30), 0),
     "read_one": (lambda db, job: db.read_one("SELECT * FROM log"), 0),

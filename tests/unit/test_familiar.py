@@ -12,15 +12,16 @@ from typing import Any, ClassVar
 import pytest
 
 import aiomemdb
-from aiomemdb.familiar import DATABASE, MEMORY, SNAPSHOT, TRANSACTION, Familiar
+from aiomemdb.familiar import DATABASE, HOLD, MEMORY, SNAPSHOT, TRANSACTION, Familiar
 from aiomemdb.memory.memory import Memory
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.reading.snapshot import SQLiteSnapshot
-from aiomemdb.sqlite.transaction import SQLiteTransaction
+from aiomemdb.sqlite.transaction import SQLiteHold, SQLiteTransaction
 
 TABLES: dict[type, Mapping[str, str]] = {
     SQLiteDatabase: DATABASE,
     SQLiteTransaction: TRANSACTION,
+    SQLiteHold: HOLD,
     SQLiteSnapshot: SNAPSHOT,
     Memory: MEMORY,
 }

@@ -226,7 +226,7 @@ async def test_what_strikes_inside_the_task_is_told() -> None:
     life = Life(busy=True)
     life.begin()
     await life.iterations()
-    life.lifecycle._tell = lambda event: 1 / 0  # type: ignore[assignment, return-value]
+    life.lifecycle._tell = lambda event: 1 / 0  # type: ignore[assignment]
     life.task.cancel()
     await life.iterations()
     assert [type(error) for error in life.errors] == [ZeroDivisionError]

@@ -42,7 +42,7 @@ class _Wait:
         self.look: asyncio.TimerHandle | None = None
 
 
-#: What the current task, or one that it descends from, holds: as ``lease.held_leases``.
+#: What the current task, or one that it descends from, holds: as ``hold.held_holds``.
 held_readers: ContextVar[tuple[Hold, ...]] = ContextVar("aiomemdb_held_readers", default=())
 
 

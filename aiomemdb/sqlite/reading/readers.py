@@ -14,7 +14,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -53,6 +53,8 @@ class Readers:
 
     Attributes:
         connections: those that are open; ``first`` at the beginning, up to ``config.reader_count``.
+        open_thread: the thread whose queries need no further look, or None while each needs one. ONE value that the
+            hot path compares.
     """
 
     def __init__(self, first: Connection, opener: ReaderOpener, config: SQLiteConfig, path: object) -> None:
@@ -65,6 +67,9 @@ class Readers:
         self._loop = first.loop
         self._create_future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
         self.loop_is_running: Callable[[], bool] = self._loop.is_running
+        self.open_thread: int | None = threading.get_ident()
+        self._waits_for: Callable[[float | None], Awaitable[None]] | None = None
+        self._is_refusing = False
         self._lock_timeout = config.lock_timeout
         self.path: object = path
         self._failing = Failing(self._loop)
@@ -105,6 +110,21 @@ class Readers:
         """Those that are being opened, or end, among them."""
         return [*self.connections, *self._more.connections]
 
+    # What is looked at before a query
+
+    def wait_for(self, first: Callable[[float | None], Awaitable[None]]) -> None:
+        """Each query and lease waits first for what ``first`` returns, which gets the caller's timeout."""
+        self.open_thread, self._waits_for = None, first
+
+    def wait_no_more(self) -> None:
+        self._waits_for = None
+        if not self._is_refusing:
+            self.open_thread = threading.get_ident()
+
+    def refuse_new(self) -> None:
+        """The database is closing, or a forked child's."""
+        self._is_refusing, self.open_thread = True, None
+
     # Shared queries
 
     def ask(self, fetch: Fetch[S, A, R], subject: S, arguments: A) -> asyncio.Future[R]:
@@ -119,6 +139,8 @@ class Readers:
         return future
 
     async def read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> R:
+        if self._waits_for is not None:
+            await self._waits_for(timeout)
         future = self.ask(fetch, subject, arguments)
         timer = None if timeout is None else self._loop.call_later(timeout, self._expire, future, timeout)
         try:
@@ -255,6 +277,8 @@ class Readers:
 
     async def lease(self, timeout: float | None) -> Connection:
         """As ``Leases.acquire``."""
+        if self._waits_for is not None:
+            await self._waits_for(timeout)
         if self.pool.idle == 0:
             self._step_aside = True  # a reader that serves the queue leaves it after its query
         if self.pool.idle == 0 or self.leases.cause is not None:

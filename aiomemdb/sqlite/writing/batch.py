@@ -55,7 +55,18 @@ from .runs import runs_of
 from .session import Session, TransactionSpoilt
 from .statements import Astray
 
-__all__ = ["BATCH_SECONDS", "Batch", "commit_alone", "run_batch", "take_turn"]
+__all__ = [
+    "BATCH_SECONDS",
+    "Batch",
+    "Spoilt",
+    "culprit_of",
+    "failed_commit",
+    "may_have_stayed",
+    "not_begun",
+    "run_batch",
+    "stop_if_corrupt",
+    "take_turn",
+]
 
 BATCH_SECONDS = 0.005
 
@@ -106,7 +117,7 @@ class Batch:
             self.outcomes.append(Failure(annotate(own, subject, max_value_bytes=max_value_bytes)))
 
 
-class _Spoilt(Exception):
+class Spoilt(Exception):
     """Rule 3: (the culprit's place in its range, its error, whether the transaction was lost, whether the error is of
     our file).
     """
@@ -125,7 +136,7 @@ def take_turn(session: Session, batch: Batch) -> bool:
     try:
         session.take_turn()
     except AiomemdbError as error:
-        batch._fail(len(batch.jobs), _not_begun(batch, error), session.max_value_bytes)
+        batch._fail(len(batch.jobs), not_begun(batch, error), session.max_value_bytes)
         return False
     return True
 
@@ -142,7 +153,7 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
         size = stop - start
         try:
             done = _run_range(session, batch, start, stop, deadline)
-        except _Spoilt as spoilt:
+        except Spoilt as spoilt:
             at, cause, *_ = spoilt.args
             culprit = start + at
             if size == 1:
@@ -188,7 +199,7 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
         is_replaced = isinstance(error, DatabaseReplaced)
         if connection.total_changes != changes and not is_replaced:
             raise  # it has committed, and must not run again
-        failure = _failed_commit(session, batch, error, 1) if is_replaced or is_doubtful(error) else None
+        failure = failed_commit(session, batch, error, 1) if is_replaced or is_doubtful(error) else None
         batch.committing = False
         if failure is not None:
             batch._fail(1, failure.args[-1], session.max_value_bytes)
@@ -205,18 +216,18 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     try:
         session.begin(durable=batch.durable)
     except (AiomemdbError, sqlite3.Error) as error:
-        raise _Broken(_not_begun(batch, error)) from None
+        raise _Broken(not_begun(batch, error)) from None
     try:
         # A wait for another program's lock is not work: a batch that had to wait is not to be cut short as well.
         failed = _run_jobs(session, batch.jobs[start:stop], deadline + monotonic() - began, outcomes)
-    except _Spoilt as spoilt:
+    except Spoilt as spoilt:
         # A row of RETURNING that can't be decoded is left unread: no savepoint beside it. (For an empty text Python
         # 3.12 would raise the latest error once more.)
         session.cursor.execute("SELECT 1").fetchall()
         session.rollback()
         _, cause, lost, ours = spoilt.args
         if (lost and is_nobodys_fault(session.connection, cause)) or (ours and is_corruption(cause)):
-            raise _Broken(_stop_if_corrupt(batch, cause)) from None
+            raise _Broken(stop_if_corrupt(batch, cause)) from None
         raise
     except Astray:
         session.rollback()
@@ -225,7 +236,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     try:
         session.commit()
     except (sqlite3.Error, DatabaseReplaced) as error:
-        failure = _failed_commit(session, batch, error, start + len(outcomes))
+        failure = failed_commit(session, batch, error, start + len(outcomes))
         batch.committing = False
         raise failure from None
     batch.committing = False
@@ -234,12 +245,12 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     return len(outcomes)
 
 
-def _not_begun(batch: Batch, error: BaseException) -> BaseException:
+def not_begun(batch: Batch, error: BaseException) -> BaseException:
     if isinstance(error, LockTimeout):
         batch.lock_timeout = error
     elif isinstance(error, DatabaseReplaced):
         batch.fatal = error
-    return _stop_if_corrupt(batch, error)
+    return stop_if_corrupt(batch, error)
 
 
 def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outcomes: list[Any]) -> bool:
@@ -259,8 +270,8 @@ def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outco
                 raise
             except BaseException as error:
                 params = arguments[len(outcomes) - reached]
-                spoilt = alone or (operation.single and _may_have_stayed(session, error, subject, params))
-                outcomes.append(Failure(_culprit(session, error, subject, len(outcomes), spoilt=spoilt)))
+                spoilt = alone or (operation.single and may_have_stayed(session, error, subject, params))
+                outcomes.append(Failure(culprit_of(session, error, subject, len(outcomes), spoilt=spoilt)))
                 failed = True
             arguments = arguments[len(outcomes) - reached :]
             is_over = monotonic() > deadline
@@ -271,7 +282,7 @@ def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outco
     return failed
 
 
-def _may_have_stayed(session: Session, error: BaseException, sql: str, params: Params) -> bool:
+def may_have_stayed(session: Session, error: BaseException, sql: str, params: Params) -> bool:
     """Whether rows of a statement that failed may be in the open transaction (rule 3)."""
     if session.connection.total_changes != session.changes_before:
         return True
@@ -283,11 +294,11 @@ def _may_have_stayed(session: Session, error: BaseException, sql: str, params: P
     return primary_code(error) == sqlite3.SQLITE_CONSTRAINT and session.book.fails_halfway(sql, params)
 
 
-def _culprit(session: Session, error: BaseException, subject: object, index: int, *, spoilt: bool) -> BaseException:
+def culprit_of(session: Session, error: BaseException, subject: object, index: int, *, spoilt: bool) -> BaseException:
     """The error for the caller of a job that failed, if the transaction can go on without that job.
 
     Raises:
-        _Spoilt: it can't (rule 3).
+        Spoilt: it can't (rule 3).
     """
     guard = session.connection.guard
     session.connection.forget_error()
@@ -298,25 +309,11 @@ def _culprit(session: Session, error: BaseException, subject: object, index: int
     ours = not callable(subject) or session.connection.raised is error
     session.connection.raised = None
     if spoilt or lost or isinstance(error, TransactionSpoilt) or (ours and is_corruption(culprit)):
-        raise _Spoilt(index, culprit, lost, ours) from None
+        raise Spoilt(index, culprit, lost, ours) from None
     return annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
 
 
-def commit_alone(session: Session) -> tuple[BaseException | None, AiomemdbError | None]:
-    """Commits the transaction that a lease has filled, by the same rules.
-
-    Returns: (the error for its caller or None, why the writer must stop or None).
-    """
-    batch = Batch(())
-    try:
-        session.commit()
-    except (sqlite3.Error, DatabaseReplaced) as error:
-        failure = _failed_commit(session, batch, error, 1)
-        return failure.args[-1], batch.fatal
-    return None, None
-
-
-def _failed_commit(session: Session, batch: Batch, error: BaseException, reached: int) -> _Refused | _Broken:
+def failed_commit(session: Session, batch: Batch, error: BaseException, reached: int) -> _Refused | _Broken:
     """Rules 4 and 5: rolls back, and gives what is to be raised."""
     if isinstance(error, DatabaseReplaced):
         batch.fatal = error
@@ -329,7 +326,7 @@ def _failed_commit(session: Session, batch: Batch, error: BaseException, reached
     session.note_failed_sync(error)
     # A full disk refused a write, and the frame that makes a commit valid is written last: it is not there.
     if settled or code == sqlite3.SQLITE_FULL:
-        return _Broken(_stop_if_corrupt(batch, error))
+        return _Broken(stop_if_corrupt(batch, error))
     batch.fatal = WriterCrashed(f"COMMIT failed ({error}) and its outcome could not be settled; reopen the database")
     return _Broken(_unknown(error, f"COMMIT failed: {error}; it may or may not be there after a restart"))
 
@@ -340,7 +337,7 @@ def _unknown(cause: BaseException, message: str) -> CommitOutcomeUnknown:
     return unknown
 
 
-def _stop_if_corrupt(batch: Batch, error: BaseException) -> BaseException:
+def stop_if_corrupt(batch: Batch, error: BaseException) -> BaseException:
     if is_corruption(error):
         batch.fatal = WriterCrashed(f"the writer has stopped: {error}; restore the file from a backup")
         batch.fatal.__cause__ = error

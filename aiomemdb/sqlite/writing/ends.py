@@ -14,13 +14,17 @@ from ...errors import AiomemdbError, DatabaseClosed, WriteTimeout
 from ..connection.connection import Connection
 from .batch import Batch
 from .counters import Counters
-from .lease import Lease
+from .hold import Hold
 
 __all__ = ["Ends", "not_started"]
 
 
 def not_started(why: str) -> DatabaseClosed:
     return DatabaseClosed(f"{why}; this job had not started")
+
+
+def _rolled_back(why: str) -> DatabaseClosed:
+    return DatabaseClosed(f"{why}; the transaction is rolled back")
 
 
 class Ends:
@@ -50,14 +54,16 @@ class Ends:
 
     # Those that run
 
-    def roll_back(self, running: Batch | Lease | None, why: str) -> None:
+    def roll_back(self, running: Batch | None, why: str) -> None:
         """A transaction that is held is not waited for."""
-        if isinstance(running, Lease):
-            running.expire(DatabaseClosed(f"{why}; the transaction is rolled back"))
+        if isinstance(running, Hold):
+            running.expire(_rolled_back(why))
 
-    def fail_running(self, running: Batch | Lease | None, why: str) -> None:
+    def fail_running(self, running: Batch | None, why: str) -> None:
         """There is no time to wait for what the thread does."""
-        if isinstance(running, Batch):
+        if isinstance(running, Hold):
+            running.give_up(_rolled_back(why))
+        elif running is not None:
             # One step: a batch begins by switch(), which takes the same lock, and leaves out who has left until then.
             with self._connection.switching:
                 if self._connection.working_on is running:
@@ -65,27 +71,25 @@ class Ends:
                 else:
                     running.has_left = True
                     fail(running.jobs, lambda: not_started(why))
-        else:
-            self.roll_back(running, why)
 
-    def tell_unheard(self, running: Batch | Lease | None, error: AiomemdbError) -> None:
+    def tell_unheard(self, running: Batch | None, error: AiomemdbError) -> None:
         """The thread or the loop is gone: tells what was committed, and fails the rest."""
-        if isinstance(running, Batch):
+        if isinstance(running, Hold):
+            running.lose(error)
+        if running is not None:
             done = len(running.outcomes)
             settle(running.jobs[:done], running.outcomes, failed=True)
             rest = copy_error(error)
             rest.applied = None if running.committing else False  # type: ignore[attr-defined]
             fail(running.jobs[done:], lambda: copy_error(rest))
-        elif running is not None:
-            running.lose(error)
 
-    def time_out(self, running: Batch | Lease | None, future: JobFuture, verb: str, timeout: float) -> None:
+    def time_out(self, running: Batch | None, future: JobFuture, verb: str, timeout: float) -> None:
         """A caller's own ``timeout=`` has run out."""
         if future.done():
             return
         with self._connection.switching:  # one step, as in fail_running
             started = future.started
-            if isinstance(running, Batch) and self._connection.working_on is not running:
+            if running is not None and self._connection.working_on is not running:
                 started, running.has_left = False, True
             state = "was running, and runs to its end" if started else "was still waiting, and never runs"
             future.set_exception(

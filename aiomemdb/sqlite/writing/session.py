@@ -150,6 +150,11 @@ class Session:
             self.connection.roll_back()
             raise
 
+    def begin_in_turn(self, *, durable: bool) -> None:
+        """``take_turn`` and ``begin``."""
+        self.take_turn()
+        self.begin(durable=durable)
+
     def execute_when_free(self, sql: str) -> None:
         """Runs a statement of the library's own that takes the write lock, waiting for other programs' locks.
 

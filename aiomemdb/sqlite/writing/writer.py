@@ -2,9 +2,9 @@
 
 A job's whole way: ``enqueue`` → ``_take`` → ``run_batch`` on the connection's thread → ``_settle``. One batch follows
 another by callbacks, which cost the loop less than a task that wakes: ``_settle``, then those in which its callers run
-and enqueue what comes next, and behind them ``_take`` with all of it. A transaction that is lent, and maintenance, are
-taken in the same order. When the writer takes jobs and how it ends is in concurrency/lifecycle.py; what the jobs hear
-that it does not run to their end, in ends.py.
+and enqueue what comes next, and behind them ``_take`` with all of it. A transaction (hold.py: a batch that stays open)
+and maintenance are taken in the same order. When the writer takes jobs, and how it ends, is in
+concurrency/lifecycle.py; what jobs hear that it does not run to their end is in ends.py.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, TypeVar
 
-from ...concurrency.job import Failure, JobFuture, Operation, WriteJob, copy_error, settle, settle_one
+from ...concurrency.job import Failure, JobFuture, Operation, WriteJob, settle, settle_one
 from ...concurrency.lifecycle import Action, Event, Lifecycle, State
 from ...concurrency.queue import JobQueue
 from ...concurrency.worker import forked_error, wait_out
 from ...config import Config
-from ...errors import AiomemdbError, DatabaseClosed, LockTimeout, ReentrancyError, WriterCrashed
+from ...errors import AiomemdbError, DatabaseClosed, ReentrancyError, WriterCrashed
 from ..connection.connection import Connection
 from .batch import Batch, run_batch, take_turn
 from .checkpoints import Checkpointer
 from .counters import Counters
 from .ends import Ends, not_started
-from .lease import LEASE, Lease, held_leases
+from .hold import HOLD, Hold, held_holds
 from .session import Session
 from .slow import name_of
 
@@ -63,7 +63,7 @@ class Writer:
         self.idle: bool = True
         self.open_thread: int | None = get_ident()
         self._config = config
-        self._running: Batch | Lease | None = None
+        self._running: Batch | None = None
         self._is_lone = False
         self._ends = Ends(connection, self.queue, self.counters)
         self._life = Lifecycle(connection.loop, connection.name, tell=self._on, tell_error=self._lost)
@@ -79,17 +79,17 @@ class Writer:
     @property
     def running(self) -> int:
         running = self._running
-        return len(running.jobs) if isinstance(running, Batch) else int(running is not None)
+        return 0 if running is None else 1 if isinstance(running, Hold) else len(running.jobs)
 
     @property
     def transaction_holder(self) -> str | None:
-        return self._running.holder if isinstance(self._running, Lease) and self._running.active else None
+        return self._running.holder if isinstance(self._running, Hold) and self._running.active else None
 
     @property
     def doing(self) -> str | None:
         """What it does now, for the log: never a parameter."""
         running = self._running
-        if isinstance(running, Lease):
+        if isinstance(running, Hold):
             return f"the transaction() of {running.holder!r}"
         if running is None or not running.jobs:
             return None
@@ -121,7 +121,7 @@ class Writer:
     def check_holder(self) -> None:
         """Raises where the caller would wait for its own transaction to end."""
         running = self._running
-        if isinstance(running, Lease) and running.active and running in held_leases.get():
+        if isinstance(running, Hold) and running.active and running in held_holds.get():
             raise ReentrancyError(
                 "a write on the database inside its own transaction() would wait for itself: use the "
                 "transaction's verbs (async with db.transaction() as tx: await tx.write(...))"
@@ -157,18 +157,31 @@ class Writer:
     def _time_out(self, future: JobFuture, verb: str, timeout: float) -> None:
         self._ends.time_out(self._running, future, verb, timeout)
 
-    def lend(self, *, durable: bool, timeout: float | None) -> asyncio.Future[Lease]:
-        """Enqueues a lease: the future resolves when its transaction has begun."""
-        lease = Lease(
+    def hold(self, *, durable: bool, timeout: float | None) -> tuple[Hold, asyncio.Future[Hold] | None]:
+        """A transaction, which holds the writer once the future resolves; None: it does so already."""
+        hold = Hold(
             self.connection,
             self.session,
             self.checkpointer,
             durable=durable,
             max_hold=self._config.max_hold,
-            on_over=self._lease_over,
+            on_over=self._hold_over,
+            on_struck=self._die_of,
         )
-        lease.waiting = self.put(LEASE, lease, None, timeout=timeout)
-        return lease.waiting
+        if self._life.state is not _OPEN:
+            self._life.check()
+        if not self.idle:
+            return hold, self.put(HOLD, hold, None, timeout=timeout)
+        self.idle, self._is_lone = False, True
+        self.queue.behind = 0
+        if self._life.state is not _OPEN:
+            self._on(Event.WORK)
+        try:
+            self._begin(hold)
+        except BaseException as error:
+            self._die_of(error)
+            self._life.check()
+        return hold, None
 
     # What waits is taken, and runs
 
@@ -183,7 +196,10 @@ class Writer:
                 return
             operation = jobs[0][1]
             if operation.lends:
-                self._begin(jobs[0][2])
+                granted, _, hold, _ = jobs[0]
+                hold.jobs = jobs
+                self._begin(hold)
+                settle_one(granted, hold)
                 return
             self._running = batch = Batch(jobs, durable=durable)
             if operation.outside:
@@ -202,7 +218,8 @@ class Writer:
     def _go_on(self) -> None:
         """What ran is over."""
         self._running = None
-        if self.queue:
+        if self.queue.jobs:
+            self._is_lone = False
             self.connection.loop.call_soon(self._take)
         else:
             self._rest()
@@ -236,7 +253,7 @@ class Writer:
             self.counters.settled(done, errors, batch.splits)
             if batch is self._running:
                 self._running = None
-                if done > 1 or self.queue:
+                if done > 1 or self.queue.jobs:
                     self._is_lone = False
                     self.connection.loop.call_soon(self._take)
                 else:
@@ -268,41 +285,26 @@ class Writer:
         if batch is self._running:
             self._go_on()
 
-    # Leases
+    # A transaction holds the writer
 
-    def _begin(self, lease: Lease) -> None:
-        self._running = lease
-        lease.begin().add_done_callback(partial(self._has_begun, lease))
+    def _begin(self, hold: Hold) -> None:
+        self._running = hold
+        self.open_thread = None
+        hold.taken()
 
-    def _has_begun(self, lease: Lease, beginning: asyncio.Future[None]) -> None:
-        error, waiting = beginning.exception(), lease.waiting
-        if lease is not self._running or waiting is None:  # given up, or lost
-            return
-        if error is not None:
-            settle_one(waiting, Failure(error))
-            if isinstance(error, LockTimeout):
-                self._ends.fail_waiting(error, self.queue.behind)
-            self._go_on()
-        elif lease.error is not None:  # the loop was blocked for so long that it has ended already
-            settle_one(waiting, Failure(copy_error(lease.error)))
-        elif waiting.done():  # its caller has left
-            lease.end(commit=False)
-        else:
-            self.open_thread = None
-            lease.start_timer()
-            waiting.set_result(lease)
-
-    def _lease_over(self, lease: Lease) -> None:
-        self.counters.held(lease.writes if lease.error is None else 0, lease.write_errors)
-        if lease.fatal is not None:
-            self._on(Event.FAILED, lease.fatal)
-        if lease is self._running:
+    def _hold_over(self, hold: Hold) -> None:
+        self.counters.held(hold.writes if hold.is_committed else 0, hold.write_errors)
+        if hold.lock_timeout is not None:
+            self._ends.fail_waiting(hold.lock_timeout, self.queue.behind)  # they have waited for it as long
+        if hold.fatal is not None:
+            self._on(Event.FAILED, hold.fatal)
+        if hold is self._running:
             self._open()
             self._go_on()
 
     def _open(self) -> None:
         """Calls need no further look, unless no job is taken."""
-        if self._life.takes_jobs:
+        if self._life.state is _OPEN or self._life.takes_jobs:
             self.open_thread = get_ident()
 
     # Its life: what the lifecycle says is done here alone
@@ -334,7 +336,7 @@ class Writer:
         if Action.TELL_UNHEARD in action:
             running, self._running = self._running, None
             self._ends.tell_unheard(running, error)
-        if Action.LEAVE_TO_PARENT in action and isinstance(self._running, Lease):
+        if Action.LEAVE_TO_PARENT in action and isinstance(self._running, Hold):
             self._running.leave_to_parent(error)
         if event is not Event.IDLE and event is not Event.WORK:
             self._on(Event.IDLE if self.idle else Event.WORK)
@@ -376,7 +378,7 @@ class Writer:
         now = self.connection.loop.time
         self._on(Event.CLOSE if drain else Event.DROP, why="closed without draining")
         remaining = deadline - now()
-        # The last part of the time is for jobs that can be stopped cleanly: a wait for a lock, a lease, a query.
+        # The last part of the time is for jobs that can be stopped cleanly: a wait for a lock, a transaction, a query.
         await wait_out([self._life.over], remaining - min(0.5, remaining / 4))
         if not self._life.over.done():
             self.session.abandoned = True
