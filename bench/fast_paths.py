@@ -22,7 +22,7 @@ from peers import Aiomemdb
 from workloads._common import reads, storm
 from workloads.beside import on_a_busy_loop
 from workloads.reading import ROWS
-from workloads.storm import MANY
+from workloads.storm import MANY, transactions
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.fast_paths import WITHOUT, take_away
@@ -42,6 +42,7 @@ FIGURES: dict[str, Callable[[], Sample]] = {
     "lone read": pinned(partial(reads, Aiomemdb, 1, 0.35, rows=ROWS)),
     "1,000 readers": partial(reads, Aiomemdb, MANY, 0.35, rows=ROWS),
     "busy loop": _turns,
+    "transaction": pinned(partial(transactions, 0.35)),
 }
 
 #: The figures that a path is made for.
@@ -62,6 +63,8 @@ MADE_FOR: dict[str, list[str]] = {
     "take-whole": ["storm", "lone write"],
     "one-cursor": ["1,000 readers", "lone read"],
     "folder": ["lone write"],
+    "hot-step": ["transaction"],
+    "no-savepoint": ["transaction"],
 }
 assert MADE_FOR.keys() == WITHOUT.keys()
 

@@ -19,7 +19,7 @@ from peers import CONTESTANTS, Aiomemdb, AiosqliteShared, Contestant
 
 from ._common import opened, storm
 
-__all__ = ["COMMIT_EACH", "FUTURES", "ONE_TRANSACTION", "SYNC", "floors", "full", "storms", "values"]
+__all__ = ["COMMIT_EACH", "FUTURES", "ONE_TRANSACTION", "SYNC", "floors", "full", "storms", "transactions", "values"]
 
 FUTURES = "bare futures"
 ONE_TRANSACTION = "plain sqlite3, one transaction"

@@ -434,6 +434,8 @@ async def test_a_step_that_fails_leaves_nothing_and_the_others_are_kept(db: SQLi
     assert await jobs(db) == [1, 4]
 
 
+@pytest.mark.fast_path("no-savepoint")
+@pytest.mark.fast_path("runs")
 async def test_a_plain_insert_needs_no_savepoint_and_any_other_step_has_one(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,8 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.files import FileIdentity
 from aiomemdb.sqlite.reading import readers
 from aiomemdb.sqlite.rows import SQLiteRow
-from aiomemdb.sqlite.writing import operations, statements, writer
+from aiomemdb.sqlite.transaction import SQLiteTransaction
+from aiomemdb.sqlite.writing import hold, operations, statements, writer
 from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.writer import Writer
 
@@ -144,6 +145,15 @@ def _folder() -> None:
     _put(FileIdentity, "check", check)
 
 
+def _hot_step() -> None:
+    assert "write" in vars(SQLiteTransaction)
+    del SQLiteTransaction.write
+
+
+def _no_savepoint() -> None:
+    _put(hold, "_NO_SAVEPOINT", ())
+
+
 #: By its name in bench/README.md, what takes it away.
 WITHOUT: dict[str, Callable[[], None]] = {
     "many-rows": _many_rows,
@@ -162,6 +172,8 @@ WITHOUT: dict[str, Callable[[], None]] = {
     "take-whole": _take_whole,
     "one-cursor": _one_cursor,
     "folder": _folder,
+    "hot-step": _hot_step,
+    "no-savepoint": _no_savepoint,
 }
 
 

@@ -28,8 +28,11 @@ async def main():
         rowids += [await db.write(insert, (str(n),)) for n in range(200, 210)]
         assert rowids == [*range(1, 210)]
         assert await db.write_many(insert, [(str(n),) for n in range(210, 400)]) == 190
-        rows = await asyncio.gather(*(db.read(read, (n,)) for n in range(1, 400)))
-        assert [row["text"] for [row] in rows] == [str(n) for n in range(1, 400)]
+        for n in range(400, 403):
+            async with db.transaction() as tx:
+                assert await tx.write(insert, (str(n),)) == n
+        rows = await asyncio.gather(*(db.read(read, (n,)) for n in range(1, 403)))
+        assert [row["text"] for [row] in rows] == [str(n) for n in range(1, 403)]
         assert (await db.read_one(read, (7,)))[0] == "7" and await db.read(read, (0,)) == []
 
 asyncio.run(main())

@@ -47,6 +47,9 @@ held_holds: ContextVar[tuple[Hold, ...]] = ContextVar("aiomemdb_held_holds", def
 # How long the writer's thread leaves it to the loop to end what is held too long: that also stops a running step.
 _LEFT_TO_LOOP = 0.1
 
+#: What needs none where it inserts a row.
+_NO_SAVEPOINT: tuple[Operation[Any], ...] = (WRITE, ANY)
+
 R = TypeVar("R")
 
 
@@ -306,7 +309,7 @@ class Hold(Batch):
         self.write_errors += 1
         known = book.known.get(subject) if isinstance(subject, str) and not book.news else None
         # Of one row nothing stays where it fails (rule 3); a savepoint would cost half a write.
-        is_undone = known is not None and known.follows and (operation is WRITE or operation is ANY)
+        is_undone = known is not None and known.follows and operation in _NO_SAVEPOINT
         try:
             result = (run if is_undone else run_in_savepoint)(session, operation, subject, arguments)
         except BaseException as error:
