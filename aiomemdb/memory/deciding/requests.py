@@ -46,7 +46,7 @@ __all__ = [
 # -- how things are ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class State:
     """The state that a job begins with.
 
@@ -71,7 +71,7 @@ class State:
     near_left: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Beginning(Request[State]):
     """How things are as a job begins; its first request.
 
@@ -88,14 +88,14 @@ class Beginning(Request[State]):
     sessions: Sequence[tuple[str, str]] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Texts(Request[dict[tuple[str, str], KnownEpisode]]):
     """The newest versions of texts, by (namespace, key)."""
 
     keys: Sequence[tuple[str, str]]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class KnownNames:
     """Who is who.
 
@@ -110,7 +110,7 @@ class KnownNames:
     mentions: dict[int, dict[int, KnownEntity]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Names(Request[KnownNames]):
     """What keys name, what ids stand for and what texts mention, each in a namespace."""
 
@@ -119,14 +119,14 @@ class Names(Request[KnownNames]):
     texts: Sequence[tuple[str, int]] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class NamesOf(Request[dict[tuple[str, str], list[Alias]]]):
     """All aliases that have a key which one of the entities has too, by (namespace, key)."""
 
     entities: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class NewerNames(Request[dict[str, list[tuple[KnownEntity, bytes]]]]):
     """By namespace, the entities that are newer than a state, with their vectors of a model, by id."""
 
@@ -134,7 +134,7 @@ class NewerNames(Request[dict[str, list[tuple[KnownEntity, bytes]]]]):
     since: Mapping[str, Token | None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class KnownFacts:
     """Facts by id, and (fact, text): which of the texts asked for evidences which."""
 
@@ -142,7 +142,7 @@ class KnownFacts:
     evidence: list[tuple[KnownFact, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FactsSaid(Request[KnownFacts]):
     """Facts that a job meets.
 
@@ -159,7 +159,7 @@ class FactsSaid(Request[KnownFacts]):
     with_founded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class OneFact(Request[KnownFact | None]):
     """A fact, if it is of the namespace."""
 
@@ -178,7 +178,7 @@ class BelievedFact(NamedTuple):
     valid_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FactsOf(Request[tuple[list[BelievedFact], list[BelievedFact]]]):
     """The believed facts about an entity, by id, and those that they would be the same as, were it ``into``."""
 
@@ -186,7 +186,7 @@ class FactsOf(Request[tuple[list[BelievedFact], list[BelievedFact]]]):
     into: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Versions(Request[list[int]]):
     """The ids of all versions of a text, itself among them; [] if it is not of the namespace."""
 
@@ -194,21 +194,21 @@ class Versions(Request[list[int]]):
     episode: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FactsOnlyBy(Request[list[int]]):
     """The ids of the facts that texts evidence, and nothing else does."""
 
     episodes: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FactsWith(Request[list[int]]):
     """The ids of all facts about an entity, those that are hidden too."""
 
     entity: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Embeddable(Request[dict[int, str]]):
     """The namespaces of those rows of a kind that are there and have words of their own, by id."""
 
@@ -216,7 +216,7 @@ class Embeddable(Request[dict[int, str]]):
     ids: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Lacking(Request[dict[Kind, tuple[int, int]]]):
     """By kind, how many rows lack a vector of a model, and the lowest id of them; kinds without any are left out.
 
@@ -228,7 +228,7 @@ class Lacking(Request[dict[Kind, tuple[int, int]]]):
     since: Token | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class EmbeddedNames(Request[list[tuple[int, str, bytes]]]):
     """Entities with an id above ``after``, up to ``upto``, that have a vector of a model: (id, namespace, vector), by
     id, at most ``limit``.
@@ -240,7 +240,7 @@ class EmbeddedNames(Request[list[tuple[int, str, bytes]]]):
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CountEntities(Request[int]):
     """How many entities have an id above ``after``, up to ``upto``."""
 
@@ -251,7 +251,7 @@ class CountEntities(Request[int]):
 # -- what is around ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class EntitiesOf(Request[list[Entity]]):
     """The entities that ids stand for, by id."""
 
@@ -259,7 +259,7 @@ class EntitiesOf(Request[list[Entity]]):
     ids: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FactsWhere(Request[list[Fact]]):
     """The facts that a query is for, by id."""
 
@@ -267,7 +267,7 @@ class FactsWhere(Request[list[Fact]]):
     query: FactQuery
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class LinksOf(Request[list[tuple[int, int | None, bool]]]):
     """The facts of one entity, at most so many: (fact, the other entity or None, whether the query counts it)."""
 
@@ -280,7 +280,7 @@ class LinksOf(Request[list[tuple[int, int | None, bool]]]):
 # -- what is written ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Hide(Request[tuple[Forgotten, Token | None]]):
     """No question finds these any more, nor what belongs to them alone. They are deleted at once where they are few.
 
@@ -301,14 +301,14 @@ class Hide(Request[tuple[Forgotten, Token | None]]):
     facts: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class HideNamespace(Request[Token]):
     """No question finds a namespace any more. Answer: a token for its rows, which are left to be deleted."""
 
     namespace: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Changes(Request[None]):
     """All that a job writes.
 

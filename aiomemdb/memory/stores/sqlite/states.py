@@ -10,7 +10,7 @@ from ...searching import Model, Token
 __all__ = ["SQLiteState", "active_model", "entity_upto", "event_upto", "known_upto", "model_id", "namespace_id"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, order=True)
 class SQLiteState:
     """A token: the newest event that is seen. As all writers take turns at the file, that orders all namespaces.
 
