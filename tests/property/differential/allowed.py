@@ -40,7 +40,7 @@ _BINDING = {
 _COMPILING = re.compile(
     "no such (table|column|view|index|trigger): |table .* has no column named |cannot modify .* because it is a view|"
     "foreign key mismatch|.*may not be modified|error in |.* already exists|there is already |"
-    r"table .* has \d+ columns but \d+ values"
+    r"table .* has \d+ columns but \d+ values|duplicate column name: |[Cc]annot (add|drop|rename) "
 )
 
 
