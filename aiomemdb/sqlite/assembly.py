@@ -18,6 +18,7 @@ import anyio
 
 from ..concurrency.bell import call_on_loop
 from ..concurrency.worker import end_workers
+from ..observing import Observers
 from .connection.configuring import configure_writer
 from .connection.connection import Connection
 from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
@@ -27,6 +28,7 @@ from .reading.backup import back_up
 from .reading.opening import ReaderOpener
 from .reading.readers import Readers
 from .writing.checkpoints import Checkpointer
+from .writing.observed import Observed
 from .writing.session import Session
 from .writing.writer import Writer
 
@@ -44,6 +46,7 @@ class Assembly:
         thread: in which it was opened.
         path: the file; known once ``open`` has returned, as the readers are.
         writer: None where the file is opened for reading alone.
+        observers: what is told of all that happens.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class Assembly:
         self.loop: asyncio.AbstractEventLoop = loop
         self.thread: int = get_ident()
         self.writer: Writer | None = None
+        self.observers: Observers = Observers()
         self._backups: dict[Connection, threading.Event] = {}
         self._connections: list[Connection] = []
         self._folder: str | None = None
@@ -78,6 +82,7 @@ class Assembly:
                 connection, session = writing
                 checkpointer = await connection.run(lambda _: Checkpointer(session))
                 self.writer = Writer(connection, session, checkpointer, config)
+                self.observers.on_change.append(partial(self._observe, self.writer))
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 # The writer last: only a connection that may write can empty the log and remove it.
@@ -87,7 +92,7 @@ class Assembly:
             if path is not None and (cause := why_not_opened(error, path)) is not None:
                 raise cause from error
             raise
-        self.readers = Readers(first, self._opener, config, path)
+        self.readers = Readers(first, self._opener, config, path, self.observers)
 
     async def _open_writing(self) -> tuple[Connection, Session]:
         config, path = self._config, self.path
@@ -111,6 +116,12 @@ class Assembly:
         )
         connection.at_end = session.end
         return connection, session
+
+    def _observe(self, writer: Writer, is_observed: bool) -> None:
+        """Where none observes it, a job pays nothing for that."""
+        observed = Observed(self.observers, writer.queue.append, writer.connection.deliver) if is_observed else None
+        writer.session.observed = observed
+        writer.enqueue = writer.queue.append if observed is None else observed.enqueue
 
     async def back_up(self, target: Path, progress: Callable[[int, int], object] | None) -> None:
         reader = self._opener.make("backup")

@@ -21,6 +21,7 @@ from ..config import checked_timeout
 from ..database import Database, Opened, Params
 from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ..familiar import DATABASE, Familiar
+from ..observing import Observer
 from ..values import Row
 from .assembly import Assembly
 from .connection.arguments import PLAIN, checked_function, checked_params
@@ -346,6 +347,12 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         if self._forked or not isinstance(self._readers, Readers):
             raise self._look()
         return statistics_of(self._readers, self._writer if isinstance(self._writer, Writer) else None)
+
+    def _observe(self, observer: Observer) -> Callable[[], None]:
+        """See ``aiomemdb.observing``."""
+        self._check()
+        assert self._assembly is not None
+        return self._assembly.observers.add(observer)
 
     # Forks
 

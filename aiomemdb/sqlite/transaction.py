@@ -20,7 +20,7 @@ from ..familiar import HOLD, TRANSACTION, Familiar
 from .connection.arguments import PLAIN
 from .connection.guarded import GuardedConnection
 from .errors import TransactionEnded
-from .reading.queries import Fetch, answer, read_timeout
+from .reading.queries import VERBS, Fetch, answer, read_timeout
 from .reading.readers import Readers
 from .reading.snapshot import wait_for_read
 from .reading.verbs import ReadVerbs
@@ -74,8 +74,8 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         # As SQLiteDatabase.write: the usual call passes few rooms.
         if durable or timeout is not None or params.__class__ is not tuple or not PLAIN.issuperset(map(type, params)):
             return await WriteVerbs.write(self, sql, params, durable=durable, timeout=timeout)
-        if self._nested is not None or self._ended:
-            self._check()
+        if self._nested is not None or self._ended or self._hold.session.observed is not None:
+            return await self._write(WRITE, sql, params, False, None)
         return await self._hold.write(WRITE, sql, params)
 
     def _write(
@@ -85,6 +85,8 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         if durable:
             self._hold.flush_after = True
         step = self._hold.write(operation, subject, arguments)
+        if (observed := self._hold.session.observed) is not None:
+            observed.stepped(self._hold, step, operation.name, subject)
         return step if timeout is None else self._timed(step, operation, timeout)
 
     async def _timed(self, step: asyncio.Future[R], operation: Operation[R], timeout: float) -> R:
@@ -118,7 +120,10 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
                 except sqlite3.OperationalError:  # an interrupt that came late
                     raw.own("PRAGMA query_only=0")
 
-        return await wait_for_read(self._hold.step(query, wanted_only=True), self._hold.interrupt, timeout)
+        reading = self._hold.step(query, wanted_only=True)
+        if (observed := self._hold.session.observed) is not None:
+            observed.asked(reading, VERBS[fetch], subject)
+        return await wait_for_read(reading, self._hold.interrupt, timeout)
 
     # Nested
 

@@ -114,6 +114,13 @@ class GuardedConnection(sqlite3.Connection):
         self.guard.policy = policy
         super().set_authorizer(self.guard.authorize)
 
+    def note_written(self) -> None:
+        """From here on the guard notes which tables may be written. What is compiled already is compiled anew when it
+        runs: it may have been compiled, and asked for, at any time.
+        """
+        self.guard.written = set()
+        self.obey(self.guard.policy)
+
     def roll_back(self) -> None:
         """Ends the transaction that is open, if one is; once more where a late interrupt struck the rollback."""
         for is_last in (False, False, True):
@@ -226,10 +233,16 @@ class GuardedConnection(sqlite3.Connection):
     def deserialize(self, *args: object, **kwargs: object) -> NoReturn:
         self._refuse_always("deserialize()", "it would replace the database behind the library")
 
-    def blobopen(self, *args: Any, readonly: bool = False, **kwargs: Any) -> sqlite3.Blob:
+    def blobopen(
+        self, table: str, column: str, row: int, /, *, readonly: bool = False, name: str = "main"
+    ) -> sqlite3.Blob:
         if not readonly:
             self.guard.refuse_call("blobopen() for writing")
-        return super().blobopen(*args, readonly=readonly, **kwargs)
+        blob = super().blobopen(table, column, row, readonly=readonly, name=name)
+        if self.guard.written is not None and not readonly and name.lower() != "temp":  # SQLite does not ask
+            named = super().execute("SELECT name FROM sqlite_schema WHERE name = ? COLLATE NOCASE", (table,))
+            self.guard.written.update(name for (name,) in named)
+        return blob
 
     def _refuse_always(self, what: str, why: str) -> NoReturn:
         self.guard.refuse_call(what)

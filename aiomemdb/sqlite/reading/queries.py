@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple  # Any: a column may hold anything
 
 from ...database import Params
@@ -22,6 +22,7 @@ __all__ = [
     "FUNCTION_READ",
     "FUNCTION_WITHIN",
     "VALUE",
+    "VERBS",
     "Fetch",
     "answer",
     "begin_snapshot",
@@ -129,6 +130,16 @@ def FUNCTION_WITHIN(
         raw.row_factory = SQLiteRow
         raw.text_factory = str
     return finished(result)
+
+
+#: The verb of each.
+VERBS: Mapping[Callable[..., object], str] = {
+    ALL: "read",
+    FIRST: "read_one",
+    VALUE: "read_value",
+    FUNCTION_READ: "read_fn",
+    FUNCTION_WITHIN: "read_fn",
+}
 
 
 def answer(raw: GuardedConnection, fetch: Fetch[S, A, R], subject: S, arguments: A) -> R:

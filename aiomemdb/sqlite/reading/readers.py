@@ -17,13 +17,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar  # Any: queries of all types wait in one queue
 
 from ...concurrency.failing import Failing
-from ...concurrency.job import Failure, copy_error, settle, settle_one
+from ...concurrency.job import Failure, SomeFuture, copy_error, settle, settle_one
 from ...concurrency.pool import Pool
 from ...concurrency.worker import end_workers, wait_out
 from ...errors import AiomemdbError, DatabaseClosed
+from ...observing import Observers
 from ..codes import primary_code
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
@@ -31,7 +32,7 @@ from ..file.busy import retry_while_busy
 from ..options import SQLiteConfig
 from .leases import Leases
 from .opening import MoreReaders, ReaderOpener
-from .queries import Fetch, explain_read, read_timeout
+from .queries import VERBS, Fetch, explain_read, read_timeout
 
 __all__ = ["Readers"]
 
@@ -57,15 +58,19 @@ class Readers:
             hot path compares.
     """
 
-    def __init__(self, first: Connection, opener: ReaderOpener, config: SQLiteConfig, path: object) -> None:
+    def __init__(
+        self, first: Connection, opener: ReaderOpener, config: SQLiteConfig, path: object, observers: Observers
+    ) -> None:
         self.connections: list[Connection] = [first]
         self._at_most = config.reader_count
         self.pool: Pool[Connection] = Pool(
             self.connections, max_leases=self._at_most - 1, on_release=self._serve_waiting
         )
         self.reads: int = 0
+        self._tell_read: Callable[[SomeFuture, str, object], None] | None = None
+        observers.on_change.append(partial(self._observe, observers))
         self._loop = first.loop
-        self._create_future: Callable[[], asyncio.Future[Any]] = self._loop.create_future
+        self._create_future: Callable[[], SomeFuture] = self._loop.create_future
         self.loop_is_running: Callable[[], bool] = self._loop.is_running
         self.open_thread: int | None = threading.get_ident()
         self._waits_for: Callable[[float | None], Awaitable[None]] | None = None
@@ -73,8 +78,8 @@ class Readers:
         self._lock_timeout = config.lock_timeout
         self.path: object = path
         self._failing = Failing(self._loop)
-        self._pending: deque[tuple[asyncio.Future[Any], Fetch[Any, Any, Any], Any, Any]] = deque()
-        self._finished: deque[tuple[asyncio.Future[Any], Any]] = deque()
+        self._pending: deque[tuple[SomeFuture, Fetch[Any, Any, Any], Any, Any]] = deque()
+        self._finished: deque[tuple[SomeFuture, object]] = deque()
         self._handing_over = False
         self._step_aside = False
         self._active: dict[Connection, object] = {}
@@ -83,7 +88,7 @@ class Readers:
         self._drained: asyncio.Future[None] | None = None
         self._ending = threading.Lock()
         self.leases: Leases = Leases(self.pool, self._loop)
-        self._oldest_at_failure: asyncio.Future[Any] | None = None
+        self._oldest_at_failure: SomeFuture | None = None
         self._more = MoreReaders(
             opener,
             self._loop,
@@ -125,11 +130,22 @@ class Readers:
         """The database is closing, or a forked child's."""
         self._is_refusing, self.open_thread = True, None
 
+    def _observe(self, observers: Observers, is_observed: bool) -> None:
+        self._tell_read = observers.tell_read if is_observed else None
+
+    def note_read(self, reading: SomeFuture, verb: str, subject: object) -> None:
+        """A query was asked of a reader that is leased."""
+        self.reads += 1
+        if self._tell_read is not None:
+            self._tell_read(reading, verb, subject)
+
     # Shared queries
 
     def ask(self, fetch: Fetch[S, A, R], subject: S, arguments: A) -> asyncio.Future[R]:
         """Enqueues a query; who leaves its future must ``interrupt`` it."""
         future = self._create_future()
+        if self._tell_read is not None:
+            self._tell_read(future, VERBS[fetch], subject)
         self._pending.append((future, fetch, subject, arguments))
         if len(self._active) <= len(self._stuck):
             self._wake_one()

@@ -14,7 +14,7 @@ from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
 from ..errors import SnapshotEnded
 from ..file.busy import retry_while_busy
-from .queries import Fetch, answer, begin_snapshot, read_timeout
+from .queries import VERBS, Fetch, answer, begin_snapshot, read_timeout
 from .readers import Readers
 from .verbs import ReadVerbs
 
@@ -47,7 +47,7 @@ class SQLiteSnapshot(ReadVerbs, Familiar):
             return answer(raw, fetch, subject, arguments)
 
         reading = self._connection.submit(query, wanted_only=True)
-        self._readers.reads += 1
+        self._readers.note_read(reading, VERBS[fetch], subject)
         return await wait_for_read(reading, self._connection.interrupt, timeout)
 
     def _close(self) -> None:

@@ -66,12 +66,14 @@ class RowStream:
             raise RuntimeError("another task is reading this stream: one reader a stream")
         self._fetching = True
         try:
+            is_first = self._connection is None
             if self._connection is None:
                 self._connection = await self._readers.lease(self._timeout)
-                self._readers.reads += 1
             if self._closed:  # meanwhile, by another task
                 raise StopAsyncIteration
             fetched = self._connection.submit(self._fetch, wanted_only=True)
+            if is_first:
+                self._readers.note_read(fetched, "read_stream", self._sql)
             rows = await wait_for_read(fetched, self._connection.interrupt, self._timeout)
         except BaseException:
             self._release()

@@ -43,7 +43,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any
 
 from ...concurrency.job import Failure, WriteJob, copy_error
 from ...database import Params
@@ -96,7 +95,7 @@ class Batch:
     def __init__(self, jobs: Sequence[WriteJob], *, durable: bool = False) -> None:
         self.jobs: Sequence[WriteJob] = jobs
         self.durable: bool = durable
-        self.outcomes: list[Any] = []
+        self.outcomes: list[object] = []
 
     def leave_out_left(self) -> None:
         """Drops the jobs of callers that left while it waited for its turn: they never run."""
@@ -191,6 +190,8 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
     sql, cursor, connection = session.autocommit_sql, session.cursor, session.connection
     if sql is None or subject is not sql or operation is not WRITE or batch.durable:
         return False
+    observed = session.observed
+    began = monotonic() if observed is not None else 0.0
     changes = connection.total_changes
     batch.committing = True
     try:
@@ -206,12 +207,16 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
         return failure is not None
     batch.committing = False
     batch.outcomes.append(cursor.lastrowid if cursor.rowcount else None)
+    if observed is not None:
+        known = session.book.known.get(sql)
+        tables = known.tables if known is not None and known.is_plain else None
+        observed.committed([batch.jobs[0][0]], tables, began)
     return True
 
 
 def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: float) -> int:
     """Runs these jobs in one transaction and commits it; gives the number of jobs that were reached."""
-    outcomes: list[Any] = []
+    outcomes: list[object] = []
     began = monotonic()
     try:
         session.begin(durable=batch.durable)
@@ -242,6 +247,9 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     batch.committing = False
     batch.failed |= failed
     batch.outcomes += outcomes
+    if session.observed is not None:
+        jobs = [job[0] for job in batch.jobs[start : start + len(outcomes)]]
+        session.observed.committed(jobs, session.connection.guard.written, began)
     return len(outcomes)
 
 
@@ -253,7 +261,7 @@ def not_begun(batch: Batch, error: BaseException) -> BaseException:
     return stop_if_corrupt(batch, error)
 
 
-def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outcomes: list[Any]) -> bool:
+def _run_jobs(session: Session, jobs: Sequence[WriteJob], deadline: float, outcomes: list[object]) -> bool:
     """Runs jobs inside the open transaction until all are done or time is up; returns whether any failed."""
     guard, alone, failed, is_over = session.connection.guard, len(jobs) == 1, False, False
     guard.clear()

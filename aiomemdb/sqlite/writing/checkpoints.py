@@ -105,6 +105,7 @@ class Checkpointer:
 
     def run(self, *, truncate: bool = False) -> bool:
         """In a turn: checkpoints; returns whether the whole log has reached the file, and no reader uses it."""
+        began, failures = time.monotonic(), self.failures
         size = self._session.identity.wal_bytes
         self._checkpoint("PASSIVE")
         # By itself the log restarts when a write begins while no reader uses it: among many readers, never. So this
@@ -117,6 +118,9 @@ class Checkpointer:
             self._note(mark, mark)
         else:
             self._note(self._next_mark(size), size + self._usual, again_in=_TIMES_THE_WAIT * wait)
+        if (observed := self._session.observed) is not None:
+            error = self.error if self.failures > failures else None
+            observed.checkpointed(began, self._session.identity.wal_bytes, error, is_whole=restarted)
         return restarted
 
     def _checkpoint(self, mode: str, *, wait: int = 0) -> bool:

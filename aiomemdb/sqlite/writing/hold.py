@@ -25,9 +25,9 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar  # Any: what a caller gives for arguments may be anything
 
-from ...concurrency.job import Failure, Operation, WriteJob, copy_error, settle_one
+from ...concurrency.job import Failure, Operation, SomeFuture, WriteJob, copy_error, settle_one
 from ...errors import AiomemdbError, DatabaseReplaced, TransactionTimeout
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
@@ -80,7 +80,7 @@ class Hold(Batch):
     ) -> None:
         self.jobs: Sequence[WriteJob] = ()  # not by Batch's own, which costs a transaction 0.1 us
         self.durable: bool = durable
-        self.outcomes: list[Any] = []
+        self.outcomes: list[object] = []
         task = asyncio.current_task()
         self.holder: str = task.get_name() if task is not None else "?"
         self.over: bool = False
@@ -98,7 +98,7 @@ class Hold(Batch):
         self._max_hold = max_hold
         self._on_over = on_over
         self._on_struck = on_struck
-        self._steps: set[asyncio.Future[Any]] = set()
+        self._steps: set[SomeFuture] = set()
         self._is_used = False
         self._waiters: list[asyncio.Future[None]] | None = None  # of its end; None: it is not to end yet
         self._doomed = False
@@ -169,7 +169,7 @@ class Hold(Batch):
     def interrupt(self, future: asyncio.Future[R]) -> bool:
         return self._connection.interrupt(future)
 
-    def _settle(self, future: asyncio.Future[Any], outcome: Any) -> None:
+    def _settle(self, future: SomeFuture, outcome: object) -> None:
         try:
             self._steps.discard(future)
             if outcome.__class__ is Failure:
@@ -232,7 +232,7 @@ class Hold(Batch):
         for future in list(self._steps):
             settle_one(future, Failure(copy_error(error)))
 
-    def _finished(self, outcome: Any) -> None:
+    def _finished(self, outcome: object) -> None:
         if self.over:
             return
         self.over = True
@@ -275,7 +275,7 @@ class Hold(Batch):
 
     def _run(self, future: asyncio.Future[R], function: Callable[[GuardedConnection], R], wanted_only: bool) -> None:
         connection = self._connection
-        outcome: Any = None
+        outcome: object = None
         if not (wanted_only and future.done()):
             with connection.switching:
                 connection.working_on = future
@@ -349,7 +349,7 @@ class Hold(Batch):
         self._connection.deliver(self._abort, error)
 
     def _finish(self, commit: bool) -> None:
-        outcome: Any = None
+        outcome: object = None
         try:
             self._end(commit)
         except BaseException as error:
@@ -373,6 +373,7 @@ class Hold(Batch):
                 self._is_open = False
                 self._commit()
                 self.is_committed = True
+                self.session.tell_held(self, self.begun_at)
         finally:
             self.committing = False
         if self.is_committed and self.flush_after:

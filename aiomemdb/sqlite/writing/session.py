@@ -21,6 +21,7 @@ from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
 from ..rows import SQLiteRow
 from .foreigners import Foreigners
+from .observed import Observed
 from .slow import SlowFunctions
 from .statements import Book
 
@@ -49,6 +50,7 @@ class Session:
             of it may have stayed.
         autocommit_sql: the insert that may run by ``autocommit`` now, or None.
         is_always_full: each commit waits for a sync of the disk.
+        observed: tells the observers, where there are some; the loop changes it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Session:
         self.abandoned: bool = False
         self.log_in_doubt: bool = False
         self.autocommit_sql: str | None = None
+        self.observed: Observed | None = None
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
         self.is_always_full: bool = full
@@ -96,12 +99,19 @@ class Session:
         try:
             is_time_to_look = self.turnstile.acquire(self._lock_timeout, self._is_abandoned)
         except LockTimeout:  # an OSError too, as every TimeoutError is
+            self._tell_wait(self.turnstile.waited)
             raise
         except OSError as error:
             self.identity.look()
             raise AiomemdbError(f"the lock files of {self.identity.path} can't be used: {error}") from error
+        if self.observed is not None:
+            self._tell_wait(self.turnstile.waited)
         if is_time_to_look:
             self.foreigners.look()
+
+    def _tell_wait(self, seconds: float) -> None:
+        if (observed := self.observed) is not None and seconds:
+            observed.lock_waited(seconds)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -141,7 +151,10 @@ class Session:
             self.connection.own(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
             self._is_full = self._durable
         self.execute_when_free("BEGIN IMMEDIATE")
+        self.connection.guard.written = None
         try:
+            if self.observed is not None:
+                self.connection.note_written()
             # CREATE and ALTER are refused by the schema in memory, before it is compared with the file's. (0.7 us)
             self.connection.look_at_schema()
             if self.book.altered or self.book.news:
@@ -160,30 +173,34 @@ class Session:
 
         Raises: LockTimeout, DatabaseClosed: as ``begin``.
         """
-        first_refused: float | None = None
+        refused_at: float | None = None
         pause, longest_pause = _PAUSES
         while True:
             try:
                 self._own(sql)
+                if refused_at is not None:
+                    self._tell_wait(time.monotonic() - refused_at)
                 return
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY:
                     raise
                 is_foreign = error.sqlite_errorcode != sqlite3.SQLITE_BUSY_RECOVERY
             now = time.monotonic()
-            if first_refused is None:
-                first_refused = now - self.turnstile.waited
+            if refused_at is None:
+                refused_at = now
                 if is_foreign:
                     self.foreigners.note_lock()
             if self.abandoned:
                 raise DatabaseClosed("closed while it waited for another program's lock on the file")
             path, timeout = self.identity.path, self._lock_timeout
-            if now - first_refused >= timeout:
+            waited = self.turnstile.waited + now - refused_at
+            if waited >= timeout:
+                self._tell_wait(now - refused_at)
                 raise LockTimeout(
                     f"{holder_of_write_lock(path) or 'another program'} has held the write lock of {path} for "
                     f"{timeout} s, without aiomemdb's turns; wait for it, end it, or raise connect(lock_timeout=...)"
                 )
-            note_wait(path, now - first_refused, timeout, "SQLite's write lock", partial(holder_of_write_lock, path))
+            note_wait(path, waited, timeout, "SQLite's write lock", partial(holder_of_write_lock, path))
             time.sleep(pause)
             pause = min(2 * pause, longest_pause)
 
@@ -204,6 +221,11 @@ class Session:
         if self.connection.noted:
             self.connection.close_noted()
         self._look_at_files()
+
+    def tell_held(self, hold: object, began: float | None) -> None:
+        """A transaction that held the writer has been committed."""
+        if (observed := self.observed) is not None and began is not None:
+            observed.committed(observed.steps_of(hold), self.connection.guard.written, began)
 
     def allow_autocommit(self, sql: str, params: Params) -> None:
         """This write has just run alone: it may do so in autocommit until the next transaction, if it is so plain an

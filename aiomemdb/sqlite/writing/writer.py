@@ -15,9 +15,9 @@ from collections.abc import Callable
 from functools import partial
 from threading import get_ident
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ...concurrency.job import Failure, JobFuture, Operation, WriteJob, settle, settle_one
+from ...concurrency.job import Failure, JobFuture, Operation, SomeFuture, WriteJob, settle, settle_one
 from ...concurrency.lifecycle import Action, Event, Lifecycle, State
 from ...concurrency.queue import JobQueue
 from ...concurrency.worker import forked_error, wait_out
@@ -59,7 +59,7 @@ class Writer:
         self.counters: Counters = Counters()
         self.enqueue: Callable[[WriteJob], None] = self.queue.append
         self.loop_is_running: Callable[[], bool] = connection.loop.is_running
-        self.create_future: Callable[[], asyncio.Future[Any]] = connection.loop.create_future
+        self.create_future: Callable[[], SomeFuture] = connection.loop.create_future
         self.idle: bool = True
         self.open_thread: int | None = get_ident()
         self._config = config
@@ -206,6 +206,8 @@ class Writer:
                 self.connection.post(partial(self._run_outside, batch))
                 return
             self.counters.taken()
+            if self.session.observed is not None:
+                self.session.observed.begun(jobs, self.counters.queue_wait)
             self.connection.post(partial(self._run_batch, batch))
         except BaseException as error:
             self._die_of(error)
@@ -269,7 +271,7 @@ class Writer:
     def _run_outside(self, batch: Batch) -> None:
         """On the connection's thread: maintenance, which takes its turn itself."""
         [(_, operation, _, arguments)] = batch.jobs
-        outcome: Any
+        outcome: object
         self.connection.switch(batch)
         try:
             outcome = None if batch.has_left else operation.run(self.session, *arguments)

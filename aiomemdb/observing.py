@@ -1,0 +1,175 @@
+"""The observer's seam: what happens in an open database, told as it happens. For rooms of this package.
+
+An observer is a function of one event. ``database._observe(observer)`` has it told all events from then on, and returns
+what ends that. It is called on the loop's thread, and everything waits for it: so it is quick. What it raises is logged
+once and harms no job. Where no observer is, no event is made.
+
+    Enqueued      a job waits for the writer, or in a transaction for its turn; in its caller's context
+    Begun         the writer has taken a batch; of a transaction it is not told
+    LockWaited    a batch or a transaction waited for other processes
+    Committed     a transaction is committed; in commit order, before the callers of a batch hear of it
+    Checkpointed  a part of the log was moved into the file, or could not be
+    ReadDone      a query was answered, or failed; in its caller's context
+
+Times are of ``time.monotonic``, durations are seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeAlias, TypeVar
+
+__all__ = [
+    "Begun",
+    "Checkpointed",
+    "Committed",
+    "Enqueued",
+    "Event",
+    "LockWaited",
+    "Observer",
+    "Observers",
+    "ReadDone",
+]
+
+log: logging.Logger = logging.getLogger("aiomemdb")
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """
+    Attributes:
+        job: its future, which tells when it is done, though perhaps not committed where it is in a transaction.
+        verb: "write", "write_fn", …
+        subject: its SQL, its function, or None.
+    """
+
+    job: asyncio.Future[object]
+    verb: str
+    subject: object
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """
+    Attributes:
+        jobs: the futures of its jobs, in order.
+        waited: what the first of them waited at most.
+    """
+
+    jobs: tuple[asyncio.Future[object], ...]
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class LockWaited:
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """
+    Attributes:
+        jobs: the futures of the jobs in it, in order; those that have failed in it among them.
+        tables: those that it may have written, views among them, as the schema spells them: itself, by triggers, and by
+            cascades of foreign keys, perhaps without changing a row. Of a virtual table its own name is there; the
+            tables in which it keeps its rows may be. "sqlite_schema": it has changed the schema, so any name may mean
+            another table. None: it began before it was observed, and may have written any.
+        began, ended: when.
+    """
+
+    jobs: tuple[asyncio.Future[object], ...]
+    tables: frozenset[str] | None
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """
+    Attributes:
+        took: for how long the next batch could not begin.
+        is_whole: all of the log is in the file, and no reader uses it.
+        log_bytes: the log's size.
+        error: why it failed, or None.
+    """
+
+    took: float
+    is_whole: bool
+    log_bytes: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDone:
+    """Of a stream it is told once, when it has its first rows.
+
+    Attributes:
+        verb: "read", "read_stream", …
+        subject: its SQL or its function.
+        began: when it was asked; in a snapshot, a stream or a transaction(): when that had its connection.
+        error: what it raised, a cancellation too; None: it was answered.
+    """
+
+    verb: str
+    subject: object
+    began: float
+    error: BaseException | None
+
+
+Event: TypeAlias = Enqueued | Begun | LockWaited | Committed | Checkpointed | ReadDone
+Observer: TypeAlias = Callable[[Event], object]
+
+
+class Observers:
+    """Those of one database.
+
+    Attributes:
+        on_change: called where the first one comes (True) and where the last one has gone (False).
+    """
+
+    def __init__(self) -> None:
+        self.on_change: list[Callable[[bool], None]] = []
+        self._observers: tuple[Observer, ...] = ()
+        self._logged: set[Observer] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def add(self, observer: Observer) -> Callable[[], None]:
+        """Has it told what happens from now on, the COMMIT of a transaction that is open among it; returns what ends
+        that.
+        """
+        told = lambda event: observer(event)  # noqa: E731  the same one may be added twice
+        self._set((*self._observers, told))
+        return lambda: self._set(tuple(each for each in self._observers if each is not told))
+
+    def _set(self, observers: tuple[Observer, ...]) -> None:
+        had, self._observers = bool(self._observers), observers
+        if bool(observers) is not had:
+            for change in self.on_change:
+                change(bool(observers))
+
+    def tell(self, event: Event) -> None:
+        for observer in self._observers:
+            try:
+                observer(event)
+            except (Exception, asyncio.CancelledError):
+                if observer not in self._logged:
+                    self._logged.add(observer)
+                    log.exception("an observer failed, further errors of it are not logged: %r", type(event).__name__)
+
+    def tell_read(self, reading: asyncio.Future[R], verb: str, subject: object) -> None:
+        """A query was asked: tells when it is done."""
+        began = monotonic()
+
+        def done(reading: asyncio.Future[R]) -> None:
+            error = asyncio.CancelledError() if reading.cancelled() else reading.exception()
+            self.tell(ReadDone(verb, subject, began, error))
+
+        reading.add_done_callback(done)
