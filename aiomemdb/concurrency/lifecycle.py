@@ -1,5 +1,7 @@
 """The life of a writer: its states, what happens to it, and what is then to be done. Knows no SQL.
 
+Which errors stop it (FAILED) is decided where they arise, in sqlite/writing/batch.py.
+
     LEFT --WORK--> OPEN --CANCELLED--> LEAVING --IDLE, TIME_UP--> LEFT
                      |
                      +--CLOSE--> DRAINING --DROP--> DROPPING --IDLE, TIME_UP, GIVE_UP--> CLOSED

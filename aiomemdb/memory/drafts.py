@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from .names import Normaliser, checked_key, checked_name, checked_text, is_blank
-from .searching import Model, Token
+from .questions import Model, Token
 from .times import offset_of, optional_micros
 from .values import Entity, Name, NameLike, Scalar, Statement
 

@@ -9,7 +9,7 @@ from ..errors import NotFound
 from .drafts import canonical
 from .names import checked_text
 from .pages import Page, page
-from .searching import FactQuery
+from .questions import FactQuery
 from .times import micros_or_now, optional_micros
 from .values import Entity, Episode, Evidence, Fact, NameLike, Scalar, Statement, Subgraph
 from .view import View, after_id, by_id, checked_count, one_more

@@ -12,7 +12,7 @@ from ..embedders import Embedder
 from ..errors import EmbedderError
 from .drafts import Near
 from .names import checked_key
-from .searching import Kind, Model, Token, VectorChanges
+from .questions import Kind, Model, Token, VectorChanges
 from .store import Reads, Store
 from .vectors import Matrix, nearest, pack, require_numpy, unpack
 

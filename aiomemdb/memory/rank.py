@@ -14,7 +14,7 @@ from heapq import nsmallest
 from typing import TypeAlias
 
 from .names import Normaliser
-from .searching import Links, Node
+from .questions import Links, Node
 
 __all__ = [
     "DAMPING",

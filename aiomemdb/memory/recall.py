@@ -22,8 +22,8 @@ from typing import Any, Literal, TypeAlias, get_args
 from . import rank
 from .core import Core
 from .drafts import Scope
+from .questions import Links, Node, When
 from .rank import Reached, Scores
-from .searching import Links, Node, When
 from .store import Reads
 from .times import micros_or_now, optional_micros
 from .values import Hit, Recall

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from .drafts import NEAR_KEPT
 from .matrices import Vectors
-from .searching import Kind
+from .questions import Kind
 from .store import Store
 
 __all__ = ["Progress", "Reembedding"]

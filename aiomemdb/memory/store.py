@@ -1,7 +1,8 @@
 """Theory of operation: the seam between the memory and an engine.
 
-1. A store keeps rows. It knows no rule: who is who, what supersedes what, what goes along when something is forgotten
-   is decided in ``deciding/``, which asks it for rows and leaves it rows to be written (``deciding/steps.py``).
+1. A store keeps rows. It knows no rule: who is who, what supersedes what, which facts and versions go along when
+   something is forgotten is decided in ``deciding/``, which asks it for rows and leaves it rows to be written
+   (``deciding/steps.py``). What belongs to one row alone, as its names do to an entity, goes with it.
 2. ``Reads`` is what it answers from one committed state: each question from a state of its own, or all of them from
    that of a ``snapshot()``.
 3. ``Writes`` runs a rule as one job: whole or not at all, acknowledged when it is committed.
@@ -23,11 +24,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from ..errors import AiomemdbError
-from .deciding import embedding, forgetting, merging, naming, remembering, walking
+from .deciding import embedding, forgetting, merging, remembering, renaming, walking
 from .deciding.steps import Steps
 from .drafts import Draft, NameRequest, Scope
 from .pages import Place
-from .searching import FactQuery, Found, Kind, Links, Model, NearNamesLeft, Node, Token, VectorChanges, When
+from .questions import FactQuery, Found, Kind, Links, Model, NearNamesLeft, Node, Token, VectorChanges, When
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 
 __all__ = ["Reads", "Store", "Writes"]
@@ -280,15 +281,15 @@ class Writes(Protocol):
 
         Raises: NotFound; ValueError: the name is another's; ModelChanged.
         """
-        return await self.job("update_entity()", naming.update_entity, scope, entity, changes, vector, model)
+        return await self.job("update_entity()", renaming.update_entity, scope, entity, changes, vector, model)
 
     async def add_alias(self, scope: Scope, entity: int, key: str) -> Entity:
         """Raises: NotFound; ValueError: it is another's of the same type."""
-        return await self.job("add_alias()", naming.add_alias, scope, entity, key)
+        return await self.job("add_alias()", renaming.add_alias, scope, entity, key)
 
     async def remove_alias(self, scope: Scope, entity: int, key: str) -> Entity:
         """Raises: NotFound; ValueError: it is the entity's name."""
-        return await self.job("remove_alias()", naming.remove_alias, scope, entity, key)
+        return await self.job("remove_alias()", renaming.remove_alias, scope, entity, key)
 
     async def merge(self, scope: Scope, keep: int, duplicate: int) -> Entity:
         """Raises: NotFound; ValueError: of an entity with itself."""

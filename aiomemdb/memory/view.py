@@ -5,7 +5,7 @@ from __future__ import annotations
 from .core import Core
 from .drafts import Scope
 from .pages import Place, place_of
-from .searching import Kind
+from .questions import Kind
 from .values import Entity, Episode, Event, Evidence, Fact
 
 __all__ = ["View", "after_id", "by_id", "checked_count", "id_of", "kind_of", "one_more"]

@@ -11,7 +11,7 @@ from typing import Any
 from aiomemdb.memory.deciding import requests as asked
 from aiomemdb.memory.deciding.embedding import check_model
 from aiomemdb.memory.names import fold
-from aiomemdb.memory.searching import Found, Links, VectorChanges
+from aiomemdb.memory.questions import Found, Links, VectorChanges
 from tests.memory.dict_store import KINDS, DictStore, Row, State
 
 __all__ = ["SearchingDictStore"]

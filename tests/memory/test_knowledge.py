@@ -17,8 +17,8 @@ from aiomemdb.memory.deciding import moment
 from aiomemdb.memory.deciding.requests import Beginning, Changes
 from aiomemdb.memory.deciding.steps import Steps
 from aiomemdb.memory.drafts import Scope
-from aiomemdb.memory.stores.sqlite.answering import run
 from aiomemdb.memory.stores.sqlite.migrating import migrate
+from aiomemdb.memory.stores.sqlite.running_rules import run
 from aiomemdb.memory.stores.sqlite.states import known_upto
 from aiomemdb.memory.times import to_micros
 from tests.memory.support import day

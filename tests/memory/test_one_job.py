@@ -14,16 +14,16 @@ from unittest import mock
 import pytest
 
 from aiomemdb import Entity, Fact, Memory, Name, Remembered, Statement
-from aiomemdb.memory.deciding import forgetting, merging, moment, naming, remembering
+from aiomemdb.memory.deciding import forgetting, merging, moment, remembering, renaming
 from aiomemdb.memory.deciding.steps import Steps
 from aiomemdb.memory.drafts import Draft, Drafter, NameRequest, Scope
 from aiomemdb.memory.names import FOLDED, FOLDED_PREDICATE, fold
-from aiomemdb.memory.searching import Model
+from aiomemdb.memory.questions import Model
 from aiomemdb.memory.stores.sqlite import migrating
-from aiomemdb.memory.stores.sqlite.answering import run
 from aiomemdb.memory.stores.sqlite.identity import resolve
 from aiomemdb.memory.stores.sqlite.migrating import migrate
 from aiomemdb.memory.stores.sqlite.rows import entities_by_id
+from aiomemdb.memory.stores.sqlite.running_rules import run
 from aiomemdb.memory.stores.sqlite.states import SQLiteState
 from aiomemdb.memory.vectors import nearest, pack, unpack
 from tests.memory.dict_search import SearchingDictStore
@@ -204,8 +204,8 @@ class Agents:
         kind = pick(["entity", "fact", "episode"])
         jobs: list[tuple[Any, ...]] = [
             (merging.merge, scope, one, other),
-            (naming.add_alias, scope, one, fold(pick(NAMES))),
-            (naming.update_entity, scope, one, {"type": "person", "type_key": "person"}, None, None),
+            (renaming.add_alias, scope, one, fold(pick(NAMES))),
+            (renaming.update_entity, scope, one, {"type": "person", "type_key": "person"}, None, None),
             (forgetting.retract, scope, pick(ids("fact")), "why"),
             (forgetting.forget, scope, kind, pick(ids(kind))),
         ]

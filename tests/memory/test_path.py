@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import aiomemdb
 from aiomemdb import Entity, Fact, Memory, NotFound
 from aiomemdb.memory.deciding import walking
-from aiomemdb.memory.searching import FactQuery
-from aiomemdb.memory.stores.sqlite.answering import run
+from aiomemdb.memory.questions import FactQuery
+from aiomemdb.memory.stores.sqlite.running_rules import run
 from tests.memory.support import day
 from tests.support.gates import Gate
 

@@ -13,9 +13,9 @@ import pytest
 
 from aiomemdb import Memory
 from aiomemdb.memory.deciding import walking
-from aiomemdb.memory.searching import FactQuery
+from aiomemdb.memory.questions import FactQuery
 from aiomemdb.memory.stores.sqlite import reading
-from aiomemdb.memory.stores.sqlite.answering import run
+from aiomemdb.memory.stores.sqlite.running_rules import run
 
 SMALL, LARGE = 60, 600
 HERE = ["default"]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from aiomemdb.memory import rank
 from aiomemdb.memory.names import FOLDED
 from aiomemdb.memory.prompt import estimate_tokens, excerpt, pack
+from aiomemdb.memory.questions import Links, Node
 from aiomemdb.memory.rank import RandomWalk, Reached
-from aiomemdb.memory.searching import Links, Node
 
 
 def fact(id: int) -> Node:

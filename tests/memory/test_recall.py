@@ -12,7 +12,7 @@ import pytest
 
 from aiomemdb import EmbedderError, Entity, Episode, Fact, Hit, Memory, Recall
 from aiomemdb.memory import rank, recall
-from aiomemdb.memory.searching import When
+from aiomemdb.memory.questions import When
 from aiomemdb.memory.stores.sqlite import search
 from aiomemdb.memory.times import now_micros, to_micros
 from tests.memory.conftest import Target, assert_sound

@@ -18,8 +18,8 @@ from aiomemdb import Database, Memory, ModelChanged
 from aiomemdb.memory import reembedding
 from aiomemdb.memory.deciding import embedding
 from aiomemdb.memory.drafts import NameRequest, Scope
-from aiomemdb.memory.searching import Model, NearNamesLeft
-from aiomemdb.memory.stores.sqlite.answering import run
+from aiomemdb.memory.questions import Model, NearNamesLeft
+from aiomemdb.memory.stores.sqlite.running_rules import run
 from aiomemdb.memory.stores.sqlite.store import SQLiteStore
 from aiomemdb.memory.vectors import pack
 from tests.memory.conftest import Target, assert_sound

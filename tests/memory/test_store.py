@@ -11,7 +11,7 @@ import pytest
 import aiomemdb
 from aiomemdb import AmbiguousEntity, Entity, EpisodeExists, Fact, ModelChanged, NotFound, Remembered
 from aiomemdb.memory.drafts import Draft, DraftEpisode, DraftFact, NameRequest, Scope
-from aiomemdb.memory.searching import FactQuery, Model, When
+from aiomemdb.memory.questions import FactQuery, Model, When
 from aiomemdb.memory.store import Reads, Store
 from aiomemdb.memory.stores.choosing import store_of
 from aiomemdb.memory.vectors import pack

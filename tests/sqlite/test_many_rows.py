@@ -19,10 +19,10 @@ from aiomemdb.concurrency.job import Failure, Operation
 from aiomemdb.errors import ForbiddenStatement
 from aiomemdb.sqlite.connection.arguments import checked_rows
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.bytecode import explained, gains
 from aiomemdb.sqlite.writing.many_rows import of_many_rows
 from aiomemdb.sqlite.writing.operations import COUNT, MANY, WRITE
 from aiomemdb.sqlite.writing.operations import run as run_job
-from aiomemdb.sqlite.writing.programs import explained, gains
 from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.statements import _MANY_ROWS_KEPT, _TURNED_AWAY, _WORTH_COMPILING
 from tests.support.batches import in_one_batch, open_session

@@ -19,9 +19,9 @@ from aiomemdb.concurrency.job import Failure, Operation, WriteJob
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.bytecode import Program, explained
 from aiomemdb.sqlite.writing.operations import _BLOCK, COUNT, SCRIPT, WRITE, write_script
 from aiomemdb.sqlite.writing.operations import run as run_job
-from aiomemdb.sqlite.writing.programs import Program, explained
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import in_one_batch, open_session
 

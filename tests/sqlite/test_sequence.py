@@ -14,8 +14,8 @@ from aiomemdb.concurrency.job import Failure, WriteJob
 from aiomemdb.sqlite.connection.script import split_script
 from aiomemdb.sqlite.writing import operations
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.bytecode import explained, follows
 from aiomemdb.sqlite.writing.operations import WRITE
-from aiomemdb.sqlite.writing.programs import explained, follows
 from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.statements import Statement
 from tests.support.batches import open_session

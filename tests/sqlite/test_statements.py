@@ -17,9 +17,9 @@ from aiomemdb.concurrency.job import Failure
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.writing import statements
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
+from aiomemdb.sqlite.writing.bytecode import Program
+from aiomemdb.sqlite.writing.bytecode import explained as explain
 from aiomemdb.sqlite.writing.operations import WRITE
-from aiomemdb.sqlite.writing.programs import Program
-from aiomemdb.sqlite.writing.programs import explained as explain
 from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.statements import Statement
 from tests.support.batches import open_session

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from ...errors import EpisodeExists, NotFound
 from ..drafts import Draft, DraftEpisode, NameRequest, Scope
+from ..questions import Kind
 from ..records import episode_of
-from ..searching import Kind
 from ..values import Entity, Episode, Fact, Remembered
 from .facts import Facts, Stated
 from .identity import Identities, KnownEntity

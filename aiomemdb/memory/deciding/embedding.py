@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...errors import ModelChanged
 from ..drafts import Scope
-from ..searching import Kind, Model, NearNamesLeft, Token
+from ..questions import Kind, Model, NearNamesLeft, Token
 from .moment import moment_of
 from .requests import Beginning, Changes, CountEntities, Embeddable, EmbeddedNames, Lacking, Names, State
 from .steps import Steps

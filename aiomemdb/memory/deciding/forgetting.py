@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...errors import NotFound
 from ..drafts import Scope
-from ..searching import Kind, Token
+from ..questions import Kind, Token
 from ..values import Fact, Forgotten
 from .identity import root_of
 from .moment import moment_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ...errors import AmbiguousEntity, NotFound
 from ..drafts import NEAR_KEPT, NameRequest
 from ..names import may_be_one
+from ..questions import Token
 from ..records import entity_of
-from ..searching import Token
 from ..values import Entity
 from ..vectors import nearest, unpack_all
 from .moment import Moment

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from ..drafts import Draft, NameRequest, Scope
-from ..searching import Model, Token
+from ..questions import Model, Token
 from ..values import Entity
 from .documents import Answer, Begun, Deciding, KnownEpisode
 from .embedding import check_model

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..searching import FactQuery, Kind, Model, Token
+from ..questions import FactQuery, Kind, Model, Token
 from ..values import Entity, Fact, Forgotten
 from .documents import KnownEpisode, KnownTexts
 from .facts import Identity, KnownFact

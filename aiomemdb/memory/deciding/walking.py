@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ...errors import NotFound
-from ..searching import FactQuery
+from ..questions import FactQuery
 from ..values import Fact, Subgraph
 from .requests import EntitiesOf, FactsWhere, LinksOf
 from .steps import Steps

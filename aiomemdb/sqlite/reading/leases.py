@@ -20,7 +20,7 @@ _STUCK_FOR_SURE = 0.02
 _STUCK_BY_CHILDREN = 1.0
 
 
-class Hold:
+class Lease:
     """That ``task`` holds a reader; ``over`` when it has left that."""
 
     __slots__ = ("over", "task")
@@ -37,13 +37,13 @@ class _Wait:
     __slots__ = ("held", "limit", "look")
 
     def __init__(self, timeout: float | None) -> None:
-        self.held: tuple[Hold, ...] = tuple(hold for hold in held_readers.get() if not hold.over)
+        self.held: tuple[Lease, ...] = tuple(lease for lease in held_readers.get() if not lease.over)
         self.limit: asyncio.Timeout = asyncio.timeout(timeout)
         self.look: asyncio.TimerHandle | None = None
 
 
 #: What the current task, or one that it descends from, holds: as ``hold.held_holds``.
-held_readers: ContextVar[tuple[Hold, ...]] = ContextVar("aiomemdb_held_readers", default=())
+held_readers: ContextVar[tuple[Lease, ...]] = ContextVar("aiomemdb_held_readers", default=())
 
 
 class Leases:
@@ -59,7 +59,7 @@ class Leases:
         self.cause: BaseException | None = None
         self._pool = pool
         self._loop = loop
-        self._held: dict[Connection, Hold] = {}
+        self._held: dict[Connection, Lease] = {}
         self._waiting: dict[asyncio.Task[object], _Wait] = {}
 
     async def acquire(self, timeout: float | None) -> Connection:
@@ -91,8 +91,8 @@ class Leases:
                 wait.look.cancel()
             self._waiting.pop(task, None)
         self.reader_wait_max = max(self.reader_wait_max, monotonic() - began)
-        hold = self._held[connection] = Hold(task)
-        held_readers.set((*wait.held, hold))
+        lease = self._held[connection] = Lease(task)
+        held_readers.set((*wait.held, lease))
         return connection
 
     def _look_later(self, seconds: float, task: asyncio.Task[object], wait: _Wait, *, by_children: bool) -> None:
@@ -110,13 +110,13 @@ class Leases:
         if len(self._held) < self._pool.max_leases:
             return False
         if by_children:
-            return {hold for wait in self._waiting.values() for hold in wait.held}.issuperset(self._held.values())
-        return all(hold.task() in self._waiting for hold in self._held.values())
+            return {lease for wait in self._waiting.values() for lease in wait.held}.issuperset(self._held.values())
+        return all(lease.task() in self._waiting for lease in self._held.values())
 
     def leaving(self, connection: Connection) -> None:
         """Its holder has left it; it comes back when what was left open is closed."""
-        if (hold := self._held.pop(connection, None)) is not None:
-            hold.over = True
+        if (lease := self._held.pop(connection, None)) is not None:
+            lease.over = True
 
     def release(self, connection: Connection) -> None:
         self._pool.release(connection)

@@ -11,8 +11,8 @@ from ...database import Params
 from ...errors import ForbiddenStatement, ReadTimeout
 from ...values import Row
 from ..connection.arguments import finished
+from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
-from ..connection.notes import annotate
 from ..errors import NotAQuery
 from ..rows import SQLiteRow
 

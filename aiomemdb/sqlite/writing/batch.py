@@ -11,7 +11,7 @@ Theory of operation
     plain as in rule 8: in autocommit, OR FAIL commits the rows before the failing one in spite of the error.
 3.  A failed statement has *spoilt* the transaction where its rows stayed (OR FAIL, RAISE(FAIL): ``total_changes``
     moved) or may have stayed (of one that inserts more than a row: all errors except a constraint's, see ``is_undone``;
-    a trigger that fails halfway, see programs.py), and where it took the transaction with it (OR ROLLBACK, out of
+    a trigger that fails halfway, see bytecode.py), and where it took the transaction with it (OR ROLLBACK, out of
     memory, an interrupt). So has a job whose savepoint can't be closed. The transaction is rolled back, and cut in
     three that run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
     fails alone, and the order is kept.
@@ -23,13 +23,13 @@ Theory of operation
 6.  After about ``budget`` seconds a batch ends where it is; the jobs that were not reached have no outcome and
     run in the next one. No caller waits long for the writer, and other processes get their turn.
 7.  A run of one insert, many parameters, is the usual batch of many agents (runs.py). If its rowids must follow one
-    another (programs.py), then behind the first of them, which has its rowid, the rest runs by statements of many rows,
+    another (bytecode.py), then behind the first of them, which has its rowid, the rest runs by statements of many rows,
     at a third of the price, or by ``executemany``. That the rowids did follow is checked; if not, the range runs again,
     one by one. A statement of many rows that fails and leaves nothing (rule 3) is run by ``executemany``, which finds
     the culprit; and once a job has failed, the rest of the batch is. Where one may have left something, all runs again,
     and its text never so. ``write_many`` is such a run, in one job.
 8.  Where one such insert is all that waits, the writes of a lone caller, it runs in autocommit, if it is one row and
-    its keys, with no trigger, no row that makes way and no user's function (programs.py): nothing of it can stay.
+    its keys, with no trigger, no row that makes way and no user's function (bytecode.py): nothing of it can stay.
     It must be the very program that was looked at: while it runs nothing may be compiled, so that where the schema has
     changed it fails, and runs again in a transaction, as it does after any error that surely left nothing. (Without it
     the thread spends 18 us on such a job, with it 14.)
@@ -48,7 +48,7 @@ from ...concurrency.job import Failure, WriteJob, copy_error
 from ...database import Params
 from ...errors import AiomemdbError, CommitOutcomeUnknown, DatabaseReplaced, LockTimeout, WriterCrashed
 from ..codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
-from ..connection.notes import annotate
+from ..connection.error_notes import annotate
 from .operations import WRITE, run, run_in_savepoint, write_each
 from .runs import runs_of
 from .session import Session, TransactionSpoilt

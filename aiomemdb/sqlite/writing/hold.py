@@ -30,8 +30,8 @@ from typing import Any, TypeVar  # Any: what a caller gives for arguments may be
 from ...concurrency.job import Failure, Operation, SomeFuture, WriteJob, copy_error, settle_one
 from ...errors import AiomemdbError, DatabaseReplaced, TransactionTimeout
 from ..connection.connection import Connection
+from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
-from ..connection.notes import annotate
 from ..errors import TransactionEnded, TransactionLost
 from .batch import Batch, Spoilt, culprit_of, failed_commit, may_have_stayed, not_begun, stop_if_corrupt
 from .checkpoints import Checkpointer

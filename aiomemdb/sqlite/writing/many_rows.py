@@ -2,7 +2,7 @@
 
 ``executemany`` is faster than a statement at a time (0.68 us a row against 0.87), and one statement of 64 rows is
 faster still (0.35), and gives up the GIL once, not for each row. It must mean what as many of one row do. The bytecode
-of the one says that it takes its values, adds a row, and does nothing else (programs.py). Its text says how to repeat
+of the one says that it takes its values, adds a row, and does nothing else (bytecode.py). Its text says how to repeat
 it, read from its first character on by a grammar that has no comment, no string and no expression, so that nothing in
 it can look like what it is not. What is written otherwise goes by ``executemany``.
 """

@@ -24,8 +24,7 @@ from ...errors import ForbiddenStatement
 from ..connection.guarded import GuardedConnection
 from ..connection.policies import INSERT, SCHEMA, SELECT, UPDATE
 from ..connection.script import check_text, first_word
-from .many_rows import ManyRows, of_many_rows
-from .programs import (
+from .bytecode import (
     Inserts,
     explained,
     fails_halfway,
@@ -36,6 +35,7 @@ from .programs import (
     moves_only_one_row,
     own_part,
 )
+from .many_rows import ManyRows, of_many_rows
 
 __all__ = ["Astray", "Book", "Mark", "Statement", "refused"]
 
@@ -68,7 +68,7 @@ class Statement:
         may_be_command: it names its virtual table's column of commands: INSERT INTO fts(fts) VALUES ('rebuild').
         is_upsert: it inserts or updates.
         lookup: of an upsert: selects the latest rowid, and whether its table has a row of it. "": that says nothing.
-        follows, is_plain, fails_halfway: see programs.py.
+        follows, is_plain, fails_halfway: see bytecode.py.
         many: its texts of many rows; None: it was not asked for them yet.
     """
 

@@ -4,7 +4,7 @@ A job's whole way: ``enqueue`` → ``_take`` → ``run_batch`` on the connection
 another by callbacks, which cost the loop less than a task that wakes: ``_settle``, then those in which its callers run
 and enqueue what comes next, and behind them ``_take`` with all of it. A transaction (hold.py: a batch that stays open)
 and maintenance are taken in the same order. When the writer takes jobs, and how it ends, is in
-concurrency/lifecycle.py; what jobs hear that it does not run to their end is in ends.py.
+concurrency/lifecycle.py; what jobs hear that it does not run to their end is in unfinished.py.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ..connection.connection import Connection
 from .batch import Batch, run_batch, take_turn
 from .checkpoints import Checkpointer
 from .counters import Counters
-from .ends import Ends, not_started
 from .hold import HOLD, Hold, held_holds
 from .session import Session
 from .slow import name_of
+from .unfinished import Unfinished, not_started
 
 __all__ = ["Writer"]
 
@@ -65,7 +65,7 @@ class Writer:
         self._config = config
         self._running: Batch | None = None
         self._is_lone = False
-        self._ends = Ends(connection, self.queue, self.counters)
+        self._unfinished = Unfinished(connection, self.queue, self.counters)
         self._life = Lifecycle(connection.loop, connection.name, tell=self._on, tell_error=self._lost)
         connection.on_lost = self._lost
         self._on(Event.WORK)
@@ -155,7 +155,7 @@ class Writer:
         return future
 
     def _time_out(self, future: JobFuture, verb: str, timeout: float) -> None:
-        self._ends.time_out(self._running, future, verb, timeout)
+        self._unfinished.time_out(self._running, future, verb, timeout)
 
     def hold(self, *, durable: bool, timeout: float | None) -> tuple[Hold, asyncio.Future[Hold] | None]:
         """A transaction, which holds the writer once the future resolves; None: it does so already."""
@@ -236,7 +236,7 @@ class Writer:
         # Before the loop is woken: the kernel may run it at once, and all other processes would wait.
         self.checkpointer.end_turn()
         if not self.connection.deliver(self._settle, batch):
-            self._ends.tell_unheard(batch, _loop_closed())
+            self._unfinished.tell_unheard(batch, _loop_closed())
         self.checkpointer.after_batch()
 
     def _settle(self, batch: Batch) -> None:
@@ -246,7 +246,7 @@ class Writer:
             if (done < len(jobs) or done > 1) and batch is self._running:
                 self.queue.took_time_for(done, jobs)
                 if self._life.state is State.DROPPING and self._life.error is not None:
-                    self._ends.fail_waiting(self._life.error)
+                    self._unfinished.fail_waiting(self._life.error)
             if done == 1:
                 settle_one(jobs[0][0], outcomes[0])
             else:
@@ -261,7 +261,7 @@ class Writer:
                 else:
                     self._rest()
             if batch.lock_timeout is not None:
-                self._ends.fail_waiting(batch.lock_timeout, self.queue.behind)  # they have waited for it as long
+                self._unfinished.fail_waiting(batch.lock_timeout, self.queue.behind)  # they have waited for it as long
             if batch.fatal is not None:
                 self._on(Event.FAILED, batch.fatal)
             batch.let_go()
@@ -280,7 +280,7 @@ class Writer:
         self.connection.switch(None)
         batch.outcomes.append(outcome)
         if not self.connection.deliver(self._settle_outside, batch):
-            self._ends.tell_unheard(batch, _loop_closed())
+            self._unfinished.tell_unheard(batch, _loop_closed())
 
     def _settle_outside(self, batch: Batch) -> None:
         settle_one(batch.jobs[0][0], batch.outcomes[0])
@@ -297,7 +297,7 @@ class Writer:
     def _hold_over(self, hold: Hold) -> None:
         self.counters.held(hold.writes if hold.is_committed else 0, hold.write_errors)
         if hold.lock_timeout is not None:
-            self._ends.fail_waiting(hold.lock_timeout, self.queue.behind)  # they have waited for it as long
+            self._unfinished.fail_waiting(hold.lock_timeout, self.queue.behind)  # they have waited for it as long
         if hold.fatal is not None:
             self._on(Event.FAILED, hold.fatal)
         if hold is self._running:
@@ -326,18 +326,18 @@ class Writer:
         if Action.REFUSE in action:
             self.open_thread = None
         if Action.FAIL_WAITING in action:
-            self._ends.fail_waiting(error)
+            self._unfinished.fail_waiting(error)
         if Action.ROLL_BACK in action:
-            self._ends.roll_back(self._running, why)
+            self._unfinished.roll_back(self._running, why)
         if Action.END in action:
             self.idle = True
         if Action.FAIL_RUNNING in action:
             running, self._running = self._running, None
-            self._ends.fail_running(running, why)
+            self._unfinished.fail_running(running, why)
             self._open()
         if Action.TELL_UNHEARD in action:
             running, self._running = self._running, None
-            self._ends.tell_unheard(running, error)
+            self._unfinished.tell_unheard(running, error)
         if Action.LEAVE_TO_PARENT in action and isinstance(self._running, Hold):
             self._running.leave_to_parent(error)
         if event is not Event.IDLE and event is not Event.WORK:
@@ -373,7 +373,7 @@ class Writer:
     def give_up(self, why: str) -> None:
         """Fails all that is left; also where the loop does not run."""
         self._on(Event.GIVE_UP, why=why)
-        self._ends.fail_rest_now()
+        self._unfinished.fail_rest_now()
 
     async def close(self, deadline: float, *, drain: bool) -> None:
         """Ends the writer by ``deadline`` (of the loop's clock); all futures are resolved then."""
@@ -390,8 +390,8 @@ class Writer:
             if self._running is not None:
                 self.connection.interrupt(self._running)
             self._on(Event.GIVE_UP, why="close() ran out of time")
-        await wait_out([self._ends.finished()], max(0.0, (deadline - now()) / 2))
-        self._ends.fail_rest_now()
+        await wait_out([self._unfinished.finished()], max(0.0, (deadline - now()) / 2))
+        self._unfinished.fail_rest_now()
 
 
 def _loop_closed() -> DatabaseClosed:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from ...deciding.documents import KnownEpisode
 from ...deciding.facts import KnownFact
 from ...deciding.requests import Changes
-from ...searching import Model
+from ...questions import Model
 from .identity import index_names
 from .loading import World
 from .setwise import apply, insert

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...deciding.embedding import check_model
 from ...deciding.requests import CountEntities, Embeddable, EmbeddedNames, Lacking
-from ...searching import Kind, Model, Token, VectorChanges
+from ...questions import Kind, Model, Token, VectorChanges
 from .loading import World
 from .rows import json_list
 from .states import SQLiteState, active_model, event_upto, namespace_id

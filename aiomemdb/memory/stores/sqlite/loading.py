@@ -25,7 +25,7 @@ from ...deciding.requests import (
     State,
     Texts,
 )
-from ...searching import Model
+from ...questions import Model
 from .rows import json_list
 from .schema import UNBOUNDED
 from .setwise import load

@@ -13,10 +13,10 @@ from ...deciding.picking import Candidate, pick
 from ...deciding.requests import Beginning, Changes
 from ...drafts import NameRequest, Scope, canonical
 from ...names import FOLDED, FOLDED_PREDICATE
-from .answering import run
 from .applying import write_changes
 from .loading import World, load_state
 from .rows import json_list
+from .running_rules import run
 from .schema import UNBOUNDED
 
 __all__ = ["normalise"]

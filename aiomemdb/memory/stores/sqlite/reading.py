@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from ...deciding.requests import EntitiesOf, FactsWhere, LinksOf
 from ...pages import Place
+from ...questions import FactQuery, Kind
 from ...records import entity_of, episode_of, event_of, evidence_of, fact_of
-from ...searching import FactQuery, Kind
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact
 from .loading import World
 from .rows import (

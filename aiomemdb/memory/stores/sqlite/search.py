@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...questions import Found, Links, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
-from ...searching import Found, Links, Node, When
 from ...values import Entity, Episode, Fact
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
 from .states import event_upto

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from ...searching import Model, Token
+from ...questions import Model, Token
 
 __all__ = ["SQLiteState", "active_model", "entity_upto", "event_upto", "known_upto", "model_id", "namespace_id"]
 

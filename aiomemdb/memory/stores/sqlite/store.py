@@ -12,13 +12,13 @@ from ....sqlite.reading.snapshot import SQLiteSnapshot
 from ...deciding.steps import Steps
 from ...drafts import NameRequest
 from ...pages import Place
-from ...searching import FactQuery, Found, Kind, Links, Model, Node, Token, VectorChanges, When
+from ...questions import FactQuery, Found, Kind, Links, Model, Node, Token, VectorChanges, When
 from ...store import Reads, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from . import embeddings, erasing, forgetting, identity, reading, search
-from .answering import run
 from .jobs import Job, Opening
 from .migrating import is_current, migrate
+from .running_rules import run
 from .states import known_upto
 
 __all__ = ["SQLiteReads", "SQLiteStore"]

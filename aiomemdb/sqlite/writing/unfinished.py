@@ -16,7 +16,7 @@ from .batch import Batch
 from .counters import Counters
 from .hold import Hold
 
-__all__ = ["Ends", "not_started"]
+__all__ = ["Unfinished", "not_started"]
 
 
 def not_started(why: str) -> DatabaseClosed:
@@ -27,7 +27,7 @@ def _rolled_back(why: str) -> DatabaseClosed:
     return DatabaseClosed(f"{why}; the transaction is rolled back")
 
 
-class Ends:
+class Unfinished:
     """Of one writer's jobs, in the queue and on the thread."""
 
     def __init__(self, connection: Connection, queue: JobQueue, counters: Counters) -> None:

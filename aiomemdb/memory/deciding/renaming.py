@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import NotFound
 from ..drafts import Scope
-from ..searching import Kind, Model
+from ..questions import Kind, Model
 from ..values import Entity
 from .embedding import check_model
 from .identity import Identities, KnownEntity, root_of

@@ -3,7 +3,7 @@
 For a statement that inserts at most one row, leaves its rowid to SQLite and fires no trigger the rowids of a run are
 consecutive: each is one above the largest in the table, so it grows with each row; and if after k rows the last is just
 k above the first known, each has grown by exactly one. ``follows`` reads from the bytecode whether a statement is of
-that kind; the sum is checked after each run (rows.py).
+that kind; the sum is checked after each run (operations.py).
 
 The opcodes are SQLite's (https://www.sqlite.org/opcode.html); their flags are named as in its sources.
 """
