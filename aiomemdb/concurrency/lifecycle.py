@@ -219,6 +219,7 @@ class Lifecycle:
         if Action.END in action:
             if self._timer is not None:
                 self._timer.cancel()
+                self._timer = None
             settle_one(self.over, None)
         return action
 

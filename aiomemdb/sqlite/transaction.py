@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar  # Any: a task may return anything
+from weakref import ref
 
 from ..concurrency.bell import call_on_loop
 from ..concurrency.job import Operation, copy_error
@@ -51,7 +52,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         self._outer = outer
         self._nested: SQLiteTransaction | None = None
         self._ended = False
-        self._writes_before = 0
+        self._depth: int = 0 if outer is None else outer._depth + 1
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._hold.holder!r} {'open' if self._is_alive() else 'ended'}>"
@@ -60,11 +61,11 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         return not self._ended and self._hold.active
 
     def _check(self) -> None:
-        if self._nested is not None:
-            raise ReentrancyError("a nested transaction is open: use its verbs until it ends")
-        if self._ended:
+        if self._ended or self._hold.error is not None:
             self._hold.check()
             raise TransactionEnded("this transaction has ended")
+        if self._nested is not None:
+            raise ReentrancyError("a nested transaction is open: use its verbs until it ends")
 
     # The verbs
 
@@ -139,6 +140,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
 
     async def _open_within(self, outer: SQLiteTransaction, *, durable: bool) -> None:
         outer._check()
+        self._hold.check_loop()
         if durable:
             self._hold.flush_after = True
         outer._nested = self
@@ -152,28 +154,47 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
             await self._end(commit=False, opened=opened)
             raise
 
-    def _save(self, _: GuardedConnection) -> None:
-        self._hold.session.open_savepoint()
-        self._writes_before = self._hold.writes
+    # On the writer's thread. All savepoints have one name, which is that of the innermost: so each is closed behind
+    # those inside of it.
 
-    def _release(self, _: GuardedConnection) -> None:
+    def _save(self, _: GuardedConnection) -> None:
+        hold = self._hold
+        hold.session.open_savepoint()
+        hold.savepoints.append(hold.writes)
+
+    def _release(self, raw: GuardedConnection) -> None:
+        self._undo_inside(raw)
         self._hold.session.release_savepoint()
+        self._hold.savepoints.pop()
 
     def _undo(self, raw: GuardedConnection) -> None:
-        self._hold.writes = self._writes_before
-        if raw.in_transaction:
-            self._hold.session.undo_savepoint()
+        self._undo_to(raw, self._depth - 1)
+
+    def _undo_inside(self, raw: GuardedConnection) -> None:
+        """Undoes what is nested in this one and was not ended."""
+        self._undo_to(raw, self._depth)
+
+    def _undo_to(self, raw: GuardedConnection, depth: int) -> None:
+        hold = self._hold
+        while len(hold.savepoints) > depth:
+            if raw.in_transaction:
+                hold.session.undo_savepoint()
+            hold.writes = hold.savepoints.pop()
 
     # The end
 
     async def _end(self, *, commit: bool, opened: bool = True) -> None:
         """Posts what ends it before that is awaited: no cancellation can leave it open."""
-        hold, outer = self._hold, self._outer
+        hold, outer, is_unfinished = self._hold, self._outer, self._nested is not None
+        if not hold.over:
+            hold.check_loop()
         self._close()
         if outer is None:
             if commit:
                 if hold.error is not None:
                     raise copy_error(hold.error)
+                if is_unfinished:
+                    hold.step(self._undo_inside).add_done_callback(_seen)
                 await hold.end(commit=True)
             elif hold.error is None:
                 await _settled(hold.end(commit=False))
@@ -268,7 +289,9 @@ class TransactionBlock:
             await _granted(writer, hold, waiting, self._timeout)
         held_holds.set((*held_holds.get(), hold))
         if hold.begun_at is None:
-            readers.wait_for(partial(_begin_first, hold, readers))
+            task = asyncio.current_task()
+            assert task is not None
+            readers.wait_for(partial(_begin_first, hold, ref(task), readers))
         self._transaction = SQLiteTransaction(hold)
         return self._transaction
 
@@ -323,12 +346,15 @@ async def _begun(hold: Hold, deadline: float | None, timeout: float | None) -> N
     await begun
 
 
-async def _begin_first(hold: Hold, readers: Readers, timeout: float | None) -> None:
-    """For a read beside a transaction, in its block: what it sees is to be so until the transaction commits."""
+async def _begin_first(hold: Hold, entered_in: ref[asyncio.Task[Any]], readers: Readers, timeout: float | None) -> None:
+    """For a read beside a transaction, in its block: what it sees is to be so until the transaction commits. Where the
+    task that entered the block has ended (``wait_for`` makes one of its own), any task may be the one in the block.
+    """
     if hold.begun_at is not None or not hold.active:
         readers.wait_no_more()
         return
-    if hold not in held_holds.get():
+    entering = entered_in()
+    if hold not in held_holds.get() and entering is not None and not entering.done():
         return
     begun = hold.begin()
     begun.add_done_callback(_seen)

@@ -164,6 +164,20 @@ async def test_a_cancelled_task_of_a_busy_writer_goes_on_until_there_is_nothing_
     assert (life.lifecycle.state, task.done()) == (State.LEFT, True)
 
 
+async def test_a_task_that_is_cancelled_after_an_earlier_one_ended_has_its_time_too() -> None:
+    life = Life(busy=True)
+    for _ in range(2):
+        life.begin()
+        await life.iterations()
+        life.task.cancel()
+        await life.iterations()
+        timer = life.lifecycle._timer
+        assert timer is not None and not timer.cancelled()
+        life.lifecycle.on(Event.IDLE)
+        await life.iterations()
+        assert timer.cancelled()
+
+
 @pytest.mark.parametrize(("busy", "tasks"), [(True, 1), (False, 0)])
 async def test_a_task_cancelled_before_its_first_step_is_replaced_while_there_is_work(busy: bool, tasks: int) -> None:
     life = Life(busy=busy)

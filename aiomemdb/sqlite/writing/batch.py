@@ -59,9 +59,11 @@ __all__ = [
     "Batch",
     "Spoilt",
     "culprit_of",
-    "failed_commit",
+    "do_commit",
+    "flush",
     "may_have_stayed",
     "not_begun",
+    "not_flushed",
     "run_batch",
     "stop_if_corrupt",
     "take_turn",
@@ -319,6 +321,27 @@ def culprit_of(session: Session, error: BaseException, subject: object, index: i
     if spoilt or lost or isinstance(error, TransactionSpoilt) or (ours and is_corruption(culprit)):
         raise Spoilt(index, culprit, lost, ours) from None
     return annotate(culprit, subject, max_value_bytes=session.max_value_bytes)
+
+
+def do_commit(session: Session, batch: Batch) -> None:
+    """Commits a batch that stayed open. Raises: what its COMMIT came to."""
+    try:
+        session.commit()
+    except (sqlite3.Error, DatabaseReplaced) as error:
+        raise failed_commit(session, batch, error, 1).args[-1] from None
+
+
+def flush(session: Session, batch: Batch) -> None:
+    """Forces what was just committed to stable storage."""
+    try:
+        session.begin(durable=True)
+        do_commit(session, batch)
+    except (AiomemdbError, sqlite3.Error) as error:
+        raise not_flushed(error) from error
+
+
+def not_flushed(why: object) -> AiomemdbError:
+    return AiomemdbError(f"the transaction is committed, but may not be on stable storage yet: {why}", applied=True)
 
 
 def failed_commit(session: Session, batch: Batch, error: BaseException, reached: int) -> _Refused | _Broken:

@@ -24,16 +24,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
+from threading import get_ident
 from time import monotonic
 from typing import Any, TypeVar  # Any: what a caller gives for arguments may be anything
 
 from ...concurrency.job import Failure, Operation, SomeFuture, WriteJob, copy_error, settle_one
-from ...errors import AiomemdbError, DatabaseReplaced, TransactionTimeout
+from ...errors import AiomemdbError, TransactionTimeout, WrongLoop
 from ..connection.connection import Connection
 from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
 from ..errors import TransactionEnded, TransactionLost
-from .batch import Batch, Spoilt, culprit_of, failed_commit, may_have_stayed, not_begun, stop_if_corrupt
+from .batch import Batch, Spoilt, culprit_of, do_commit, flush, may_have_stayed, not_begun, not_flushed, stop_if_corrupt
 from .checkpoints import Checkpointer
 from .operations import ANY, WRITE, run, run_in_savepoint
 from .session import Session
@@ -61,9 +62,9 @@ class Hold(Batch):
         over: the transaction has ended and the writer has gone on.
         error: why it ended early, or None.
         is_committed: its COMMIT has returned success.
-        writes: how many writes succeeded.
-        write_errors: how many failed.
+        writes, write_errors: how many writes succeeded, and failed.
         flush_after: a step asked to be durable: what is committed is then forced to stable storage.
+        savepoints: what ``writes`` was at each that is open; for the thread alone.
         begun_at: when it had begun on the thread, of ``time.monotonic``; None: no step has run yet.
     """
 
@@ -90,9 +91,11 @@ class Hold(Batch):
         self.writes: int = 0
         self.write_errors: int = 0
         self.flush_after: bool = False
+        self.savepoints: list[int] = []
         self.begun_at: float | None = None
         self.loop: asyncio.AbstractEventLoop = connection.loop
         self.session: Session = session
+        self._thread = get_ident()
         self._connection = connection
         self._checkpointer = checkpointer
         self._max_hold = max_hold
@@ -118,6 +121,10 @@ class Hold(Batch):
             raise copy_error(self.error)
         if self._waiters is not None or self.over:
             raise TransactionEnded("this transaction has ended")
+
+    def check_loop(self) -> None:
+        if get_ident() != self._thread or not self.loop.is_running():
+            raise WrongLoop.of("this transaction", self._thread, "tx.write(...)")
 
     def taken(self) -> None:
         """The writer is its own from here on."""
@@ -152,10 +159,11 @@ class Hold(Batch):
         """
         if self._waiters is not None or self.error is not None:
             self.check()
+        self.check_loop()
         future: asyncio.Future[R] = self.loop.create_future()
         self._is_used = True
-        self._steps.add(future)
         self._connection.post(partial(self._run, future, function, wanted_only))
+        self._steps.add(future)  # behind it: a Ctrl-C between the two must leave no step that nothing settles
         return future
 
     def write(self, operation: Operation[R], subject: object, arguments: object) -> asyncio.Future[R]:
@@ -169,14 +177,14 @@ class Hold(Batch):
     def interrupt(self, future: asyncio.Future[R]) -> bool:
         return self._connection.interrupt(future)
 
-    def _settle(self, future: SomeFuture, outcome: object) -> None:
+    def _settle(self, future: SomeFuture, outcome: object, has_ended: bool) -> None:
         try:
             self._steps.discard(future)
             if outcome.__class__ is Failure:
                 settle_one(future, outcome)
             elif not future.done():
                 future.set_result(outcome)
-            if self.error is not None:  # the thread has ended it
+            if has_ended and self.error is not None:  # by this step or one before: those behind it are told in turn
                 self._abort(self.error)
         except BaseException as error:  # a Ctrl-C that struck inside it
             settle_one(future, outcome)
@@ -209,7 +217,7 @@ class Hold(Batch):
 
     def expire(self, error: AiomemdbError) -> None:
         """Ends it from outside: what runs is interrupted, the transaction rolled back, its holder told."""
-        if self.over or self.error is not None:
+        if self.over or self.error is not None or self.is_committed:
             return
         self.error = error
         self._abort(error)
@@ -235,7 +243,7 @@ class Hold(Batch):
     def _finished(self, outcome: object) -> None:
         if self.over:
             return
-        self.over = True
+        self.over, self.jobs = True, ()
         if self.is_committed:  # too late to end it early
             self.error = None
         try:
@@ -257,7 +265,7 @@ class Hold(Batch):
             return
         self.error = self.error or error
         self._fail_steps(self.error)
-        outcome = copy_error(self.error)
+        outcome = not_flushed("its sync was not waited for") if self.is_committed else copy_error(self.error)
         if self.committing:
             outcome.applied = None  # type: ignore[attr-defined]
         self._finished(Failure(outcome))
@@ -291,14 +299,16 @@ class Hold(Batch):
                 outcome = Failure(error)
             with connection.switching:
                 connection.working_on = None
-        if not connection.deliver(self._settle, future, outcome):
+        if not connection.deliver(self._settle, future, outcome, self.error is not None):
             settle_one(future, outcome)
 
     def _begin(self) -> None:
         try:
-            self.session.begin_in_turn(durable=self.durable)
+            self.session.begin_in_turn(durable=self.durable, given_up=lambda: self._doomed)
         except BaseException as error:
             self._end_here(not_begun(self, error))
+            if self.error is None:  # it was rolled back while it waited for the file
+                self.check()
             raise copy_error(error) from None
         self._is_open = True
         self.begun_at = now = monotonic()
@@ -335,8 +345,8 @@ class Hold(Batch):
 
     def _end_here(self, error: BaseException) -> None:
         """Before the loop hears of it: all other processes would wait until it does."""
-        self.error = self.error or error
-        self._doomed = True
+        if not self._doomed:
+            self.error, self._doomed = self.error or error, True
         with suppress(sqlite3.Error):  # tried again by _finish
             self._end(commit=False)
         self._checkpointer.end_turn()
@@ -371,29 +381,13 @@ class Hold(Batch):
                 raise copy_error(self.error)
             if self._is_open:
                 self._is_open = False
-                self._commit()
+                do_commit(self.session, self)
                 self.is_committed = True
                 self.session.tell_held(self, self.begun_at)
         finally:
             self.committing = False
         if self.is_committed and self.flush_after:
-            self._flush()
-
-    def _commit(self) -> None:
-        try:
-            self.session.commit()
-        except (sqlite3.Error, DatabaseReplaced) as error:
-            raise failed_commit(self.session, self, error, 1).args[-1] from None
-
-    def _flush(self) -> None:
-        """Forces what was just committed to stable storage."""
-        try:
-            self.session.begin(durable=True)
-            self._commit()
-        except (AiomemdbError, sqlite3.Error) as error:
-            raise AiomemdbError(
-                f"the transaction is committed, but may not be on stable storage yet: {error}", applied=True
-            ) from error
+            flush(self.session, self)
 
 
 #: Its future resolves when the writer is its own.

@@ -67,6 +67,7 @@ class Session:
         self.identity: FileIdentity = identity
         self.turnstile: Turnstile = turnstile
         self.abandoned: bool = False
+        self._given_up: Callable[[], bool] | None = None
         self.log_in_doubt: bool = False
         self.autocommit_sql: str | None = None
         self.observed: Observed | None = None
@@ -127,7 +128,7 @@ class Session:
         self.identity.close()
 
     def _is_abandoned(self) -> bool:
-        return self.abandoned
+        return self.abandoned or (self._given_up is not None and self._given_up())
 
     # Transactions
 
@@ -163,10 +164,14 @@ class Session:
             self.connection.roll_back()
             raise
 
-    def begin_in_turn(self, *, durable: bool) -> None:
-        """``take_turn`` and ``begin``."""
-        self.take_turn()
-        self.begin(durable=durable)
+    def begin_in_turn(self, *, durable: bool, given_up: Callable[[], bool]) -> None:
+        """``take_turn`` and ``begin``; their waits end as at a ``close()`` where ``given_up`` says so."""
+        self._given_up = given_up
+        try:
+            self.take_turn()
+            self.begin(durable=durable)
+        finally:
+            self._given_up = None
 
     def execute_when_free(self, sql: str) -> None:
         """Runs a statement of the library's own that takes the write lock, waiting for other programs' locks.
@@ -190,7 +195,7 @@ class Session:
                 refused_at = now
                 if is_foreign:
                     self.foreigners.note_lock()
-            if self.abandoned:
+            if self._is_abandoned():
                 raise DatabaseClosed("closed while it waited for another program's lock on the file")
             path, timeout = self.identity.path, self._lock_timeout
             waited = self.turnstile.waited + now - refused_at
