@@ -8,7 +8,7 @@ import pytest
 
 from aiomemdb.memory.deciding import requests
 from aiomemdb.memory.deciding.steps import Request, Steps, follow
-from aiomemdb.memory.stores.sqlite import answering
+from aiomemdb.memory.stores.sqlite import running_rules
 from tests.memory import dict_store
 from tests.memory.dict_search import SearchingDictStore
 
@@ -17,7 +17,7 @@ ASKED = [one for one in vars(requests).values() if isinstance(one, type) and iss
 
 @pytest.mark.parametrize("asked", [one for one in ASKED if one is not Request])
 def test_each_store_answers_each_request(asked: type[Request[object]]) -> None:
-    assert asked in answering._ANSWERS
+    assert asked in running_rules._ANSWERS
     assert hasattr(SearchingDictStore, asked.__name__)
 
 

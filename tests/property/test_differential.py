@@ -16,7 +16,7 @@ import pytest
 from aiomemdb import WriteTimeout
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.reading import queries
-from aiomemdb.sqlite.writing import batch, ends, statements
+from aiomemdb.sqlite.writing import batch, statements, unfinished
 from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.statements import Book
 from tests.property.differential.allowed import ALLOWED
@@ -62,7 +62,7 @@ SAFETIES: dict[str, tuple[object, str, Callable[..., Any], int]] = {
     "a schema that was undone": (Session, "_forget_undone_schema", lambda _: None, 3_000_005),
     "the error before": (GuardedConnection, "forget_error", lambda _: None, 3_000_000),
     "a list of what was there before": (queries, "_look_if_pragma", lambda *_: False, 3_000_000),
-    "whether a job had begun when its time was up": (ends, "WriteTimeout", _not_started, 100),
+    "whether a job had begun when its time was up": (unfinished, "WriteTimeout", _not_started, 100),
     "a rowid where nothing was inserted": (statements, "inserts", lambda _: "rows", 3_000_000),
 }
 
