@@ -32,7 +32,7 @@ async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
 @pytest.fixture
 async def hasty(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
     """As ``db``, but no transaction is held for long."""
-    async with aiomemdb.connect(db_path, max_hold=0.2) as db:
+    async with aiomemdb.connect(db_path, max_hold=0.5) as db:
         await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER UNIQUE)")
         yield db
 
