@@ -18,8 +18,9 @@ from aiomemdb.sqlite.database import SQLiteDatabase
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
+from tests.support.killing import writer_of
 from tests.support.plain import plain
-from tests.support.whole import assert_whole
+from tests.support.whole import assert_whole, eventually
 
 INSERT = "INSERT INTO log (job) VALUES (?)"
 
@@ -173,6 +174,7 @@ async def test_what_is_committed_is_told_so_where_close_does_not_wait_for_its_sy
             await writing
         gate.open()
     assert caught.value.applied is True
+    await eventually(lambda: not writer_of(db).thread.is_alive())  # as it closes it has the file for itself
     assert plain(db_path, "SELECT job FROM log") == [(1,)]
 
 
