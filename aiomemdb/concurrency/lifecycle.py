@@ -95,7 +95,7 @@ class Action(Flag):
     FAIL_RUNNING = auto()
     """The callers of what runs are told that its outcome is unknown, or that it never runs."""
     TELL_UNHEARD = auto()
-    """The callers of what ran on the thread, whose answer the loop never gets, are told what became of it."""
+    """The callers of what ran on the thread are told what became of it: the loop never gets the answer."""
     LEAVE_TO_PARENT = auto()
     """A transaction that is held is the parent process's to end."""
     START = auto()

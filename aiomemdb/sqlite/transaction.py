@@ -18,7 +18,7 @@ from ..config import checked_timeout
 from ..database import Params
 from ..errors import ReentrancyError, WriteTimeout
 from ..familiar import HOLD, TRANSACTION, Familiar
-from .connection.arguments import PLAIN
+from .connection.arguments import are_plain
 from .connection.guarded import GuardedConnection
 from .errors import TransactionEnded
 from .reading.queries import VERBS, Fetch, answer, read_timeout
@@ -73,7 +73,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         self, sql: str, params: Params = (), *, durable: bool = False, timeout: float | None = None
     ) -> int | None:
         # As SQLiteDatabase.write: the usual call passes few rooms.
-        if durable or timeout is not None or params.__class__ is not tuple or not PLAIN.issuperset(map(type, params)):
+        if durable or timeout is not None or params.__class__ is not tuple or not are_plain(map(type, params)):
             return await WriteVerbs.write(self, sql, params, durable=durable, timeout=timeout)
         if self._nested is not None or self._ended or self._hold.session.observed is not None:
             return await self._write(WRITE, sql, params, False, None)
@@ -337,10 +337,8 @@ async def _granted(writer: Writer, hold: Hold, waiting: asyncio.Future[Hold] | N
 
 async def _begun(hold: Hold, deadline: float | None, timeout: float | None) -> None:
     begun = hold.begin()
-    begun.add_done_callback(_seen)
     left = None if deadline is None else max(0.0, deadline - hold.loop.time())
-    done, _ = await asyncio.wait([begun], timeout=left)
-    if not done:
+    if not await _settled(begun, left):
         why = f"transaction took longer than timeout={timeout} s: it was still waiting, and never runs"
         hold.expire(WriteTimeout(why, started=False, applied=False))
     await begun
@@ -357,17 +355,18 @@ async def _begin_first(hold: Hold, entered_in: ref[asyncio.Task[Any]], readers: 
     if hold not in held_holds.get() and entering is not None and not entering.done():
         return
     begun = hold.begin()
-    begun.add_done_callback(_seen)
-    done, _ = await asyncio.wait([begun], timeout=timeout)
-    if not done and timeout is not None:
+    if not await _settled(begun, timeout) and timeout is not None:
         raise read_timeout(timeout, started=False)
     await begun
 
 
-async def _settled(future: asyncio.Future[R]) -> None:
-    """Waits until it is done, whatever becomes of it; a cancellation of the wait goes on its way."""
+async def _settled(future: asyncio.Future[R], timeout: float | None = None) -> bool:
+    """Waits until it is done, whatever becomes of it, and returns whether it is; a cancellation of the wait goes on its
+    way.
+    """
     future.add_done_callback(_seen)
-    await asyncio.wait([future])
+    done, _ = await asyncio.wait([future], timeout=timeout)
+    return bool(done)
 
 
 def _seen(done: asyncio.Future[R]) -> None:

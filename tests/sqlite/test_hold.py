@@ -6,8 +6,8 @@ import asyncio
 import gc
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import closing
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from aiomemdb import (
     WriteTimeout,
 )
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.file.turnstile import Turnstile
 from aiomemdb.sqlite.writing import hold as holds
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.killing import ended, kill_behind, writer_of
+from tests.support.others import turn_taken
 from tests.support.plain import plain
 from tests.support.whole import assert_whole, eventually
 
@@ -57,15 +57,6 @@ async def hasty(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
 
 async def jobs(db: SQLiteDatabase) -> list[int]:
     return [row["job"] for row in await db.read("SELECT job FROM log ORDER BY id")]
-
-
-@contextmanager
-def turn_taken(path: Path) -> Iterator[Turnstile]:
-    """As another process would keep it."""
-    with closing(Turnstile(path)) as turnstile:
-        turnstile.open()
-        turnstile.acquire(0)
-        yield turnstile
 
 
 # -- by hand -------------------------------------------------------------------------------------------------

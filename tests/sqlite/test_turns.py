@@ -11,8 +11,8 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,7 +28,7 @@ from aiomemdb.sqlite.writing import foreigners
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import open_session
 from tests.support.killing import kill_behind, writer_of
-from tests.support.others import OtherProcess
+from tests.support.others import OtherProcess, turn_taken
 from tests.support.plain import assert_healthy, plain
 from tests.support.scripts import run_script_aside
 from tests.support.whole import assert_whole, eventually
@@ -74,15 +74,6 @@ async def other(db: SQLiteDatabase, db_path: Path) -> AsyncIterator[OtherProcess
     with OtherProcess(db_path) as other:
         await other.does("db = await aiomemdb.connect(path)")
         yield other
-
-
-@contextmanager
-def turn_taken(path: Path, timeout: float = 0) -> Iterator[None]:
-    """As another process would keep it."""
-    with closing(Turnstile(path)) as turnstile:
-        turnstile.open()
-        turnstile.acquire(timeout)
-        yield
 
 
 def assert_free(path: Path) -> None:

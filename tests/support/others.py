@@ -1,4 +1,4 @@
-"""Another process beside the test, which does one thing after another as it is told."""
+"""Another process beside the test, which does one thing after another as it is told; and what it would do to a file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from aiomemdb.sqlite.file.turnstile import Turnstile
 
 _ROOT = Path(__file__).parents[2]
 
@@ -106,3 +110,12 @@ class OtherProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()
+
+
+@contextmanager
+def turn_taken(path: Path, timeout: float = 0) -> Iterator[Turnstile]:
+    """As another process would keep it."""
+    with closing(Turnstile(path)) as turnstile:
+        turnstile.open()
+        turnstile.acquire(timeout)
+        yield turnstile

@@ -321,7 +321,7 @@ class Changes(Request[None]):
         aliases_gone: (namespace, key, type); ``aliases``: (namespace, key, type, entity). The first go first.
         merged: (from, into): what refers to the first entity refers to the second from now on: facts, mentions, near
             names (the nearer one stays), and what was merged into it before.
-        similar_gone: (after, upto), the ids of entities whose near, older names go first.
+        similar_gone: (after, upto): the near, older names of the entities in this range of ids go first.
         similar: (older, newer, cosine); one that is there already stays.
         episodes: new ones; ``outdated``: those that were there before, as they are now.
         mentions: (entity, text); one that is there already stays.

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from ...database import Params
 
-__all__ = ["PLAIN", "checked_function", "checked_params", "checked_rows", "finished", "unwrapped"]
+__all__ = ["PLAIN", "are_plain", "checked_function", "checked_params", "checked_rows", "finished", "unwrapped"]
 
 F = TypeVar("F", bound=Callable[..., object])
 R = TypeVar("R")
@@ -24,8 +24,8 @@ R = TypeVar("R")
 #: Values of these types can't change, and SQLite stores them as what they are.
 PLAIN: frozenset[type] = frozenset([int, float, str, bytes, bool, type(None)])
 
-# ``_are_plain(map(type, params))``: whether all may be handed on as they are.
-_are_plain: Callable[[Iterable[type]], bool] = PLAIN.issuperset
+#: ``are_plain(map(type, params))``: whether all may be handed on as they are.
+are_plain: Callable[[Iterable[type]], bool] = PLAIN.issuperset
 
 
 def checked_params(params: Params) -> Params:
@@ -52,13 +52,13 @@ def checked_rows(rows: Iterable[Params]) -> list[Params]:
 
     Raises: what that raises, and what ``rows`` does; a note names the row.
     """
-    if rows.__class__ is list and {*map(type, rows)} == {tuple} and _are_plain(map(type, chain.from_iterable(rows))):
+    if rows.__class__ is list and {*map(type, rows)} == {tuple} and are_plain(map(type, chain.from_iterable(rows))):
         return rows.copy()
     checked: list[Params] = []
     try:
         # Each as it comes: a generator may fill the same buffer anew for each row.
         for params in rows:
-            is_plain = params.__class__ is tuple and _are_plain(map(type, params))
+            is_plain = params.__class__ is tuple and are_plain(map(type, params))
             checked.append(params if is_plain else checked_params(params))
     except Exception as error:
         error.add_note(f"in row {len(checked) + 1} of write_many")
@@ -69,7 +69,7 @@ def checked_rows(rows: Iterable[Params]) -> list[Params]:
 def _checked_values(values: Iterable[object]) -> tuple[object, ...]:
     """The same values, none of which can change any more."""
     values = tuple(values)
-    return values if _are_plain(map(type, values)) else tuple(map(_as_it_is_now, values))
+    return values if are_plain(map(type, values)) else tuple(map(_as_it_is_now, values))
 
 
 def _as_it_is_now(value: object) -> object:

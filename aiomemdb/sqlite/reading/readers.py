@@ -54,8 +54,8 @@ class Readers:
 
     Attributes:
         connections: those that are open; ``first`` at the beginning, up to ``config.reader_count``.
-        open_thread: the thread whose queries need no further look, or None while each needs one. ONE value that the
-            hot path compares.
+        open_thread: the thread from which a query needs no further look, or None while each needs one. ONE value that
+            the hot path compares.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How jobs end that the writer does not run to their end, or whose answer the loop does not hear.
+"""How jobs end that the writer does not run to their end, or that end unheard by the loop.
 
 Each way says whether the job was applied: it had not started, its COMMIT was under way, or it is not known.
 """

@@ -217,14 +217,21 @@ class Writer:
         if self._life.state is not _OPEN:
             self._on(Event.IDLE)
 
-    def _go_on(self) -> None:
-        """What ran is over."""
+    def _go_on(self, *, alone: bool = True) -> None:
+        """What ran is over; the callers of several jobs are about to enqueue the next."""
         self._running = None
-        if self.queue.jobs:
+        if not alone or self.queue.jobs:
             self._is_lone = False
             self.connection.loop.call_soon(self._take)
         else:
             self._rest()
+
+    def _look_at_end(self, batch: Batch) -> None:
+        """What a batch or a transaction has met may concern the jobs that wait, too."""
+        if batch.lock_timeout is not None:
+            self._unfinished.fail_waiting(batch.lock_timeout, self.queue.behind)  # they have waited for it as long
+        if batch.fatal is not None:
+            self._on(Event.FAILED, batch.fatal)
 
     def _run_batch(self, batch: Batch) -> None:
         """On the connection's thread."""
@@ -254,16 +261,8 @@ class Writer:
             errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
             self.counters.settled(done, errors, batch.splits)
             if batch is self._running:
-                self._running = None
-                if done > 1 or self.queue.jobs:
-                    self._is_lone = False
-                    self.connection.loop.call_soon(self._take)
-                else:
-                    self._rest()
-            if batch.lock_timeout is not None:
-                self._unfinished.fail_waiting(batch.lock_timeout, self.queue.behind)  # they have waited for it as long
-            if batch.fatal is not None:
-                self._on(Event.FAILED, batch.fatal)
+                self._go_on(alone=done <= 1)
+            self._look_at_end(batch)
             batch.let_go()
         except BaseException as error:
             self._die_of(error)
@@ -296,10 +295,7 @@ class Writer:
 
     def _hold_over(self, hold: Hold) -> None:
         self.counters.held(hold.writes if hold.is_committed else 0, hold.write_errors)
-        if hold.lock_timeout is not None:
-            self._unfinished.fail_waiting(hold.lock_timeout, self.queue.behind)  # they have waited for it as long
-        if hold.fatal is not None:
-            self._on(Event.FAILED, hold.fatal)
+        self._look_at_end(hold)
         if hold is self._running:
             self._open()
             self._go_on()

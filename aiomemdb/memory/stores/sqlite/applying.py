@@ -12,7 +12,7 @@ from ...deciding.facts import KnownFact
 from ...deciding.requests import Changes
 from ...questions import Model
 from .identity import index_names
-from .loading import World
+from .loading import OF_OTHER, World
 from .setwise import apply, insert
 from .states import model_id
 
@@ -131,9 +131,8 @@ def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> N
 def _merge(conn: sqlite3.Connection, other: int, into: int) -> None:
     both = {"other": other, "into": into}
     for sql in (
-        # Subject and object apart: for an OR of both SQLite would scan.
         "UPDATE fact SET subject = iif(subject = :other, :into, subject), object = iif(object = :other, :into, object) "
-        "WHERE id IN (SELECT id FROM fact WHERE subject = :other UNION SELECT id FROM fact WHERE object = :other)",
+        f"WHERE id IN {OF_OTHER}",
         "INSERT INTO mention SELECT :into, episode FROM mention WHERE entity = :other ON CONFLICT DO NOTHING",
         "DELETE FROM mention WHERE entity = :other",
         "INSERT INTO entity_similar SELECT min(:into, x), max(:into, x), cosine FROM ("

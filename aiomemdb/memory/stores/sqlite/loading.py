@@ -29,9 +29,10 @@ from ...questions import Model
 from .rows import json_list
 from .schema import UNBOUNDED
 from .setwise import load
-from .states import SQLiteState, entity_upto, namespace_id
+from .states import FROM_ACTIVE_MODEL, SQLiteState, entity_upto, namespace_id
 
 __all__ = [
+    "OF_OTHER",
     "World",
     "load_facts",
     "load_facts_of",
@@ -49,9 +50,8 @@ _IDS = (
     "e.id, e.at"
 )
 # What few jobs ask for.
-_MORE = """
-    (SELECT json_array(m.id, m.name, m.dim) FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER)
-        WHERE key = 'model'),
+_MORE = f"""
+    (SELECT json_array(m.id, m.name, m.dim) {FROM_ACTIVE_MODEL}),
     (SELECT value FROM memory_meta WHERE key = 'near names left'),
     (SELECT json_group_array(json_array(p.id, n.name, p.expired_at IS NOT NULL)) FROM json_each(:evidence) j
         CROSS JOIN episode p ON p.id = j.value JOIN memory_namespace n ON n.id = p.namespace),
@@ -321,15 +321,15 @@ def load_one_fact(world: World, request: OneFact) -> KnownFact | None:
     return None if row is None else KnownFact(*row)
 
 
-# Subject and object apart: for an OR of both SQLite would scan.
-_OF_OTHER = "(SELECT id FROM fact WHERE subject = :other UNION SELECT id FROM fact WHERE object = :other)"
-_MOVING = f"fact f WHERE f.expired_at IS NULL AND f.id IN {_OF_OTHER}"
+#: The facts of an entity. Subject and object apart: for an OR of both SQLite would scan.
+OF_OTHER: str = "(SELECT id FROM fact WHERE subject = :other UNION SELECT id FROM fact WHERE object = :other)"
+_MOVING = f"fact f WHERE f.expired_at IS NULL AND f.id IN {OF_OTHER}"
 # The believed facts that are what one of those will be.
 _IN_THE_WAY = (
     "fact f CROSS JOIN fact b ON b.subject = iif(f.subject = :other, :into, f.subject) AND b.predicate = f.predicate "
     "AND coalesce(b.object, b.value) = coalesce(iif(f.object = :other, :into, f.object), f.value) "
     f"AND ifnull(b.valid_at, {UNBOUNDED}) = ifnull(f.valid_at, {UNBOUNDED}) "
-    f"WHERE b.expired_at IS NULL AND f.expired_at IS NULL AND f.id IN {_OF_OTHER}"
+    f"WHERE b.expired_at IS NULL AND f.expired_at IS NULL AND f.id IN {OF_OTHER}"
 )
 
 

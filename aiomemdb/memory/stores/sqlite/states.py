@@ -10,6 +10,10 @@ from ...questions import Model, Token
 __all__ = ["SQLiteState", "active_model", "entity_upto", "event_upto", "known_upto", "model_id", "namespace_id"]
 
 
+#: The one row ``m`` of the model of the file's vectors, if it has one.
+FROM_ACTIVE_MODEL: str = "FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER) WHERE key = 'model'"
+
+
 @dataclass(slots=True, order=True)
 class SQLiteState:
     """A token: the newest event that is seen. As all writers take turns at the file, that orders all namespaces.
@@ -65,10 +69,7 @@ def namespace_id(conn: sqlite3.Connection, name: str) -> int | None:
 
 def active_model(conn: sqlite3.Connection) -> tuple[int, Model] | None:
     """The model of the file's vectors, and its id."""
-    row = conn.execute(
-        "SELECT m.id, m.name, m.dim FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER) "
-        "WHERE key = 'model'"
-    ).fetchone()
+    row = conn.execute(f"SELECT m.id, m.name, m.dim {FROM_ACTIVE_MODEL}").fetchone()
     return None if row is None else (row[0], Model(row[1], row[2]))
 
 

@@ -15,10 +15,10 @@ import pytest
 import aiomemdb
 from aiomemdb import AiomemdbError, DatabaseClosed, ReentrancyError, TransactionEnded, TransactionLost, WrongLoop
 from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.file.turnstile import Turnstile
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.killing import writer_of
+from tests.support.others import turn_taken
 from tests.support.plain import plain
 from tests.support.whole import assert_whole, eventually
 
@@ -119,9 +119,7 @@ async def test_a_wait_for_the_file_ends_where_its_caller_leaves(
             async with db.transaction() as tx:
                 await tx.write(INSERT, (1,))
 
-    with closing(Turnstile(db_path)) as turnstile:
-        turnstile.open()
-        turnstile.acquire(0)  # as another process would have it, for as long as lock_timeout
+    with turn_taken(db_path):  # for as long as lock_timeout
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await one()
