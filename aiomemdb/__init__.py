@@ -58,10 +58,10 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
         Subgraph,
     )
     from .runner import run
-    from .sqlite.database import SQLiteDatabase
+    from .sqlite.engine.database import SQLiteDatabase
+    from .sqlite.engine.statistics import SQLiteStatistics
+    from .sqlite.engine.transaction import SQLiteHold, SQLiteTransaction
     from .sqlite.reading.snapshot import SQLiteSnapshot
-    from .sqlite.statistics import SQLiteStatistics
-    from .sqlite.transaction import SQLiteHold, SQLiteTransaction
     from .values import Result, Row, Statistics
 
 __version__ = "0.1.0"

@@ -15,12 +15,12 @@ from .later import Later
 if TYPE_CHECKING:
     import sqlite3
 
-    from .sqlite import database as sqlite_database
-    from .sqlite import options as sqlite_options
+    from .sqlite.common import options as sqlite_options
+    from .sqlite.engine import database as sqlite_database
 else:
     sqlite3 = Later("sqlite3")
-    sqlite_database = Later(".sqlite.database", __package__)
-    sqlite_options = Later(".sqlite.options", __package__)
+    sqlite_database = Later(".sqlite.engine.database", __package__)
+    sqlite_options = Later(".sqlite.common.options", __package__)
 
 __all__ = ["ENGINES", "Engine", "connect"]
 
@@ -87,7 +87,7 @@ def connect(
         label: names the threads and tasks; default: the file's name.
         read_only: open an existing file for reading alone, also on a file system that can't be written.
 
-    The reasons for the defaults are in ``aiomemdb.config.Config`` and ``aiomemdb.sqlite.options.SQLiteConfig``.
+    The reasons for the defaults are in ``aiomemdb.config.Config`` and ``aiomemdb.sqlite.common.options.SQLiteConfig``.
 
     Raises:
         TypeError, ValueError: an option of the wrong type, out of range or of another engine, an unknown URL scheme; at

@@ -138,7 +138,7 @@ SABOTAGES = {
         Memory.remember = forgetful
     """,
     "a writer that now and then does nothing": """
-        from aiomemdb.sqlite.database import SQLiteDatabase
+        from aiomemdb.sqlite.engine.database import SQLiteDatabase
         write_fn = SQLiteDatabase.write_fn
         async def lazy(self, fn, *args, **more):
             if getattr(fn, "__name__", "") == "state_fact" and args[0][0] == "subclasses":

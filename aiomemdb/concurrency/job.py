@@ -31,7 +31,7 @@ class Operation(Generic[R]):
 
     Attributes:
         name: the verb, for logs and ``repr``.
-        single: it is one statement, most of which SQLite itself undoes where they fail (sqlite/codes.py,
+        single: it is one statement, most of which SQLite itself undoes where they fail (sqlite/common/codes.py,
             ``is_undone``); any other runs inside a savepoint.
         alone: it is never batched: a transaction, maintenance, ``once=True``.
         outside: it runs outside of any transaction: maintenance (its ``run`` gets the session and the arguments).

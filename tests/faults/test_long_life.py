@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.reading import stream
 from aiomemdb.sqlite.writing.batch import Batch
 from aiomemdb.sqlite.writing.checkpoints import Checkpointer

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.batch import Batch
 from tests.faults.schedules import scheduled
 from tests.support.cancelling import Way, cancelled_at, suspension_points

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aiomemdb
+from aiomemdb.sqlite.common.options import SQLiteConfig
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
-from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.options import SQLiteConfig
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.plain import assert_healthy, names_in, plain
 
 SIZES = [100, pytest.param(10_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]

@@ -20,7 +20,7 @@ from typing import Any
 
 import aiomemdb
 from aiomemdb.config import Durability
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing import checkpoints
 from tests.faults.sabotage import SABOTAGES
 from tests.support.nursery import Worker

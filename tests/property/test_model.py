@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.reading.stream import RowStream
 from tests.conftest import pytest_asyncio_loop_factories
 from tests.support.gates import Gate

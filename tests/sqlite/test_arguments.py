@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.gates import Gate
 
 INSERT = "INSERT INTO t (x) VALUES (?)"

@@ -14,8 +14,8 @@ import pytest
 
 import aiomemdb
 from aiomemdb import ForbiddenStatement
-from aiomemdb.sqlite.database import SQLiteDatabase
-from aiomemdb.sqlite.errors import EmptyStatement, NotAQuery
+from aiomemdb.sqlite.common.errors import EmptyStatement, NotAQuery
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.batch import run_batch
 from tests.support.batches import in_one_batch, time_for_batches
 from tests.support.plain import assert_healthy, plain

@@ -17,7 +17,7 @@ import aiomemdb
 from aiomemdb.concurrency import lifecycle
 from aiomemdb.concurrency.worker import end_workers
 from aiomemdb.sqlite.connection.connection import Connection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.file.files import file_uri
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate

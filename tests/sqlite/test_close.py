@@ -20,8 +20,8 @@ import pytest
 import aiomemdb
 from aiomemdb import DatabaseClosed, ReentrancyError
 from aiomemdb.concurrency import failing
-from aiomemdb.sqlite import assembly
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine import assembly
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain

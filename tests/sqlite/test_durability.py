@@ -18,7 +18,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import CommitOutcomeUnknown, WriterCrashed
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.batches import in_one_batch
 from tests.support.limits import log_can_grow_by

@@ -239,7 +239,7 @@ async def test_files_that_may_not_be_written_or_read_are_told_so() -> None:
         """
         import asyncio, os, shutil, sqlite3, sys, tempfile
         import aiomemdb
-        import aiomemdb.sqlite.database  # while Python's own files may be read
+        import aiomemdb.sqlite.engine.database  # while Python's own files may be read
 
         if os.geteuid() == 0:
             os.setgroups([])

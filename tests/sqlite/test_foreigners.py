@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.file import turnstile
 from tests.support.limits import log_can_grow_by
 from tests.support.others import OtherProcess

@@ -16,7 +16,7 @@ import aiomemdb
 from aiomemdb import ForbiddenStatement
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.connection.script import split_script
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy, names_in, plain
 

@@ -26,7 +26,7 @@ from aiomemdb import (
     WriterCrashed,
     WriteTimeout,
 )
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing import hold as holds
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate

@@ -14,7 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import AiomemdbError, DatabaseClosed, ReentrancyError, TransactionEnded, TransactionLost, WrongLoop
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.killing import writer_of

@@ -13,7 +13,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import LockTimeout
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.file import holders
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.others import OtherProcess

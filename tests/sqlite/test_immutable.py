@@ -15,7 +15,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.connection import immutable
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.reading import opening
 from tests.support.killing import all_readers_of
 from tests.support.plain import plain

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.reading import backup as backup_module
 from aiomemdb.sqlite.reading.backup import copy_database
 from aiomemdb.sqlite.writing import checkpoints

@@ -18,7 +18,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.connection.connection import Connection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.reading import opening
 from tests.support.gates import Gate
 from tests.support.killing import all_readers_of, kill_behind, readers_of, threads_of

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.batches import in_one_batch
 from tests.support.gates import Gate
 from tests.support.plain import plain

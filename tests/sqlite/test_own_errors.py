@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite import errors
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.common import errors
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
 

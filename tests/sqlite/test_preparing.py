@@ -220,7 +220,7 @@ async def test_a_blob_may_be_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(aiomemdb.sqlite.options.PRAGMAS - {"application_id", "auto_vacuum", "encoding", "page_size"})
+    "name", sorted(aiomemdb.sqlite.common.options.PRAGMAS - {"application_id", "auto_vacuum", "encoding", "page_size"})
 )
 async def test_what_can_be_set_by_pragmas_can_be_set_here(path: Path, name: str) -> None:
     await prepared(path, lambda conn: conn.execute(f"PRAGMA {name} = 0"))

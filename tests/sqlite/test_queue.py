@@ -13,7 +13,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import QueueFull
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.batches import time_for_batches
 from tests.support.gates import Gate
 from tests.support.whole import assert_whole, eventually

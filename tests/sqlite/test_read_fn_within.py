@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.gates import Gate
 from tests.support.queries import ENDLESS
 from tests.support.whole import assert_whole

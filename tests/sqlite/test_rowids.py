@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import aiomemdb
 from aiomemdb.concurrency.job import Failure, Operation, WriteJob
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.batch import Batch, run_batch
 from aiomemdb.sqlite.writing.bytecode import Program, explained
 from aiomemdb.sqlite.writing.operations import _BLOCK, COUNT, SCRIPT, WRITE, write_script

@@ -16,7 +16,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import Row
-from aiomemdb.sqlite.rows import SQLiteRow
+from aiomemdb.sqlite.common.rows import SQLiteRow
 
 ONE_ROW = "SELECT 1 AS id, 'é' AS Name, NULL AS empty"
 
@@ -80,7 +80,7 @@ def test_what_a_row_does_not_have_is_a_lookup_error(row: Row, key: Any) -> None:
 def test_in_development_mode_a_missing_key_names_itself_and_the_columns() -> None:
     text = f"""if True:
         import sqlite3, pytest
-        from aiomemdb.sqlite.rows import SQLiteRow
+        from aiomemdb.sqlite.common.rows import SQLiteRow
         conn = sqlite3.connect(":memory:")
         conn.row_factory = SQLiteRow
         row = conn.execute("{ONE_ROW}").fetchone()

@@ -13,7 +13,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.batches import in_one_batch, open_session
 from tests.support.plain import assert_healthy, plain
 from tests.support.queries import ENDLESS

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.batches import in_one_batch
 
 INSERT = "INSERT INTO t (x) VALUES (?)"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.file import files
 from aiomemdb.sqlite.file.hazards import has_wal_reset_bug
 from aiomemdb.sqlite.reading import leases

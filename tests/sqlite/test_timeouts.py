@@ -14,7 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import LockTimeout, ReadTimeout, WriteTimeout
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.batches import time_for_batches
 from tests.support.gates import Gate

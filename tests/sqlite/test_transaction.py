@@ -13,7 +13,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import ReadTimeout, ReentrancyError, TransactionTimeout, WriteTimeout
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, plain
 from tests.support.whole import assert_whole, eventually

@@ -20,7 +20,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import DatabaseClosed, LockTimeout, TransactionTimeout, WriterCrashed
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.file import files
 from aiomemdb.sqlite.file.turnstile import Turnstile
 from aiomemdb.sqlite.writing import checkpoints as checkpoints_module

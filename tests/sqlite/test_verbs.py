@@ -17,7 +17,7 @@ import pytest
 import aiomemdb
 from aiomemdb import ForbiddenStatement, Row
 from aiomemdb.sqlite.connection.script import split_script
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing import operations, slow
 from tests.support.batches import in_one_batch
 from tests.support.plain import assert_healthy

@@ -14,7 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.reading.readers import Readers
 from aiomemdb.sqlite.writing.writer import Writer
 from tests.support.plain import names_in, plain

@@ -9,12 +9,12 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from aiomemdb.sqlite.common.options import SQLiteConfig
 from aiomemdb.sqlite.connection.configuring import configure_writer
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.file.files import FileIdentity, prepare_file
 from aiomemdb.sqlite.file.turnstile import Turnstile
-from aiomemdb.sqlite.options import SQLiteConfig
 from aiomemdb.sqlite.writing.batch import BATCH_SECONDS, run_batch
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate

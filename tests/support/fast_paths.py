@@ -17,12 +17,12 @@ from aiomemdb.concurrency import bell, job, worker
 from aiomemdb.concurrency.bell import Bell
 from aiomemdb.concurrency.queue import JobQueue
 from aiomemdb.concurrency.step_aside import StepAside
+from aiomemdb.sqlite.common.rows import SQLiteRow
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.transaction import SQLiteTransaction
 from aiomemdb.sqlite.file.files import FileIdentity
 from aiomemdb.sqlite.reading import readers
-from aiomemdb.sqlite.rows import SQLiteRow
-from aiomemdb.sqlite.transaction import SQLiteTransaction
 from aiomemdb.sqlite.writing import hold, operations, statements, writer
 from aiomemdb.sqlite.writing.session import Session
 from aiomemdb.sqlite.writing.writer import Writer

@@ -7,7 +7,7 @@ import ctypes
 from contextlib import AsyncExitStack
 
 from aiomemdb.sqlite.connection.connection import Connection
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.whole import eventually
 
 

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 
 LOG = "CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER); CREATE INDEX by_job ON log (job)"
 INSERT = "INSERT INTO log (job) VALUES (?)"

@@ -18,7 +18,7 @@ from time import monotonic, monotonic_ns, sleep
 from typing import Any
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from tests.support.history import Read, Write, violations
 from tests.support.nursery import Worker
 from tests.support.plain import assert_healthy, plain

@@ -12,7 +12,7 @@ import pytest
 import aiomemdb
 from aiomemdb.config import Config, checked_timeout
 from aiomemdb.engines import ENGINES, Engine
-from aiomemdb.sqlite.options import SQLiteConfig
+from aiomemdb.sqlite.common.options import SQLiteConfig
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:

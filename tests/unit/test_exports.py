@@ -128,7 +128,7 @@ def test_an_engine_is_loaded_without_the_memory() -> None:
     in_a_new_process("""
         import sys, aiomemdb
         aiomemdb.connect("never-made.db")
-        assert "aiomemdb.sqlite.database" in sys.modules
+        assert "aiomemdb.sqlite.engine.database" in sys.modules
         assert not [name for name in sys.modules if name.startswith("aiomemdb.memory")]
     """)
 
@@ -225,7 +225,7 @@ def functions_of(value: object) -> Iterator[types.FunctionType]:
         *(getattr(aiomemdb, name) for name in PUBLIC if name != "__version__"),
         *(getattr(aiomemdb.embedders, name) for name in aiomemdb.embedders.__all__),
         aiomemdb.config.Config,
-        aiomemdb.sqlite.options.SQLiteConfig,
+        aiomemdb.sqlite.common.options.SQLiteConfig,
     ],
     ids=lambda value: value.__name__,
 )

@@ -14,9 +14,9 @@ import pytest
 import aiomemdb
 from aiomemdb.familiar import DATABASE, HOLD, MEMORY, SNAPSHOT, TRANSACTION, Familiar
 from aiomemdb.memory.memory import Memory
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.transaction import SQLiteHold, SQLiteTransaction
 from aiomemdb.sqlite.reading.snapshot import SQLiteSnapshot
-from aiomemdb.sqlite.transaction import SQLiteHold, SQLiteTransaction
 
 TABLES: dict[type, Mapping[str, str]] = {
     SQLiteDatabase: DATABASE,

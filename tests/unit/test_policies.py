@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
+from aiomemdb.sqlite.common.options import PRAGMAS
 from aiomemdb.sqlite.connection.policies import JOB, PREPARE, READER, Policy
-from aiomemdb.sqlite.options import PRAGMAS
 
 POLICIES = {"job": JOB, "reader": READER, "prepare": PREPARE}
 WHERE = {"job": "inside a job", "reader": "inside a job", "prepare": "in connect(prepare=...)"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 from ...database import Database
-from ...sqlite.database import SQLiteDatabase
+from ...sqlite.engine.database import SQLiteDatabase
 from ..store import Store
 from .sqlite.store import SQLiteStore
 

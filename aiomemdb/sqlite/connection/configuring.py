@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import AiomemdbError, LockTimeout
+from ..common.options import SQLiteConfig
+from ..common.rows import SQLiteRow
 from ..file.busy import retry_while_busy
 from ..file.hazards import has_second_library, second_library
 from ..file.turnstile import Turnstile
-from ..options import SQLiteConfig
-from ..rows import SQLiteRow
 from .guarded import GuardedConnection
 from .policies import READER
 from .preparing import run_prepare

@@ -15,8 +15,8 @@ from typing import Any, NoReturn, TypeAlias, TypeVar  # Any: what is handed on t
 from weakref import ref
 
 from ...errors import ForbiddenStatement
-from ..codes import primary_code
-from ..rows import SQLiteRow
+from ..common.codes import primary_code
+from ..common.rows import SQLiteRow
 from .guard import Guard
 from .policies import JOB, Policy
 

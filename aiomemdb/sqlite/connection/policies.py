@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..options import PRAGMAS
+from ..common.options import PRAGMAS
 
 __all__ = [
     "ALTER",

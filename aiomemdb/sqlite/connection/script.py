@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 
-from ..errors import EmptyStatement
+from ..common.errors import EmptyStatement
 
 __all__ = ["check_text", "first_word", "may_change_rows", "split_script"]
 

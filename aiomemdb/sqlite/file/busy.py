@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from ...errors import DatabaseClosed, LockTimeout
-from ..codes import primary_code
+from ..common.codes import primary_code
 from .holders import holder_of_write_lock, note_wait
 
 __all__ = ["retry_while_busy"]

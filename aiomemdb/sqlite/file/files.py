@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...errors import DatabaseReplaced
-from ..codes import primary_code
+from ..common.codes import primary_code
 from .hazards import has_second_library, refuse_inherited, refuse_mounted_alone, second_library, warn_of_network
 
 __all__ = ["FileIdentity", "KnownFiles", "check_length", "file_uri", "prepare_file", "why_not_opened"]

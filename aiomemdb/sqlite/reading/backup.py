@@ -14,10 +14,10 @@ from pathlib import Path
 import anyio
 
 from ...errors import DatabaseClosed
+from ..common.options import refuse_home
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
 from ..file.files import check_length
-from ..options import refuse_home
 from .queries import begin_snapshot
 
 __all__ = ["back_up", "checked_backup_target", "copy_database"]

@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import DatabaseReplaced
+from ..common.options import SQLiteConfig
 from ..connection.configuring import configure_reader
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
 from ..connection.immutable import way_to_read
 from ..file.files import KnownFiles, why_not_opened
-from ..options import SQLiteConfig
 
 __all__ = ["MoreReaders", "ReaderOpener"]
 

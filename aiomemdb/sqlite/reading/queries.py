@@ -10,11 +10,11 @@ from typing import Any, TypeAlias, TypeVar, TypeVarTuple  # Any: a column may ho
 from ...database import Params
 from ...errors import ForbiddenStatement, ReadTimeout
 from ...values import Row
+from ..common.errors import NotAQuery
+from ..common.rows import SQLiteRow
 from ..connection.arguments import finished
 from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
-from ..errors import NotAQuery
-from ..rows import SQLiteRow
 
 __all__ = [
     "ALL",

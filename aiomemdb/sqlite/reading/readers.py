@@ -25,11 +25,11 @@ from ...concurrency.pool import Pool
 from ...concurrency.worker import end_workers, wait_out
 from ...errors import AiomemdbError, DatabaseClosed
 from ...observing import Observers
-from ..codes import primary_code
+from ..common.codes import primary_code
+from ..common.options import SQLiteConfig
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
 from ..file.busy import retry_while_busy
-from ..options import SQLiteConfig
 from .leases import Leases
 from .opening import MoreReaders, ReaderOpener
 from .queries import VERBS, Fetch, explain_read, read_timeout

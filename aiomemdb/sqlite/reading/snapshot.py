@@ -10,9 +10,9 @@ from typing import TypeVar
 from ...concurrency.job import Failure, settle_one
 from ...config import checked_timeout
 from ...familiar import SNAPSHOT, Familiar
+from ..common.errors import SnapshotEnded
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
-from ..errors import SnapshotEnded
 from ..file.busy import retry_while_busy
 from .queries import VERBS, Fetch, answer, begin_snapshot, read_timeout
 from .readers import Readers

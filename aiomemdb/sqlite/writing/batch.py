@@ -47,7 +47,7 @@ from time import monotonic
 from ...concurrency.job import Failure, WriteJob, copy_error
 from ...database import Params
 from ...errors import AiomemdbError, CommitOutcomeUnknown, DatabaseReplaced, LockTimeout, WriterCrashed
-from ..codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
+from ..common.codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
 from ..connection.error_notes import annotate
 from .operations import WRITE, run, run_in_savepoint, write_each
 from .runs import runs_of

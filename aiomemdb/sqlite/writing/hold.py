@@ -30,10 +30,10 @@ from typing import Any, TypeVar  # Any: what a caller gives for arguments may be
 
 from ...concurrency.job import Failure, Operation, SomeFuture, WriteJob, copy_error, settle_one
 from ...errors import AiomemdbError, TransactionTimeout, WrongLoop
+from ..common.errors import TransactionEnded, TransactionLost
 from ..connection.connection import Connection
 from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
-from ..errors import TransactionEnded, TransactionLost
 from .batch import Batch, Spoilt, culprit_of, do_commit, flush, may_have_stayed, not_begun, not_flushed, stop_if_corrupt
 from .checkpoints import Checkpointer
 from .operations import ANY, WRITE, run, run_in_savepoint

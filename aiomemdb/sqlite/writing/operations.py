@@ -12,10 +12,10 @@ from ...concurrency.job import Operation
 from ...database import Params
 from ...errors import AiomemdbError, ForbiddenStatement
 from ...values import Result, Row
+from ..common.errors import NotAQuery
+from ..common.rows import SQLiteRow
 from ..connection.arguments import finished
 from ..connection.script import check_text, first_word, may_change_rows, split_script
-from ..errors import NotAQuery
-from ..rows import SQLiteRow
 from .many_rows import FEWEST
 from .runs import run_rows
 from .session import Session, TransactionSpoilt

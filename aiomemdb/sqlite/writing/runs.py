@@ -9,7 +9,7 @@ from typing import Any, TypeAlias  # Any: what a caller gives for SQL may be any
 
 from ...concurrency.job import Operation, WriteJob
 from ...database import Params
-from ..codes import is_undone
+from ..common.codes import is_undone
 from .many_rows import FEWEST
 from .session import Session
 from .statements import Astray, Statement

@@ -14,12 +14,12 @@ from functools import partial
 
 from ...database import Params
 from ...errors import AiomemdbError, DatabaseClosed, LockTimeout
-from ..codes import primary_code
+from ..common.codes import primary_code
+from ..common.rows import SQLiteRow
 from ..connection.guarded import GuardedConnection
 from ..file.files import FileIdentity
 from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
-from ..rows import SQLiteRow
 from .foreigners import Foreigners
 from .observed import Observed
 from .slow import SlowFunctions

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomemdb
-from aiomemdb.sqlite.database import SQLiteDatabase
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
 
 from .oracle import OWN_TEXT, Oracle, Refused, StoppedError, TooMuchError, contents, refused, run_steps, tuples
 from .programs import MAX_VALUE_BYTES, Job, Other, Program, Together, prepare

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar, TypeVarTuple
 
-from ....sqlite.database import SQLiteDatabase
+from ....sqlite.engine.database import SQLiteDatabase
 from ....sqlite.reading.snapshot import SQLiteSnapshot
 from ...deciding.steps import Steps
 from ...drafts import NameRequest

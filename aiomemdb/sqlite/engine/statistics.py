@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..values import Statistics
-from .file.hazards import has_wal_reset_bug
-from .reading.readers import Readers
-from .writing.counters import Counters
-from .writing.writer import Writer
+from ...values import Statistics
+from ..file.hazards import has_wal_reset_bug
+from ..reading.readers import Readers
+from ..writing.counters import Counters
+from ..writing.writer import Writer
 
 __all__ = ["SQLiteStatistics", "statistics_of"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from .. import errors
+from ... import errors
 
 __all__ = ["EmptyStatement", "NotAQuery", "SnapshotEnded", "TransactionEnded", "TransactionLost"]
 

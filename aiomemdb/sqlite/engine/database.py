@@ -15,29 +15,29 @@ from typing import Self, TypeVar, TypeVarTuple
 
 import anyio
 
-from ..concurrency.job import Operation
-from ..concurrency.worker import forked_error
-from ..config import checked_timeout
-from ..database import Database, Opened, Params
-from ..errors import AiomemdbError, DatabaseClosed, WrongLoop
-from ..familiar import DATABASE, Familiar
-from ..observing import Observer
-from ..values import Row
+from ...concurrency.job import Operation
+from ...concurrency.worker import forked_error
+from ...config import checked_timeout
+from ...database import Database, Opened, Params
+from ...errors import AiomemdbError, DatabaseClosed, WrongLoop
+from ...familiar import DATABASE, Familiar
+from ...observing import Observer
+from ...values import Row
+from ..common.options import SQLiteConfig
+from ..connection.arguments import PLAIN, checked_function, checked_params
+from ..reading.backup import checked_backup_target
+from ..reading.queries import ALL, FUNCTION_READ, Fetch
+from ..reading.readers import Readers
+from ..reading.snapshot import SQLiteSnapshot, open_snapshot
+from ..reading.stream import RowStream
+from ..reading.verbs import ReadVerbs
+from ..writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM
+from ..writing.operations import FLUSH, WRITE
+from ..writing.verbs import WriteVerbs
+from ..writing.writer import Writer
 from .assembly import Assembly
-from .connection.arguments import PLAIN, checked_function, checked_params
-from .options import SQLiteConfig
-from .reading.backup import checked_backup_target
-from .reading.queries import ALL, FUNCTION_READ, Fetch
-from .reading.readers import Readers
-from .reading.snapshot import SQLiteSnapshot, open_snapshot
-from .reading.stream import RowStream
-from .reading.verbs import ReadVerbs
 from .statistics import SQLiteStatistics, statistics_of
 from .transaction import SQLiteHold, SQLiteTransaction, TransactionBlock, begin
-from .writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM
-from .writing.operations import FLUSH, WRITE
-from .writing.verbs import WriteVerbs
-from .writing.writer import Writer
 
 __all__ = ["SQLiteDatabase"]
 

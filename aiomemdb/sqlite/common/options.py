@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ..config import Config
+from ...config import Config
 
 __all__ = ["PRAGMAS", "PragmaValue", "SQLiteConfig", "checked_path", "refuse_home"]
 

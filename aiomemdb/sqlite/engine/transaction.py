@@ -12,23 +12,23 @@ from types import TracebackType
 from typing import Any, TypeVar  # Any: a task may return anything
 from weakref import ref
 
-from ..concurrency.bell import call_on_loop
-from ..concurrency.job import Operation, copy_error
-from ..config import checked_timeout
-from ..database import Params
-from ..errors import ReentrancyError, WriteTimeout
-from ..familiar import HOLD, TRANSACTION, Familiar
-from .connection.arguments import are_plain
-from .connection.guarded import GuardedConnection
-from .errors import TransactionEnded
-from .reading.queries import VERBS, Fetch, answer, read_timeout
-from .reading.readers import Readers
-from .reading.snapshot import wait_for_read
-from .reading.verbs import ReadVerbs
-from .writing.hold import Hold, held_holds
-from .writing.operations import WRITE
-from .writing.verbs import WriteVerbs
-from .writing.writer import Writer
+from ...concurrency.bell import call_on_loop
+from ...concurrency.job import Operation, copy_error
+from ...config import checked_timeout
+from ...database import Params
+from ...errors import ReentrancyError, WriteTimeout
+from ...familiar import HOLD, TRANSACTION, Familiar
+from ..common.errors import TransactionEnded
+from ..connection.arguments import are_plain
+from ..connection.guarded import GuardedConnection
+from ..reading.queries import VERBS, Fetch, answer, read_timeout
+from ..reading.readers import Readers
+from ..reading.snapshot import wait_for_read
+from ..reading.verbs import ReadVerbs
+from ..writing.hold import Hold, held_holds
+from ..writing.operations import WRITE
+from ..writing.verbs import WriteVerbs
+from ..writing.writer import Writer
 
 __all__ = ["SQLiteHold", "SQLiteTransaction", "TransactionBlock", "begin"]
 

@@ -16,21 +16,21 @@ from threading import get_ident
 
 import anyio
 
-from ..concurrency.bell import call_on_loop
-from ..concurrency.worker import end_workers
-from ..observing import Observers
-from .connection.configuring import configure_writer
-from .connection.connection import Connection
-from .file.files import FileIdentity, file_uri, prepare_file, why_not_opened
-from .file.turnstile import Turnstile
-from .options import SQLiteConfig
-from .reading.backup import back_up
-from .reading.opening import ReaderOpener
-from .reading.readers import Readers
-from .writing.checkpoints import Checkpointer
-from .writing.observed import Observed
-from .writing.session import Session
-from .writing.writer import Writer
+from ...concurrency.bell import call_on_loop
+from ...concurrency.worker import end_workers
+from ...observing import Observers
+from ..common.options import SQLiteConfig
+from ..connection.configuring import configure_writer
+from ..connection.connection import Connection
+from ..file.files import FileIdentity, file_uri, prepare_file, why_not_opened
+from ..file.turnstile import Turnstile
+from ..reading.backup import back_up
+from ..reading.opening import ReaderOpener
+from ..reading.readers import Readers
+from ..writing.checkpoints import Checkpointer
+from ..writing.observed import Observed
+from ..writing.session import Session
+from ..writing.writer import Writer
 
 __all__ = ["Assembly"]
 

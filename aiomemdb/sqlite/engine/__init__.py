@@ -1,0 +1,1 @@
+"""What composes the rooms below into a database: its verbs, its transactions, how it opens and closes."""
