@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
@@ -14,6 +15,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import AiomemdbError, DatabaseClosed, ReentrancyError, TransactionEnded, TransactionLost, WrongLoop
+from aiomemdb.sqlite.common.errors import TransactionEnded as SQLiteTransactionEnded
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
@@ -235,3 +237,28 @@ async def test_a_database_that_is_closed_says_so_though_a_nested_one_is_open(db:
     await db.close(drain=False)
     with pytest.raises(DatabaseClosed):
         await outer.commit()
+
+
+# -- steps that run meanwhile --------------------------------------------------------------------------------
+
+ENDLESS = """
+    INSERT INTO log (job) WITH RECURSIVE n(i) AS (SELECT running() UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n
+"""
+
+
+async def test_a_step_that_a_rollback_interrupts_is_told_of_the_end_as_those_behind_it_are(db_path: Path) -> None:
+    running = threading.Event()
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        connection.create_function("running", 0, lambda: running.set() or 1)
+
+    async with aiomemdb.connect(db_path, prepare=prepare) as db:
+        await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER UNIQUE)")
+        hold = await db.begin()
+        interrupted = asyncio.create_task(hold.write(ENDLESS))
+        behind = asyncio.create_task(hold.write(INSERT, (1,)))
+        await asyncio.to_thread(running.wait)
+        await hold.rollback()
+        outcomes = await asyncio.gather(interrupted, behind, return_exceptions=True)
+        assert [(type(error), error.applied) for error in outcomes] == [(SQLiteTransactionEnded, False)] * 2
+        assert await jobs(db) == []

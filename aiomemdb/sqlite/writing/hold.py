@@ -30,6 +30,7 @@ from typing import Any, TypeVar  # Any: what a caller gives for arguments may be
 
 from ...concurrency.job import Failure, Operation, SomeFuture, WriteJob, copy_error, settle_one
 from ...errors import AiomemdbError, TransactionTimeout, WrongLoop
+from ..common.codes import primary_code
 from ..common.errors import TransactionEnded, TransactionLost
 from ..connection.connection import Connection
 from ..connection.error_notes import annotate
@@ -117,10 +118,14 @@ class Hold(Batch):
 
     def check(self) -> None:
         """Raises why it takes no step, if it takes none."""
+        if (why := self._why_ended()) is not None:
+            raise why
+
+    def _why_ended(self) -> BaseException | None:
         if self.error is not None:
-            raise copy_error(self.error)
-        if self._waiters is not None or self.over:
-            raise TransactionEnded("this transaction has ended")
+            return copy_error(self.error)
+        ended = self._waiters is not None or self.over
+        return TransactionEnded("this transaction has ended") if ended else None
 
     def check_loop(self) -> None:
         if get_ident() != self._thread or not self.loop.is_running():
@@ -296,7 +301,8 @@ class Hold(Batch):
             except BaseException as error:
                 if self._is_open and not connection.raw.in_transaction:
                     self._lose(error)
-                outcome = Failure(error)
+                by_rollback = self._doomed and primary_code(error) == sqlite3.SQLITE_INTERRUPT
+                outcome = Failure((self._why_ended() if by_rollback else None) or error)
             with connection.switching:
                 connection.working_on = None
         if not connection.deliver(self._settle, future, outcome, self.error is not None):
