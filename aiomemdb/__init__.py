@@ -146,10 +146,10 @@ _ROOMS = {
         "Subgraph",
     ],
     "runner": ["run"],
-    "sqlite.database": ["SQLiteDatabase"],
+    "sqlite.engine.database": ["SQLiteDatabase"],
     "sqlite.reading.snapshot": ["SQLiteSnapshot"],
-    "sqlite.statistics": ["SQLiteStatistics"],
-    "sqlite.transaction": ["SQLiteHold", "SQLiteTransaction"],
+    "sqlite.engine.statistics": ["SQLiteStatistics"],
+    "sqlite.engine.transaction": ["SQLiteHold", "SQLiteTransaction"],
     "values": ["Result", "Row", "Statistics"],
 }
 
