@@ -33,7 +33,7 @@ from .bell import Bell, call_on_loop
 from .job import Failure, settle_one
 from .step_aside import JUST_BEFORE, OLD, StepAside
 
-__all__ = ["Worker", "end_workers", "forked_error", "wait_out"]
+__all__ = ["Worker", "end_workers", "forked_error", "join_at_exit", "wait_out"]
 
 log: logging.Logger = logging.getLogger("aiomemdb")
 
@@ -311,6 +311,18 @@ async def end_workers(workers: Iterable[Worker[Any]], timeout: float = 5.0) -> N
     for worker in workers:
         if worker.stopped.done():
             worker.join(0.5)
+
+
+def join_at_exit(workers: Iterable[Worker[Any]], timeout: float = 1.0) -> None:
+    """Waits until their threads have ended, if the interpreter is about to end; they were told to stop before.
+
+    A thread that wants Python's lock after that is ended where it stands, with the locks that it holds, and whatever
+    needs one of these never ends. One that hangs in a call is waited for up to ``timeout`` seconds.
+    """
+    if not threading.main_thread().is_alive():
+        deadline = monotonic() + timeout
+        for worker in workers:
+            worker.join(max(0.0, deadline - monotonic()))
 
 
 _made: weakref.WeakSet[Worker[Any]] = weakref.WeakSet()

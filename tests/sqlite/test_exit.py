@@ -187,3 +187,36 @@ def test_a_database_in_memory_leaves_no_file_when_nobody_closes_it(tmp_path: Pat
     ended.assert_ok()
     ended.assert_quiet()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_threads_have_ended_before_the_interpreter_does(db_path: Path) -> None:
+    """Otherwise each is ended where it stands, with the locks that it holds."""
+    ended = run_script(
+        """
+        import atexit, asyncio, sys, threading, time
+
+        atexit.register(lambda: print([thread.name for thread in threading.enumerate()][1:]))  # runs last
+
+        import aiomemdb
+        from aiomemdb.sqlite.connection.connection import Connection
+
+        end_work = Connection._end_work
+
+        def _end_work(connection):
+            time.sleep(0.2)
+            end_work(connection)
+
+        Connection._end_work = _end_work
+        held = []
+
+        async def main():
+            held.append(await aiomemdb.connect(sys.argv[1]))
+            await held[0].write("CREATE TABLE t (x)")
+
+        asyncio.run(main())
+        """,
+        db_path,
+    )
+    ended.assert_ok()
+    ended.assert_quiet()
+    assert ended.stdout == "[]\n"

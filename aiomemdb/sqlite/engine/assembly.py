@@ -17,7 +17,7 @@ from threading import get_ident
 import anyio
 
 from ...concurrency.bell import call_on_loop
-from ...concurrency.worker import end_workers
+from ...concurrency.worker import end_workers, join_at_exit
 from ...observing import Observers
 from ..common.options import SQLiteConfig
 from ..connection.configuring import configure_writer
@@ -169,6 +169,7 @@ class Assembly:
             if writer is not None:
                 writer.connection.stop()
             self.readers.stop()
+            join_at_exit([*self.readers.threads, *([] if writer is None else [writer.connection])])
             self._remove_folder()
 
         writer = self.writer
