@@ -193,7 +193,7 @@ class ReentrancyError(AiomemdbError):
     """The call would wait for its own caller. Never applied.
 
     What to do: inside ``async with db.transaction() as tx`` write on ``tx``, not on ``db``. Write to a ``Memory``
-    before the block or after it.
+    by ``memory.within(tx)``, or before the block or after it.
     """
 
 

@@ -1,205 +1,117 @@
-"""What all views of one memory share: the database, the store, who creates names, the vectors."""
+"""What the verbs of a view work with: rules of names, a store, vectors."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
-import anyio
-
-from ..database import Database
-from ..embedders import Embedder
-from ..errors import AiomemdbError, DatabaseClosed, ReentrancyError
+from ..database import Database, Transaction
+from ..errors import ReentrancyError
 from .drafts import Draft, Drafter, NameRequest, Scope
-from .finding import Identity, find_near
 from .matrices import Vectors
 from .names import Normaliser
-from .reembedding import Progress, Reembedding
-from .store import Store
-from .stores.choosing import store_of
-from .together import Together
-from .values import Fact, Remembered
+from .reembedding import Progress
+from .store import ReadsAndWrites
+from .values import Entity, Fact, Remembered
 
 __all__ = ["Core"]
 
-# Facts and texts that one job writes: some 16 documents of 9 facts, 12 ms of the writer's time. Half as many a job cost
-# 7 % of the rate, twice as many gain 2 %: the word indexes write out their words at each job's end.
-_WRITTEN_AT_ONCE = 160
-
 
 class Core:
-    """Opened once, by the ``Memory`` that was made first; views borrow it."""
+    """Each call is a job by itself. So it is inside a transaction: what calls of an open memory share (``SharedCore``)
+    may wait for that transaction to end, and an embedder would have the writer wait.
+
+    Args:
+        find_store: gives the store, or raises why there is none.
+    """
+
+    vectors: Vectors | None = None
 
     def __init__(
         self,
         db: Database,
-        *,
-        owns_db: bool,
-        embedder: Embedder | None,
+        find_store: Callable[[], ReadsAndWrites],
         normaliser: Normaliser,
         predicate_normaliser: Normaliser,
         near: float,
-        vector_cache_bytes: int,
     ) -> None:
-        self.db = db
-        self.owns_db = owns_db
-        self.normaliser = normaliser
-        self.predicate_normaliser = predicate_normaliser
-        self.near = near
-        self._store: Store = store_of(db)
-        self.vectors: Vectors | None = None if embedder is None else Vectors(self._store, embedder, vector_cache_bytes)
-        self._identity: Identity | None = None
-        self._writes: Together[tuple[Scope, Draft], Remembered | list[Fact]] | None = None
-        self._sweeping: asyncio.Task[None] | None = None
-        self._closed = False
-        self._last_in_session: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self.db: Database = db
+        self.normaliser: Normaliser = normaliser
+        self.predicate_normaliser: Normaliser = predicate_normaliser
+        self.near: float = near
+        self._find_store = find_store
 
     @property
-    def store(self) -> Store:
+    def store(self) -> ReadsAndWrites:
         """Raises: DatabaseClosed."""
-        if self._identity is None:
-            raise self._not_open()
-        return self._store
+        return self._find_store()
 
     @property
-    def writable_store(self) -> Store:
-        """The store, for a verb that writes. Raises: DatabaseClosed, and as ``check_writable``."""
-        store = self.store
-        self.check_writable()
-        return store
-
-    def check_writable(self) -> None:
-        """Raises what ``Database.check_writable`` does, and where a ``transaction()`` is the caller's, what to do."""
-        try:
-            self.db.check_writable()
-        except ReentrancyError:
-            raise ReentrancyError(
-                "a memory writes by jobs of its own, which wait until this transaction() has ended: write to it "
-                "before its block or after it"
-            ) from None
-
-    @property
-    def identity(self) -> Identity:
-        """Raises: DatabaseClosed."""
-        if self._identity is None:
-            raise self._not_open()
-        return self._identity
-
-    def _not_open(self) -> DatabaseClosed:
-        return DatabaseClosed(
-            "the memory is closed" if self._closed else "the memory is not open: async with Memory.open(...)"
-        )
+    def writable_store(self) -> ReadsAndWrites:
+        """The store, for a verb that writes. Raises: DatabaseClosed; why the caller must not wait for a write."""
+        return self.store
 
     def drafter(self) -> Drafter:
         return Drafter(self.normaliser, self.predicate_normaliser, self.near)
 
-    async def open(self) -> None:
-        if self._identity is not None or self._closed:
-            raise AiomemdbError("this memory was opened before; make a new one with Memory.open(...)")
-        if self.owns_db:
-            await self.db.__aenter__()
-        try:
-            await self._store.open(
-                {"normaliser": self.normaliser.name, "predicate normaliser": self.predicate_normaliser.name}
-            )
-        except BaseException:
-            if self.owns_db:
-                with anyio.CancelScope(shield=True):
-                    await self.db.close()
-            raise
-        self._identity = Identity(self._store, self.vectors, self.near, self.check_writable)
-        self._writes = Together(self._store.write, most=_WRITTEN_AT_ONCE, name="aiomemdb:memory:write", weigh=_weight)
-        self._sweeping = asyncio.create_task(self._sweep(), name="aiomemdb:memory:sweep")
+    # Names, texts and facts
 
-    async def _sweep(self) -> None:
-        """Deletes the rest of what was forgotten. No question finds it, so no caller waits for that."""
-        try:
-            await self._store.sweep()
-        except Exception:
-            pass  # the file is read-only, say, or locked: the next opening goes on
+    async def find(self, scope: Scope, wanted: NameRequest) -> Entity | None:
+        """The entity of a name, or None where there is none that need not change."""
+        [found] = await self.store.resolve(scope.namespace, [wanted])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    async def close(self, timeout: float) -> None:
-        began = time.monotonic()
-        identity, self._identity, self._closed = self._identity, None, True
-        with anyio.CancelScope(shield=True):
-            if identity is not None and self._writes is not None and self._sweeping is not None:
-                self._sweeping.cancel()
-                await asyncio.wait([self._sweeping])
-                await identity.close(timeout)
-                await self._writes.close(timeout)
-            if self.owns_db:
-                await self.db.close(max(0.1, timeout - (time.monotonic() - began)))
+    async def find_or_create(self, scope: Scope, wanted: NameRequest) -> Entity:
+        [made] = await self.writable_store.find_or_create(scope, [wanted], None, self.near)
+        if isinstance(made, Exception):
+            raise made
+        return made
 
     async def write(self, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
-        """Writes a draft; those that wait together are one job."""
-        if self._writes is None:
-            raise self._not_open()
-        self.check_writable()  # the task that writes what waits together can't tell who waits in a transaction()
-        try:
-            written = await self._writes.add((scope, draft))
-        except asyncio.CancelledError:
-            draft.unwanted = True
-            raise
-        if isinstance(written, BaseException):
+        """Write a draft."""
+        [written] = await self.writable_store.write([(scope, draft)])
+        if isinstance(written, Exception):
             raise written
         return written
 
     async def embed(self, scope: Scope, draft: Draft) -> None:
-        """Fills in a draft's vectors: its new names', its facts' and its text's, in one call of the embedder.
-
-        A name that is known needs none; if it is forgotten meanwhile, it is made anew without, until ``reembed()``.
-        """
-        if self.vectors is None:
-            return
-        draft.model = self.vectors.model
-        wanted = [name for name in draft.who if isinstance(name, NameRequest)]
-        known = await asyncio.gather(*(self.identity.find(scope, name) for name in wanted))
-        names = [name for name, entity in zip(wanted, known, strict=True) if entity is None]
-        texts = [name.name for name in names] + [fact.text for fact in draft.facts]
-        if draft.episode is not None:
-            texts.append(draft.episode.content)
-        vectors = iter(await self.vectors.embed(texts))
-        for name in names:
-            name.vector = next(vectors)
-        for fact in draft.facts:
-            fact.vector = next(vectors)
-        if draft.episode is not None:
-            draft.episode.vector = next(vectors)
-        if names:
-            await find_near(self.vectors, [(scope, name) for name in names], self.near)
+        """Fill in a draft's vectors, where there is an embedder."""
 
     @asynccontextmanager
     async def in_order(self, session: tuple[str, str] | None) -> AsyncIterator[asyncio.Future[None] | None]:
         """Calls of one session write in the order in which they were made, however long each one's embedding takes:
         ``async with in_order(...) as before``, embed, await ``before``, write.
         """
-        if session is None or self.vectors is None:  # without an embedder nothing is awaited before the writer's queue
-            yield None
-            return
-        before = self._last_in_session.get(session)
-        done = self._last_in_session[session] = asyncio.get_running_loop().create_future()
-        try:
-            yield before
-        finally:
-            if before is None or before.done():
-                done.set_result(None)
-            else:  # it failed or was cancelled before its turn: the next one still waits for those before
-                before.add_done_callback(lambda _: done.set_result(None))
-            if self._last_in_session.get(session) is done:
-                done.add_done_callback(lambda _: self._leave(session, done))
+        yield None  # nothing is awaited before the writer's queue
 
-    def _leave(self, session: tuple[str, str], done: asyncio.Future[None]) -> None:
-        if self._last_in_session.get(session) is done:
-            del self._last_in_session[session]
+    def within(self, tx: Transaction) -> Core:
+        """Raises: TypeError: it is no transaction of this database."""
+        store = self._find_store().within(tx)
+
+        def find_store() -> ReadsAndWrites:
+            self._find_store()
+            return store
+
+        return Core(self.db, find_store, self.normaliser, self.predicate_normaliser, self.near)
+
+    # What concerns the whole memory
+
+    async def open(self) -> None:
+        _refuse("a view of a memory within a transaction is open as long as both are")
+
+    async def close(self, timeout: float) -> None:
+        _refuse("close() is the memory's own: call it after the transaction")
+
+    async def erase(self) -> bool:
+        _refuse("erase() rebuilds the file, which can't be done in a transaction: call it on the memory, after that")
 
     async def reembed(self, progress: Progress | None) -> int:
-        if self.vectors is None:
-            raise ValueError("reembed() needs an embedder: Memory.open(..., embedder=...)")
-        self.check_writable()
-        return await Reembedding(lambda: self.store, self.vectors, self.near, progress).run()
+        _refuse("reembed() would have the writer wait for the embedder: call it on the memory, after the transaction")
 
 
-def _weight(item: tuple[Scope, Draft]) -> int:
-    return 1 + len(item[1].facts)
+def _refuse(why: str) -> NoReturn:
+    raise ReentrancyError(why)

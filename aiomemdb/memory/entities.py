@@ -53,9 +53,11 @@ class EntityVerbs(View):
         if similarity is not None:
             checked_similarity(similarity)
             if self._core.vectors is None:
-                raise ValueError("similarity= compares vectors: open the memory with an embedder")
+                raise ValueError(
+                    "similarity= compares vectors: open the memory with an embedder, and call it in no transaction"
+                )
         wanted.similarity, wanted.strict = similarity, strict
-        return await self._core.identity.find_or_create(self._scope, wanted)
+        return await self._core.find_or_create(self._scope, wanted)
 
     async def entity(self, name_or_id: str | int, type: str | None = None) -> Entity | None:
         """Return the entity of a name or an id, or None.
@@ -75,7 +77,7 @@ class EntityVerbs(View):
             raise TypeError(f"{name_or_id!r}: a name or an id")
         wanted = self._core.drafter().name("name", Name(name_or_id, type))
         for namespace in self._scope.readable:
-            entity = await self._core.identity.find(Scope(namespace), wanted)
+            entity = await self._core.find(Scope(namespace), wanted)
             if entity is not None:
                 return entity
         return None

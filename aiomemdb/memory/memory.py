@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from ..database import Database, Opened
+from ..database import Database, Opened, Transaction
 from ..embedders import Embedder
 from ..engines import connect
 from ..familiar import MEMORY, Familiar, suggests_options
@@ -18,6 +18,7 @@ from .facts import FactVerbs
 from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key
 from .pages import Page, page
 from .recall import RecallVerbs
+from .sharing import SharedCore
 from .values import Counts, Entity, Episode, Event, Fact, Forgotten
 from .view import after_id, by_id, kind_of, one_more
 
@@ -96,7 +97,7 @@ class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, Familiar
         owns_db = isinstance(target, str | os.PathLike)
         if not 0 < near <= 1:
             raise ValueError(f"near={near!r}: a cosine above 0, at most 1")
-        core = Core(
+        core = SharedCore(
             connect(target) if isinstance(target, str | os.PathLike) else target,
             owns_db=owns_db,
             embedder=embedder,
@@ -143,6 +144,31 @@ class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, Familiar
             ),
         )
 
+    def within(self, tx: Transaction) -> Memory:
+        """Make a view whose verbs are steps of a transaction, so that rows of your own and the memory's are written
+        together or not at all::
+
+            async with memory.db.transaction() as tx:
+                await tx.write("UPDATE task SET done = 1 WHERE id = ?", (task,))
+                await memory.within(tx).remember(answer, facts)
+
+        What it writes is committed, and others see it, when the transaction commits. What it reads is as the
+        transaction has left it so far.
+
+        Nothing is embedded inside, as all writers would wait for that. So what it writes has no vectors until the next
+        ``reembed()``, and ``recall`` finds by words, names and links alone. ``similarity=`` is a ValueError.
+        ``erase``, ``reembed`` and ``close`` are the memory's own: ``ReentrancyError``.
+
+        Args:
+            tx: of the memory's database, by ``transaction()`` or ``begin()``.
+
+        Raises:
+            TypeError: it is no transaction of the memory's database.
+            From its verbs, beside their own errors: TransactionEnded, and what else ends a transaction.
+        Cancellation: as of the transaction's verbs; a call that has run stays in the transaction.
+        """
+        return Memory._of(self._core.within(tx), self._scope)
+
     # Forgetting
 
     async def forget(self, target: Entity | Fact | Episode) -> Forgotten:
@@ -188,7 +214,7 @@ class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, Familiar
         Raises: what ``vacuum`` and ``checkpoint`` of its database raise.
         Cancellation: what was done stays. The next call does all of it.
         """
-        return await self._core.writable_store.erase()
+        return await self._core.erase()
 
     async def history(
         self, target: Entity | Fact | Episode, *, after: str | None = None, limit: int = 1000

@@ -5,7 +5,8 @@
    (``deciding/steps.py``). What belongs to one row alone, as its names do to an entity, goes with it.
 2. ``Reads`` is what it answers from one committed state: each question from a state of its own, or all of them from
    that of a ``snapshot()``.
-3. ``Writes`` runs a rule as one job: whole or not at all, acknowledged when it is committed.
+3. ``Writes`` runs a rule as one job: whole or not at all, acknowledged when it is committed. ``within`` a transaction
+   it is a step of that, and so are questions: they see what it has written.
 4. The jobs of one namespace are serial: each sees all that those before it wrote, and of two the store says which was
    first. What a job leaves in the audit is in that order, and so is what is known: "known at" a time is all up to the
    newest line of the audit with a clock that is not after it. Clocks order nothing.
@@ -23,6 +24,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
+from ..database import Transaction
 from ..errors import AiomemdbError
 from .deciding import embedding, forgetting, merging, remembering, renaming, walking
 from .deciding.steps import Steps
@@ -31,7 +33,7 @@ from .pages import Place
 from .questions import FactQuery, Found, Kind, Links, Model, NearNamesLeft, Node, Token, VectorChanges, When
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 
-__all__ = ["Reads", "Store", "Writes"]
+__all__ = ["Reads", "ReadsAndWrites", "Store", "Writes"]
 
 R = TypeVar("R")
 Item = TypeVar("Item")
@@ -204,10 +206,6 @@ class Writes(Protocol):
     Cancellation: as ``aiomemdb.Database``: a job runs whole or never.
     """
 
-    async def open(self, normalisers: Mapping[str, str]) -> None:
-        """Make the tables or bring them up to date. Raises: SchemaTooNew, NormaliserChanged."""
-        ...
-
     async def job(self, title: str | None, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
         """Run a rule as one job. Raises: what it raises; nothing was written then.
 
@@ -218,18 +216,6 @@ class Writes(Protocol):
 
     async def delete(self, hidden: Token) -> Forgotten:
         """Delete what was hidden, in slices between which others write; return how many rows went."""
-        ...
-
-    async def sweep(self) -> None:
-        """Delete what is left of all that was forgotten, in slices."""
-        ...
-
-    async def erase(self) -> bool:
-        """Leave no byte of what was forgotten in what the engine stores; whether nothing keeps old ones any more."""
-        ...
-
-    async def drop_vectors(self) -> None:
-        """Drop the vectors of all models but the file's, in slices."""
         ...
 
     async def find_or_create(
@@ -320,13 +306,41 @@ class Writes(Protocol):
         await self.job(None, embedding.put_near_names, model, slice, near)
 
 
-class Store(Reads, Writes, Protocol):
-    """What an engine does for the memory."""
+class ReadsAndWrites(Reads, Writes, Protocol):
+    """What the verbs of a view ask, of a database or in a transaction."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Reads]:
         """All that is asked of it is answered from one and the same state. It holds one of the engine's readers: what
-        takes long and needs none (an embedder) comes before it or after it.
+        takes long and needs none (an embedder) comes before it or after it. In a transaction it is as the transaction
+        has left it, and goes on with that.
         """
+        ...
+
+    def within(self, tx: Transaction) -> ReadsAndWrites:
+        """The same in a transaction of the database: each job is a step of it, and reads see its own changes.
+
+        Raises: TypeError: it is none of this database.
+        """
+        ...
+
+
+class Store(ReadsAndWrites, Protocol):
+    """What an engine does for the memory."""
+
+    async def open(self, normalisers: Mapping[str, str]) -> None:
+        """Make the tables or bring them up to date. Raises: SchemaTooNew, NormaliserChanged."""
+        ...
+
+    async def sweep(self) -> None:
+        """Delete what is left of all that was forgotten, in slices."""
+        ...
+
+    async def erase(self) -> bool:
+        """Leave no byte of what was forgotten in what the engine stores; whether nothing keeps old ones any more."""
+        ...
+
+    async def drop_vectors(self) -> None:
+        """Drop the vectors of all models but the file's, in slices."""
         ...
 
     async def switch_model(self, model: Model, *, force: bool = False) -> bool:

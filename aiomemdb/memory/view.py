@@ -29,7 +29,7 @@ class View:
         if not isinstance(who, str):
             raise TypeError(f"{who!r}: a name or an Entity (a bare number is never an id)")
         wanted = self._core.drafter().name("name", who)
-        found = [await self._core.identity.find(Scope(namespace), wanted) for namespace in self._scope.readable]
+        found = [await self._core.find(Scope(namespace), wanted) for namespace in self._scope.readable]
         return [entity.id for entity in found if entity is not None]
 
 

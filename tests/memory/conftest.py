@@ -15,8 +15,7 @@ from typing import TypeAlias
 import pytest
 
 from aiomemdb import Database, Memory
-from tests.memory.dict_search import SearchingDictStore
-from tests.memory.dict_store import DictDatabase
+from tests.memory.dict_database import DictDatabase
 
 
 def assert_sound(path: Path) -> None:
@@ -70,7 +69,7 @@ def kept_by(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def target(kept_by: str, request: pytest.FixtureRequest) -> Target:
     path: Path = request.getfixturevalue("db_path")
-    return path if kept_by == "sqlite" else DictDatabase(SearchingDictStore)
+    return path if kept_by == "sqlite" else DictDatabase()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ request of a rule, in the request of its name.
 from __future__ import annotations
 
 import math
+from asyncio import Lock
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from copy import copy
@@ -23,11 +24,9 @@ from aiomemdb.memory.deciding.picking import meant
 from aiomemdb.memory.deciding.steps import follow
 from aiomemdb.memory.records import event_of, evidence_of
 from aiomemdb.memory.store import Store
-from aiomemdb.memory.stores.choosing import store_of
 from aiomemdb.memory.values import Counts, Forgotten
-from tests.support.fake_database import FakeDatabase
 
-__all__ = ["DictDatabase", "DictStore"]
+__all__ = ["DictStore", "Tables"]
 
 KINDS = ("entity", "episode", "fact")
 
@@ -94,7 +93,11 @@ def bare(fact: Any) -> Any:
 class DictStore(Store):
     def __init__(self, tables: Tables) -> None:
         self.t = tables
+        self.turn = Lock()
         self.known: dict[int, Any] = {}
+
+    def copy(self) -> DictStore:
+        return type(self)(Tables(dict, {name: {**table} for name, table in self.t.items()}))
 
     def run(self, rule: Any, *args: Any) -> Any:
         self.known = {}  # a rule is followed to its end before the next one begins
@@ -363,14 +366,20 @@ class DictStore(Store):
 
     @asynccontextmanager
     async def snapshot(self):
-        yield type(self)(Tables(dict, {name: {**table} for name, table in self.t.items()}))
+        yield self.copy()
 
     async def open(self, normalisers):
         if self.t["meta"].setdefault("normalisers", {**normalisers}) != normalisers:
             raise NormaliserChanged(f"they are {self.t['meta']['normalisers']}")
 
+    def within(self, tx):
+        if (store := getattr(tx, "store_of", {}).get(self)) is None:
+            raise TypeError(f"{tx!r} is no transaction of this store")
+        return store
+
     async def job(self, title, rule, *args):
-        return self.run(rule, *args)
+        async with self.turn:  # a transaction has it until it ends
+            return self.run(rule, *args)
 
     async def delete(self, hidden):
         return self.t["hidden"].pop(hidden)
@@ -383,16 +392,3 @@ class DictStore(Store):
 
     async def drop_vectors(self):
         self.t.drop("vector", lambda key: key[0] != self.t["meta"]["model"])
-
-
-class DictDatabase(FakeDatabase):
-    """``Memory.open(DictDatabase())``."""
-
-    def __init__(self, store: type[DictStore] = DictStore) -> None:
-        super().__init__()
-        self.store = store(Tables(dict))
-
-
-@store_of.register
-def _(db: DictDatabase) -> Store:
-    return db.store

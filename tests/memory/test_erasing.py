@@ -86,7 +86,7 @@ async def test_what_still_waits_to_be_deleted_goes_too(db_path: Path, monkeypatc
         await fill(memory, 2, 1)
         with monkeypatch.context() as patched:
             patched.setattr(forgetting, "_SLICE", 0)
-            patched.setattr(memory._core.store, "_delete", dies)
+            patched.setattr(memory._core.store, "delete", dies)
             await forget(memory, 0)
         assert await memory.erase()
     assert files_with(db_path, secret(0)) == []

@@ -61,7 +61,7 @@ async def test_what_is_forgotten_is_hidden_at_once_and_a_process_that_dies_meanw
         async with Memory.open(path, embedder=SpellingEmbedder()) as memory:
             target = (await fill(memory))[which]
             if dying:
-                monkeypatch.setattr(memory._core.store, "_delete", dies)
+                monkeypatch.setattr(memory._core.store, "delete", dies)
             await memory.forget(target)
             with pytest.raises(NotFound):
                 await memory.forget(target)
@@ -108,7 +108,7 @@ async def test_what_a_forgotten_text_said_can_be_said_anew_while_its_rows_wait(
 ) -> None:
     async with Memory.open(db_path) as memory:
         monkeypatch.setattr(forgetting, "_SLICE", 0)
-        monkeypatch.setattr(memory._core.store, "_delete", dies)
+        monkeypatch.setattr(memory._core.store, "delete", dies)
         old = await memory.remember("Ann met Bob", [("Ann", "met", "Bob")], key="k", session="s")
         await memory.forget(old.episode)
         new = await memory.remember("Ann met Bob", [("Ann", "met", "Bob")], key="k", session="s")
@@ -124,7 +124,7 @@ async def test_a_text_remembered_again_does_not_bring_back_what_waits_to_be_dele
 ) -> None:
     async with Memory.open(db_path) as memory:
         monkeypatch.setattr(forgetting, "_SLICE", 0)
-        monkeypatch.setattr(memory._core.store, "_delete", dies)
+        monkeypatch.setattr(memory._core.store, "delete", dies)
         text = await memory.remember("Ann met Bob", [("Ann", "met", "Bob")], key="k")
         await memory.forget(text.entities[0])
         again = await memory.remember("Ann met Bob", key="k")
@@ -140,8 +140,8 @@ async def test_what_belongs_together_may_be_forgotten_apart_and_deleted_in_any_o
     """Each waits in a hidden namespace of its own, and its rows refer to those of the others."""
     async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:
         monkeypatch.setattr(forgetting, "_SLICE", 0)
-        delete = memory._core.store._delete  # type: ignore[attr-defined]
-        monkeypatch.setattr(memory._core.store, "_delete", dies)
+        delete = memory._core.store.delete  # type: ignore[attr-defined]
+        monkeypatch.setattr(memory._core.store, "delete", dies)
         text = await memory.remember("Ann met Bob in Rome", [("Ann", "met", "Bob"), ("Ann", "was in", "Rome")])
         await memory.remember("Ann met Bob", [("Ann", "met", "Bob"), ("Bob", "knows", "Rome")])
         for target in (text.facts[0], text.entities[0], text.episode, text.entities[1]):

@@ -280,7 +280,7 @@ async def test_closing_writes_what_waits(db_path: Path) -> None:
 async def test_what_can_not_be_written_in_time_is_answered_and_says_whether_it_was(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiomemdb.memory.core._WRITTEN_AT_ONCE", 2 * 31)
+    monkeypatch.setattr("aiomemdb.memory.sharing._WRITTEN_AT_ONCE", 2 * 31)
     async with aiomemdb.connect(db_path) as db:
         memory = await Memory.open(db)
         async with writer_held(db):

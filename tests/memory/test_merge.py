@@ -432,7 +432,7 @@ async def test_a_forgotten_namespace_is_hidden_at_once_and_a_process_that_dies_m
     async with Memory.open(db_path, namespace="team") as memory:
         await fill(memory)
         old = await memory.entity("n 0")
-        monkeypatch.setattr(memory._core.store, "_delete", lambda namespace: entities(memory))  # dies here
+        monkeypatch.setattr(memory._core.store, "delete", lambda namespace: entities(memory))  # dies here
         await memory.forget_namespace()
         assert (await memory.counts()).entities == 0 and await memory.entity("n 0") is None
         assert (await memory.find_or_create_entity("n 0")) != old

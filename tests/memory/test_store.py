@@ -15,8 +15,7 @@ from aiomemdb.memory.questions import FactQuery, Model, When
 from aiomemdb.memory.store import Reads, Store
 from aiomemdb.memory.stores.choosing import store_of
 from aiomemdb.memory.vectors import pack
-from tests.memory.dict_search import SearchingDictStore
-from tests.memory.dict_store import DictDatabase
+from tests.memory.dict_database import DictDatabase
 
 NORMALISERS = {"normaliser": "n-1", "predicate normaliser": "p-1"}
 HERE, THERE = Scope("here", "agent"), Scope("there")
@@ -26,7 +25,7 @@ ALWAYS = FactQuery(0, any_time=True)
 
 @pytest.fixture(params=["sqlite", "dict"])
 async def store(db_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    db = aiomemdb.connect(db_path) if request.param == "sqlite" else DictDatabase(SearchingDictStore)
+    db = aiomemdb.connect(db_path) if request.param == "sqlite" else DictDatabase()
     async with db:
         store = store_of(db)
         await store.open(NORMALISERS)

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from threading import get_ident
-from typing import Self, TypeVar, TypeVarTuple
+from typing import Self, TypeGuard, TypeVar, TypeVarTuple
 
 import anyio
 
 from ...concurrency.job import Operation
 from ...concurrency.worker import forked_error
 from ...config import checked_timeout
-from ...database import Database, Opened, Params
+from ...database import Database, Opened, Params, Transaction
 from ...errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ...familiar import DATABASE, Familiar
 from ...observing import Observer
@@ -255,6 +255,11 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     async def begin(self, *, durable: bool = False, timeout: float | None = None) -> SQLiteHold:
         return await begin(self._writing(), durable=durable, timeout=checked_timeout(timeout))
+
+    def _is_mine(self, tx: Transaction) -> TypeGuard[SQLiteTransaction]:
+        """For rooms of this package."""
+        writer = self._writer
+        return isinstance(tx, SQLiteTransaction) and isinstance(writer, Writer) and tx._hold.session is writer.session
 
     # Reads
 

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar, TypeVarTuple
 
+from ....database import Transaction
 from ....sqlite.engine.database import SQLiteDatabase
+from ....sqlite.engine.transaction import SQLiteTransaction
 from ....sqlite.reading.snapshot import SQLiteSnapshot
 from ...deciding.steps import Steps
 from ...drafts import NameRequest
 from ...pages import Place
 from ...questions import FactQuery, Found, Kind, Links, Model, Node, Token, VectorChanges, When
-from ...store import Reads, Store
+from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from . import embeddings, erasing, forgetting, identity, reading, search
 from .jobs import Job, Opening
@@ -21,16 +23,16 @@ from .migrating import is_current, migrate
 from .running_rules import run
 from .states import known_upto
 
-__all__ = ["SQLiteReads", "SQLiteStore"]
+__all__ = ["SQLiteReads", "SQLiteReadsAndWrites", "SQLiteStore"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 
 class SQLiteReads(Reads):
-    """Questions to a database, each answered from a state of its own, or to one snapshot of it."""
+    """Questions to a database, each answered from a state of its own, to one snapshot of it, or in a transaction."""
 
-    def __init__(self, reads: SQLiteDatabase | SQLiteSnapshot) -> None:
+    def __init__(self, reads: SQLiteDatabase | SQLiteSnapshot | SQLiteTransaction) -> None:
         self._reads = reads
 
     async def follow(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
@@ -123,12 +125,47 @@ class SQLiteReads(Reads):
         return await self._reads.read_fn(embeddings.without_vector, model, kind, before, limit)
 
 
-class SQLiteStore(SQLiteReads, Store):
+class SQLiteReadsAndWrites(SQLiteReads, ReadsAndWrites):
+    """What is asked of a database, or inside a transaction: each job is one of its own there, here a step.
+
+    Args:
+        db: that of the transaction.
+    """
+
+    def __init__(self, on: SQLiteDatabase | SQLiteTransaction, db: SQLiteDatabase) -> None:
+        super().__init__(on)
+        self._writes = on
+        self._db = db
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Reads]:
+        yield self
+
+    def within(self, tx: Transaction) -> SQLiteReadsAndWrites:
+        if not self._db._is_mine(tx):
+            raise TypeError(f"{tx!r} is no transaction of {self._db!r}: async with memory.db.transaction() as tx")
+        return SQLiteReadsAndWrites(tx, self._db)
+
+    async def job(self, title: str | None, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        def work(conn: sqlite3.Connection, *args: *Ts) -> R:
+            return run(conn, rule, *args)
+
+        return await self._writes.write_fn(Job(work, title), *args)
+
+    async def delete(self, hidden: Token) -> Forgotten:
+        assert isinstance(hidden, int)  # as forgetting.hide gave it
+        deleted, done = Forgotten(), False
+        while not done:
+            piece, done = await self._writes.write_fn(Job(forgetting.delete_slice), hidden)
+            deleted += piece
+        return deleted
+
+
+class SQLiteStore(SQLiteReadsAndWrites, Store):
     """The memory's tables in an SQLite database."""
 
     def __init__(self, db: SQLiteDatabase) -> None:
-        super().__init__(db)
-        self._db = db
+        super().__init__(db, db)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reads]:
@@ -139,26 +176,9 @@ class SQLiteStore(SQLiteReads, Store):
         if not await self._db.read_fn(is_current, normalisers):
             await self._db.write_fn(Opening(migrate, "Memory.open()"), normalisers)
 
-    async def job(self, title: str | None, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
-        def work(conn: sqlite3.Connection, *args: *Ts) -> R:
-            return run(conn, rule, *args)
-
-        return await self._db.write_fn(Job(work, title), *args)
-
-    async def delete(self, hidden: Token) -> Forgotten:
-        assert isinstance(hidden, int)  # as forgetting.hide gave it
-        return await self._delete(hidden)
-
     async def sweep(self) -> None:
         for namespace in await self._db.read_fn(forgetting.forgotten_namespaces):
-            await self._delete(namespace)
-
-    async def _delete(self, namespace: int) -> Forgotten:
-        deleted, done = Forgotten(), False
-        while not done:
-            piece, done = await self._db.write_fn(Job(forgetting.delete_slice), namespace)
-            deleted += piece
-        return deleted
+            await self.delete(namespace)
 
     async def erase(self) -> bool:
         await self.sweep()
