@@ -47,8 +47,7 @@ class SharedCore(Core):
         super().__init__(db, self._open_store, normaliser, predicate_normaliser, near)
         self.owns_db = owns_db
         self._store: Store = store_of(db)
-        if embedder is not None:
-            self.vectors = Vectors(self._store, embedder, vector_cache_bytes)
+        self.vectors: Vectors | None = None if embedder is None else Vectors(self._store, embedder, vector_cache_bytes)
         self._identity: Identity | None = None
         self._writes: Together[tuple[Scope, Draft], Remembered | list[Fact]] | None = None
         self._sweeping: asyncio.Task[None] | None = None
