@@ -1,4 +1,4 @@
-"""What people copy works: each example and each Python block of the README, run as a program of its own."""
+"""What people copy works: each example, and each Python block of the README and the documentation, run as a program."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import re
 import sqlite3
 import textwrap
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,8 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path
 
 _AS_A_PROGRAM = """
     import os, runpy, sys
+    from aiomemdb.sqlite.writing import operations
+    operations.SLOW_FUNCTION = 60.0  # on a busy machine any job may take a quarter of a second
     os.chdir(sys.argv.pop(1))
     runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
@@ -241,33 +244,54 @@ def test_the_demo_ends_at_once_when_it_is_interrupted_and_leaves_nothing(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-# -- the README ----------------------------------------------------------------------------------------------
+# -- the README and the documentation ----------------------------------------------------------------------------
+
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def _blocks() -> list[tuple[int, str]]:
-    """(line, text) of each Python block."""
-    text = README.read_text() if README.exists() else ""
-    return [
-        (text.count("\n", 0, match.start()) + 1, textwrap.dedent(match[1]))
-        for match in re.finditer(r"^[ ]*```python\n(.*?)^[ ]*```$", text, re.DOTALL | re.MULTILINE)
-    ]
+def _blocks() -> Iterator[tuple[str, str]]:
+    """(page and line, text) of each Python block."""
+    for page in PAGES:
+        text = page.read_text()
+        for match in re.finditer(r"^[ ]*```python\n(.*?)^[ ]*```$", text, re.DOTALL | re.MULTILINE):
+            line = text.count("\n", 0, match.start()) + 1
+            yield f"{page.relative_to(ROOT)}, line {line}", textwrap.dedent(match[1])
 
 
 def test_the_readme_has_python_to_copy() -> None:
-    assert README.exists()
-    assert _blocks()
+    assert any(where.startswith("README.md") for where, _ in _blocks())
 
 
-@pytest.mark.parametrize("block", [pytest.param(text, id=f"line {line}") for line, text in _blocks()])
-def test_a_block_of_the_readme_runs_as_a_program(block: str, tmp_path: Path) -> None:
-    """One that begins with ``# fragment`` is part of a larger program: it is only compiled."""
+@pytest.mark.parametrize("block", [pytest.param(text, id=where) for where, text in _blocks()])
+def test_a_block_of_the_documentation_runs_as_a_program(block: str, tmp_path: Path) -> None:
+    """A block that begins with ``# fragment`` is part of a larger program: it is only compiled."""
     if block.startswith("# fragment"):
-        compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        compile(block, "documentation", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         return
     program, folder = tmp_path / "block.py", tmp_path / "folder"
     program.write_text(block)
     folder.mkdir()
     run_program(program, folder)
+
+
+def _links() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for target in re.findall(r"""(?:\]\(|(?:src|srcset)=")([^)"\s]+)""", text):
+            if not re.match(r"[a-z]+:", target):
+                yield str(page.relative_to(ROOT)), target
+
+
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES])
+def test_each_link_of_the_documentation_leads_somewhere(page: str) -> None:
+    for target in [target for of, target in _links() if of == page]:
+        name, _, anchor = target.partition("#")
+        there = (ROOT / page).parent / name if name else ROOT / page
+        assert there.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in slugs, f"{target}: {slugs}"
 
 
 def test_worker_processes_do_each_task_once(db_path: Path) -> None:

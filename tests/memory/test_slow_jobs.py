@@ -56,3 +56,8 @@ async def test_deleting_in_slices_is_not_logged(memory: Memory, everything_is_sl
     everything_is_slow.clear()
     await memory.forget_namespace()
     assert [message.partition(" kept ")[0] for message in everything_is_slow.messages] == ["forget_namespace()"]
+
+
+async def test_opening_is_not_logged(everything_is_slow: pytest.LogCaptureFixture) -> None:
+    async with Memory.open(":memory:"):
+        assert everything_is_slow.messages == []

@@ -174,7 +174,7 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):
-            await self._db.write_fn(Opening(migrate, "Memory.open()"), normalisers)
+            await self._db.write_fn(Opening(migrate), normalisers)
 
     async def sweep(self) -> None:
         for namespace in await self._db.read_fn(forgetting.forgotten_namespaces):
