@@ -22,6 +22,7 @@ import aiomemdb
 from aiomemdb.sqlite.connection import driver as room
 from aiomemdb.sqlite.connection.connection import Connection
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
+from tests.support.scripts import run_script
 
 VERSION = importlib.metadata.version("aiosqlite")
 CHANGED = f"aiosqlite {VERSION} has changed; aiomemdb/sqlite/connection/driver.py relies on: "
@@ -172,3 +173,21 @@ def _names(tree: ast.AST) -> Iterator[str]:
                 yield module.split(".")[0]
             case ast.Attribute(attr=attribute):
                 yield attribute
+
+
+def test_a_connection_is_opened_though_aiosqlite_connect_is_bound_to_another_function(tmp_path: Path) -> None:
+    """As ours, for programs that call it: it would call itself."""
+    program = """
+        import asyncio, sys, aiosqlite, aiomemdb
+
+        def recurse(*args, **kwargs):
+            raise RecursionError
+
+        async def main():
+            aiosqlite.connect = recurse
+            async with aiomemdb.connect(sys.argv[1]) as db:
+                print(await db.read_value("SELECT 7"))
+
+        asyncio.run(main())
+    """
+    assert run_script(program, tmp_path / "test.db").stdout == "7\n"

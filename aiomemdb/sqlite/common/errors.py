@@ -6,7 +6,7 @@ import sqlite3
 
 from ... import errors
 
-__all__ = ["EmptyStatement", "NotAQuery", "SnapshotEnded", "TransactionEnded", "TransactionLost"]
+__all__ = ["EmptyStatement", "NotAQuery", "SnapshotEnded", "TransactionEnded", "TransactionLost", "read_only_error"]
 
 
 class EmptyStatement(errors.EmptyStatement, sqlite3.ProgrammingError):
@@ -27,3 +27,12 @@ class TransactionEnded(errors.TransactionEnded, sqlite3.ProgrammingError):
 
 class TransactionLost(errors.TransactionLost, sqlite3.OperationalError):
     __doc__ = errors.TransactionLost.__doc__
+
+
+def read_only_error() -> sqlite3.OperationalError:
+    """SQLite's own, for a write in a database that was opened for reading alone."""
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    error.sqlite_errorname = "SQLITE_READONLY"
+    error.add_note("it was opened with connect(read_only=True)")
+    return error

@@ -92,7 +92,7 @@ class Connection(Worker[GuardedConnection]):
         self.at_end(self._close)
 
     def _close(self) -> None:
-        if not self._is_open:
+        if not self.is_connected:
             return
         for step in (self._end_work, self._close_or_keep):
             try:
@@ -101,7 +101,7 @@ class Connection(Worker[GuardedConnection]):
                 log.warning("%s: closing failed: %r", self.name, error)
 
     @property
-    def _is_open(self) -> bool:
+    def is_connected(self) -> bool:
         return cast(object, self.raw) is not None
 
     def _end_work(self) -> None:
@@ -128,7 +128,7 @@ class Connection(Worker[GuardedConnection]):
         """In a forked child: not even the collector may touch the connection. To close it would end the parent's
         transaction in the log's shared memory."""
         super().leave_to_parent()
-        if self._is_open:
+        if self.is_connected:
             _keep_for_good(self.raw)
 
 

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, cast  # Any: of what is private in aiosqlite there are no types
 
-import aiosqlite
-from aiosqlite.core import _STOP_RUNNING_SENTINEL
+# connect from the module that defines it: aiosqlite.connect may be bound to another function, as to one of ours.
+from aiosqlite.core import _STOP_RUNNING_SENTINEL, connect
 
 from .guarded import GuardedConnection
 
@@ -24,7 +24,7 @@ class Driver:
     """One connection of aiosqlite's, neither started nor opened by itself."""
 
     def __init__(self, uri: str, make: Callable[..., GuardedConnection], *, busy_timeout: float) -> None:
-        self._connection = aiosqlite.connect(
+        self._connection = connect(
             uri,
             uri=True,
             isolation_level=None,

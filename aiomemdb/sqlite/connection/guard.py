@@ -9,7 +9,7 @@ each job: installing one expires every prepared statement (3.5 us each).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ...errors import ForbiddenStatement
 from .policies import ALTER, SCHEMA, SCHEMA_TABLES, WRITES, Policy
@@ -41,10 +41,11 @@ class Guard:
         denied: what was refused since ``clear``, or None.
         news: the actions of all that was compiled, until a reader of the news empties it.
         asked: if a list, the (action, table, schema, trigger) of each of these, in order.
+        restriction: a user's authorizer, asked of what the policy allows.
         written: if a set, the tables that what was compiled may write, in the file.
     """
 
-    __slots__ = ("asked", "denied", "frozen", "is_open", "news", "policy", "written")
+    __slots__ = ("asked", "denied", "frozen", "is_open", "news", "policy", "restriction", "written")
 
     def __init__(self, policy: Policy) -> None:
         self.policy: Policy = policy
@@ -53,6 +54,7 @@ class Guard:
         self.denied: str | None = None
         self.news: set[int] = set()
         self.asked: list[tuple[int, str | None, str | None, str | None]] | None = None
+        self.restriction: Callable[..., int] | None = None
         self.written: set[str] | None = None
 
     def authorize(
@@ -67,15 +69,14 @@ class Guard:
             self.asked.append((action, first, schema, trigger))
         if self.written is not None:
             self.written.update(tables_written(action, first, second, schema))
-        if action not in self.policy.rules:
+        if action in self.policy.rules:
+            refusal = self.policy.refusal(action, first, second, schema)
+            if refusal is not None:
+                self.deny(refusal)
+                return sqlite3.SQLITE_DENY
+        if self.restriction is None:
             return sqlite3.SQLITE_OK
-        return self._judge(self.policy.refusal(action, first, second, schema))
-
-    def _judge(self, refusal: str | None) -> int:
-        if refusal is None:
-            return sqlite3.SQLITE_OK
-        self.deny(refusal)
-        return sqlite3.SQLITE_DENY
+        return self.restriction(action, first, second, schema, trigger)
 
     def deny(self, refusal: str) -> None:
         if self.denied is None:

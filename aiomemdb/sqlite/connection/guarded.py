@@ -20,7 +20,7 @@ from ..common.rows import SQLiteRow
 from .guard import Guard
 from .policies import JOB, Policy
 
-__all__ = ["GuardedConnection"]
+__all__ = ["GuardedConnection", "door"]
 
 # By which the schema's own tables could be written, or the file be emptied: SQLITE_DBCONFIG_WRITABLE_SCHEMA and
 # _RESET_DATABASE.
@@ -32,7 +32,7 @@ Rows: TypeAlias = list[Any]
 Opened = TypeVar("Opened", sqlite3.Cursor, sqlite3.Blob)
 
 
-def _door(guard: Guard, cursor: sqlite3.Cursor) -> Callable[[str], Rows]:
+def door(guard: Guard, cursor: sqlite3.Cursor) -> Callable[[str], Rows]:
     """The only way through the guard. A closure: a method takes 0.1 us longer, three times a transaction."""
     # Python's cache of statements skips the authorizer: what the library itself compiled would pass when a user sends
     # the same text. So its texts hold a word that can't be guessed.
@@ -92,6 +92,8 @@ class GuardedConnection(sqlite3.Connection):
         own: runs a statement of the library's own to its end, whatever the policy says, and returns its rows.
         raised: the latest error that a function met on this connection; others may come from a file of its own.
         cursors: the library's own, closed with the connection.
+        settled: the latest of the settings that it has; see settings.py.
+        behind: there are later ones.
         asking: the cursor of queries that are read to their end; see ``renew_asking``.
     """
 
@@ -100,9 +102,11 @@ class GuardedConnection(sqlite3.Connection):
         self.guard: Guard = Guard(JOB)
         self.raised: sqlite3.Error | None = None
         self.cursors: list[sqlite3.Cursor] = []
+        self.settled: int = 0
+        self.behind: bool = False
         self.asking: sqlite3.Cursor = self.cursor()
         self.cursors.append(sqlite3.Connection.cursor(self))
-        self.own: Callable[[str], Rows] = _door(self.guard, self.cursors[0])
+        self.own: Callable[[str], Rows] = door(self.guard, self.cursors[0])
         self.noted: list[ref[sqlite3.Cursor | sqlite3.Blob]] = []
         self._noting: dict[str, Callable[..., object]] = {}
         self.obey(JOB)
@@ -131,6 +135,40 @@ class GuardedConnection(sqlite3.Connection):
             except sqlite3.OperationalError as error:
                 if is_last or primary_code(error) != sqlite3.SQLITE_INTERRUPT:
                     raise
+
+    def restrict(self, authorizer: Callable[..., int] | None) -> None:
+        """Has a user's authorizer asked, too."""
+        self.guard.restriction = authorizer
+        self.obey(self.guard.policy)
+
+    def trace(self, callback: Callable[[str], object] | None) -> None:
+        """Has a user's function told of each statement except the library's own."""
+        guard = self.guard
+        super().set_trace_callback(
+            callback if callback is None else lambda sql: None if guard.is_open else callback(sql)
+        )
+
+    def watch_progress(self, handler: Callable[[], int | None] | None, instructions: int) -> None:
+        """Has a user's function asked, every so many instructions, whether to interrupt the statement; not of the
+        library's own: a COMMIT would be interrupted too.
+        """
+        guard = self.guard
+        super().set_progress_handler(
+            handler if handler is None else lambda: None if guard.is_open else handler(), instructions
+        )
+
+    def load_trusted(self, path: str, **options: str) -> None:
+        """Loads an extension.
+
+        Raises: sqlite3.Error: it can't be loaded, or this Python was built without loadable extensions.
+        """
+        if not hasattr(sqlite3.Connection, "load_extension"):
+            raise sqlite3.NotSupportedError("this Python was built without loadable extensions of SQLite")
+        super().enable_load_extension(True)
+        try:
+            super().load_extension(path, **options)
+        finally:
+            super().enable_load_extension(False)
 
     def stop_query(self) -> None:
         """Interrupts what runs."""

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -22,6 +23,7 @@ from ...observing import Observers
 from ..common.options import SQLiteConfig
 from ..connection.configuring import configure_writer
 from ..connection.connection import Connection
+from ..connection.settings import Setting, Settings
 from ..file.files import FileIdentity, file_uri, prepare_file, why_not_opened
 from ..file.turnstile import Turnstile
 from ..reading.backup import back_up
@@ -60,6 +62,7 @@ class Assembly:
         self.thread: int = get_ident()
         self.writer: Writer | None = None
         self.observers: Observers = Observers()
+        self._settings = Settings()
         self._backups: dict[Connection, threading.Event] = {}
         self._connections: list[Connection] = []
         self._folder: str | None = None
@@ -74,7 +77,7 @@ class Assembly:
                 self._target = Path(self._folder) / "memory.db"
             self.path = path = prepare_file(self._target, read_only=config.read_only)
             writing = None if config.read_only else await self._open_writing()
-            self._opener = ReaderOpener(path, config, self.loop)
+            self._opener = ReaderOpener(path, config, self._settings, self.loop)
             first = self._opener.make("reader-1")
             await self._opener.open(first)
             self._connections.append(first)
@@ -122,6 +125,21 @@ class Assembly:
         observed = Observed(self.observers, writer.queue.append, writer.connection.deliver) if is_observed else None
         writer.session.observed = observed
         writer.enqueue = writer.queue.append if observed is None else observed.enqueue
+
+    def set(self, setting: Setting) -> None:
+        """See connection/settings.py."""
+        if not self._settings.make(setting):
+            return
+        writing = [] if self.writer is None else [self.writer.connection]
+        for connection in [*writing, *self.readers.threads]:
+            connection.post(partial(self._catch_up, connection))
+        for connection in self.readers.connections:
+            connection.raw.behind = True
+
+    def _catch_up(self, connection: Connection) -> None:
+        """On the connection's thread."""
+        if connection.is_connected:
+            self._settings.catch_up(connection.raw)
 
     async def back_up(self, target: Path, progress: Callable[[int, int], object] | None) -> None:
         reader = self._opener.make("backup")
@@ -178,6 +196,12 @@ class Assembly:
         elif not (writer.loop_is_running() and call_on_loop(self.loop, writer.abandon, end)):
             writer.give_up("the database was collected without close()")
             end()
+        # Last, since a warning may be an error.
+        warnings.warn(
+            f"{self.path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
+            ResourceWarning,
+            stacklevel=2,
+        )
 
     def _remove_folder(self) -> None:
         if self._folder is not None:

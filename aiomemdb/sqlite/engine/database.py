@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import warnings
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -23,8 +22,10 @@ from ...errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ...familiar import DATABASE, Familiar
 from ...observing import Observer
 from ...values import Row
+from ..common.errors import read_only_error
 from ..common.options import SQLiteConfig
 from ..connection.arguments import PLAIN, checked_function, checked_params
+from ..connection.settings import Setting
 from ..reading.backup import checked_backup_target
 from ..reading.queries import ALL, FUNCTION_READ, Fetch
 from ..reading.readers import Readers
@@ -77,7 +78,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         self._is_used = False
         self._forked = False
         self._closing: asyncio.Task[None] | None = None
-        self._finalizer: weakref.finalize[[Assembly], SQLiteDatabase] | None = None
+        self._finalizer: weakref.finalize[[], SQLiteDatabase] | None = None
 
     def __repr__(self) -> str:
         if self._forked:
@@ -118,7 +119,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             self._writer = assembly.writer
         self._readers = assembly.readers
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
-        self._finalizer = weakref.finalize(self, _abandon, assembly)
+        self._finalizer = weakref.finalize(self, assembly.abandon)
         _opened.add(self)
         return self
 
@@ -186,7 +187,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         self._check()
         if isinstance(self._writer, Writer):
             return self._writer
-        raise _read_only()
+        raise read_only_error()
 
     def _reading(self) -> Readers:
         self._check()
@@ -253,8 +254,17 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         timeout = None if timeout is None else checked_timeout(timeout)
         return TransactionBlock(self._both, durable=durable, timeout=timeout)
 
-    async def begin(self, *, durable: bool = False, timeout: float | None = None) -> SQLiteHold:
-        return await begin(self._writing(), durable=durable, timeout=checked_timeout(timeout))
+    async def begin(
+        self, *, durable: bool = False, timeout: float | None = None, foreign_keys: bool | None = None
+    ) -> SQLiteHold:
+        """As ``Database.begin``; ``foreign_keys`` says whether this transaction checks them. None: as ``pragmas`` does.
+
+        Each change has the statements compiled anew.
+        """
+        if foreign_keys is not None and not isinstance(foreign_keys, bool):
+            raise TypeError(f"foreign_keys={foreign_keys!r}: True, False or None")
+        timeout = checked_timeout(timeout)
+        return await begin(self._writing(), durable=durable, timeout=timeout, foreign_keys=foreign_keys)
 
     def _is_mine(self, tx: Transaction) -> TypeGuard[SQLiteTransaction]:
         """For rooms of this package."""
@@ -359,6 +369,12 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         assert self._assembly is not None
         return self._assembly.observers.add(observer)
 
+    def _set(self, setting: Setting) -> None:
+        """See ``aiomemdb.sqlite.connection.settings``."""
+        self._check()
+        assert self._assembly is not None
+        self._assembly.set(setting)
+
     # Forks
 
     def _in_child(self) -> None:
@@ -370,24 +386,6 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
             self._writer.leave_to_parent()
         if self._finalizer is not None:
             self._finalizer.detach()
-
-
-def _read_only() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("attempt to write a readonly database")
-    error.sqlite_errorcode = sqlite3.SQLITE_READONLY
-    error.sqlite_errorname = "SQLITE_READONLY"
-    error.add_note("it was opened with connect(read_only=True)")
-    return error
-
-
-def _abandon(assembly: Assembly) -> None:
-    assembly.abandon()
-    # Last, since a warning may be an error.
-    warnings.warn(
-        f"{assembly.path} was not closed: use `async with aiomemdb.connect(...)`, or `await db.close()`",
-        ResourceWarning,
-        stacklevel=2,
-    )
 
 
 def _after_fork_in_child() -> None:

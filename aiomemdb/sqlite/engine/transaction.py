@@ -310,9 +310,12 @@ def _entered_before() -> RuntimeError:
     return RuntimeError("this block was entered before: each `async with` needs a transaction() of its own")
 
 
-async def begin(writer: Writer, *, durable: bool, timeout: float | None) -> SQLiteHold:
+async def begin(
+    writer: Writer, *, durable: bool, timeout: float | None, foreign_keys: bool | None = None
+) -> SQLiteHold:
     """A transaction by hand, tied to no task."""
     hold, waiting = writer.hold(durable=durable, timeout=timeout)
+    hold.foreign_keys = foreign_keys
     await _granted(writer, hold, waiting, timeout)
     return SQLiteHold(hold)
 

@@ -19,6 +19,7 @@ from ..connection.configuring import configure_reader
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
 from ..connection.immutable import way_to_read
+from ..connection.settings import Settings
 from ..file.files import KnownFiles, why_not_opened
 
 __all__ = ["MoreReaders", "ReaderOpener"]
@@ -34,8 +35,9 @@ _OPEN_AGAIN = 1.0
 class ReaderOpener:
     """Opens read-only connections, on the file that the first of them was opened on and on no other."""
 
-    def __init__(self, path: Path, config: SQLiteConfig, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, path: Path, config: SQLiteConfig, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self._path = path
+        self.settings: Settings = settings
         self._config = config
         self._loop = loop
         self._uri, self._make = way_to_read(path, read_only=config.read_only)
@@ -79,6 +81,7 @@ class ReaderOpener:
         if self._files is not None:
             self._files.look()  # before anything of it is read
         configure_reader(raw, config=self._config, path=self._path, given_up=connection.given_up)
+        self.settings.catch_up(raw)
         if self._files is None:
             self._files = KnownFiles(self._path)
         self._files.look()

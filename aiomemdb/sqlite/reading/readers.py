@@ -29,6 +29,7 @@ from ..common.codes import primary_code
 from ..common.options import SQLiteConfig
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
+from ..connection.settings import Settings
 from ..file.busy import retry_while_busy
 from .leases import Leases
 from .opening import MoreReaders, ReaderOpener
@@ -42,7 +43,6 @@ _STUCK = 0.002
 # the thread, both awake, are in each other's way (8.9 us a query at 64, 8.2 at 256). Of slow ones ``_tick`` hands over
 # fewer.
 _HAND_OVER = 256
-
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -63,6 +63,7 @@ class Readers:
     ) -> None:
         self.connections: list[Connection] = [first]
         self._at_most = config.reader_count
+        self.settings: Settings = opener.settings
         self.pool: Pool[Connection] = Pool(
             self.connections, max_leases=self._at_most - 1, on_release=self._serve_waiting
         )
@@ -80,11 +81,9 @@ class Readers:
         self._failing = Failing(self._loop)
         self._pending: deque[tuple[SomeFuture, Fetch[Any, Any, Any], Any, Any]] = deque()
         self._finished: deque[tuple[SomeFuture, object]] = deque()
-        self._handing_over = False
-        self._step_aside = False
+        self._handing_over = self._step_aside = self._ticking = False
         self._active: dict[Connection, object] = {}
         self._stuck: set[Connection] = set()
-        self._ticking = False
         self._drained: asyncio.Future[None] | None = None
         self._ending = threading.Lock()
         self.leases: Leases = Leases(self.pool, self._loop)
@@ -202,6 +201,8 @@ class Readers:
             if future.done():  # its caller has left
                 continue
             connection.switch(future)
+            if raw.behind:
+                self.settings.catch_up(raw)
             try:
                 outcome = fetch(raw, subject, arguments)
                 if guard.denied is not None:
@@ -283,8 +284,7 @@ class Readers:
 
     def _expire(self, future: asyncio.Future[R], timeout: float) -> None:
         if not future.done():
-            started = self.interrupt(future)
-            future.set_exception(read_timeout(timeout, started=started))
+            future.set_exception(read_timeout(timeout, started=self.interrupt(future)))
 
     def interrupt(self, future: asyncio.Future[R]) -> bool:
         return any(connection.interrupt(future) for connection in self._active)

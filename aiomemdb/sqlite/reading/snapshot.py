@@ -13,6 +13,7 @@ from ...familiar import SNAPSHOT, Familiar
 from ..common.errors import SnapshotEnded
 from ..connection.connection import Connection
 from ..connection.guarded import GuardedConnection
+from ..connection.settings import Settings
 from ..file.busy import retry_while_busy
 from .queries import VERBS, Fetch, answer, begin_snapshot, read_timeout
 from .readers import Readers
@@ -54,9 +55,10 @@ class SQLiteSnapshot(ReadVerbs, Familiar):
         self._ended = True
 
 
-def _end_reading(raw: GuardedConnection) -> None:
+def _end_reading(raw: GuardedConnection, settings: Settings) -> None:
     raw.close_noted()
     raw.roll_back()
+    settings.catch_up(raw)  # a query that was open may have been in the way
 
 
 @asynccontextmanager
@@ -80,7 +82,7 @@ def give_back(readers: Readers, connection: Connection) -> None:
     if running is not None:
         connection.interrupt(running)  # its caller has left
     readers.leases.leaving(connection)
-    ended = connection.submit(_end_reading)
+    ended = connection.submit(_end_reading, readers.settings)
 
     def returned(ended: asyncio.Future[None]) -> None:
         if ended.cancelled() or ended.exception() is None:

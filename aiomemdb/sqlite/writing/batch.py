@@ -230,7 +230,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     except Spoilt as spoilt:
         # A row of RETURNING that can't be decoded is left unread: no savepoint beside it. (For an empty text Python
         # 3.12 would raise the latest error once more.)
-        session.cursor.execute("SELECT 1").fetchall()
+        session.book.clear_cursor()
         session.rollback()
         _, cause, lost, ours = spoilt.args
         if (lost and is_nobodys_fault(session.connection, cause)) or (ours and is_corruption(cause)):

@@ -60,13 +60,13 @@ class Hold(Batch):
 
     Attributes:
         holder: the name of the task that began it.
-        over: the transaction has ended and the writer has gone on.
-        error: why it ended early, or None.
+        over: the transaction has ended and the writer has gone on; ``error``: why early, or None.
         is_committed: its COMMIT has returned success.
         writes, write_errors: how many writes succeeded, and failed.
         flush_after: a step asked to be durable: what is committed is then forced to stable storage.
         savepoints: what ``writes`` was at each that is open; for the thread alone.
         begun_at: when it had begun on the thread, of ``time.monotonic``; None: no step has run yet.
+        foreign_keys: as for ``Session.begin``; set before its first step.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Hold(Batch):
     ) -> None:
         self.jobs: Sequence[WriteJob] = ()  # not by Batch's own, which costs a transaction 0.1 us
         self.durable: bool = durable
+        self.foreign_keys: bool | None = None
         self.outcomes: list[object] = []
         task = asyncio.current_task()
         self.holder: str = task.get_name() if task is not None else "?"
@@ -139,9 +140,8 @@ class Hold(Batch):
         """What it waits for the file is not counted: from when it has begun it is held."""
         if self.over or self.error is not None:
             return
-        now = monotonic()
         if self.begun_at is not None:
-            rest = self.begun_at + self._max_hold - now
+            rest = self.begun_at + self._max_hold - monotonic()
         else:
             rest = self._max_hold if self._steps else 0
         if rest > 0:
@@ -310,7 +310,7 @@ class Hold(Batch):
 
     def _begin(self) -> None:
         try:
-            self.session.begin_in_turn(durable=self.durable, given_up=lambda: self._doomed)
+            self.session.begin_in_turn(self.foreign_keys, durable=self.durable, given_up=lambda: self._doomed)
         except BaseException as error:
             self._end_here(not_begun(self, error))
             if self.error is None:  # it was rolled back while it waited for the file

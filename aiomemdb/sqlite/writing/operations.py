@@ -116,7 +116,7 @@ def _execute(session: Session, sql: str, params: Params) -> None:
     if first_word(sql) in ("SELECT", "VALUES", "WITH"):
         known = session.book.of(sql, params)
         if known is not None and known.is_query:
-            cursor.execute("SELECT 1").fetchall()  # its rows are not wanted
+            session.book.clear_cursor()  # its rows are not wanted
             raise refused()
     cursor.fetchall()  # rows of RETURNING left unread would block the COMMIT
 
@@ -137,8 +137,8 @@ def _count(session: Session, sql: str) -> int:
     # Of others changes() would be an earlier statement's, although FTS5 may write behind them what it has kept.
     if session.connection.total_changes == session.changes_before or not may_change_rows(sql):
         return 0
-    counted: int = session.connection.execute("SELECT changes()").fetchone()[0]
-    return counted
+    [[counted]] = session.connection.own("SELECT changes()")
+    return int(counted)
 
 
 def write_each(

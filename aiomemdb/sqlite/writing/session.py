@@ -81,6 +81,8 @@ class Session:
         connection.cursors.append(self.cursor)
         self._own = connection.own
         connection.own(_NO_WAIT)
+        [[foreign_keys]] = connection.own("PRAGMA foreign_keys")
+        self._checks_foreign_keys = self._is_checking = bool(foreign_keys)
         self.foreigners: Foreigners = Foreigners(connection, turnstile, identity.path)
         self.book: Book = Book(connection, self.cursor)
         self.changes_before: int = 0
@@ -132,8 +134,11 @@ class Session:
 
     # Transactions
 
-    def begin(self, *, durable: bool) -> None:
+    def begin(self, *, durable: bool, foreign_keys: bool | None = None) -> None:
         """In a turn: opens the transaction, waiting for the locks of programs that take no turns.
+
+        ``foreign_keys``: whether it checks them; None: as the connection does. However it ends, the next one begins
+        by its own.
 
         IMMEDIATE always: a deferred transaction that reads and then writes fails at once with BUSY_SNAPSHOT,
         whatever the timeout.
@@ -151,6 +156,11 @@ class Session:
             # Not inside a transaction: SQLite refuses to change it there.
             self.connection.own(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
             self._is_full = self._durable
+        checks = self._checks_foreign_keys if foreign_keys is None else foreign_keys
+        if checks is not self._is_checking:
+            self.connection.own(f"PRAGMA foreign_keys={checks:d}")  # as above
+            self._is_checking = checks
+            self.book.forget()  # the bytecode is another
         self.execute_when_free("BEGIN IMMEDIATE")
         self.connection.guard.written = None
         try:
@@ -164,12 +174,12 @@ class Session:
             self.connection.roll_back()
             raise
 
-    def begin_in_turn(self, *, durable: bool, given_up: Callable[[], bool]) -> None:
+    def begin_in_turn(self, foreign_keys: bool | None, *, durable: bool, given_up: Callable[[], bool]) -> None:
         """``take_turn`` and ``begin``; their waits end as at a ``close()`` where ``given_up`` says so."""
         self._given_up = given_up
         try:
             self.take_turn()
-            self.begin(durable=durable)
+            self.begin(durable=durable, foreign_keys=foreign_keys)
         finally:
             self._given_up = None
 

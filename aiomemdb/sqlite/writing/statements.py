@@ -16,12 +16,14 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple  # Any: a row of ours holds what its statement says
 
 from ...database import Params
 from ...errors import ForbiddenStatement
-from ..connection.guarded import GuardedConnection
+from ..connection.guarded import GuardedConnection, door
 from ..connection.policies import INSERT, SCHEMA, SELECT, UPDATE
 from ..connection.script import check_text, first_word
 from .bytecode import (
@@ -118,6 +120,7 @@ class Book:
     Attributes:
         known: of each text what is known; it holds where there are no ``news``. ``get`` looks.
         news: what was compiled since the schema was looked at, if anything.
+        clear_cursor: drops the rows that its latest statement has left unread.
         altered: a job of the open transaction has changed the schema, perhaps a temporary one. As that may be rolled
             back, to a savepoint too, and is in no version, nothing is taken for known once anything is compiled.
     """
@@ -127,6 +130,7 @@ class Book:
         self.altered: bool = False
         self._connection = connection
         self._cursor = cursor
+        self.clear_cursor: Callable[[], object] = partial(door(connection.guard, cursor), "SELECT 1")
         self.known: dict[str, Statement] = {}
         self._fast = self._turned_away = 0
         self._limits = (  # prepare may have lowered them; a job can't
@@ -157,7 +161,7 @@ class Book:
     def keep(self, sql: str, known: Statement) -> None:
         if len(sql) <= _LONGEST_KEPT:
             if len(self.known) >= _TEXTS_KEPT and sql not in self.known:
-                self._forget()  # dynamic SQL; what is still used is learnt again
+                self.forget()  # dynamic SQL; what is still used is learnt again
             self.known[sql] = known
 
     def look(self) -> None:
@@ -167,7 +171,7 @@ class Book:
         version = self._ask("PRAGMA schema_version")[0]
         if version != self._version or self.altered:
             self._version = version
-            self._forget()
+            self.forget()
 
     def begin_anew(self) -> None:
         """A transaction has begun. Forgets all where an earlier one may have ``altered`` the schema: a change that was
@@ -183,13 +187,13 @@ class Book:
                 self._turned_away += 1
                 if self._turned_away < _TURNED_AWAY:
                     return of_many_rows(sql, *self._limits) if rows >= _WORTH_COMPILING else ()
-                self._forget()
+                self.forget()
             self._fast += 1
             known = replace(known, many=of_many_rows(sql, *self._limits))
             self.keep(sql, known)
         return known.many or ()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self.known.clear()
         self._fast = self._turned_away = 0
 
@@ -240,7 +244,10 @@ class Book:
 
     def _lookup(self, sql: str, schema: str | None, table: str | None) -> str:
         find = f'SELECT sql FROM "{schema}".sqlite_schema WHERE name = ?'
-        definitions = self._connection.execute(find, (table,)).fetchall()
+        try:
+            definitions = self._connection.execute(find, (table,)).fetchall()
+        except sqlite3.DatabaseError:  # a user's authorizer
+            return ""
         if any(_MAY_REPLACE.search(text) for text in (sql, *(row[0] or "" for row in definitions))):
             return ""
         of = f'"{schema}"."{str(table).replace(chr(34), chr(34) * 2)}"'
@@ -280,7 +287,7 @@ class Book:
         if known.lookup:
             try:
                 latest, is_taken = self._connection.execute(known.lookup).fetchone()
-            except sqlite3.OperationalError:  # the table is another
+            except sqlite3.DatabaseError:  # the table is another
                 self._connection.forget_error()
             else:
                 if not self.news:
@@ -303,7 +310,7 @@ class Book:
         """Has the latest rowid be the former one if the statement, which has run or failed, inserted nothing: if it
         still is the one of before.
         """
-        self._cursor.execute("SELECT 1").fetchall()  # unread rows would keep the table
+        self.clear_cursor()  # unread rows would keep the table
         [(latest, changed)] = self._connection.own("SELECT last_insert_rowid(), changes()")
         if latest == before:
             self._set_last(former, changed)
