@@ -11,8 +11,6 @@ from ...database import Params
 from ...errors import ForbiddenStatement, ReadTimeout
 from ...values import Row
 from ..common.errors import NotAQuery
-from ..common.rows import SQLiteRow
-from ..connection.arguments import finished
 from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
 
@@ -122,14 +120,9 @@ def FUNCTION_WITHIN(
 ) -> R:
     """In the snapshot or transaction that is open; nothing that the function leaves behind outlasts it."""
     try:
-        raw.note_cursors()
-        result = function(raw, *arguments)
+        return raw.run_function(function, arguments)
     finally:
-        raw.stop_noting()
         raw.close_noted()
-        raw.row_factory = SQLiteRow
-        raw.text_factory = str
-    return finished(result)
 
 
 #: The verb of each.

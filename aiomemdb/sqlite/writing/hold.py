@@ -104,9 +104,8 @@ class Hold(Batch):
         self._on_over = on_over
         self._on_struck = on_struck
         self._steps: set[SomeFuture] = set()
-        self._is_used = False
         self._waiters: list[asyncio.Future[None]] | None = None  # of its end; None: it is not to end yet
-        self._doomed = False
+        self._is_used = self._doomed = False
         self._is_open = False  # for the thread alone
         self._timer: asyncio.TimerHandle | None = None
 
@@ -389,7 +388,8 @@ class Hold(Batch):
                 self._is_open = False
                 do_commit(self.session, self)
                 self.is_committed = True
-                self.session.tell_held(self, self.begun_at)
+                if self.session.observed is not None:
+                    self.session.tell_held(self, self.begun_at)
         finally:
             self.committing = False
         if self.is_committed and self.flush_after:

@@ -13,8 +13,6 @@ from ...database import Params
 from ...errors import AiomemdbError, ForbiddenStatement
 from ...values import Result, Row
 from ..common.errors import NotAQuery
-from ..common.rows import SQLiteRow
-from ..connection.arguments import finished
 from ..connection.script import check_text, first_word, may_change_rows, split_script
 from .many_rows import FEWEST
 from .runs import run_rows
@@ -227,19 +225,13 @@ def write_script(session: Session, sql: str, _: object) -> None:
 
 
 def write_function(session: Session, function: Callable[[sqlite3.Connection, *Ts], R], arguments: tuple[*Ts]) -> R:
-    connection = session.connection
     began = monotonic()
-    connection.note_cursors()
     try:
-        result = function(connection, *arguments)
+        return session.connection.run_function(function, arguments)
     finally:
-        connection.stop_noting()
         took = monotonic() - began
         if took > SLOW_FUNCTION:
             session.slow.note(function, took)
-        connection.row_factory = SQLiteRow
-        connection.text_factory = str
-    return finished(result)
 
 
 def flush(_: Session, __: object, ___: object) -> None:

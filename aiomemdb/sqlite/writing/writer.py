@@ -115,7 +115,8 @@ class Writer:
 
     def check(self) -> None:
         """Raises what stops a write now, except what has to do with threads, loops and forks."""
-        self._life.check()
+        if self._life.state is not _OPEN:
+            self._life.check()
         self.check_holder()
 
     def check_holder(self) -> None:

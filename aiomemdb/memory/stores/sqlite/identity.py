@@ -6,13 +6,14 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from ....values import Row
 from ...deciding.picking import Candidate, meant
 from ...drafts import NameRequest
 from ...records import entity_of
 from ...values import Entity
 from .rows import ENTITY, json_list
 
-__all__ = ["index_all_names", "index_names", "resolve"]
+__all__ = ["RESOLVE", "index_all_names", "index_names", "resolve_params", "resolved"]
 
 
 def index_names(conn: sqlite3.Connection, entities: Iterable[int]) -> None:
@@ -30,17 +31,22 @@ def index_all_names(conn: sqlite3.Connection) -> None:
     index_names(conn, [row[0] for row in rows])
 
 
-def resolve(conn: sqlite3.Connection, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
-    """The entities that are there; None where one is to be made or to adopt a type. For a reader."""
+RESOLVE: str = (
+    "SELECT j.key, a.type, e.type_key, " + ENTITY + " FROM memory_namespace n, json_each(?) j "
+    "CROSS JOIN entity_alias a ON a.namespace = n.id AND a.key = j.value JOIN entity e ON e.id = a.entity "
+    "WHERE n.name = ?"
+)
+
+
+def resolve_params(namespace: str, names: Sequence[NameRequest]) -> tuple[str, str]:
+    return json.dumps([wanted.key for wanted in names]), namespace
+
+
+def resolved(rows: Iterable[Row], names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
+    """The entities that are there; None where one is to be made or to adopt a type."""
     found: dict[int, list[Candidate]] = {}
-    rows = conn.execute(
-        "SELECT j.key, a.type, e.type_key, " + ENTITY + " FROM memory_namespace n, json_each(?) j "
-        "CROSS JOIN entity_alias a ON a.namespace = n.id AND a.key = j.value JOIN entity e ON e.id = a.entity "
-        "WHERE n.name = ?",
-        (json.dumps([wanted.key for wanted in names]), namespace),
-    ).fetchall()
     # Most names have one row, with the entity that is meant.
-    entities: dict[int, Entity | sqlite3.Row] = {}
+    entities: dict[int, Entity | Row] = {}
     for row in rows:
         place, alias_type, type_key, entity = row[0], row[1], row[2], row[3]
         found.setdefault(place, []).append(Candidate(alias_type, entity, type_key))

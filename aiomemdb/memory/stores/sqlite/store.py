@@ -41,7 +41,8 @@ class SQLiteReads(Reads):
     # Who is who
 
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
-        return await self._reads.read_fn(identity.resolve, namespace, names)
+        rows = await self._reads.read(identity.RESOLVE, identity.resolve_params(namespace, names))
+        return identity.resolved(rows, names)
 
     async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
         return await self._reads.read_fn(search.named, namespaces, keys)
