@@ -30,7 +30,7 @@ check: $(READY)  ## formatting, lint, which room imports which, and types
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy --strict aiomemdb
 	$(foreach folder,$(sort $(dir $(wildcard examples/*.py bench/*.py))),$(BIN)/mypy $(folder) &&) true
-	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes aiomemdb --ignoreexternal # asks the first python on PATH
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/verify_types.py # pyright asks the first python on PATH
 
 test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 	.ci/test_all.sh $(ARGS)

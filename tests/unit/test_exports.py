@@ -147,7 +147,10 @@ def test_a_room_that_was_imported_first_hides_no_name() -> None:
     in_a_new_process("""
         import importlib, pkgutil, aiomemdb
         for room in pkgutil.walk_packages(aiomemdb.__path__, "aiomemdb."):
-            importlib.import_module(room.name)
+            try:
+                importlib.import_module(room.name)
+            except ImportError:  # an adapter whose framework is not installed
+                assert room.name.startswith("aiomemdb.integrations."), room.name
         assert not [n for n in aiomemdb.__all__ if type(getattr(aiomemdb, n)).__name__ == "module"]
     """)
 
@@ -202,7 +205,11 @@ def test_every_module_says_what_it_exports() -> None:
         if file.name == "__init__.py":
             continue
         name = ".".join(["aiomemdb", *file.relative_to(root).with_suffix("").parts])
-        module = importlib.import_module(name)
+        try:
+            module = importlib.import_module(name)
+        except ImportError:  # an adapter whose framework is not installed
+            assert name.startswith("aiomemdb.integrations."), name
+            continue
         assert module.__all__, name
         for exported in module.__all__:
             assert hasattr(module, exported), (name, exported)
