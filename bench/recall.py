@@ -134,7 +134,16 @@ async def fill(memory: Memory, collection: Collection) -> None:
     for start in range(0, len(documents), TOGETHER):
         async with asyncio.TaskGroup() as group:
             for each in documents[start : start + TOGETHER]:
-                group.create_task(memory.remember(each.text, each.triples, key=each.key, session=each.session))
+                group.create_task(
+                    memory.remember(
+                        each.text,
+                        each.triples,
+                        mentions=each.mentions,
+                        key=each.key,
+                        session=each.session,
+                        source=each.source,
+                    )
+                )
 
 
 @dataclass

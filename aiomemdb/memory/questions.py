@@ -49,7 +49,7 @@ class Links:
         similar: (entity of the frontier, one of a near name, cosine).
         mentioned: (text of the frontier, an entity that it mentions).
         stated: (text of the frontier, a fact drawn from it).
-        beside: (one of the texts, the one before or after it in its session).
+        beside: (one of the texts, one of its neighbours in its session, by how many turns they are apart).
     """
 
     ends: Sequence[tuple[int, int]] = ()
@@ -59,7 +59,7 @@ class Links:
     similar: Sequence[tuple[int, int, float]] = ()
     mentioned: Sequence[tuple[int, int]] = ()
     stated: Sequence[tuple[int, int]] = ()
-    beside: Sequence[tuple[int, int]] = ()
+    beside: Sequence[tuple[int, int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, Literal, TypeAlias, get_args
 
 from . import rank
@@ -41,7 +42,9 @@ _CANDIDATES = 200
 # From how many of each kind links are followed: those after them pass on less than what is found anyway.
 _FOLLOWED = 50
 # An entity with more links is about everything (a country, a file's only user): nothing is learnt by going through it.
+# Of one that the question names so many facts and texts are followed.
 _HUB = 50
+_PassOn: TypeAlias = Callable[[Mapping[Node, Reached], Iterable[rank.Step], dict[Node, Reached]], dict[Node, Reached]]
 # How a node was reached.
 _How: TypeAlias = Callable[[Node], Reached | None]
 # What a rerank hook is given at least: it is there to bring up what stands low.
@@ -57,6 +60,8 @@ class _Candidates:
     cosine: Scores = field(default_factory=dict)
     named: Scores = field(default_factory=dict)
     """Entities that the question names: the share of its words that their name takes."""
+    keys: frozenset[str] = frozenset()
+    """The normalised names that the question may hold."""
 
 
 class RecallVerbs(View):
@@ -88,9 +93,9 @@ class RecallVerbs(View):
             known_at: what was believed then; default: now. That is all facts, texts and entities up to the newest event
                 with a clock that is not after this time.
             kinds: of "fact", "episode" and "entity", those that are wanted.
-            strategy: ``"expand"``: links of the hits count too. ``"ppr"``: a random walk from the best facts
-                (personalised PageRank), better where an answer takes several facts, slower. ``"hybrid"``: words and
-                vectors alone.
+            strategy: ``"expand"``: links of the hits count too. ``"ppr"``: a random walk from the best facts, or from
+                the best texts and what they mention where no fact is found (personalised PageRank), better where an
+                answer takes several facts, slower. ``"hybrid"``: words and vectors alone.
             rerank: ``await rerank(query, hits)`` returns a new score for each of the best hits: 50 at least, if there
                 are so many.
 
@@ -121,7 +126,9 @@ class RecallVerbs(View):
                 scores, how = walk.scores(found.own), walk.reached
             elif strategy == "expand":
                 reached = await search.expand(found, hops)
-                scores, how = rank.total(found.own, reached), reached.get
+                scores, how = {node: each.score for node, each in reached.items()}, reached.get
+            if strategy != "hybrid":
+                scores = await search.of_speakers(found, scores)
             scores = {node: score for node, score in scores.items() if node[0] in wanted}
             hits = await search.hits(found, scores, how, limit if rerank is None else max(limit, _RERANKED))
         if rerank is not None and hits:
@@ -182,6 +189,7 @@ class _Searching:
         for key, id in named:
             share = min(1.0, len(rank.terms(key)) / max(1, len(words))) if words else 1.0
             found.named["entity", id] = max(share, found.named.get(("entity", id), 0.0))
+        found.keys = frozenset(keys)
         if "entity" in kinds:
             for node, share in found.named.items():
                 found.own[node] = max(share, found.own.get(node, 0.0))
@@ -209,43 +217,75 @@ class _Searching:
             found[kind] = sorted([*found.get(kind, []), *near], key=lambda pair: -pair[1])[:_CANDIDATES]
         return found
 
-    async def _around(self, frontier: Sequence[Node], turns: Sequence[int] = ()) -> Links:
+    async def _around(self, found: _Candidates, frontier: Sequence[Node], turns: Sequence[int] = ()) -> Links:
         if not frontier and not turns:
             return Links()
-        return await self._reads.around(self._namespaces, frontier, turns, self._when, _HUB)
+        named = [id for _, id in found.named]
+        return await self._reads.around(self._namespaces, frontier, turns, self._when, _HUB, named)
 
     async def expand(self, found: _Candidates, hops: int) -> dict[Node, Reached]:
-        """What came over links to each node."""
-        reached: dict[Node, Reached] = {}
+        """What each node has of its own and over links."""
+        if not hops:
+            return rank.total(found.own, {})
         sources = {node: Reached(score, 0) for node, score in found.own.items() if node[0] != "entity"}
         sources |= {node: Reached(share, 0) for node, share in found.named.items()}
-        for _ in range(hops):
+        reached: dict[Node, Reached] = {}
+        gained, links = await self._hop(rank.walk, sources, found, reached)
+        whole = rank.total(found.own, reached)
+        gained |= await self._over_mentions(found, links, whole)
+        # From here on links only lift: nothing passes what it is linked to.
+        for _ in range(hops - 1):
+            sources = {node: whole[node] for node in gained}
             if not sources:
                 break
-            frontier = [node for kind in _KINDS for node in _best(sources, kind)]
-            # What is said beside a turn is looked at for all of them: what one is about, the next may say.
-            links = await self._around(frontier, [id for kind, id in sources if kind == "episode"])
-            entities = rank.walk(sources, rank.to_entities(links), reached)
-            gained = rank.walk(sources, rank.onward(links), reached)
-            # A fact's entities and their near names are where the fact is: their links are of the same hop.
-            for _ in range(2):
-                links = await self._around(_best(entities))
-                near = rank.walk(entities, rank.to_entities(links), reached)
-                gained |= rank.walk(entities, rank.onward(links), reached)
-                entities = near
-            sources = {node: gain for node, gain in gained.items() if reached[node] is gain}
-        return reached
+            gained, links = await self._hop(rank.lift, sources, found, whole)
+            gained |= await self._over_mentions(found, links, whole)
+        return whole
+
+    async def _hop(
+        self, pass_on: _PassOn, sources: Mapping[Node, Reached], found: _Candidates, reached: dict[Node, Reached]
+    ) -> tuple[dict[Node, Reached], Links]:
+        """Passes scores on over one hop; returns what gained by it, and the links of the best sources."""
+        frontier = [node for kind in _KINDS for node in _best(sources, kind)]
+        # What is said beside a turn is looked at for all of them: what one is about, the next may say.
+        turns = [id for kind, id in sources if kind == "episode"]
+        links = first = await self._around(found, frontier, turns)
+        # What the question itself finds of whom it names is followed, however much else there is.
+        named = Links(
+            facts=[(id, fact, None) for fact, id in links.ends if ("entity", id) in found.named],
+            mentions=[(id, text) for text, id in links.mentioned if ("entity", id) in found.named],
+        )
+        entities = pass_on(sources, rank.to_entities(links), reached)
+        gained = pass_on(sources, chain(rank.onward(links), rank.onward(named)), reached)
+        # A fact's entities and their near names are where the fact is: their links are of the same hop.
+        for _ in range(2):
+            links = await self._around(found, _best(entities))
+            near = pass_on(entities, rank.to_entities(links), reached)
+            gained |= pass_on(entities, rank.onward(links), reached)
+            entities = near
+        return {node: gain for node, gain in gained.items() if reached[node] is gain}, first
+
+    async def _over_mentions(self, found: _Candidates, links: Links, whole: dict[Node, Reached]) -> dict[Node, Reached]:
+        """Lifts the texts that mention what a better one mentions."""
+        entities: dict[Node, Reached] = {}
+        rank.walk(whole, rank.by_mentions(links.mentioned), entities)
+        onward = await self._around(found, _best(entities))
+        return rank.lift(entities, rank.onward(Links(mentions=onward.mentions)), whole)
 
     async def wander(self, found: _Candidates) -> rank.RandomWalk:
-        """A random walk from the best facts."""
+        """A random walk from the best facts; where none is found, from the best texts and what they mention."""
         facts = rank.best(found.own, rank.WALKED_FACTS, ["fact"])
+        begin = facts or rank.best(found.own, rank.WALKED_FACTS, ["episode"])
+        links = await self._around(found, begin)
         entities: dict[int, float] = {}
-        for fact, entity in (await self._around(facts)).ends:
-            entities[entity] = max(found.own["fact", fact], entities.get(entity, 0.0))
-        if not entities:  # no fact speaks of it: those that the question names
-            entities = {id: share for (_, id), share in found.named.items()}
+        for kind, pairs in (("fact", links.ends), ("episode", links.mentioned)):
+            for one, entity in pairs:
+                entities[entity] = max(found.own[kind, one], entities.get(entity, 0.0))
+        if not facts:
+            for (_, entity), share in found.named.items():
+                entities[entity] = max(share, entities.get(entity, 0.0))
         nodes: list[Node] = [("entity", id) for id in entities]
-        links = await self._around(nodes)
+        links = await self._around(found, nodes)
         # One without links has too many of them, or none that leads away.
         linked = {entity for entity, *_ in (*links.facts, *links.mentions)}
         mentions = Counter(entity for entity, _ in links.mentions)
@@ -256,9 +296,19 @@ class _Searching:
         for _ in range(rank.STEPS):
             unknown = walk.unknown()
             turns = [id for kind, id in unknown if kind == "episode"]
-            walk.learn(unknown, await self._around(unknown, turns))
+            walk.learn(unknown, await self._around(found, unknown, turns))
             walk.step()
         return walk
+
+    async def of_speakers(self, found: _Candidates, scores: Scores) -> Scores:
+        """What those said or wrote whom the question names counts more."""
+        texts = [id for kind, id in scores if kind == "episode"]
+        if not texts or not found.keys:
+            return scores
+        sources = await self._reads.sources(texts)
+        named = {source for source in set(sources.values()) if self._core.normaliser(source) in found.keys}
+        spoken = {("episode", id): scores["episode", id] for id, source in sources.items() if source in named}
+        return scores | {node: rank.SPEAKER * score for node, score in spoken.items()}
 
     async def hits(self, found: _Candidates, scores: Scores, how: _How, limit: int) -> list[Hit]:
         """The best ones, whole."""

@@ -130,11 +130,23 @@ class Reads(Protocol):
         ...
 
     async def around(
-        self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
+        self,
+        namespaces: Sequence[str],
+        frontier: Sequence[Node],
+        turns: Sequence[int],
+        when: When,
+        hub: int,
+        named: Sequence[int] = (),
     ) -> Links:
-        """What a frontier is linked to, and what stands beside texts in their sessions; an entity or a text with more
-        than ``hub`` links is not looked through.
+        """What a frontier is linked to, and the two texts before and after others in their sessions.
+
+        An entity or a text with more than ``hub`` links is not looked through. Of an entity that is ``named`` the
+        newest ``hub`` facts and mentions are followed all the same.
         """
+        ...
+
+    async def sources(self, episodes: Sequence[int]) -> dict[int, str]:
+        """Where texts came from, those of which it is known."""
         ...
 
     async def there(self, namespaces: Sequence[str], kind: Kind, ids: Sequence[int], when: When) -> set[int]:

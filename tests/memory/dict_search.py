@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from aiomemdb.memory.deciding import requests as asked
@@ -87,7 +88,10 @@ class SearchingDictStore(DictStore):
         names = [key for (_, key, _), id in self.t["alias"].items() if kind == "entity" and id == row.id]
         return " ".join([getattr(row, name) for name in TEXTS[kind]] + names)
 
-    async def around(self, namespaces, frontier, turns, when, hub):
+    async def sources(self, episodes):
+        return {id: self.t["episode"][id].source for id in episodes if self.t["episode"][id].source is not None}
+
+    async def around(self, namespaces, frontier, turns, when, hub, named=()):
         t, there = self.t, {kind: self.there_now(namespaces, kind, sorted(self.t[kind]), when) for kind in KINDS}
         ends = [(id, row.subject, row.object) for id, row in self.rows("fact")]
         links = Counter([*(entity for entity, _ in t["mention"]), *(end for _, *both in ends for end in both)])
@@ -95,7 +99,8 @@ class SearchingDictStore(DictStore):
         facts, entities, texts = (
             {id for kind, id in frontier if kind == of and id in there[of]} for of in ("fact", "entity", "episode")
         )
-        entities, texts = {id for id in entities if links[id] <= hub}, {id for id in texts if links["text", id] <= hub}
+        few, texts = {id for id in entities if links[id] <= hub}, {id for id in texts if links["text", id] <= hub}
+        many, entities = {id for id in entities if id in named} - few, few
         ends = [each for each in ends if each[0] in there["fact"]]
         said = [(fact, text) for fact, text, _ in t["evidence"] if text in there["episode"]]
         near = [(*ids, cosine) for pair, cosine in t["similar"].items() for ids in (pair, pair[::-1])]
@@ -108,17 +113,19 @@ class SearchingDictStore(DictStore):
             ]
             order = [id for _, id in sorted((row.seq, row.id) for row in rows)]
             place = order.index(one.id) if one.id in order else 0
-            beside += [(one.id, other) for other in (*order[place + 1 : place + 2], *order[max(0, place - 1) : place])]
+            beside += [(one.id, other, n) for n, other in enumerate(order[place + 1 : place + 3], start=1)]
+            beside += [(one.id, other, n) for n, other in enumerate(order[max(0, place - 2) : place][::-1], start=1)]
+        mentions = [pair for pair in t["mention"] if pair[1] in there["episode"]]
+        facts_of = [
+            (one, id, other) for id, *both in ends for one, other in dict.fromkeys([(*both,), (*both[::-1],)]) if one
+        ]
+        newest = [[link for link in facts_of if link[0] == one][-hub:] for one in many]
+        mentioning = [sorted(pair for pair in mentions if pair[0] == one)[-hub:] for one in many]
         return Links(
             ends=[(id, end) for id, *both in ends if id in facts for end in dict.fromkeys(both) if end is not None],
             evidence=[pair for pair in said if pair[0] in facts],
-            facts=[
-                (one, id, other)
-                for id, *both in ends
-                for one, other in dict.fromkeys([(*both,), (*both[::-1],)])
-                if one in entities
-            ],
-            mentions=[pair for pair in t["mention"] if pair[0] in entities and pair[1] in there["episode"]],
+            facts=[*(link for link in facts_of if link[0] in entities), *chain(*newest)],
+            mentions=[*(pair for pair in mentions if pair[0] in entities), *chain(*mentioning)],
             similar=[each for each in near if each[0] in entities and each[1] in there["entity"]],
             mentioned=[(text, entity) for entity, text in t["mention"] if text in texts and entity in there["entity"]],
             stated=[(text, fact) for fact, text in said if text in texts and fact in there["fact"]],

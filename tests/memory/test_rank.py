@@ -136,7 +136,7 @@ def test_a_near_name_counts_as_far_as_it_is_near() -> None:
         (Links(stated=[(1, 2)]), text(1), fact(2)),
         (Links(mentioned=[(1, 2)]), text(1), entity(2)),
         (Links(mentions=[(1, 2)]), entity(1), text(2)),
-        (Links(beside=[(1, 2)]), text(1), text(2)),
+        (Links(beside=[(1, 2, 1)]), text(1), text(2)),
         (Links(facts=[(1, 2, None)]), entity(1), fact(2)),
     ],
 )
@@ -149,22 +149,59 @@ def test_all_other_links_are_a_hop_that_passes_on_a_part(links: Links, source: N
 def test_of_several_parents_the_best_counts() -> None:
     reached: dict[Node, Reached] = {}
     frontier = {text(1): Reached(0.2, 0), text(2): Reached(1.0, 0), text(3): Reached(0.9, 0)}
-    gained = rank.walk(frontier, rank.onward(Links(beside=[(1, 4), (2, 4), (3, 4)])), reached)
+    gained = rank.walk(frontier, rank.onward(Links(beside=[(1, 4, 1), (2, 4, 1), (3, 4, 1)])), reached)
     assert reached == gained == {text(4): Reached(rank.DECAY, 1, (text(2),))}
 
 
 def test_what_is_no_better_gains_nothing_and_nobody_passes_to_himself() -> None:
     reached = {text(4): Reached(0.9, 1, (text(9),))}
     frontier = {text(2): Reached(1.0, 1, (text(3),))}
-    assert rank.walk(frontier, rank.onward(Links(beside=[(2, 4), (2, 3), (7, 5)])), reached) == {}
+    assert rank.walk(frontier, rank.onward(Links(beside=[(2, 4, 1), (2, 3, 1), (7, 5, 1)])), reached) == {}
     assert reached == {text(4): Reached(0.9, 1, (text(9),))}
+
+
+def test_a_turn_passes_on_less_the_farther_away_another_is() -> None:
+    reached: dict[Node, Reached] = {}
+    rank.walk({text(1): Reached(1.0, 0)}, rank.onward(Links(beside=[(1, 2, 1), (1, 3, 2)])), reached)
+    assert reached[text(2)] == Reached(rank.DECAY, 1, (text(1),))
+    assert reached[text(3)] == Reached(pytest.approx(rank.DECAY**2), 2, (text(1),))
 
 
 def test_what_came_over_links_is_added_to_what_was_found() -> None:
     own = {text(1): 0.5, text(2): 0.4}
-    scores = rank.total(own, {text(2): Reached(0.3, 1), text(3): Reached(0.1, 1)})
-    assert scores == {text(1): 0.5, text(2): pytest.approx(0.7), text(3): 0.1}
+    whole = rank.total(own, {text(2): Reached(0.3, 1, (text(1),)), text(3): Reached(0.1, 1)})
+    assert whole == {
+        text(1): Reached(0.5, 0),
+        text(2): Reached(pytest.approx(0.7), 0, (text(1),)),
+        text(3): Reached(0.1, 1),
+    }
     assert own == {text(1): 0.5, text(2): 0.4}
+
+
+def test_what_is_lifted_stands_between_its_source_and_where_it_was() -> None:
+    whole = {text(1): Reached(1.0, 0), text(2): Reached(0.5, 0), text(3): Reached(0.99, 0)}
+    steps = rank.onward(Links(mentions=[(7, 1), (7, 2), (7, 3), (7, 4)]))
+    gained = rank.lift({entity(7): Reached(1.0, 0, (text(1),))}, steps, whole)
+    assert {node: each.score for node, each in whole.items()} == {
+        text(1): 1.0,  # not by itself
+        text(3): pytest.approx(rank.DECAY + (1 - rank.DECAY) * 0.99),
+        text(2): pytest.approx(rank.DECAY + (1 - rank.DECAY) * 0.5),
+        text(4): pytest.approx(rank.DECAY),
+    }
+    assert {*gained} == {text(2), text(3), text(4)} and gained[text(4)].via == (text(1), entity(7))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), max_size=20),
+    st.dictionaries(st.integers(1, 6), st.floats(0.01, 1), min_size=1),
+)
+def test_nothing_that_is_lifted_passes_the_best(pairs: list[tuple[int, int]], scores: dict[int, float]) -> None:
+    whole = {text(id): Reached(score, 0) for id, score in scores.items()}
+    best = max(scores.values())
+    for _ in range(3):
+        rank.lift(dict(whole), rank.onward(Links(beside=[(one, other, 1) for one, other in pairs])), whole)
+    assert max(each.score for each in whole.values()) <= best + 1e-9
+    assert all(whole[text(id)].score >= score for id, score in scores.items())
 
 
 # -- the random walk

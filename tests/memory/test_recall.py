@@ -213,14 +213,17 @@ async def test_a_link_adds_to_what_words_find(memory: Memory) -> None:
     assert gained == pytest.approx(rank.DECAY) and linked.hits[0].via == (("fact", 1),)
 
 
-async def test_a_turn_leads_to_the_ones_before_and_after_it_in_its_session(memory: Memory) -> None:
-    turns = ["Where did you go?", "Ask Charles", "To the sea", "How nice"]
+async def test_a_turn_leads_to_the_two_before_and_after_it_in_its_session(memory: Memory) -> None:
+    turns = ["Hello", "Where did you go?", "Ask Charles", "To the sea", "How nice"]
     for turn in turns:
         await memory.remember(turn, session="talk")
         await memory.remember(f"elsewhere {turns.index(turn)}", session="other")
     found = await memory.recall("sea")
-    assert said(found)[0] == "To the sea" and set(said(found)[1:]) == {"Ask Charles", "How nice"}
-    assert {hit.hops for hit in found.hits[1:]} == {1}
+    beside = {"Ask Charles": 1, "How nice": 1, "Where did you go?": 2}
+    assert said(found)[0] == "To the sea" and {*said(found)[1:]} == {*beside}
+    for words, away in beside.items():
+        hit = hit_of(found, words)
+        assert (hit.hops, hit.score) == (away, pytest.approx(rank.DECAY**away))
     assert set(said(await memory.recall("sea", hops=2))) == set(turns)
     assert said(await memory.recall("sea", hops=0)) == ["To the sea"]
     assert set(said(await memory.recall("sea", hops=10**9))) == set(turns)
@@ -229,8 +232,8 @@ async def test_a_turn_leads_to_the_ones_before_and_after_it_in_its_session(memor
 async def test_turns_are_beside_each_other_in_the_order_of_the_session_not_of_writing(memory: Memory) -> None:
     for seq, turn in ((30, "third"), (10, "first"), (20, "second"), (20, "second too")):
         await memory.remember(turn, session="talk", seq=seq)
-    assert set(said(await memory.recall("first"))) == {"first", "second"}
-    assert set(said(await memory.recall("third"))) == {"third", "second too"}
+    assert said(await memory.recall("first")) == ["first", "second", "second too"]
+    assert said(await memory.recall("third")) == ["third", "second too", "second"]
 
 
 async def test_what_has_very_many_links_is_not_gone_through(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:

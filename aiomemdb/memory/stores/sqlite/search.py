@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...questions import Found, Links, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
 from ...values import Entity, Episode, Fact
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
+from .setwise import load
 from .states import event_upto
 
-__all__ = ["around", "named", "read", "there", "words"]
+__all__ = ["around", "named", "read", "sources", "there", "words"]
 
 # FTS5 ranks every row in which a word is, and that takes some 2.5 us a row: so many take 12 ms, however large the file
 # is. Counting them takes a hundredth of that.
@@ -76,11 +77,12 @@ def around(
     turns: Sequence[int],
     when: When,
     hub: int,
+    named: Sequence[int],
 ) -> Links:
     spaces = _spaces(conn, namespaces)
     if not spaces:
         return Links()
-    params = {"as_of": when.as_of, "known": event_upto(when.known), "hub": hub}
+    params = {"as_of": when.as_of, "known": event_upto(when.known), "hub": hub, "looked_at": _LOOKED_AT}
     counts = {letter: _counts(letter, kind, spaces, when) for letter, kind in _KINDS.items()}
 
     def rows(ids: str, select: str, source: str, *condition: str) -> list[Any]:
@@ -91,28 +93,35 @@ def around(
         sql = f"SELECT {select} FROM json_each(:ids) j CROSS JOIN {source} WHERE {where}"
         return [tuple(row) for row in conn.execute(sql, {**params, "ids": ids}).fetchall()]
 
-    facts, entities, episodes = (
-        json_list(sorted(there(conn, namespaces, kind, [id for of, id in frontier if of == kind], when)))
+    facts, there_now, episodes = (
+        there(conn, namespaces, kind, [id for of, id in frontier if of == kind], when)
         for kind in ("fact", "entity", "episode")
     )
     spoken = json_list(sorted(there(conn, namespaces, "episode", turns, when)))
-    entities = json_list(row[0] for row in conn.execute(_FEW_LINKS_OF_ENTITY, {"ids": entities, "hub": hub}).fetchall())
-    talkative = json_list(
-        row[0] for row in conn.execute(_FEW_LINKS_OF_EPISODE, {"ids": episodes, "hub": hub}).fetchall()
-    )
-    ends = rows(facts, "f.id, f.subject, f.object", "fact f ON f.id = j.value", "f")
+    few = _few(conn, _FEW_LINKS_OF_ENTITY, there_now, hub)
+    many = json_list(sorted(there_now.intersection(named).difference(few)))
+    entities, talkative = json_list(few), json_list(_few(conn, _FEW_LINKS_OF_EPISODE, episodes, hub))
+    ends = rows(json_list(sorted(facts)), "f.id, f.subject, f.object", "fact f ON f.id = j.value", "f")
     return Links(
         ends=[(id, end) for id, *both in ends for end in dict.fromkeys(both) if end is not None],
         evidence=rows(
-            facts, "v.fact, p.id", "fact_evidence v ON v.fact = j.value JOIN episode p ON p.id = v.episode", "p"
+            json_list(sorted(facts)),
+            "v.fact, p.id",
+            "fact_evidence v ON v.fact = j.value JOIN episode p ON p.id = v.episode",
+            "p",
         ),
         facts=[
             *rows(entities, "f.subject, f.id, f.object", "fact f ON f.subject = j.value", "f"),
             *rows(entities, "f.object, f.id, f.subject", "fact f ON f.object = j.value", "f", "f.subject <> f.object"),
+            *rows(many, "f.subject, f.id, f.object", _newest("subject", counts["f"]), "f"),
+            *rows(many, "f.object, f.id, f.subject", _newest("object", counts["f"]), "f", "f.subject <> f.object"),
         ],
-        mentions=rows(
-            entities, "m.entity, p.id", "mention m ON m.entity = j.value JOIN episode p ON p.id = m.episode", "p"
-        ),
+        mentions=[
+            *rows(
+                entities, "m.entity, p.id", "mention m ON m.entity = j.value JOIN episode p ON p.id = m.episode", "p"
+            ),
+            *rows(many, "j.value, p.id", f"episode p ON p.id IN ({_NEWEST_MENTIONS} {counts['p']} {_NEWEST})", "p"),
+        ],
         similar=[
             *rows(
                 entities, "s.a, e.id, s.cosine", "entity_similar s ON s.a = j.value JOIN entity e ON e.id = s.b", "e"
@@ -128,8 +137,8 @@ def around(
             talkative, "v.episode, f.id", "fact_evidence v ON v.episode = j.value JOIN fact f ON f.id = v.fact", "f"
         ),
         beside=[
-            *rows(spoken, "o.id, p.id", _beside(">", "ASC", spaces, when), "p"),
-            *rows(spoken, "o.id, p.id", _beside("<", "DESC", spaces, when), "p"),
+            *_beside(conn, spoken, ">", "ASC", counts, params),
+            *_beside(conn, spoken, "<", "DESC", counts, params),
         ],
     )
 
@@ -144,15 +153,45 @@ _FEW_LINKS_OF_EPISODE = (
     "SELECT j.value FROM json_each(:ids) j "
     "WHERE (SELECT count(*) FROM (SELECT 1 FROM mention WHERE episode = j.value LIMIT :hub + 1)) <= :hub"
 )
+_NEWEST_MENTIONS = "SELECT m.episode FROM mention m JOIN episode p ON p.id = m.episode WHERE m.entity = j.value AND"
+_NEWEST = "ORDER BY m.episode DESC LIMIT :hub"
+# Facts of an entity among which the newest are looked for: no index has them in their order.
+_LOOKED_AT = 1_000
 
 
-def _beside(way: str, order: str, spaces: str, when: When) -> str:
-    """A join with the next text of a session, or the one before; of those at one place the lower id comes first."""
-    return (
-        "episode o ON o.id = j.value JOIN episode p ON p.id = (SELECT q.id FROM episode q "
-        f"WHERE q.namespace = o.namespace AND q.session = o.session AND (q.seq, q.id) {way} (o.seq, o.id) "
-        f"AND {_counts('q', 'episode', spaces, when)} ORDER BY q.seq {order}, q.id {order} LIMIT 1)"
+def _few(conn: sqlite3.Connection, sql: str, ids: Iterable[int], hub: int) -> list[int]:
+    return [row[0] for row in conn.execute(sql, {"ids": json_list(sorted(ids)), "hub": hub}).fetchall()]
+
+
+def _newest(end: str, counts: str) -> str:
+    """A join with the newest facts of an entity."""
+    some = f"SELECT f.id FROM fact f WHERE f.{end} = j.value AND {counts} LIMIT :looked_at"
+    return f"fact f ON f.id IN (SELECT id FROM ({some}) ORDER BY id DESC LIMIT :hub)"
+
+
+def _beside(
+    conn: sqlite3.Connection, spoken: str, way: str, order: str, counts: Mapping[str, str], params: Mapping[str, Any]
+) -> list[tuple[int, int, int]]:
+    """The next two texts of a session, or the two before; of those at one place the lower id comes first."""
+    if spoken == "[]":
+        return []
+    sql = (
+        f"SELECT o.id, p.id, row_number() OVER (PARTITION BY o.id ORDER BY p.seq {order}, p.id {order}) "
+        "FROM json_each(:ids) j CROSS JOIN episode o ON o.id = j.value CROSS JOIN episode p ON p.id IN ("
+        "SELECT q.id FROM episode q WHERE q.namespace = o.namespace AND q.session = o.session "
+        f"AND (q.seq, q.id) {way} (o.seq, o.id) AND {counts['p'].replace('p.', 'q.')} "
+        f"ORDER BY q.seq {order}, q.id {order} LIMIT {_TURNS})"
     )
+    return [tuple(row) for row in conn.execute(sql, {**params, "ids": spoken}).fetchall()]
+
+
+# How many turns away a neighbour in a conversation is, at most.
+_TURNS = 2
+
+
+def sources(conn: sqlite3.Connection, episodes: Sequence[int]) -> dict[int, str]:
+    source = "{rows} r CROSS JOIN episode p ON p.id = r.id WHERE p.source IS NOT NULL"
+    return {id: of for id, of in load(conn, "p.id, p.source", source, {}, "id", [(id,) for id in episodes])}
 
 
 def there(conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, ids: Iterable[int], when: When) -> set[int]:

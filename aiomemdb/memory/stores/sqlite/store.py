@@ -93,9 +93,18 @@ class SQLiteReads(Reads):
         return await self._reads.read_fn(search.words, namespaces, kind, words, when, limit)
 
     async def around(
-        self, namespaces: Sequence[str], frontier: Sequence[Node], turns: Sequence[int], when: When, hub: int
+        self,
+        namespaces: Sequence[str],
+        frontier: Sequence[Node],
+        turns: Sequence[int],
+        when: When,
+        hub: int,
+        named: Sequence[int] = (),
     ) -> Links:
-        return await self._reads.read_fn(search.around, namespaces, frontier, turns, when, hub)
+        return await self._reads.read_fn(search.around, namespaces, frontier, turns, when, hub, named)
+
+    async def sources(self, episodes: Sequence[int]) -> dict[int, str]:
+        return await self._reads.read_fn(search.sources, episodes)
 
     async def there(self, namespaces: Sequence[str], kind: Kind, ids: Sequence[int], when: When) -> set[int]:
         return await self._reads.read_fn(search.there, namespaces, kind, ids, when)
