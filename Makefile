@@ -9,7 +9,7 @@ READY := .venv/.ready
 BENCH := .venv/.bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick test check test-all soak mutants bench bench-quick bench-full format clean
+.PHONY: help demo demo-quick test check conformance test-all soak mutants bench bench-quick bench-full format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -31,6 +31,9 @@ check: $(READY)  ## formatting, lint, which room imports which, and types
 	$(BIN)/mypy --strict aiomemdb
 	$(foreach folder,$(sort $(dir $(wildcard examples/*.py bench/*.py))),$(BIN)/mypy $(folder) &&) true
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/verify_types.py # pyright asks the first python on PATH
+
+conformance: $(READY)  ## run the tests of other projects, fetched by pip, on our shapes and adapters: ARGS="--only sqlalchemy-2.1"
+	$(BIN)/python -m conformance $(ARGS)
 
 test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 	.ci/test_all.sh $(ARGS)

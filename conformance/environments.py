@@ -1,0 +1,71 @@
+"""What the suites need, kept in the user's cache: sources by their version, environments by a hash of their pins."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .suites import Suite
+
+__all__ = ["CHECKOUT", "environment", "source"]
+
+CHECKOUT = Path(__file__).parents[1]
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aiomemdb" / "conformance"
+
+
+def environment(suite: Suite) -> Path:
+    """Returns the Python of the suite's environment, which is made if it is not there.
+
+    aiomemdb itself is not installed in it: the checkout is on its path, so that each checkout can use it.
+    """
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    pins = sorted({*project["dependencies"], *suite.packages})
+    digest = hashlib.sha256("\n".join([sys.version, *pins]).encode()).hexdigest()[:16]
+    folder = _CACHE / "environments" / f"{suite.name}-{digest}"
+    python, ready = folder / "bin" / "python", folder / ".ready"
+    with _locked(folder):
+        if not ready.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            _pip(python, "install", *pins)
+            ready.touch()
+    return python
+
+
+def source(pin: str) -> Path:
+    """Returns the folder of an sdist, which is fetched if it is not there."""
+    name = pin.partition("==")[0]
+    folder = _CACHE / "sources" / pin.replace("==", "-")
+    with _locked(folder):
+        if not folder.exists():
+            fetched = folder.with_suffix(".fetching")
+            shutil.rmtree(fetched, ignore_errors=True)
+            _pip(Path(sys.executable), "download", "--no-deps", "--no-binary", name, "--dest", str(fetched), pin)
+            [archive] = fetched.glob("*.tar.gz")
+            with tarfile.open(archive) as packed:
+                packed.extractall(fetched, filter="data")
+            archive.unlink()
+            fetched.rename(folder)
+    [unpacked] = folder.iterdir()
+    return unpacked
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    subprocess.run([python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], check=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two runs at once make it once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,81 @@
+"""The suites of other projects that aiomemdb's shapes and adapters must pass, as a table: add yours here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["SUITES", "Suite"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """One suite, run in an environment of its own, whose pins decide which.
+
+    The suite's own tests are never changed, and never kept here: a plugin rebinds what they test.
+
+    Attributes:
+        name: for the table, and for ``--only``.
+        packages: what is installed beside aiomemdb's own dependencies: each ``NAME==VERSION``, so that a release can't
+            change the outcome.
+        sources: sdists to fetch and unpack, each ``NAME==VERSION``; their folders are ``{NAME}`` in ``tests``.
+        tests: pytest's arguments: what to collect, and options. ``{here}`` is this folder.
+        path: folders from which its tests import, as in ``tests``.
+        plugin: of ``conformance/plugins``; it rebinds what is tested to ours, unless ``AIOMEMDB_STOCK`` is set.
+        passed: at least so many tests must pass.
+        skipped: exactly so many skip; None: any number may.
+        failing: the tests that can't pass, each with the reason; the end of a test's id, ``*`` stands for any text. One
+            of them that passes is to be taken out.
+        stock_failing: what fails with the project's own class in the same set-up, for ``--stock``; as ``failing``.
+        at_each_merge: CI runs it before each merge; the others run by hand, and at night.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    tests: tuple[str, ...]
+    plugin: str
+    passed: int
+    sources: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    skipped: int | None = None
+    failing: Mapping[str, str] = field(default_factory=dict)
+    stock_failing: Mapping[str, str] = field(default_factory=dict)
+    at_each_merge: bool = True
+
+
+_ATTACH = "needs ATTACH: test_schema is another file"
+_PYTEST = ("pytest==9.2.0", "pytest-timeout==2.4.0")
+
+_WANTS_TEST_SCHEMA = (
+    "::test_check_constraint_*[[]True-*",
+    "::test_check_constraint_*[[]True]",
+    "::test_metadata[[]*-True]",
+)
+
+SUITES: tuple[Suite, ...] = (
+    Suite(
+        name="aiosqlite",
+        packages=("aiosqlite==0.22.1", *_PYTEST),
+        sources=("aiosqlite==0.22.1",),
+        tests=("{aiosqlite}/aiosqlite/tests/smoke.py",),
+        plugin="aiosqlite_shape",
+        passed=27,  # and one that skips where Python can load no extensions
+        failing={
+            "::test_connect_base_exception": "makes a Connection of its own, and looks at its thread",
+            "::test_close_blocking_until_transaction_queue_empty": "looks into the queue of the connection's thread",
+        },
+    ),
+    *(
+        Suite(
+            name=f"sqlalchemy-{version[:3]}",
+            packages=(f"sqlalchemy=={version}", "greenlet==3.5.6", *_PYTEST),
+            sources=(f"sqlalchemy=={version}",),
+            path=("{sqlalchemy}",),  # of its own tests, test/requirements.py says what SQLite can do
+            tests=("--config-file={here}/sqlalchemy_suite/setup.cfg", "{here}/sqlalchemy_suite/test_suite.py"),
+            plugin="sqlalchemy_dialect",
+            passed=passed,
+            stock_failing=dict.fromkeys(_WANTS_TEST_SCHEMA, _ATTACH),
+        )
+        for version, passed in (("2.1.9", 1261), ("2.0.58", 1))
+    ),
+)
