@@ -28,6 +28,7 @@ __all__ = [
     "let_go",
     "mount_points",
     "network_file_system",
+    "network_file_system_of",
     "refuse_inherited",
     "refuse_mounted_alone",
     "second_library",
@@ -242,9 +243,14 @@ def network_file_system(device: int, mountinfo: str) -> str | None:
     return None
 
 
+def network_file_system_of(status: os.stat_result) -> str | None:
+    """``network_file_system`` of a file, by the mounts that the system reports; None where it reports none."""
+    return network_file_system(status.st_dev, _mountinfo())
+
+
 def warn_of_network(path: Path, status: os.stat_result) -> None:
     """Warns of a database on a network file system; says nothing where the system does not tell its mounts."""
-    if (kind := network_file_system(status.st_dev, _mountinfo())) is not None:
+    if (kind := network_file_system_of(status)) is not None:
         warnings.warn(
             f"{path} lies on a network file system or a shared folder ({kind}): SQLite's write-ahead log needs memory "
             "and locks that reach all programs that have the file open, and there they may not reach other machines: "

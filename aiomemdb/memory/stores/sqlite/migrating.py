@@ -13,7 +13,7 @@ from .identity import index_all_names
 from .normalising import normalise
 from .schema import FIRST, SECOND, THIRD
 
-__all__ = ["check_version", "is_current", "migrate"]
+__all__ = ["check_version", "is_current", "migrate", "newest_version"]
 
 # (name, statements, what then brings rows up to date or None), in order.
 _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], None] | None], ...] = (
@@ -71,6 +71,11 @@ def _version(conn: sqlite3.Connection) -> int:
     if first is None or tuple(first)[:2] != (1, _MIGRATIONS[0][0]):  # the job that makes it puts that in
         raise _not_ours(["memory_migration"])
     return check_version(conn)
+
+
+def newest_version() -> int:
+    """The version of the schema that this library makes."""
+    return len(_MIGRATIONS)
 
 
 def check_version(conn: sqlite3.Connection) -> int:

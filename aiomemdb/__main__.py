@@ -1,0 +1,5 @@
+"""``python -m aiomemdb``: the command."""
+
+from .cli import main
+
+main()

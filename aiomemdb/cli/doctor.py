@@ -1,0 +1,224 @@
+"""``aiomemdb doctor``: what is wrong with this Python, this file and its surroundings, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import AiomemdbError, SchemaTooNew
+from ..memory.stores.sqlite.migrating import check_version, newest_version
+from ..sqlite.engine.database import SQLiteDatabase
+from ..sqlite.file.hazards import has_wal_reset_bug, network_file_system_of, refuse_mounted_alone
+from .options import AsJson, Timeout
+from .output import Output
+from .performing import FOUND, OK, database, perform
+
+__all__ = ["VERBS"]
+
+_OLDEST_SQLITE = (3, 37, 0)
+_LARGE_LOG = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        state: "ok", "note" (good to know) or "problem".
+        advice: what to do; "" where nothing is to be done.
+    """
+
+    what: str
+    state: str
+    says: str
+    advice: str = ""
+
+
+def _ok(what: str, says: str) -> Finding:
+    return Finding(what, "ok", says)
+
+
+# -- this Python ---------------------------------------------------------------------------------------------
+
+
+def of_this_python() -> Iterator[Finding]:
+    yield _ok("Python", sys.version.split()[0])
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        oldest = ".".join(map(str, _OLDEST_SQLITE))
+        yield Finding("SQLite", "problem", sqlite3.sqlite_version, f"aiomemdb needs {oldest}: use a newer Python build")
+    elif has_wal_reset_bug():
+        yield Finding(
+            "SQLite",
+            "note",
+            f"{sqlite3.sqlite_version} can corrupt a log when one program checkpoints while another commits",
+            "programs that use aiomemdb take turns and are safe; run no other writer beside them, "
+            "or set its wal_autocheckpoint to 0",
+        )
+    else:
+        yield _ok("SQLite", sqlite3.sqlite_version)
+    with sqlite3.connect(":memory:") as scratch:
+        options = {row[0] for row in scratch.execute("PRAGMA compile_options")}
+    scratch.close()
+    if "ENABLE_FTS5" in options:
+        yield _ok("FTS5", "there")
+    else:
+        yield Finding("FTS5", "problem", "not in this SQLite", "a memory needs it: use another Python build")
+    yield _ok(
+        "extensions", "can be loaded" if hasattr(sqlite3.Connection, "enable_load_extension") else "can't be loaded"
+    )
+    yield _ok("aiosqlite", importlib.metadata.version("aiosqlite"))
+    if importlib.util.find_spec("uvloop") is None:
+        yield Finding("uvloop", "note", "not installed", "the loop is slower without it: pip install uvloop")
+    else:
+        yield _ok("uvloop", importlib.metadata.version("uvloop"))
+    missing = [
+        name for name in ("numpy", "safetensors", "tokenizers", "wordllama") if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        yield Finding(
+            "embeddings", "note", f"no {', '.join(missing)}", "pip install 'aiomemdb[embeddings]' to compare meanings"
+        )
+    else:
+        yield _ok("embeddings", "installed")
+
+
+# -- the file and its surroundings ---------------------------------------------------------------------------
+
+
+def of_the_surroundings(path: Path) -> Iterator[Finding]:
+    status = path.stat()
+    yield _ok("file", f"{status.st_size:,} bytes, mode {stat.S_IMODE(status.st_mode):04o}")
+    if not os.access(path, os.W_OK):
+        yield Finding("file", "problem", "you can't write it", "ask its owner, or open it with read_only=True")
+    if not os.access(path.parent, os.W_OK):
+        yield Finding(
+            "folder", "problem", f"you can't write {path.parent}", "SQLite makes its log there: ask its owner"
+        )
+    if status.st_nlink > 1:
+        yield Finding(
+            "file", "problem", f"has {status.st_nlink} names (hard links)", "keep one: each would get a log of its own"
+        )
+    if (kind := network_file_system_of(status)) is not None:
+        yield Finding("file system", "problem", f"{kind} is shared over a network", "move the file to a local disk")
+    else:
+        yield _ok("file system", "local, as far as the system says")
+    try:
+        refuse_mounted_alone(path)
+    except AiomemdbError as error:
+        yield Finding("mount", "problem", str(error), "mount the folder")
+    yield from _of_the_locks(path, status)
+    log = Path(f"{path}-wal")
+    size = log.stat().st_size if log.exists() else 0
+    if size > _LARGE_LOG:
+        yield Finding(
+            "log", "problem", f"{size:,} bytes", f"a reader may keep it: end it, then `aiomemdb checkpoint {path}`"
+        )
+    else:
+        yield _ok("log", f"{size:,} bytes")
+
+
+def _of_the_locks(path: Path, status: os.stat_result) -> Iterator[Finding]:
+    for suffix in ("-lock", "-next"):
+        lock = Path(f"{path}{suffix}")
+        if not lock.exists():
+            yield Finding("lock files", "note", f"no {lock.name}", "the next writer makes it")
+        elif lock.stat().st_uid != status.st_uid:
+            yield Finding(
+                "lock files",
+                "problem",
+                f"{lock.name} belongs to another user than the database",
+                "close the database everywhere and delete it: the next writer makes it anew",
+            )
+        else:
+            yield _ok("lock files", lock.name)
+    foreign = [pid for pid, names in _open_in_processes(path).items() if f"{path}-lock" not in names]
+    if foreign:
+        yield Finding(
+            "other programs",
+            "problem" if has_wal_reset_bug() else "note",
+            f"processes without aiomemdb have the file open: {', '.join(map(str, sorted(foreign)))}",
+            "let them read alone, or set their wal_autocheckpoint to 0; they take no fair turns",
+        )
+
+
+def _open_in_processes(path: Path) -> dict[int, set[str]]:
+    """By process, which of the database's files it has open; processes that the system does not show are missing."""
+    wanted = {f"{path.resolve()}{suffix}": f"{path}{suffix}" for suffix in ("", "-lock")}
+    found: dict[int, set[str]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        names = set()
+        try:
+            for descriptor in (process / "fd").iterdir():
+                if (name := wanted.get(os.readlink(descriptor))) is not None:
+                    names.add(name)
+        except OSError:  # it has ended, or belongs to another user
+            continue
+        if str(path) in names:
+            found[int(process.name)] = names
+    return found
+
+
+# -- what is in it -------------------------------------------------------------------------------------------
+
+
+async def of_the_content(db: SQLiteDatabase) -> list[Finding]:
+    findings = []
+    damage = [row[0] for row in await db.read("PRAGMA quick_check(1)")]
+    if damage == ["ok"]:
+        findings.append(_ok("damage", "none seen by a quick look; `aiomemdb check` looks closer"))
+    else:
+        findings.append(Finding("damage", "problem", damage[0], "restore a backup; `aiomemdb check` lists all"))
+    if await db.read_value("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'") is None:
+        return [*findings, _ok("memory", "none in this file")]
+    try:
+        version = await db.read_fn(check_version)
+    except SchemaTooNew as error:
+        return [*findings, Finding("memory", "problem", str(error), "update aiomemdb")]
+    if version < newest_version():
+        findings.append(
+            Finding("memory", "note", f"schema {version}", "the next program that writes to it migrates it")
+        )
+    else:
+        findings.append(_ok("memory", f"schema {version}"))
+    meta = {row["key"]: row["value"] for row in await db.read("SELECT key, value FROM memory_meta")}
+    findings.append(_ok("normaliser", meta.get("normaliser", "none recorded")))
+    models = await db.read(
+        "SELECT name, dim, (SELECT count(*) FROM vector WHERE model = vector_model.id) AS vectors FROM vector_model"
+    )
+    findings += [_ok("model", f"{row['name']}, {row['dim']} numbers, {row['vectors']:,} vectors") for row in models]
+    return findings
+
+
+def doctor(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A database file.", show_default=False)] = None,
+    as_json: AsJson = False,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Examine this Python, and a file and its surroundings; exit status 1 if there is a problem."""
+    output = Output(as_json)
+
+    async def work() -> int:
+        findings = list(of_this_python())
+        if file is not None:
+            if not file.exists():
+                raise FileNotFoundError(f"there is no file {file}")
+            findings += of_the_surroundings(file)
+            async with database(file, timeout=timeout, read_only=True) as db:
+                findings += await of_the_content(db)
+        output.rows(("what", "state", "says", "advice"), [asdict(finding) for finding in findings])
+        return FOUND if any(finding.state == "problem" for finding in findings) else OK
+
+    perform(output, work, timeout=timeout)
+
+
+VERBS: tuple[Callable[..., None], ...] = (doctor,)

@@ -1,0 +1,109 @@
+"""How a verb runs: it opens the file, works within a time limit, and ends with the exit status of its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import aiomemdb
+
+from ..errors import AiomemdbError, AmbiguousEntity, EpisodeExists, NotFound
+from ..sqlite.engine.database import SQLiteDatabase
+from .output import Output
+
+__all__ = ["DEBUG", "FAILED", "FOUND", "INTERRUPTED", "OK", "USAGE", "database", "memory", "perform"]
+
+#: Exit statuses.
+OK, FOUND, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+#: Whether an error shows its traceback.
+DEBUG: ContextVar[bool] = ContextVar("aiomemdb_debug", default=False)
+
+# The question was wrong, not the file.
+_WRONG_QUESTION = (NotFound, AmbiguousEntity, EpisodeExists, ValueError, TypeError)
+
+
+def perform(output: Output, work: Callable[[], Coroutine[Any, Any, int | None]], *, timeout: float | None) -> None:
+    """Runs a verb's work, and ends the command with its exit status.
+
+    Args:
+        work: returns an exit status; None: 0.
+        timeout: seconds; None: as long as it takes.
+    """
+
+    async def limited() -> int | None:
+        async with asyncio.timeout(timeout):
+            return await work()
+
+    try:
+        status = aiomemdb.run(limited)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:  # `| head`: the reader has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = OK
+    except Exception as error:
+        if DEBUG.get():
+            raise
+        output.error(error, _message(error, timeout))
+        status = USAGE if isinstance(error, _WRONG_QUESTION) else FAILED
+        if not isinstance(error, (*_WRONG_QUESTION, AiomemdbError, sqlite3.Error, OSError)):
+            output.note("This is a fault of aiomemdb: `aiomemdb --debug ...` shows where.")
+    raise typer.Exit(status or OK)
+
+
+def _message(error: BaseException, timeout: float | None) -> str:
+    if type(error) is TimeoutError:
+        return f"no answer within --timeout {timeout:g} s"
+    if isinstance(error, sqlite3.Error) and getattr(error, "__notes__", None):
+        return error.__notes__[-1]  # that of ``database``, which names the file
+    return str(error) or type(error).__name__
+
+
+@asynccontextmanager
+async def database(
+    path: Path, *, timeout: float, read_only: bool = False, create: bool = False
+) -> AsyncIterator[SQLiteDatabase]:
+    """An open database.
+
+    Raises: FileNotFoundError: there is no file, and it is not to be made.
+    """
+    if not create and not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        async with aiomemdb.connect(path, read_only=read_only, lock_timeout=timeout, readers=2) as db:
+            yield db
+    except sqlite3.Error as error:
+        error.add_note(f"{path}: {error}")
+        raise
+
+
+@asynccontextmanager
+async def memory(
+    path: Path,
+    *,
+    timeout: float,
+    namespace: str = "default",
+    agent: str | None = None,
+    also_read: list[str] | None = None,
+    writes: bool = False,
+) -> AsyncIterator[aiomemdb.Memory]:
+    """An open memory; one that only reads leaves the file as it is.
+
+    Raises: FileNotFoundError; ValueError: the file has no memory, and the verb only reads.
+    """
+    async with database(path, timeout=timeout, read_only=not writes, create=writes) as db:
+        if not writes and not await db.read_value("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'"):
+            raise ValueError(f"{path} holds no memory: `aiomemdb remember {path} TEXT` begins one")
+        async with aiomemdb.Memory.open(db, namespace=namespace, agent=agent) as opened:
+            yield opened.scoped(also_read=also_read or ())
