@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -141,31 +142,38 @@ def _of_the_locks(path: Path, status: os.stat_result) -> Iterator[Finding]:
             )
         else:
             yield _ok("lock files", lock.name)
-    foreign = [pid for pid, names in _open_in_processes(path).items() if f"{path}-lock" not in names]
-    if foreign:
+    if foreign := [*_writers_without_turns(path)]:
         yield Finding(
             "other programs",
             "problem" if has_wal_reset_bug() else "note",
-            f"processes without aiomemdb have the file open: {', '.join(map(str, sorted(foreign)))}",
+            f"processes without aiomemdb may write the file: {', '.join(map(str, sorted(foreign)))}",
             "let them read alone, or set their wal_autocheckpoint to 0; they take no fair turns",
         )
 
 
-def _open_in_processes(path: Path) -> dict[int, set[str]]:
-    """By process, which of the database's files it has open; processes that the system does not show are missing."""
-    wanted = {f"{path.resolve()}{suffix}": f"{path}{suffix}" for suffix in ("", "-lock")}
-    found: dict[int, set[str]] = {}
+def _writers_without_turns(path: Path) -> Iterator[int]:
+    """The processes that have the database open for writing, and its lock file not; those that the system shows."""
+    database = str(path.resolve())
     for process in Path("/proc").glob("[0-9]*"):
-        names = set()
-        try:
-            for descriptor in (process / "fd").iterdir():
-                if (name := wanted.get(os.readlink(descriptor))) is not None:
-                    names.add(name)
-        except OSError:  # it has ended, or belongs to another user
-            continue
-        if str(path) in names:
-            found[int(process.name)] = names
-    return found
+        names = dict(_open_files(process))
+        if names.get(database) and f"{database}-lock" not in names:
+            yield int(process.name)
+
+
+def _open_files(process: Path) -> Iterator[tuple[str, bool]]:
+    """The files that a process has open, and whether for writing; the writable ones last."""
+    found = []
+    with suppress(OSError):  # it has ended, or belongs to another user
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.append((os.readlink(descriptor), _is_writable(process / "fdinfo" / descriptor.name)))
+    return iter(sorted(found))
+
+
+def _is_writable(about: Path) -> bool:
+    """By the flags of an open file: proc_pid_fdinfo(5)."""
+    [flags] = [line.split()[1] for line in about.read_text().splitlines() if line.startswith("flags:")]
+    return int(flags, 8) & os.O_ACCMODE != os.O_RDONLY
 
 
 # -- what is in it -------------------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ OK, FOUND, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 #: Whether an error shows its traceback.
 DEBUG: ContextVar[bool] = ContextVar("aiomemdb_debug", default=False)
 
+# Of the time that a verb has, how much it waits for the file: what keeps it is named in that error alone.
+_FOR_THE_FILE = 0.8
+
 # The question was wrong, not the file.
 _WRONG_QUESTION = (NotFound, AmbiguousEntity, EpisodeExists, ValueError, TypeError)
 
@@ -81,7 +84,7 @@ async def database(
     if not create and not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        async with aiomemdb.connect(path, read_only=read_only, lock_timeout=timeout, readers=2) as db:
+        async with aiomemdb.connect(path, read_only=read_only, lock_timeout=_FOR_THE_FILE * timeout, readers=2) as db:
             yield db
     except sqlite3.Error as error:
         error.add_note(f"{path}: {error}")
