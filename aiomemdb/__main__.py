@@ -1,5 +1,8 @@
 """``python -m aiomemdb``: the command."""
 
-from .cli import main
+from .cli.main import main
 
-main()
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    main()

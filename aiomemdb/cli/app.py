@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import sqlite3
 import sys
@@ -9,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
 from . import doctor, files, learning, looking
 from .performing import DEBUG
 
@@ -27,7 +27,8 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(f"aiomemdb {__version__}, SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
+        version = importlib.metadata.version("aiomemdb")
+        typer.echo(f"aiomemdb {version}, SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")
         raise typer.Exit
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import typer
 
-import aiomemdb
-
+from ..engines import connect
 from ..errors import AiomemdbError, AmbiguousEntity, EpisodeExists, NotFound
+from ..memory.memory import Memory
+from ..runner import run
 from ..sqlite.engine.database import SQLiteDatabase
 from .output import Output
 
@@ -48,7 +49,7 @@ def perform(output: Output, work: Callable[[], Coroutine[Any, Any, int | None]],
             return await work()
 
     try:
-        status = aiomemdb.run(limited)
+        status = run(limited)
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -84,7 +85,7 @@ async def database(
     if not create and not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        async with aiomemdb.connect(path, read_only=read_only, lock_timeout=_FOR_THE_FILE * timeout, readers=2) as db:
+        async with connect(path, read_only=read_only, lock_timeout=_FOR_THE_FILE * timeout, readers=2) as db:
             yield db
     except sqlite3.Error as error:
         error.add_note(f"{path}: {error}")
@@ -100,7 +101,7 @@ async def memory(
     agent: str | None = None,
     also_read: list[str] | None = None,
     writes: bool = False,
-) -> AsyncIterator[aiomemdb.Memory]:
+) -> AsyncIterator[Memory]:
     """An open memory; one that only reads leaves the file as it is.
 
     Raises: FileNotFoundError; ValueError: the file has no memory, and the verb only reads.
@@ -108,5 +109,5 @@ async def memory(
     async with database(path, timeout=timeout, read_only=not writes, create=writes) as db:
         if not writes and not await db.read_value("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'"):
             raise ValueError(f"{path} holds no memory: `aiomemdb remember {path} TEXT` begins one")
-        async with aiomemdb.Memory.open(db, namespace=namespace, agent=agent) as opened:
+        async with Memory.open(db, namespace=namespace, agent=agent) as opened:
             yield opened.scoped(also_read=also_read or ())

@@ -290,7 +290,7 @@ def test_what_is_not_there_is_wrong_usage_and_says_so(memory: Path, arguments: t
 
 def test_an_error_as_json_says_whether_the_write_took_effect(memory: Path) -> None:
     with turn_taken(memory):
-        result = call("remember", memory, "text", "--timeout", 0.3, "--json")
+        result = call("remember", memory, "text", "--timeout", 4, "--json")
     assert result.exit_code == 3
     told = json.loads(result.stderr.splitlines()[-1])
     assert (told["error"], told["applied"]) == ("LockTimeout", False)
@@ -348,7 +348,9 @@ def test_ctrl_c_ends_it_with_130_and_no_word(memory: Path, processes: list[subpr
 
 
 def test_without_its_packages_it_is_one_line(tmp_path: Path) -> None:
-    text = "import sys; sys.modules['typer'] = None; sys.argv = ['aiomemdb']; from aiomemdb.cli import main; main()"
+    text = (
+        "import sys; sys.modules['typer'] = None; sys.argv = ['aiomemdb']; from aiomemdb.cli.main import main; main()"
+    )
     ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "the command aiomemdb needs more packages: pip install 'aiomemdb[cli]'\n"
