@@ -15,7 +15,7 @@ from .performing import DEBUG
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="aiomemdb",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,5 +43,5 @@ def _common(
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for verb in (*doctor.VERBS, *files.VERBS, *looking.VERBS, *learning.VERBS):
-    app.command()(verb)
+for _verb in (*doctor.VERBS, *files.VERBS, *looking.VERBS, *learning.VERBS):
+    app.command()(_verb)
