@@ -7,9 +7,10 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH := .venv/.bench
+DOCS := .venv/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick test check conformance test-all soak mutants bench bench-quick bench-full format clean
+.PHONY: help demo demo-quick docs test check conformance test-all soak mutants bench bench-quick bench-full format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -34,6 +35,9 @@ check: $(READY)  ## formatting, lint, which room imports which, and types
 
 conformance: $(READY)  ## run the tests of other projects, fetched by pip, on our shapes and adapters: ARGS="--only sqlalchemy-2.1"
 	$(BIN)/python -m conformance $(ARGS)
+
+docs: $(DOCS)  ## build the documentation's site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 	.ci/test_all.sh $(ARGS)
@@ -73,6 +77,11 @@ $(READY): pyproject.toml
 		echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# What builds the site.
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 # The peers that bench/ measures, on top; nothing else needs them.

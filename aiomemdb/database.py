@@ -153,7 +153,7 @@ class Transaction(Snapshot, Protocol):
             ``Result(columns, rows, rowid, count)``.
 
         Raises:
-            What ``write`` raises; a query is no error.
+            Exception: what ``write`` raises; a query is no error.
 
         Cancellation: as for ``write``.
         """
@@ -171,7 +171,7 @@ class Transaction(Snapshot, Protocol):
             timeout: as for ``write``.
 
         Raises:
-            What ``write`` raises; a note names the row.
+            Exception: what ``write`` raises; a note names the row.
         """
         ...
 

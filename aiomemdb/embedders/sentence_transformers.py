@@ -20,8 +20,9 @@ def sentence_transformer(model: Any, *, name: str | None = None, batch: int = 32
         name: what the vectors are stored under; needed with a loaded model, which does not know its own name.
         batch: texts in one call of ``encode``: cancelled, ``embed`` leaves at most so many to be encoded in vain.
 
-    Raises: ModuleNotFoundError: a name was given and ``sentence-transformers`` is not installed; ValueError: no name
-        can be told, or the model does not say how many numbers its vectors have.
+    Raises:
+        ModuleNotFoundError: a name was given and ``sentence-transformers`` is not installed.
+        ValueError: the model's name is not known, or the model does not say how many numbers its vectors have.
     """
     if isinstance(model, str):
         require("sentence_transformer(name)", "sentence-transformers", "sentence_transformers")
