@@ -156,8 +156,8 @@ async def test_what_is_committed_is_told_so_where_close_does_not_wait_for_its_sy
 ) -> None:
     begin = Session.begin
 
-    def begin_slowly(session: Session, *, durable: bool) -> None:
-        begin(session, durable=durable)
+    def begin_slowly(session: Session, *, durable: bool, foreign_keys: bool | None = None) -> None:
+        begin(session, durable=durable, foreign_keys=foreign_keys)
         if durable:
             gate.block()
 

@@ -6,7 +6,15 @@ import sqlite3
 
 from ... import errors
 
-__all__ = ["EmptyStatement", "NotAQuery", "SnapshotEnded", "TransactionEnded", "TransactionLost", "read_only_error"]
+__all__ = [
+    "EmptyStatement",
+    "NotAQuery",
+    "SnapshotEnded",
+    "TransactionEnded",
+    "TransactionLost",
+    "held_too_long",
+    "read_only_error",
+]
 
 
 class EmptyStatement(errors.EmptyStatement, sqlite3.ProgrammingError):
@@ -36,3 +44,10 @@ def read_only_error() -> sqlite3.OperationalError:
     error.sqlite_errorname = "SQLITE_READONLY"
     error.add_note("it was opened with connect(read_only=True)")
     return error
+
+
+def held_too_long(holder: str, max_hold: float) -> errors.TransactionTimeout:
+    return errors.TransactionTimeout(
+        f"the task {holder!r} held a transaction for more than max_hold={max_hold} s: it was rolled back; do slow work "
+        "before the transaction"
+    )

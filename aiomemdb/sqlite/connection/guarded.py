@@ -173,6 +173,13 @@ class GuardedConnection(sqlite3.Connection):
         finally:
             super().enable_load_extension(False)
 
+    def end_query_only(self) -> None:
+        """Has it write again, behind ``PRAGMA query_only=1``."""
+        try:
+            self.own("PRAGMA query_only=0")
+        except sqlite3.OperationalError:  # an interrupt that came late
+            self.own("PRAGMA query_only=0")
+
     def stop_query(self) -> None:
         """Interrupts what runs."""
         super().interrupt()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ..common.errors import EmptyStatement
 
-__all__ = ["check_text", "first_word", "may_change_rows", "split_script"]
+__all__ = ["check_text", "first_word", "is_blank", "may_change_rows", "split_script", "start_of"]
 
 
 def split_script(sql: str) -> Iterator[str]:
@@ -19,12 +19,12 @@ def split_script(sql: str) -> Iterator[str]:
         statement = sql[start : end + 1]
         # To SQLite a byte order mark is white space, but this function would take it for the first word.
         if sqlite3.complete_statement(statement.replace("\ufeff", " ")):
-            if not _is_blank(statement.rstrip().rstrip(";")):
+            if not is_blank(statement.rstrip().rstrip(";")):
                 yield statement
             start = end + 1
         end = sql.find(";", end + 1)
     rest = sql[start:]
-    if not _is_blank(rest):
+    if not is_blank(rest):
         yield rest
 
 
@@ -32,12 +32,12 @@ _WORD = re.compile("[A-Za-z]+")
 _WHITE_SPACE = " \t\n\f\r\ufeff"  # to SQLite, and nothing else
 
 
-def _is_blank(sql: str) -> bool:
+def is_blank(sql: str) -> bool:
     """Whether there is nothing but white space and comments."""
-    return _end_of_blank(sql) == len(sql)
+    return start_of(sql) == len(sql)
 
 
-def _end_of_blank(sql: str) -> int:
+def start_of(sql: str) -> int:
     """Where the first word begins."""
     at, end = 0, len(sql)
     while at < end:
@@ -56,7 +56,7 @@ def _end_of_blank(sql: str) -> int:
 
 def first_word(sql: str) -> str:
     """Of the statement, in capitals; "" where it begins with anything else."""
-    found = _WORD.match(sql, _end_of_blank(sql))
+    found = _WORD.match(sql, start_of(sql))
     return found[0].upper() if found else ""
 
 
@@ -70,5 +70,5 @@ def may_change_rows(sql: str) -> bool:
 def check_text(sql: str) -> None:
     if not isinstance(sql, str):
         raise TypeError(f"sql must be a str, not {type(sql).__name__}")
-    if _is_blank(sql.rstrip().rstrip(";")):
+    if is_blank(sql.rstrip().rstrip(";")):
         raise EmptyStatement("the SQL is empty")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -116,10 +115,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
             try:
                 return answer(raw, fetch, subject, arguments)
             finally:
-                try:
-                    raw.own("PRAGMA query_only=0")
-                except sqlite3.OperationalError:  # an interrupt that came late
-                    raw.own("PRAGMA query_only=0")
+                raw.end_query_only()
 
         reading = self._hold.step(query, wanted_only=True)
         if (observed := self._hold.session.observed) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from time import monotonic
 from weakref import ref
@@ -60,13 +61,24 @@ class Leases:
         self._pool = pool
         self._loop = loop
         self._held: dict[Connection, Lease] = {}
+        self._loans: dict[Connection, Callable[[], bool]] = {}
+        self._leaving: set[Connection] = set()
         self._waiting: dict[asyncio.Task[object], _Wait] = {}
 
-    async def acquire(self, timeout: float | None) -> Connection:
+    async def acquire(
+        self, timeout: float | None, wanted: Connection | None = None, let_go: Callable[[], bool] | None = None
+    ) -> Connection:
         """A reader of one's own, in the order of arrival.
+
+        Args:
+            wanted: this one and no other.
+            let_go: makes it a loan, tied to no task: it is called when others wait for a reader and no other is to be
+                had, of all loans the oldest first; gives the reader back at once, or returns False: it is in use. When
+                it no longer is, ``rests`` is to be called.
 
         Raises:
             ReadTimeout: none came free in time.
+            LookupError: the one that is wanted is lost.
             ReentrancyError: it would wait for itself: all who hold one wait for another, it or its parent among them.
         """
         task = asyncio.current_task()
@@ -74,9 +86,11 @@ class Leases:
         began = monotonic()
         wait = self._waiting[task] = _Wait(timeout)
         self._look_later(_STUCK_FOR_SURE, task, wait, by_children=False)
+        if self._loans:
+            self._loop.call_soon(self.rests)  # once it is among those who wait
         try:
             async with wait.limit:
-                connection = await self._pool.acquire()
+                connection = await self._pool.acquire(wanted)
         except TimeoutError:
             if task not in self._waiting:
                 raise ReentrancyError(
@@ -91,6 +105,9 @@ class Leases:
                 wait.look.cancel()
             self._waiting.pop(task, None)
         self.reader_wait_max = max(self.reader_wait_max, monotonic() - began)
+        if let_go is not None:
+            self._loans[connection] = let_go
+            return connection
         lease = self._held[connection] = Lease(task)
         held_readers.set((*wait.held, lease))
         return connection
@@ -113,14 +130,38 @@ class Leases:
             return {lease for wait in self._waiting.values() for lease in wait.held}.issuperset(self._held.values())
         return all(lease.task() in self._waiting for lease in self._held.values())
 
+    def rests(self) -> None:
+        """Calls loans in: those of readers that others want, and the oldest where there are too few leases."""
+        if not self._pool.waiting:
+            return
+        for connection in self._pool.wanted:
+            self._call_in(connection)
+        missing = self._pool.missing - len(self._leaving)
+        for connection in list(self._loans):
+            if missing <= 0:
+                break
+            missing -= self._call_in(connection)
+
+    def _call_in(self, connection: Connection) -> bool:
+        let_go = self._loans.get(connection)
+        return let_go is not None and let_go()
+
+    def is_held(self, connection: Connection) -> bool:
+        """Whether it is leased for as long as a task likes."""
+        return connection in self._held
+
     def leaving(self, connection: Connection) -> None:
         """Its holder has left it; it comes back when what was left open is closed."""
+        self._loans.pop(connection, None)
+        self._leaving.add(connection)
         if (lease := self._held.pop(connection, None)) is not None:
             lease.over = True
 
     def release(self, connection: Connection) -> None:
+        self._leaving.discard(connection)
         self._pool.release(connection)
 
     def discard(self, connection: Connection) -> None:
         """A leased reader could not be cleaned up: its thread is gone or the database is closing."""
+        self._leaving.discard(connection)
         self._pool.discard_lease()

@@ -5,27 +5,36 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar, TypeVarTuple  # Any: a column may hold anything
+from typing import Any, NamedTuple, TypeAlias, TypeVar, TypeVarTuple  # Any: a column may hold anything
+from weakref import ref
 
+from ...concurrency.job import Failure
 from ...database import Params
 from ...errors import ForbiddenStatement, ReadTimeout
 from ...values import Row
+from ..common.codes import primary_code
 from ..common.errors import NotAQuery
 from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
+from ..file.busy import retry_while_busy
 
 __all__ = [
     "ALL",
     "FIRST",
     "FUNCTION_READ",
     "FUNCTION_WITHIN",
+    "SOME",
     "VALUE",
     "VERBS",
     "Fetch",
+    "Found",
+    "Wanted",
     "answer",
     "begin_snapshot",
     "execute_query",
     "explain_read",
+    "failure_of",
+    "find_some",
     "read_timeout",
 ]
 
@@ -101,6 +110,56 @@ def VALUE(raw: GuardedConnection, sql: str, params: Params) -> Any:
     return None if row is None else row[0]
 
 
+class Wanted(NamedTuple):
+    """How ``SOME`` is to answer: ``at_most`` rows, or all; texts as ``text_factory`` makes them."""
+
+    params: Params
+    at_most: int | None
+    text_factory: Callable[[bytes], Any]
+
+
+class Found(NamedTuple):
+    """Rows as plain tuples; ``cursor`` has more. No columns: it was no query."""
+
+    columns: tuple[str, ...] | None
+    rows: list[tuple[Any, ...]]
+    cursor: sqlite3.Cursor | None
+
+
+def find_some(raw: GuardedConnection, sql: str, wanted: Wanted) -> Found:
+    """The first rows of a query; where there are more than wanted at once, its cursor stays open."""
+    params, at_most, text_factory = wanted
+    cursor = raw.cursor()
+    cursor.row_factory = None
+    raw.text_factory = text_factory
+    try:
+        cursor.execute(sql, params)
+        if cursor.description is None:
+            return Found(None, [], None)
+        columns = tuple([column[0] for column in cursor.description])
+        rows = cursor.fetchall() if at_most is None else cursor.fetchmany(at_most + 1)
+        if not rows and _look_if_pragma(raw, sql):
+            rows = cursor.execute(sql, params).fetchall()
+        elif at_most is not None and len(rows) > at_most:
+            raw.noted.append(ref(cursor))
+            return Found(columns, rows, cursor)
+        return Found(columns, rows, None)
+    except BaseException:
+        cursor.close()
+        raise
+    finally:
+        raw.text_factory = str
+
+
+def SOME(raw: GuardedConnection, sql: str, wanted: Wanted) -> Found | None:
+    """All rows, if there are so few; None: there are more."""
+    found = find_some(raw, sql, wanted)
+    if found.cursor is None:
+        return found
+    raw.close_noted()
+    return None
+
+
 def begin_snapshot(raw: GuardedConnection) -> None:
     raw.own("BEGIN")
     raw.look_at_schema()  # a snapshot is taken at the first SELECT, not at BEGIN
@@ -128,6 +187,7 @@ def FUNCTION_WITHIN(
 #: The verb of each.
 VERBS: Mapping[Callable[..., object], str] = {
     ALL: "read",
+    SOME: "read",
     FIRST: "read_one",
     VALUE: "read_value",
     FUNCTION_READ: "read_fn",
@@ -145,6 +205,29 @@ def answer(raw: GuardedConnection, fetch: Fetch[S, A, R], subject: S, arguments:
     if guard.denied is not None:  # and a function swallowed it
         raise ForbiddenStatement(guard.denied)
     return result
+
+
+def failure_of(
+    raw: GuardedConnection,
+    fetch: Fetch[S, A, R],
+    subject: S,
+    arguments: A,
+    error: BaseException,
+    lock_timeout: float,
+    path: object,
+) -> R | Failure:
+    """What a query comes to that has failed: it is tried again while another program recovers the log, or has the file
+    for itself.
+    """
+    if primary_code(error) == sqlite3.SQLITE_BUSY:  # nobody is to see "database is locked"
+        try:
+            raw.guard.clear()
+            return retry_while_busy(lambda: fetch(raw, subject, arguments), lock_timeout, path)
+        except BaseException as later:
+            error = later
+    explained = explain_read(raw, error, subject)
+    raw.guard.clear()
+    return Failure(explained)
 
 
 def read_timeout(timeout: float, *, started: bool) -> ReadTimeout:

@@ -11,7 +11,6 @@ opened (opening.py).
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -25,15 +24,12 @@ from ...concurrency.pool import Pool
 from ...concurrency.worker import end_workers, wait_out
 from ...errors import AiomemdbError, DatabaseClosed
 from ...observing import Observers
-from ..common.codes import primary_code
 from ..common.options import SQLiteConfig
 from ..connection.connection import Connection
-from ..connection.guarded import GuardedConnection
 from ..connection.settings import Settings
-from ..file.busy import retry_while_busy
 from .leases import Leases
 from .opening import MoreReaders, ReaderOpener
-from .queries import VERBS, Fetch, explain_read, read_timeout
+from .queries import VERBS, Fetch, failure_of, read_timeout
 
 __all__ = ["Readers"]
 
@@ -84,6 +80,7 @@ class Readers:
         self._handing_over = self._step_aside = self._ticking = False
         self._active: dict[Connection, object] = {}
         self._stuck: set[Connection] = set()
+        self._called: set[Connection] = set()  # those that a lease wants, and no other
         self._drained: asyncio.Future[None] | None = None
         self._ending = threading.Lock()
         self.leases: Leases = Leases(self.pool, self._loop)
@@ -191,9 +188,9 @@ class Readers:
     def _serve(self, connection: Connection) -> None:
         """On a reader's thread: answers queries until there are none, or a lease wants the reader."""
         pending, finished, raw, guard = self._pending, self._finished, connection.raw, connection.raw.guard
-        count = 0
+        count, called = 0, self._called
         guard.clear()
-        while pending and not self._step_aside:
+        while pending and not self._step_aside and connection not in called:
             try:
                 future, fetch, subject, arguments = pending.popleft()
             except IndexError:  # another thread took it
@@ -209,7 +206,7 @@ class Readers:
                     outcome = Failure(guard.explain(RuntimeError("refused")))
                     guard.clear()
             except BaseException as error:
-                outcome = self._failure(raw, fetch, subject, arguments, error)
+                outcome = failure_of(raw, fetch, subject, arguments, error, self._lock_timeout, self.path)
             finished.append((future, outcome))
             count += 1
             if count % _HAND_OVER == 0 and not self._handing_over:
@@ -217,20 +214,6 @@ class Readers:
                 connection.deliver(self._hand_over)
         connection.switch(None)
         connection.deliver(self._parked, connection)
-
-    def _failure(
-        self, raw: GuardedConnection, fetch: Fetch[S, A, R], subject: S, arguments: A, error: BaseException
-    ) -> R | Failure:
-        if primary_code(error) == sqlite3.SQLITE_BUSY:
-            # Another program recovers the log, or has the file for itself: nobody is to see "database is locked".
-            try:
-                raw.guard.clear()
-                return retry_while_busy(lambda: fetch(raw, subject, arguments), self._lock_timeout, self.path)
-            except BaseException as later:
-                error = later
-        explained = explain_read(raw, error, subject)
-        raw.guard.clear()
-        return Failure(explained)
 
     def _hand_over(self) -> None:
         self._handing_over = False  # before the queue is emptied: who appends behind us calls again
@@ -253,6 +236,7 @@ class Readers:
         """The thread has left the queue."""
         self._active.pop(connection, None)
         self._stuck.discard(connection)
+        self._called.discard(connection)
         self.pool.give_back(connection)
         self._step_aside = self.pool.wants_item
         if self._needs_waking():
@@ -291,7 +275,9 @@ class Readers:
 
     # Leases
 
-    async def lease(self, timeout: float | None) -> Connection:
+    async def lease(
+        self, timeout: float | None, wanted: Connection | None = None, let_go: Callable[[], bool] | None = None
+    ) -> Connection:
         """As ``Leases.acquire``."""
         if self._waits_for is not None:
             await self._waits_for(timeout)
@@ -299,7 +285,9 @@ class Readers:
             self._step_aside = True  # a reader that serves the queue leaves it after its query
         if self.pool.idle == 0 or self.leases.cause is not None:
             self._more.open_soon()
-        return await self.leases.acquire(timeout)
+        if wanted is not None and wanted in self._active:
+            self._called.add(wanted)
+        return await self.leases.acquire(timeout, wanted, let_go)
 
     # Openings
 

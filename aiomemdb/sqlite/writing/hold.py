@@ -29,9 +29,9 @@ from time import monotonic
 from typing import Any, TypeVar  # Any: what a caller gives for arguments may be anything
 
 from ...concurrency.job import Failure, Operation, SomeFuture, WriteJob, copy_error, settle_one
-from ...errors import AiomemdbError, TransactionTimeout, WrongLoop
+from ...errors import AiomemdbError, WrongLoop
 from ..common.codes import primary_code
-from ..common.errors import TransactionEnded, TransactionLost
+from ..common.errors import TransactionEnded, TransactionLost, held_too_long
 from ..connection.connection import Connection
 from ..connection.error_notes import annotate
 from ..connection.guarded import GuardedConnection
@@ -146,13 +146,7 @@ class Hold(Batch):
         if rest > 0:
             self._timer = self.loop.call_later(rest, self._look_at_time)
         else:
-            self.expire(self._held_too_long())
-
-    def _held_too_long(self) -> TransactionTimeout:
-        return TransactionTimeout(
-            f"the task {self.holder!r} held a transaction for more than max_hold={self._max_hold} s: it was rolled "
-            "back; do slow work before the transaction"
-        )
+            self.expire(held_too_long(self.holder, self._max_hold))
 
     def step(self, function: Callable[[GuardedConnection], R], *, wanted_only: bool = False) -> asyncio.Future[R]:
         """Runs ``function`` on the writer's thread, inside the transaction.
@@ -172,7 +166,7 @@ class Hold(Batch):
 
     def write(self, operation: Operation[R], subject: object, arguments: object) -> asyncio.Future[R]:
         """A write verb as a step; an error undoes this step and no other."""
-        return self.step(partial(self._write, operation, subject, arguments), wanted_only=True)
+        return self.step(partial(self.write_here, operation, subject, arguments), wanted_only=True)
 
     def begin(self) -> asyncio.Future[None]:
         """A step that only begins."""
@@ -319,16 +313,21 @@ class Hold(Batch):
         self.begun_at = now = monotonic()
         self._connection.alarm = (now + self._max_hold + _LEFT_TO_LOOP, self._expire_here)
 
-    def _write(self, operation: Operation[R], subject: object, arguments: Any, _: GuardedConnection) -> R:
-        session, book = self.session, self.session.book
-        self.write_errors += 1
+    def write_here(self, operation: Operation[R], subject: object, arguments: Any, _: object = None) -> R:
+        book = self.session.book
         known = book.known.get(subject) if isinstance(subject, str) and not book.news else None
         # Of one row nothing stays where it fails (rule 3); a savepoint would cost half a write.
         is_undone = known is not None and known.follows and operation in _NO_SAVEPOINT
+        return self.run_here(run if is_undone else run_in_savepoint, operation, subject, arguments)
+
+    def run_here(self, run_it: Callable[..., R], operation: Operation[R], subject: object, arguments: Any) -> R:
+        """Inside a step: a write verb, as ``run_it`` runs it: ``run``, or one that undoes what fails."""
+        session = self.session
+        self.write_errors += 1
         try:
-            result = (run if is_undone else run_in_savepoint)(session, operation, subject, arguments)
+            result = run_it(session, operation, subject, arguments)
         except BaseException as error:
-            spoilt = is_undone and may_have_stayed(session, error, str(subject), arguments)
+            spoilt = run_it is run and may_have_stayed(session, error, str(subject), arguments)
             try:
                 culprit = culprit_of(session, error, subject, 0, spoilt=spoilt)
             except Spoilt as lost:
@@ -359,7 +358,7 @@ class Hold(Batch):
 
     def _expire_here(self) -> None:
         """The loop is blocked, or it had done so."""
-        error = self._held_too_long()
+        error = held_too_long(self.holder, self._max_hold)
         self._end_here(error)
         self._connection.deliver(self._abort, error)
 

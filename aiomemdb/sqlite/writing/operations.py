@@ -31,6 +31,7 @@ __all__ = [
     "SCRIPT",
     "WRITE",
     "run",
+    "run_and_keep",
     "run_in_savepoint",
     "write_each",
     "write_marked",
@@ -245,9 +246,19 @@ def run_in_savepoint(session: Session, operation: Operation[R], subject: object,
         TransactionSpoilt: it can't be undone alone; the whole transaction must be rolled back.
         BaseException: the job's own error; the job is undone, the transaction goes on.
     """
+    result = run_and_keep(session, operation, subject, arguments)
+    try:
+        session.release_savepoint()
+    except sqlite3.Error as error:
+        raise TransactionSpoilt(error) from None
+    return result
+
+
+def run_and_keep(session: Session, operation: Operation[R], subject: object, arguments: object) -> R:
+    """As ``run_in_savepoint``, but where the job succeeds its savepoint stays open: it may still be undone."""
     session.open_savepoint()
     try:
-        result = run(session, operation, subject, arguments)
+        return run(session, operation, subject, arguments)
     except BaseException as error:
         try:
             session.undo_savepoint()
@@ -256,13 +267,8 @@ def run_in_savepoint(session: Session, operation: Operation[R], subject: object,
         if isinstance(error, TransactionSpoilt):
             raise error.args[0] from None
         if isinstance(error, Astray):
-            return run_in_savepoint(session, operation, subject, arguments)
+            return run_and_keep(session, operation, subject, arguments)
         raise
-    try:
-        session.release_savepoint()
-    except sqlite3.Error as error:
-        raise TransactionSpoilt(error) from None
-    return result
 
 
 def run(session: Session, operation: Operation[R], subject: object, arguments: object) -> R:

@@ -285,9 +285,13 @@ class Session:
 
     def release_savepoint(self) -> None:
         """Raises: sqlite3.Error: a statement is open (a kept cursor with unread rows of RETURNING)."""
-        self.connection.own(_RELEASE)
+        self.let_stand()
         if self.connection.noted:
             self.connection.close_noted()  # a neighbour's DROP TABLE would meet what a function left open
+
+    def let_stand(self) -> None:
+        """As ``release_savepoint``, but what is open and half read stays so."""
+        self.connection.own(_RELEASE)
 
     def undo_savepoint(self) -> None:
         """Undoes what was done since the innermost savepoint, and removes that.
@@ -297,6 +301,12 @@ class Session:
         self.connection.own(_ROLLBACK_TO)
         self.connection.own(_RELEASE)
         self._forget_undone_schema()
+
+    def keep_savepoint(self, verb: str, depth: int) -> None:
+        """SAVEPOINT, RELEASE or ROLLBACK TO that of this depth, with all inside of it; ROLLBACK TO leaves it open."""
+        self.connection.own(f"{verb} aiomemdb_{depth}")
+        if verb == "ROLLBACK TO":
+            self._forget_undone_schema()
 
     def _forget_undone_schema(self) -> None:
         """Each time: which statement has changed the schema is not known where a function or a trigger ran it, and the

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from ...concurrency.failing import Failing
-from ...concurrency.job import JobFuture, copy_error, fail, settle
+from ...concurrency.job import JobFuture, SomeFuture, copy_error, fail, settle
 from ...concurrency.queue import JobQueue
 from ...errors import AiomemdbError, DatabaseClosed, WriteTimeout
 from ..connection.connection import Connection
@@ -99,3 +99,15 @@ class Unfinished:
                     applied=None if started else False,
                 )
             )
+
+    def fail_if_waiting(self, running: Batch | None, future: SomeFuture, error: BaseException) -> bool:
+        """Fails one that is in the queue, or waits for its turn; returns whether it did."""
+        with self._connection.switching:
+            if running is not None and any(job[0] is future for job in running.jobs):
+                if self._connection.working_on is running:
+                    return False
+                running.has_left = True
+            if not future.done():
+                future.set_exception(error)
+                return True
+            return False

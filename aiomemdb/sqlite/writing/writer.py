@@ -49,6 +49,7 @@ class Writer:
             open, the writer stopped, closing, forked). ONE value that the hot path compares.
         enqueue: appends a job; then, where ``idle``, ``wake`` must be called.
         idle: there is nothing to do, and nothing looks whether there is.
+        present: what it runs now; a transaction has it since ``held_since``, of the loop's clock.
     """
 
     def __init__(self, connection: Connection, session: Session, checkpointer: Checkpointer, config: Config) -> None:
@@ -63,9 +64,10 @@ class Writer:
         self.idle: bool = True
         self.open_thread: int | None = get_ident()
         self._config = config
-        self._running: Batch | None = None
+        self.held_since: float = 0.0
+        self.present: Batch | None = None
         self._is_lone = False
-        self._unfinished = Unfinished(connection, self.queue, self.counters)
+        self.unfinished: Unfinished = Unfinished(connection, self.queue, self.counters)
         self._life = Lifecycle(connection.loop, connection.name, tell=self._on, tell_error=self._lost)
         connection.on_lost = self._lost
         self._on(Event.WORK)
@@ -78,17 +80,17 @@ class Writer:
 
     @property
     def running(self) -> int:
-        running = self._running
+        running = self.present
         return 0 if running is None else 1 if isinstance(running, Hold) else len(running.jobs)
 
     @property
     def transaction_holder(self) -> str | None:
-        return self._running.holder if isinstance(self._running, Hold) and self._running.active else None
+        return self.present.holder if isinstance(self.present, Hold) and self.present.active else None
 
     @property
     def doing(self) -> str | None:
         """What it does now, for the log: never a parameter."""
-        running = self._running
+        running = self.present
         if isinstance(running, Hold):
             return f"the transaction() of {running.holder!r}"
         if running is None or not running.jobs:
@@ -121,7 +123,7 @@ class Writer:
 
     def check_holder(self) -> None:
         """Raises where the caller would wait for its own transaction to end."""
-        running = self._running
+        running = self.present
         if isinstance(running, Hold) and running.active and running in held_holds.get():
             raise ReentrancyError(
                 "a write on the database inside its own transaction() would wait for itself: use the "
@@ -156,7 +158,7 @@ class Writer:
         return future
 
     def _time_out(self, future: JobFuture, verb: str, timeout: float) -> None:
-        self._unfinished.time_out(self._running, future, verb, timeout)
+        self.unfinished.time_out(self.present, future, verb, timeout)
 
     def hold(self, *, durable: bool, timeout: float | None) -> tuple[Hold, asyncio.Future[Hold] | None]:
         """A transaction, which holds the writer once the future resolves; None: it does so already."""
@@ -188,7 +190,7 @@ class Writer:
 
     def _take(self) -> None:
         """What waits is the next batch, or the next thing that is done alone."""
-        if self._running is not None:  # taken already: what ran before was given up, and the next job came
+        if self.present is not None:  # taken already: what ran before was given up, and the next job came
             return
         try:
             jobs, durable = self.queue.take()
@@ -202,7 +204,7 @@ class Writer:
                 self._begin(hold)
                 settle_one(granted, hold)
                 return
-            self._running = batch = Batch(jobs, durable=durable)
+            self.present = batch = Batch(jobs, durable=durable)
             if operation.outside:
                 self.connection.post(partial(self._run_outside, batch))
                 return
@@ -220,7 +222,7 @@ class Writer:
 
     def _go_on(self, *, alone: bool = True) -> None:
         """What ran is over; the callers of several jobs are about to enqueue the next."""
-        self._running = None
+        self.present = None
         if not alone or self.queue.jobs:
             self._is_lone = False
             self.connection.loop.call_soon(self._take)
@@ -230,7 +232,7 @@ class Writer:
     def _look_at_end(self, batch: Batch) -> None:
         """What a batch or a transaction has met may concern the jobs that wait, too."""
         if batch.lock_timeout is not None:
-            self._unfinished.fail_waiting(batch.lock_timeout, self.queue.behind)  # they have waited for it as long
+            self.unfinished.fail_waiting(batch.lock_timeout, self.queue.behind)  # they have waited for it as long
         if batch.fatal is not None:
             self._on(Event.FAILED, batch.fatal)
 
@@ -244,24 +246,24 @@ class Writer:
         # Before the loop is woken: the kernel may run it at once, and all other processes would wait.
         self.checkpointer.end_turn()
         if not self.connection.deliver(self._settle, batch):
-            self._unfinished.tell_unheard(batch, _loop_closed())
+            self.unfinished.tell_unheard(batch, _loop_closed())
         self.checkpointer.after_batch()
 
     def _settle(self, batch: Batch) -> None:
         jobs, outcomes = batch.jobs, batch.outcomes
         done = len(outcomes)
         try:
-            if (done < len(jobs) or done > 1) and batch is self._running:
+            if (done < len(jobs) or done > 1) and batch is self.present:
                 self.queue.took_time_for(done, jobs)
                 if self._life.state is State.DROPPING and self._life.error is not None:
-                    self._unfinished.fail_waiting(self._life.error)
+                    self.unfinished.fail_waiting(self._life.error)
             if done == 1:
                 settle_one(jobs[0][0], outcomes[0])
             else:
                 settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
             errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
             self.counters.settled(done, errors, batch.splits)
-            if batch is self._running:
+            if batch is self.present:
                 self._go_on(alone=done <= 1)
             self._look_at_end(batch)
             batch.let_go()
@@ -280,24 +282,24 @@ class Writer:
         self.connection.switch(None)
         batch.outcomes.append(outcome)
         if not self.connection.deliver(self._settle_outside, batch):
-            self._unfinished.tell_unheard(batch, _loop_closed())
+            self.unfinished.tell_unheard(batch, _loop_closed())
 
     def _settle_outside(self, batch: Batch) -> None:
         settle_one(batch.jobs[0][0], batch.outcomes[0])
-        if batch is self._running:
+        if batch is self.present:
             self._go_on()
 
     # A transaction holds the writer
 
     def _begin(self, hold: Hold) -> None:
-        self._running = hold
-        self.open_thread = None
+        self.present = hold
+        self.open_thread, self.held_since = None, self.connection.loop.time()
         hold.taken()
 
     def _hold_over(self, hold: Hold) -> None:
         self.counters.held(hold.writes if hold.is_committed else 0, hold.write_errors)
         self._look_at_end(hold)
-        if hold is self._running:
+        if hold is self.present:
             self._open()
             self._go_on()
 
@@ -323,20 +325,20 @@ class Writer:
         if Action.REFUSE in action:
             self.open_thread = None
         if Action.FAIL_WAITING in action:
-            self._unfinished.fail_waiting(error)
+            self.unfinished.fail_waiting(error)
         if Action.ROLL_BACK in action:
-            self._unfinished.roll_back(self._running, why)
+            self.unfinished.roll_back(self.present, why)
         if Action.END in action:
             self.idle = True
         if Action.FAIL_RUNNING in action:
-            running, self._running = self._running, None
-            self._unfinished.fail_running(running, why)
+            running, self.present = self.present, None
+            self.unfinished.fail_running(running, why)
             self._open()
         if Action.TELL_UNHEARD in action:
-            running, self._running = self._running, None
-            self._unfinished.tell_unheard(running, error)
-        if Action.LEAVE_TO_PARENT in action and isinstance(self._running, Hold):
-            self._running.leave_to_parent(error)
+            running, self.present = self.present, None
+            self.unfinished.tell_unheard(running, error)
+        if Action.LEAVE_TO_PARENT in action and isinstance(self.present, Hold):
+            self.present.leave_to_parent(error)
         if event is not Event.IDLE and event is not Event.WORK:
             self._on(Event.IDLE if self.idle else Event.WORK)
 
@@ -370,7 +372,7 @@ class Writer:
     def give_up(self, why: str) -> None:
         """Fails all that is left; also where the loop does not run."""
         self._on(Event.GIVE_UP, why=why)
-        self._unfinished.fail_rest_now()
+        self.unfinished.fail_rest_now()
 
     async def close(self, deadline: float, *, drain: bool) -> None:
         """Ends the writer by ``deadline`` (of the loop's clock); all futures are resolved then."""
@@ -384,11 +386,11 @@ class Writer:
             self._on(Event.DROP, why="close() ran out of time")
             await wait_out([self._life.over], max(0.05, (deadline - now()) / 2))
         if not self._life.over.done():
-            if self._running is not None:
-                self.connection.interrupt(self._running)
+            if self.present is not None:
+                self.connection.interrupt(self.present)
             self._on(Event.GIVE_UP, why="close() ran out of time")
-        await wait_out([self._unfinished.finished()], max(0.0, (deadline - now()) / 2))
-        self._unfinished.fail_rest_now()
+        await wait_out([self.unfinished.finished()], max(0.0, (deadline - now()) / 2))
+        self.unfinished.fail_rest_now()
 
 
 def _loop_closed() -> DatabaseClosed:

@@ -1,0 +1,59 @@
+"""How a transaction gets the writer: in the order of arrival, but not behind one that keeps it for long."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..writing.hold import Hold
+from ..writing.writer import Writer
+
+__all__ = ["take_writer"]
+
+
+async def take_writer(writer: Writer, *, patience: float | None, timeout: float) -> Hold | None:
+    """Returns a transaction that has the writer, or None: it was not to be had in time. Nothing of it has begun.
+
+    Args:
+        patience: seconds that it waits, counted from when the present holder took the writer: anew for each that
+            follows. None: as long as ``timeout``.
+        timeout: seconds that it waits in all.
+    Raises: what a write would raise at once.
+
+    Cancellation: nothing is left.
+    """
+    hold, waiting = writer.hold(durable=False, timeout=None)
+    if waiting is None:
+        return hold
+    try:
+        return hold if await _waited(writer, waiting, hold.loop, patience, timeout) else None
+    except BaseException:
+        if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+            hold.leave()
+        raise
+    finally:
+        if not waiting.done():
+            waiting.cancel()
+            writer.queue.caller_left()
+
+
+async def _waited(
+    writer: Writer,
+    waiting: asyncio.Future[Hold],
+    loop: asyncio.AbstractEventLoop,
+    patience: float | None,
+    timeout: float,
+) -> bool:
+    now = loop.time()
+    deadline, holder, since = now + timeout, writer.present, now
+    if isinstance(holder, Hold):
+        since = writer.held_since
+    while not waiting.done():
+        until = deadline if patience is None else min(deadline, since + patience)
+        if now >= until:
+            return False
+        await asyncio.wait([waiting], timeout=until - now)
+        now = loop.time()
+        if (present := writer.present) is not holder:
+            holder, since = present, writer.held_since if isinstance(present, Hold) else now
+    waiting.result()  # or raises why the writer takes none
+    return True

@@ -1,0 +1,106 @@
+"""Statements outside a transaction: a query goes to a reader, what writes is a job, batched with all others."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from ...concurrency.job import Operation, SomeFuture
+from ...errors import AiomemdbError
+from ..engine.database import SQLiteDatabase
+from ..reading.queries import SOME, Wanted
+from ..writing.operations import ANY, WRITE
+from ..writing.writer import Writer
+from .errors import as_known, is_read_only, locked
+from .pragmas import Preferences
+from .rows import Answer
+from .snapshots import Snapshot
+from .texts import Text
+from .work import answer_of
+
+__all__ = ["Outside", "known"]
+
+R = TypeVar("R")
+
+
+class Outside:
+    """Of one logical connection.
+
+    Nothing of it is held for a job. A job waits for the writer up to ``chosen.timeout``, and one timer looks after all
+    that wait.
+    """
+
+    def __init__(self, database: SQLiteDatabase, chosen: Preferences) -> None:
+        self._database = database
+        self._chosen = chosen
+        self._waiting: deque[tuple[float, SomeFuture]] = deque()
+        self._is_watching = False
+
+    async def ask(self, sql: str, wanted: Wanted, *, may_write: bool) -> Answer | None:
+        """Asks a reader; None: the statement would write.
+
+        Raises: sqlite3.OperationalError: it would write, and may not.
+        """
+        database = self._database
+        try:
+            found = await database._read(SOME, sql, wanted, None)
+            if found is not None:
+                return Answer(found.columns, found.rows)
+            limit = database._config.lock_timeout
+            snapshot = Snapshot(database._reading(), timeout=self._chosen.timeout, lock_timeout=limit)
+            return await snapshot.ask(sql, wanted, is_alone=True)
+        except sqlite3.OperationalError as error:
+            if may_write and is_read_only(error):
+                return None
+            raise
+
+    async def write(self, sql: str, text: Text, wanted: Wanted) -> Answer:
+        """Runs it as a job."""
+        known = self._database._writing().session.book.known.get(sql)
+        if known is not None and known.follows and known.is_simple:  # one row: many of its kind are one statement
+            rowid = await self.job(WRITE, sql, wanted.params)
+            return Answer(None, (), rowid, 0 if rowid is None else 1)
+        return answer_of(await self.job(ANY, sql, wanted.params), text, wanted.text_factory)
+
+    async def job(self, operation: Operation[R], subject: object, arguments: object) -> R:
+        """A job of the database's."""
+        writer = self._database._writing()
+        try:
+            future = writer.put(operation, subject, arguments)
+            self._watch(writer, future)
+            return await future
+        except asyncio.CancelledError:
+            writer.queue.caller_left()
+            raise
+        except AiomemdbError as error:
+            raise as_known(error) from error.__cause__
+
+    def _watch(self, writer: Writer, future: SomeFuture) -> None:
+        self._waiting.append((future.get_loop().time() + self._chosen.timeout, future))
+        if not self._is_watching:
+            self._is_watching = True
+            self._look(writer)
+
+    def _look(self, writer: Writer) -> None:
+        waiting, loop = self._waiting, writer.connection.loop
+        now = loop.time()
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
+            _, future = waiting.popleft()
+            if not future.done():
+                error = locked(self._chosen.timeout, writer.transaction_holder)
+                writer.unfinished.fail_if_waiting(writer.present, future, error)
+        if waiting:
+            loop.call_later(max(0.05, waiting[0][0] - now), self._look, writer)
+        else:
+            self._is_watching = False
+
+
+async def known(doing: Awaitable[R]) -> R:
+    """Raises: what ``doing`` raises, as callers of sqlite3 know it."""
+    try:
+        return await doing
+    except AiomemdbError as error:
+        raise as_known(error) from error.__cause__

@@ -1,0 +1,396 @@
+"""One interactive transaction, and its rule.
+
+It is a program's that begins it, waits for a model and goes on. Taken at the first write alone, the writer would be
+given to transactions that have read an old state: increments are lost. Taken always, one that waits for a model would
+stop all others, those that only read too. So:
+
+1.  It begins with its first statement, with the writer if that can be had soon: ``patience`` seconds, counted from when
+    the present holder took it. Otherwise it begins as a snapshot, on a reader. One that is ``Mode.IMMEDIATE``, or
+    whose first statement is to write, waits for the writer up to ``timeout``.
+2.  One that has only read gives the writer up after ``idle`` seconds without a call, for a snapshot that is taken while
+    the writer still is its own. The time is counted in looks: a look that comes late, on a busy loop, counts as one.
+    Where a result is large, it is given up at once, and the result read on the snapshot.
+3.  A snapshot that is to write waits for the writer. Nothing was committed since it began: it goes on. Otherwise it is
+    stale, an error, to be rolled back and run again. Its own reader says which, once the writer is its own.
+4.  A snapshot that is idle is let go when others need its reader (snapshots.py).
+
+    on a snapshot ---- a write: waits for the writer, nothing was committed ----> with the writer
+    on a snapshot <--- idle, or a large result, and has only read --------------- with the writer
+
+Its calls run one after another. One that is cancelled is as if it had never been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Coroutine
+from typing import Any, TypeVar  # Any: a task may return anything
+
+from ...errors import AiomemdbError, LockTimeout, WriteTimeout
+from ..common.errors import read_only_error
+from ..reading.readers import Readers
+from ..writing.hold import Hold
+from ..writing.writer import Writer
+from .errors import Ended, as_known, is_read_only, is_stale, locked, stale
+from .granting import take_writer
+from .rule import Mode, Rule, Work
+from .savepoints import Savepoints
+from .snapshots import Snapshot
+from .writing import Step, TooLarge, Writing, seen
+
+__all__ = ["Transaction"]
+
+R = TypeVar("R")
+
+_LOOKS = 4  # in a row that find it idle
+
+
+class Transaction:
+    """One transaction, from its beginning to its end.
+
+    Attributes:
+        mode: how it began.
+        foreign_keys: whether it checks them; None: as the database does.
+        savepoints: what is done with them is done before the next statement.
+        is_over: it takes no calls.
+    """
+
+    def __init__(self, writer: Writer | None, readers: Readers, mode: Mode, rule: Rule, *, lock_timeout: float) -> None:
+        self.mode: Mode = mode
+        self.foreign_keys: bool | None = None
+        self.savepoints: Savepoints = Savepoints()
+        self.is_over: bool = False
+        self._writer = writer
+        self._readers = readers
+        self._rule = rule
+        self._lock_timeout = lock_timeout
+        self._loop = asyncio.get_running_loop()
+        self._turn = asyncio.Lock()
+        self._writing: Writing | None = None
+        self._snapshot: Snapshot | None = None
+        self._keeps_writer = mode is Mode.IMMEDIATE
+        self._has_read = False  # on the snapshot, or before it
+        self._is_stale = False
+        self._calls = 0
+        self._looks = 0
+        self._calls_at_look = 0
+        self._looking: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __repr__(self) -> str:
+        on = "over" if self.is_over else "writer" if self._writing else "snapshot" if self._snapshot else "not begun"
+        return f"<Transaction {self.mode.name} {on}>"
+
+    @property
+    def is_open(self) -> bool:
+        """It can still be committed."""
+        return not self.is_over and (self._writing is None or self._writing.hold.active)
+
+    @property
+    def has_begun(self) -> bool:
+        return self._writing is not None or self._snapshot is not None
+
+    def check(self) -> None:
+        """Raises why it takes no calls. That it was open for too long it says once, and is over."""
+        if self.is_over:
+            raise Ended("the transaction has ended")
+        if self._is_stale:
+            raise stale()
+        if self._writing is not None and not self._writing.hold.active:
+            self.is_over = True
+            self._close_rest()
+            raise as_known(self._writing.hold.error or Ended("the transaction has ended"))
+
+    # Calls
+
+    async def do(self, work: Work[R], *, locks: bool = False) -> R:
+        """Does one call's work, behind those before it.
+
+        Args:
+            locks: what it reads is to stay as it is until the transaction ends (SELECT … FOR UPDATE).
+
+        Raises:
+            Ended: it ended before.
+            sqlite3.OperationalError: "database is locked": the writer was not to be had in time; or it has read what
+                is no longer the latest, and is to be rolled back.
+            Exception: what SQLite says.
+        """
+        self._calls += 1
+        async with self._turn:
+            self.check()
+            if locks and self.mode is not Mode.READ_ONLY:
+                self._keeps_writer = True
+            try:
+                if self._writing is not None:
+                    return await self._on_writer(self._writing, work)
+                if self._snapshot is not None:
+                    return await self._on_snapshot(self._snapshot, work, locks=locks)
+                return await self._first(work, locks=locks)
+            except sqlite3.OperationalError as error:
+                self._is_stale = self._is_stale or is_stale(error)
+                raise
+
+    def soon(self, work: Work[object]) -> None:
+        """Does what needs no answer, where the transaction still has the writer; nothing is awaited."""
+        writing = self._writing
+        if writing is not None and writing.hold.active:
+            writing.post(Step(work.run, [])).add_done_callback(seen)
+
+    async def begin_now(self) -> None:
+        """Takes the writer, of one that is ``Mode.IMMEDIATE``."""
+        async with self._turn:
+            await self._take_writer(waits=True)
+
+    async def _first(self, work: Work[R], *, locks: bool) -> R:
+        if self.mode is Mode.READ_ONLY:
+            return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
+        waits = work.writes or locks or self._keeps_writer
+        writing = await self._take_writer(waits=waits)
+        if writing is None:
+            return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
+        try:
+            return await self._on_writer(writing, work)
+        except asyncio.CancelledError:
+            self._drop_writer()  # as if it had never been
+            raise
+
+    async def _on_writer(self, writing: Writing, work: Work[R]) -> R:
+        step = Step(work.run, self.savepoints.take())
+        try:
+            return await self._posted(writing, step, is_query=work.only_reads)
+        except TooLarge:
+            return await work.ask(await self._move_to_snapshot(writing))
+
+    async def _posted(self, writing: Writing, step: Step[R], *, is_query: bool) -> R:
+        hold = writing.hold
+        try:
+            posted = writing.post(step)
+            try:
+                return await posted
+            except asyncio.CancelledError:
+                if is_query:
+                    hold.interrupt(posted)
+                writing.take_back(step, posted)
+                raise
+        except AiomemdbError as error:
+            self.is_over = self.is_over or not hold.active
+            raise as_known(error) from error.__cause__
+        except sqlite3.Error:
+            self.is_over = self.is_over or not hold.active
+            raise
+
+    async def _on_snapshot(self, snapshot: Snapshot, work: Work[R], *, locks: bool) -> R:
+        may_write = self.mode is not Mode.READ_ONLY
+        if not (may_write and (work.writes or locks)):
+            has_read = self._has_read
+            self._has_read = True
+            try:
+                return await work.ask(snapshot)
+            except sqlite3.OperationalError as error:
+                if not (may_write and is_read_only(error)):
+                    raise
+            self._has_read = has_read  # it has not run
+        return await self._on_writer(await self._upgrade(snapshot), work)
+
+    # From the one to the other
+
+    async def _take_writer(self, *, waits: bool) -> Writing | None:
+        """Returns the writer, once the transaction has begun there, or None, unless it ``waits``.
+
+        Raises: sqlite3.OperationalError: "database is locked".
+        """
+        rule, writer, loop = self._rule, self._writer, self._loop
+        if writer is None:
+            if waits:
+                raise read_only_error()
+            return None
+        called_at = loop.time()
+        try:
+            hold = await take_writer(writer, patience=None if waits else rule.patience, timeout=rule.timeout)
+        except AiomemdbError as error:
+            raise as_known(error) from error.__cause__
+        if hold is None:
+            if waits:
+                raise locked(rule.timeout, writer.transaction_holder)
+            return None
+        hold.foreign_keys = self.foreign_keys
+        left = rule.timeout - (loop.time() - called_at) if waits else rule.patience
+        if not await _has_begun(hold, left):
+            if waits:
+                raise locked(rule.timeout, "another process")
+            return None
+        if self.is_over:  # abandoned meanwhile
+            hold.leave()
+            raise Ended("the transaction has ended")
+        self._writing = writing = Writing(hold, may_move=self._may_move)
+        self.savepoints.open_all()
+        if not self._keeps_writer:
+            self._looks, self._calls_at_look = 0, self._calls
+            self._look_later()
+        return writing
+
+    async def _take_snapshot(self, timeout: float | None = None) -> Snapshot:
+        snapshot = Snapshot(self._readers, timeout=self._rule.timeout, lock_timeout=self._lock_timeout)
+        await snapshot.open(timeout)
+        if self.is_over:  # abandoned meanwhile
+            snapshot.close()
+            raise Ended("the transaction has ended")
+        self._snapshot = snapshot
+        return snapshot
+
+    async def _move_to_snapshot(self, writing: Writing, timeout: float | None = None) -> Snapshot:
+        """The snapshot is taken while no other can commit: it is what the transaction has read so far."""
+        snapshot = await self._take_snapshot(timeout)
+        if not writing.hold.active:
+            self._snapshot = None
+            snapshot.close()
+            self.is_over = True
+            raise as_known(writing.hold.error or Ended("the transaction has ended"))
+        self._drop_writer()
+        self._has_read = True
+        return snapshot
+
+    async def _upgrade(self, snapshot: Snapshot) -> Writing:
+        writing = await self._take_writer(waits=True)
+        assert writing is not None
+        try:
+            if self._has_read and not await snapshot.is_latest():
+                raise stale()
+        except BaseException:
+            self._drop_writer()
+            raise
+        self._snapshot = None
+        snapshot.close()
+        return writing
+
+    def _drop_writer(self) -> None:
+        writing, self._writing = self._writing, None
+        self._stop_looking()
+        if writing is not None:
+            writing.hold.leave()
+
+    # Idleness
+
+    def keep_writer(self) -> None:
+        """From here on it does not give the writer up."""
+        self._keeps_writer = True
+
+    def _may_move(self) -> bool:
+        """On any thread: whether it gives the writer up, if it has only read."""
+        return not self._keeps_writer
+
+    def _look_later(self) -> None:
+        self._looking = self._loop.call_later(self._rule.idle / _LOOKS, self._look)
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    def _look(self) -> None:
+        writing, self._looking = self._writing, None
+        if writing is None or writing.has_written or self._keeps_writer or not writing.hold.active:
+            return
+        if self._turn.locked() or self._calls != self._calls_at_look:
+            self._looks, self._calls_at_look = 0, self._calls
+        else:
+            self._looks += 1
+        if self._looks < _LOOKS:
+            self._look_later()
+        else:
+            self._in_task(self._give_up(writing)).add_done_callback(seen)
+
+    async def _give_up(self, writing: Writing) -> None:
+        async with self._turn:
+            if writing is not self._writing or writing.has_written or self._calls != self._calls_at_look:
+                if writing is self._writing:
+                    self._look_later()
+                return
+            try:
+                await self._move_to_snapshot(writing, self._rule.idle)
+            except sqlite3.OperationalError:
+                if not self.is_over:  # all readers are in use
+                    self._looks = 0
+                    self._look_later()
+
+    def _in_task(self, coroutine: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        task = self._loop.create_task(coroutine, name="aiomemdb:transaction")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # The end
+
+    async def commit(self) -> None:
+        """Commits, behind the calls before it, also where its caller is cancelled.
+
+        Raises:
+            sqlite3.OperationalError: it has ended before, or is stale: it is rolled back.
+            Exception: what the COMMIT refuses, a deferred foreign key for one: it is rolled back.
+        """
+        await self._end(commit=True)
+
+    async def rollback(self) -> None:
+        """Rolls it back, behind the calls before it, also where its caller is cancelled."""
+        await self._end(commit=False)
+
+    async def _end(self, *, commit: bool) -> None:
+        if self._turn.locked():
+            await asyncio.shield(self._in_task(self._end_in_turn(commit=commit)))
+        else:
+            await self._end_in_turn(commit=commit)
+
+    async def _end_in_turn(self, *, commit: bool) -> None:
+        async with self._turn:
+            if self.is_over:
+                return
+            self.is_over = True
+            writing, self._writing = self._writing, None
+            self._close_rest()
+            if writing is None:
+                if commit and self._is_stale:
+                    raise stale()
+                return
+            try:
+                if commit:
+                    writing.hold.check()
+                    if marks := self.savepoints.take():
+                        writing.post(Step(_nothing, marks)).add_done_callback(seen)
+                await writing.hold.end(commit=commit)
+            except AiomemdbError as error:
+                if commit:
+                    raise as_known(error) from error.__cause__
+
+    def _close_rest(self) -> None:
+        self._stop_looking()
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.close()
+
+    def abandon(self) -> None:
+        """Rolls it back; nothing is awaited."""
+        self.is_over = True
+        self._drop_writer()
+        self._close_rest()
+
+
+async def _has_begun(hold: Hold, timeout: float) -> bool:
+    """Begins it, and returns whether the file was to be had in time: other processes write it too."""
+    begun = hold.begin()
+    try:
+        done, _ = await asyncio.wait([begun], timeout=max(0.0, timeout))
+        if not done:
+            hold.expire(WriteTimeout("the file was not to be had in time", started=False, applied=False))
+        await begun
+    except (LockTimeout, WriteTimeout):
+        return False
+    except BaseException:
+        hold.leave()
+        begun.add_done_callback(seen)
+        raise
+    return True
+
+
+def _nothing(_: Writing, __: object) -> None:
+    """What savepoints are to be before a COMMIT."""
