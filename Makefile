@@ -62,7 +62,8 @@ bench-full: $(BENCH)  ## ten million rows, a million jobs, ten thousand readers 
 	$(BIN)/python bench/processes.py
 	$(BIN)/python bench/memory.py
 
-format: $(READY)  ## format the code and mend what ruff can mend
+format: $(READY)  ## generate aiomemdb.blocking, format the code and mend what ruff can mend
+	$(BIN)/python -m tests.support.blocking_source
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["run"]
+__all__ = ["loop_factory", "run"]
 
 T = TypeVar("T")
 
@@ -24,11 +24,12 @@ def run(main: Coroutine[Any, Any, T] | Callable[[], Coroutine[Any, Any, T]], *, 
             "aiomemdb.run() starts an event loop, and one runs here already (a notebook's, a framework's): "
             "await main() instead"
         )
-    with asyncio.Runner(debug=debug, loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory()) as runner:
         return runner.run(main() if callable(main) else main)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes uvloop's loops, or None where it is not installed."""
     try:
         from uvloop import new_event_loop
     except ImportError:

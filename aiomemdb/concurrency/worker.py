@@ -33,7 +33,7 @@ from .bell import Bell, call_on_loop
 from .job import Failure, settle_one
 from .step_aside import JUST_BEFORE, OLD, StepAside
 
-__all__ = ["Worker", "end_workers", "forked_error", "join_at_exit", "wait_out"]
+__all__ = ["Worker", "end_workers", "forked_error", "join_at_exit", "loop_served_here", "wait_out"]
 
 log: logging.Logger = logging.getLogger("aiomemdb")
 
@@ -205,6 +205,7 @@ class Worker(Generic[Raw]):
 
     def _serve(self) -> None:
         """The thread's one function: runs what comes in, until it is told to stop or its loop is closed."""
+        _here.loop = self.loop
         error: BaseException | None = None
         try:
             try:
@@ -283,6 +284,18 @@ class Worker(Generic[Raw]):
             self._bell.take_down()
         finally:
             settle_one(self.stopped, None)
+
+
+class _Here(threading.local):
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+_here = _Here()
+
+
+def loop_served_here() -> asyncio.AbstractEventLoop | None:
+    """The loop that this thread works for as a ``Worker``, or None."""
+    return _here.loop
 
 
 async def wait_out(futures: Iterable[asyncio.Future[Any]], timeout: float) -> None:
