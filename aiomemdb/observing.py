@@ -78,7 +78,8 @@ class Committed:
         jobs: the futures of the jobs in it, in order; those that have failed in it among them.
         tables: those that it may have written, views among them, as the schema spells them: itself, by triggers, and by
             cascades of foreign keys, perhaps without changing a row. Of a virtual table its own name is there; the
-            tables in which it keeps its rows may be. "sqlite_schema": it has changed the schema, so any name may mean
+            tables in which it keeps its rows may be. An index that is built is its table's. "sqlite_stat1": ANALYZE has
+            written the planner's statistics. "sqlite_schema": it has changed the schema, so any name may mean
             another table. None: it began before it was observed, and may have written any.
         began, ended: when.
     """

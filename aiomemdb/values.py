@@ -89,6 +89,6 @@ class Statistics:
     queue_wait_max: float
     """The largest ``queue_wait`` so far."""
     reads: int
-    """Counter: queries answered, errors included; those of snapshots and streams as soon as they begin."""
+    """Counter: queries answered, errors too; those of snapshots, streams and transactions as soon as they begin."""
     reader_wait_max: float
     """The longest that a snapshot or a stream waited for a reader."""

@@ -23,6 +23,7 @@ SCHEMA = """
     CREATE TABLE tag (id INTEGER PRIMARY KEY, note INTEGER REFERENCES note ON DELETE CASCADE ON UPDATE SET NULL);
     CREATE TABLE mark (id INTEGER PRIMARY KEY, tag INTEGER REFERENCES tag ON DELETE SET NULL);
     CREATE TABLE gone (tag INTEGER);
+    CREATE INDEX by_tag ON tag (note);
     CREATE TRIGGER tag_gone AFTER DELETE ON tag BEGIN INSERT INTO gone VALUES (old.id); END;
     CREATE TABLE pair (a INTEGER, b BLOB, PRIMARY KEY (a)) WITHOUT ROWID;
     CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB);
@@ -35,6 +36,7 @@ SCHEMA = """
     CREATE TRIGGER seen_in INSTEAD OF INSERT ON seen BEGIN INSERT INTO page (text) VALUES (new.text); END;
     INSERT INTO note VALUES (1, 'one', ''), (2, 'two', '');
     INSERT INTO counted (data) VALUES (x'00');
+    ANALYZE;
 """
 
 
@@ -282,7 +284,7 @@ async def test_one_that_has_left_is_told_nothing_and_a_job_pays_nothing(db: SQLi
     stop = db._observe(told.append)
     assert writer.enqueue != before  # type: ignore[union-attr]
     stop()
-    assert writer.enqueue == before and writer.session.observed is None  # type: ignore[union-attr]
+    assert writer.enqueue == before and not writer.recorder.is_observed  # type: ignore[union-attr]
     await db.write("DELETE FROM gone")
     await db.read("SELECT 1")
     assert told == [] and writer.session.connection.guard.written is None  # type: ignore[union-attr]
@@ -328,9 +330,14 @@ TABLES: dict[str, tuple[str, set[str]]] = {
     "a table of a query": ("CREATE TABLE late AS SELECT 1 AS x", {"sqlite_schema", "late"}),
     "a virtual table": ("CREATE VIRTUAL TABLE late USING fts5 (x)", {"sqlite_schema", "late"}),
     "a view is made": ("CREATE VIEW late AS SELECT 1", {"sqlite_schema", "late"}),
-    "an index": ("CREATE INDEX late ON gone (tag)", {"sqlite_schema"}),
+    "an index": ("CREATE INDEX late ON gone (tag)", {"sqlite_schema", "gone"}),
+    "all indexes of a table": ("REINDEX note", {"note"}),
+    "an index, built anew": ("REINDEX by_tag", {"tag"}),
+    "all indexes": ("REINDEX", {"note", "tag"}),
+    "statistics of a table": ("ANALYZE note", {"sqlite_stat1"}),
+    "statistics of all": ("ANALYZE", {"sqlite_stat1"}),
     "a trigger": ("CREATE TRIGGER late AFTER INSERT ON gone BEGIN SELECT 1; END", {"sqlite_schema"}),
-    "a drop": ("DROP TABLE gone", {"sqlite_schema", "gone"}),
+    "a drop": ("DROP TABLE gone", {"sqlite_schema", "sqlite_stat1", "gone"}),
     "a view is dropped": ("DROP VIEW seen", {"sqlite_schema", "seen"}),
     "a new column": ("ALTER TABLE gone ADD COLUMN x", {"sqlite_schema", "gone"}),
     "a new name": ("ALTER TABLE gone RENAME TO late", {"sqlite_schema", "sqlite_sequence", "gone"}),

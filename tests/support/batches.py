@@ -9,7 +9,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from aiomemdb.observing import Observers
 from aiomemdb.sqlite.common.options import SQLiteConfig
+from aiomemdb.sqlite.common.recorder import Recorder
 from aiomemdb.sqlite.connection.configuring import configure_writer
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
@@ -66,4 +68,5 @@ def open_session(path: Path, **options: Any) -> Iterator[Session]:
                 full=config.durability == "full",
                 lock_timeout=config.lock_timeout,
                 max_value_bytes=config.max_value_bytes,
+                recorder=Recorder(Observers()),
             )

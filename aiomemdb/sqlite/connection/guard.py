@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 
 from ...errors import ForbiddenStatement
-from .policies import ALTER, SCHEMA, SCHEMA_TABLES, WRITES, Policy
+from .policies import ALTER, ANALYZE, REINDEX, SCHEMA, SCHEMA_TABLES, WRITES, Policy
 
 __all__ = ["Guard"]
 
@@ -26,6 +26,8 @@ def tables_written(action: int, first: str | None, second: str | None, schema: s
         return
     if action in SCHEMA:
         yield "sqlite_schema"
+    if action == ANALYZE:
+        yield "sqlite_stat1"
     table = second if action == ALTER else first if action in WRITES else None
     if table is not None and table not in SCHEMA_TABLES:
         yield table
@@ -42,10 +44,11 @@ class Guard:
         news: the actions of all that was compiled, until a reader of the news empties it.
         asked: if a list, the (action, table, schema, trigger) of each of these, in order.
         restriction: a user's authorizer, asked of what the policy allows.
-        written: if a set, the tables that what was compiled may write, in the file.
+        written: if a set, the tables that what was compiled may write, in the file; and of the indexes that it builds
+            anew the names, in ``built``.
     """
 
-    __slots__ = ("asked", "denied", "frozen", "is_open", "news", "policy", "restriction", "written")
+    __slots__ = ("asked", "built", "denied", "frozen", "is_open", "news", "policy", "restriction", "written")
 
     def __init__(self, policy: Policy) -> None:
         self.policy: Policy = policy
@@ -56,6 +59,7 @@ class Guard:
         self.asked: list[tuple[int, str | None, str | None, str | None]] | None = None
         self.restriction: Callable[..., int] | None = None
         self.written: set[str] | None = None
+        self.built: set[str] = set()
 
     def authorize(
         self, action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
@@ -69,6 +73,8 @@ class Guard:
             self.asked.append((action, first, schema, trigger))
         if self.written is not None:
             self.written.update(tables_written(action, first, second, schema))
+            if action == REINDEX and first is not None and schema != "temp":
+                self.built.add(first)
         if action in self.policy.rules:
             refusal = self.policy.refusal(action, first, second, schema)
             if refusal is not None:

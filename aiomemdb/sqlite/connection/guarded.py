@@ -126,7 +126,19 @@ class GuardedConnection(sqlite3.Connection):
         runs: it may have been compiled, and asked for, at any time.
         """
         self.guard.written = set()
+        self.guard.built.clear()
         self.obey(self.guard.policy)
+
+    def tables_written(self) -> set[str] | None:
+        """What the guard has noted, behind the COMMIT; None: it has noted nothing. SQLite names an index that is
+        built, and not its table.
+        """
+        written, built = self.guard.written, self.guard.built
+        if written is not None and built:
+            names = ", ".join("'" + name.replace("'", "''") + "'" for name in built)
+            found = self.own(f"SELECT tbl_name FROM sqlite_schema WHERE type = 'index' AND name IN ({names})")
+            written.update(table for (table,) in found)
+        return written
 
     def roll_back(self) -> None:
         """Ends the transaction that is open, if one is; once more where a late interrupt struck the rollback."""

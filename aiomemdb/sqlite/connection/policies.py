@@ -13,6 +13,7 @@ from ..common.options import PRAGMAS
 
 __all__ = [
     "ALTER",
+    "ANALYZE",
     "ATTACH",
     "DELETE",
     "DETACH",
@@ -22,6 +23,7 @@ __all__ = [
     "PRAGMA",
     "PREPARE",
     "READER",
+    "REINDEX",
     "SAVEPOINT",
     "SCHEMA",
     "SCHEMA_TABLES",

@@ -21,6 +21,7 @@ from ...concurrency.bell import call_on_loop
 from ...concurrency.worker import end_workers, join_at_exit
 from ...observing import Observers
 from ..common.options import SQLiteConfig
+from ..common.recorder import Recorder
 from ..connection.configuring import configure_writer
 from ..connection.connection import Connection
 from ..connection.settings import Setting, Settings
@@ -30,7 +31,6 @@ from ..reading.backup import back_up
 from ..reading.opening import ReaderOpener
 from ..reading.readers import Readers
 from ..writing.checkpoints import Checkpointer
-from ..writing.observed import Observed
 from ..writing.session import Session
 from ..writing.writer import Writer
 
@@ -49,6 +49,7 @@ class Assembly:
         path: the file; known once ``open`` has returned, as the readers are.
         writer: None where the file is opened for reading alone.
         observers: what is told of all that happens.
+        recorder: what tells them, and counts.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Assembly:
         self.thread: int = get_ident()
         self.writer: Writer | None = None
         self.observers: Observers = Observers()
+        self.recorder: Recorder = Recorder(self.observers)
         self._settings = Settings()
         self._backups: dict[Connection, threading.Event] = {}
         self._connections: list[Connection] = []
@@ -95,13 +97,14 @@ class Assembly:
             if path is not None and (cause := why_not_opened(error, path)) is not None:
                 raise cause from error
             raise
-        self.readers = Readers(first, self._opener, config, path, self.observers)
+        self.readers = Readers(first, self._opener, config, path, self.recorder)
 
     async def _open_writing(self) -> tuple[Connection, Session]:
         config, path = self._config, self.path
         turnstile = Turnstile(path)
         connection = Connection(f"aiomemdb:{config.label}:writer", self.loop)
         connection.at_end = turnstile.end
+        self.recorder.deliver = connection.deliver
         configure = partial(
             configure_writer, config=config, path=path, turnstile=turnstile, given_up=connection.given_up
         )
@@ -115,6 +118,7 @@ class Assembly:
                 full=config.durability == "full",
                 lock_timeout=config.lock_timeout,
                 max_value_bytes=config.max_value_bytes,
+                recorder=self.recorder,
             )
         )
         connection.at_end = session.end
@@ -122,9 +126,8 @@ class Assembly:
 
     def _observe(self, writer: Writer, is_observed: bool) -> None:
         """Where none observes it, a job pays nothing for that."""
-        observed = Observed(self.observers, writer.queue.append, writer.connection.deliver) if is_observed else None
-        writer.session.observed = observed
-        writer.enqueue = writer.queue.append if observed is None else observed.enqueue
+        append = writer.queue.append
+        writer.enqueue = partial(self.recorder.enqueue, append) if is_observed else append
 
     def set(self, setting: Setting) -> None:
         """See connection/settings.py."""

@@ -361,7 +361,9 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     def statistics(self) -> SQLiteStatistics:
         if self._forked or not isinstance(self._readers, Readers):
             raise self._look()
-        return statistics_of(self._readers, self._writer if isinstance(self._writer, Writer) else None)
+        assert self._assembly is not None
+        writer = self._writer if isinstance(self._writer, Writer) else None
+        return statistics_of(self._assembly.recorder, self._readers, writer)
 
     def _observe(self, observer: Observer) -> Callable[[], None]:
         """See ``aiomemdb.observing``."""

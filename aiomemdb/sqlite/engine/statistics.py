@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...values import Statistics
+from ..common.recorder import Recorder
 from ..file.hazards import has_wal_reset_bug
 from ..reading.readers import Readers
-from ..writing.counters import Counters
 from ..writing.writer import Writer
 
 __all__ = ["SQLiteStatistics", "statistics_of"]
@@ -40,11 +40,9 @@ class SQLiteStatistics(Statistics):
     lock files keep all that use aiomemdb apart; see ``foreign_writers``."""
 
 
-def statistics_of(readers: Readers, writer: Writer | None) -> SQLiteStatistics:
+def statistics_of(recorder: Recorder, readers: Readers, writer: Writer | None) -> SQLiteStatistics:
     """Where there is no writer, the file is open for reading alone, and nothing was written."""
-    checkpointer = writer.checkpointer if writer else None
     turnstile = writer.session.turnstile if writer else None
-    counters = writer.counters if writer else Counters()
     return SQLiteStatistics(
         pending=len(writer.queue) if writer else 0,
         running=writer.running if writer else 0,
@@ -52,20 +50,20 @@ def statistics_of(readers: Readers, writer: Writer | None) -> SQLiteStatistics:
         readers=len(readers.connections),
         readers_busy=readers.busy,
         reads_pending=readers.pending,
-        writes=counters.writes,
-        write_errors=counters.write_errors,
-        batches=counters.batches,
-        largest_batch=counters.largest_batch,
-        mean_batch=counters.mean_batch,
-        batch_splits=counters.batch_splits,
-        queue_wait=counters.queue_wait,
-        queue_wait_max=counters.queue_wait_max,
-        reads=readers.reads,
+        writes=recorder.writes,
+        write_errors=recorder.write_errors,
+        batches=recorder.batches,
+        largest_batch=recorder.largest_batch,
+        mean_batch=recorder.mean_batch,
+        batch_splits=recorder.batch_splits,
+        queue_wait=recorder.queue_wait,
+        queue_wait_max=recorder.queue_wait_max,
+        reads=recorder.reads,
         reader_wait_max=readers.leases.reader_wait_max,
         wal_bytes=writer.session.identity.wal_bytes if writer else 0,
-        checkpoints=checkpointer.checkpoints if checkpointer else 0,
-        checkpoint_failures=checkpointer.failures if checkpointer else 0,
-        checkpoint_error=checkpointer.error if checkpointer else None,
+        checkpoints=recorder.checkpoints,
+        checkpoint_failures=recorder.checkpoint_failures,
+        checkpoint_error=recorder.checkpoint_error,
         lock_wait=turnstile.waited if turnstile else 0.0,
         lock_wait_max=turnstile.waited_max if turnstile else 0.0,
         foreign_writers=writer.session.foreigners.count if writer else 0,

@@ -74,7 +74,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         # As SQLiteDatabase.write: the usual call passes few rooms.
         if durable or timeout is not None or params.__class__ is not tuple or not are_plain(map(type, params)):
             return await WriteVerbs.write(self, sql, params, durable=durable, timeout=timeout)
-        if self._nested is not None or self._ended or self._hold.session.observed is not None:
+        if self._nested is not None or self._ended or self._hold.session.recorder.is_observed:
             return await self._write(WRITE, sql, params, False, None)
         return await self._hold.write(WRITE, sql, params)
 
@@ -85,8 +85,8 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         if durable:
             self._hold.flush_after = True
         step = self._hold.write(operation, subject, arguments)
-        if (observed := self._hold.session.observed) is not None:
-            observed.stepped(self._hold, step, operation.name, subject)
+        if (recorder := self._hold.session.recorder).is_observed:
+            recorder.stepped(self._hold, step, operation.name, subject)
         return step if timeout is None else self._timed(step, operation, timeout)
 
     async def _timed(self, step: asyncio.Future[R], operation: Operation[R], timeout: float) -> R:
@@ -118,8 +118,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
                 raw.end_query_only()
 
         reading = self._hold.step(query, wanted_only=True)
-        if (observed := self._hold.session.observed) is not None:
-            observed.asked(reading, VERBS[fetch], subject)
+        self._hold.session.recorder.asked(reading, VERBS[fetch], subject)
         return await wait_for_read(reading, self._hold.interrupt, timeout)
 
     # Nested

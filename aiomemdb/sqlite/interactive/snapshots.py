@@ -141,7 +141,7 @@ class Snapshot:
         self._calls += 1
         try:
             reading = connection.submit(query, wanted_only=True)
-            self._readers.note_read(reading, "read", subject)
+            self._readers.recorder.asked(reading, "read", subject)
             return await wait_for_read(reading, connection.interrupt, None)
         finally:
             self._calls -= 1

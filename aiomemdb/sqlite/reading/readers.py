@@ -23,8 +23,8 @@ from ...concurrency.job import Failure, SomeFuture, copy_error, settle, settle_o
 from ...concurrency.pool import Pool
 from ...concurrency.worker import end_workers, wait_out
 from ...errors import AiomemdbError, DatabaseClosed
-from ...observing import Observers
 from ..common.options import SQLiteConfig
+from ..common.recorder import Recorder
 from ..connection.connection import Connection
 from ..connection.settings import Settings
 from .leases import Leases
@@ -55,7 +55,7 @@ class Readers:
     """
 
     def __init__(
-        self, first: Connection, opener: ReaderOpener, config: SQLiteConfig, path: object, observers: Observers
+        self, first: Connection, opener: ReaderOpener, config: SQLiteConfig, path: object, recorder: Recorder
     ) -> None:
         self.connections: list[Connection] = [first]
         self._at_most = config.reader_count
@@ -63,9 +63,7 @@ class Readers:
         self.pool: Pool[Connection] = Pool(
             self.connections, max_leases=self._at_most - 1, on_release=self._serve_waiting
         )
-        self.reads: int = 0
-        self._tell_read: Callable[[SomeFuture, str, object], None] | None = None
-        observers.on_change.append(partial(self._observe, observers))
+        self.recorder: Recorder = recorder
         self._loop = first.loop
         self._create_future: Callable[[], SomeFuture] = self._loop.create_future
         self.loop_is_running: Callable[[], bool] = self._loop.is_running
@@ -126,22 +124,13 @@ class Readers:
         """The database is closing, or a forked child's."""
         self._is_refusing, self.open_thread = True, None
 
-    def _observe(self, observers: Observers, is_observed: bool) -> None:
-        self._tell_read = observers.tell_read if is_observed else None
-
-    def note_read(self, reading: SomeFuture, verb: str, subject: object) -> None:
-        """A query was asked of a reader that is leased."""
-        self.reads += 1
-        if self._tell_read is not None:
-            self._tell_read(reading, verb, subject)
-
     # Shared queries
 
     def ask(self, fetch: Fetch[S, A, R], subject: S, arguments: A) -> asyncio.Future[R]:
         """Enqueues a query; who leaves its future must ``interrupt`` it."""
         future = self._create_future()
-        if self._tell_read is not None:
-            self._tell_read(future, VERBS[fetch], subject)
+        if self.recorder.is_observed:
+            self.recorder.tell_read(future, VERBS[fetch], subject)
         self._pending.append((future, fetch, subject, arguments))
         if len(self._active) <= len(self._stuck):
             self._wake_one()
@@ -220,12 +209,12 @@ class Readers:
         popleft, count = self._finished.popleft, len(self._finished)
         if count <= 1:
             if count:
-                self.reads += 1
+                self.recorder.reads += 1
                 settle_one(*popleft())
             return
         finished = [popleft() for _ in range(count)]
         outcomes = [outcome for _, outcome in finished]
-        self.reads += count
+        self.recorder.reads += count
         try:
             settle(finished, outcomes, failed=Failure in map(type, outcomes))
         except BaseException:  # a Ctrl-C that struck inside it would leave them to nobody

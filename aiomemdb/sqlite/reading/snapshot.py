@@ -48,7 +48,7 @@ class SQLiteSnapshot(ReadVerbs, Familiar):
             return answer(raw, fetch, subject, arguments)
 
         reading = self._connection.submit(query, wanted_only=True)
-        self._readers.note_read(reading, VERBS[fetch], subject)
+        self._readers.recorder.asked(reading, VERBS[fetch], subject)
         return await wait_for_read(reading, self._connection.interrupt, timeout)
 
     def _close(self) -> None:

@@ -73,7 +73,7 @@ class RowStream:
                 raise StopAsyncIteration
             fetched = self._connection.submit(self._fetch, wanted_only=True)
             if is_first:
-                self._readers.note_read(fetched, "read_stream", self._sql)
+                self._readers.recorder.asked(fetched, "read_stream", self._sql)
             rows = await wait_for_read(fetched, self._connection.interrupt, self._timeout)
         except BaseException:
             self._release()

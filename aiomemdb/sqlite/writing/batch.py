@@ -192,8 +192,7 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
     sql, cursor, connection = session.autocommit_sql, session.cursor, session.connection
     if sql is None or subject is not sql or operation is not WRITE or batch.durable:
         return False
-    observed = session.observed
-    began = monotonic() if observed is not None else 0.0
+    began = monotonic() if (is_observed := session.recorder.is_observed) else 0.0
     changes = connection.total_changes
     batch.committing = True
     try:
@@ -209,10 +208,10 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
         return failure is not None
     batch.committing = False
     batch.outcomes.append(cursor.lastrowid if cursor.rowcount else None)
-    if observed is not None:
+    if is_observed:
         known = session.book.known.get(sql)
         tables = known.tables if known is not None and known.is_plain else None
-        observed.committed([batch.jobs[0][0]], tables, began)
+        session.recorder.committed([batch.jobs[0][0]], tables, began)
     return True
 
 
@@ -249,9 +248,9 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
     batch.committing = False
     batch.failed |= failed
     batch.outcomes += outcomes
-    if session.observed is not None:
+    if session.recorder.is_observed:
         jobs = [job[0] for job in batch.jobs[start : start + len(outcomes)]]
-        session.observed.committed(jobs, session.connection.guard.written, began)
+        session.recorder.committed(jobs, session.connection.tables_written(), began)
     return len(outcomes)
 
 

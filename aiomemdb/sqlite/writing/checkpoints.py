@@ -45,11 +45,9 @@ class Checkpointer:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._turnstile = session.turnstile
+        self._recorder = session.recorder
         self._usual: int = _PAGES * session.connection.own("PRAGMA page_size")[0][0]
         self._small_enough = self._usual
-        self.checkpoints: int = 0
-        self.failures: int = 0
-        self.error: str | None = None
 
     def end_turn(self) -> None:
         """Before a batch is answered: ends its turn, unless the log wants a checkpoint; that is done in the same turn
@@ -105,7 +103,7 @@ class Checkpointer:
 
     def run(self, *, truncate: bool = False) -> bool:
         """In a turn: checkpoints; returns whether the whole log has reached the file, and no reader uses it."""
-        began, failures = time.monotonic(), self.failures
+        began, failures = time.monotonic(), self._recorder.checkpoint_failures
         size = self._session.identity.wal_bytes
         self._checkpoint("PASSIVE")
         # By itself the log restarts when a write begins while no reader uses it: among many readers, never. So this
@@ -118,9 +116,9 @@ class Checkpointer:
             self._note(mark, mark)
         else:
             self._note(self._next_mark(size), size + self._usual, again_in=_TIMES_THE_WAIT * wait)
-        if (observed := self._session.observed) is not None:
-            error = self.error if self.failures > failures else None
-            observed.checkpointed(began, self._session.identity.wal_bytes, error, is_whole=restarted)
+        recorder = self._recorder
+        error = recorder.checkpoint_error if recorder.checkpoint_failures > failures else None
+        recorder.checkpointed(began, self._session.identity.wal_bytes, error, is_whole=restarted)
         return restarted
 
     def _checkpoint(self, mode: str, *, wait: int = 0) -> bool:
@@ -128,12 +126,12 @@ class Checkpointer:
             done, whole = self._session.checkpoint(mode, wait=wait)
         except sqlite3.Error as error:
             # No caller asked for it, so none would hear: commits go on, and the log grows until it can be done.
-            self.failures += 1
-            self.error = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
-            log.warning("checkpoint of %s failed: %s", self._session.identity.path, self.error)
+            what = f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"
+            self._recorder.checkpoint_failed(what)
+            log.warning("checkpoint of %s failed: %s", self._session.identity.path, what)
             return False
         if done and mode == "PASSIVE":  # the others only follow it
-            self.checkpoints += 1
+            self._recorder.checkpoints += 1
         return whole
 
 

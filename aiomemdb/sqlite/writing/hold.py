@@ -387,8 +387,8 @@ class Hold(Batch):
                 self._is_open = False
                 do_commit(self.session, self)
                 self.is_committed = True
-                if self.session.observed is not None:
-                    self.session.tell_held(self, self.begun_at)
+                if (recorder := self.session.recorder).is_observed:
+                    recorder.held_committed(self, self.session.connection.tables_written(), self.begun_at)
         finally:
             self.committing = False
         if self.is_committed and self.flush_after:

@@ -15,13 +15,13 @@ from functools import partial
 from ...database import Params
 from ...errors import AiomemdbError, DatabaseClosed, LockTimeout
 from ..common.codes import primary_code
+from ..common.recorder import Recorder
 from ..common.rows import SQLiteRow
 from ..connection.guarded import GuardedConnection
 from ..file.files import FileIdentity
 from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
 from .foreigners import Foreigners
-from .observed import Observed
 from .slow import SlowFunctions
 from .statements import Book
 
@@ -50,7 +50,7 @@ class Session:
             of it may have stayed.
         autocommit_sql: the insert that may run by ``autocommit`` now, or None.
         is_always_full: each commit waits for a sync of the disk.
-        observed: tells the observers, where there are some; the loop changes it.
+        recorder: what happens is recorded there.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Session:
         full: bool,
         lock_timeout: float,
         max_value_bytes: int,
+        recorder: Recorder,
     ) -> None:
         self.connection: GuardedConnection = connection
         self.identity: FileIdentity = identity
@@ -70,7 +71,7 @@ class Session:
         self._given_up: Callable[[], bool] | None = None
         self.log_in_doubt: bool = False
         self.autocommit_sql: str | None = None
-        self.observed: Observed | None = None
+        self.recorder: Recorder = recorder
         self.max_value_bytes: int = max_value_bytes
         self._lock_timeout = lock_timeout
         self.is_always_full: bool = full
@@ -102,19 +103,15 @@ class Session:
         try:
             is_time_to_look = self.turnstile.acquire(self._lock_timeout, self._is_abandoned)
         except LockTimeout:  # an OSError too, as every TimeoutError is
-            self._tell_wait(self.turnstile.waited)
+            self.recorder.lock_waited(self.turnstile.waited)
             raise
         except OSError as error:
             self.identity.look()
             raise AiomemdbError(f"the lock files of {self.identity.path} can't be used: {error}") from error
-        if self.observed is not None:
-            self._tell_wait(self.turnstile.waited)
+        if self.turnstile.waited:
+            self.recorder.lock_waited(self.turnstile.waited)
         if is_time_to_look:
             self.foreigners.look()
-
-    def _tell_wait(self, seconds: float) -> None:
-        if (observed := self.observed) is not None and seconds:
-            observed.lock_waited(seconds)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -164,7 +161,7 @@ class Session:
         self.execute_when_free("BEGIN IMMEDIATE")
         self.connection.guard.written = None
         try:
-            if self.observed is not None:
+            if self.recorder.is_observed:
                 self.connection.note_written()
             # CREATE and ALTER are refused by the schema in memory, before it is compared with the file's. (0.7 us)
             self.connection.look_at_schema()
@@ -194,7 +191,7 @@ class Session:
             try:
                 self._own(sql)
                 if refused_at is not None:
-                    self._tell_wait(time.monotonic() - refused_at)
+                    self.recorder.lock_waited(time.monotonic() - refused_at)
                 return
             except sqlite3.OperationalError as error:
                 if primary_code(error) != sqlite3.SQLITE_BUSY:
@@ -210,7 +207,7 @@ class Session:
             path, timeout = self.identity.path, self._lock_timeout
             waited = self.turnstile.waited + now - refused_at
             if waited >= timeout:
-                self._tell_wait(now - refused_at)
+                self.recorder.lock_waited(now - refused_at)
                 raise LockTimeout(
                     f"{holder_of_write_lock(path) or 'another program'} has held the write lock of {path} for "
                     f"{timeout} s, without aiomemdb's turns; wait for it, end it, or raise connect(lock_timeout=...)"
@@ -236,11 +233,6 @@ class Session:
         if self.connection.noted:
             self.connection.close_noted()
         self._look_at_files()
-
-    def tell_held(self, hold: object, began: float | None) -> None:
-        """A transaction that held the writer has been committed."""
-        if (observed := self.observed) is not None and began is not None:
-            observed.committed(observed.steps_of(hold), self.connection.guard.written, began)
 
     def allow_autocommit(self, sql: str, params: Params) -> None:
         """This write has just run alone: it may do so in autocommit until the next transaction, if it is so plain an

@@ -11,9 +11,9 @@ from ...concurrency.failing import Failing
 from ...concurrency.job import JobFuture, SomeFuture, copy_error, fail, settle
 from ...concurrency.queue import JobQueue
 from ...errors import AiomemdbError, DatabaseClosed, WriteTimeout
+from ..common.recorder import Recorder
 from ..connection.connection import Connection
 from .batch import Batch
-from .counters import Counters
 from .hold import Hold
 
 __all__ = ["Unfinished", "not_started"]
@@ -30,10 +30,10 @@ def _rolled_back(why: str) -> DatabaseClosed:
 class Unfinished:
     """Of one writer's jobs, in the queue and on the thread."""
 
-    def __init__(self, connection: Connection, queue: JobQueue, counters: Counters) -> None:
+    def __init__(self, connection: Connection, queue: JobQueue, recorder: Recorder) -> None:
         self._connection = connection
         self._queue = queue
-        self._counters = counters
+        self._recorder = recorder
         self._failing = Failing(connection.loop)
 
     # Those that wait
@@ -41,7 +41,7 @@ class Unfinished:
     def fail_waiting(self, error: BaseException, count: int | None = None) -> None:
         """The first ``count`` jobs that wait fail, or all; a few at once, the loop goes on between them."""
         dropped = self._queue.drop(count)
-        self._counters.write_errors += len(dropped)
+        self._recorder.write_errors += len(dropped)
         if dropped:
             self._failing.add(dropped, error)
 
