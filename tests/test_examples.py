@@ -114,6 +114,12 @@ def test_tool_in_a_thread_writes_each_result_once(db_path: Path) -> None:
     assert sorted(plain(db_path, "SELECT input, output FROM run")) == [(n, n * n) for n in range(10)]
 
 
+def test_synchronous_tool_books_each_trip_once_and_knows_each_city_once(db_path: Path) -> None:
+    lines = run_example("synchronous_tool", db_path)
+    assert lines[0] == "agent 0 to Lisbon" and lines[-1] == "3 cities, 30 trips"
+    assert plain(db_path, "SELECT count(*), count(DISTINCT traveller), count(DISTINCT city) FROM trip") == [(30, 30, 3)]
+
+
 def test_shared_memory_agrees_on_who_is_who(db_path: Path) -> None:
     lines = run_example("shared_memory", db_path)
     assert lines == [

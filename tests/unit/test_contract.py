@@ -23,6 +23,7 @@ import sqlite3
 from functools import partial
 
 import aiomemdb
+import aiomemdb.blocking
 
 
 def add(conn: sqlite3.Connection, number: int, text: str = "") -> float:
@@ -59,6 +60,23 @@ async def use(db: aiomemdb.SQLiteDatabase) -> None:
         reveal_type(await snap.read_fn(Job(), 1))  # is bytes
         await snap.read_fn(Job())  # refused
     reveal_type(db.statistics().wal_bytes)  # is int
+
+
+def use_blocking(db: aiomemdb.blocking.Database) -> None:
+    reveal_type(db.write("INSERT INTO t VALUES (1)", durable=True))  # is int | None
+    reveal_type(db.write_fn(add, 1, "text", once=True))  # is float
+    db.write_fn(add, "text")  # refused
+    db.write("INSERT INTO t VALUES (1)", nowhere=1)  # refused
+    reveal_type(db.read_fn(all_of, 1, 2, timeout=3))  # is list[int]
+    with db.transaction() as tx:
+        reveal_type(tx.write_fn(Job(), 1))  # is bytes
+    with db.snapshot() as snap:
+        reveal_type(snap.read("SELECT 1")[0]["x"])  # is Any
+    reveal_type(next(db.read_stream("SELECT 1"))[0])  # is Any
+    reveal_type(db.submit("INSERT INTO t VALUES (1)").result())  # is int | None
+    with aiomemdb.blocking.Memory.open("a.db") as memory:
+        reveal_type(memory.counts().facts)  # is int
+        memory.entity(b"Ada")  # refused
 
 
 async def use_any(db: aiomemdb.Database, row: aiomemdb.Row) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import aiomemdb
-from aiomemdb import errors
+from aiomemdb import blocking, errors
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -16,6 +16,8 @@ def test_each_public_name_is_in_the_reference() -> None:
     pages = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
     named = re.findall(r"^::: aiomemdb\.(\w+)$", pages, re.MULTILINE)
     assert sorted(named) == sorted(set(aiomemdb.__all__) - {"__version__"})
+    of_blocking = re.findall(r"^::: aiomemdb\.blocking\.(\w+)$", pages, re.MULTILINE)
+    assert sorted(of_blocking) == sorted(blocking.__all__)
 
 
 def test_the_reference_draws_the_tree_of_errors() -> None:

@@ -162,6 +162,16 @@ def test_a_room_can_be_had_as_an_attribute() -> None:
     """)
 
 
+def test_what_programs_use_as_an_attribute_is_visible_before_and_loaded_then() -> None:
+    in_a_new_process("""
+        import sys, aiomemdb
+        assert {"blocking", "embedders", "errors"} <= set(dir(aiomemdb))
+        assert not [name for name in sys.modules if name.startswith(("aiomemdb.blocking", "aiomemdb.sqlite"))]
+        with aiomemdb.blocking.connect(":memory:") as db:
+            assert db.read_value("SELECT 1") == 1
+    """)
+
+
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"^module 'aiomemdb' has no attribute 'conect'$") as caught:
         aiomemdb.conect  # type: ignore[attr-defined]  # noqa: B018
