@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["checked_count", "checked_text"]
+__all__ = ["checked_count", "checked_key", "checked_limit", "checked_text"]
 
 
 def checked_text(name: str, value: object) -> str:
@@ -31,3 +31,22 @@ def checked_count(name: str, value: object) -> int:
     if value < 0:
         raise ValueError(f"{name}={value}: 0 or more")
     return value
+
+
+def checked_key(name: str, value: object, *, may_be_empty: bool = False) -> str:
+    """Return ``value``. Raises: TypeError, ValueError: it is no text that can be a key; the message names it."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: a string")
+    if not value and not may_be_empty:
+        raise ValueError(f"{name} is empty")
+    return checked_text(name, value)
+
+
+def checked_limit(name: str, value: object) -> int | None:
+    """Return ``value``. Raises: TypeError, ValueError: it is neither None nor a number of rows; it is named."""
+    if value is None:
+        return None
+    count = checked_count(name, value)
+    if count >= 2**63:
+        raise ValueError(f"{name}={value}: below 2**63")
+    return count
