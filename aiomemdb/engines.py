@@ -67,7 +67,7 @@ def connect(
     """Return a database, not open yet: ``async with connect("agent.db") as db``, or ``db = await connect("agent.db")``.
 
     Constructing does no I/O; opening does, and creates a missing file (readable by its owner alone). ``":memory:"``
-    is a private temporary file, removed at close, so that every promise holds for it too.
+    is a private temporary file, removed at close: every promise holds for it too.
 
     Values come back as SQLite stores them. There is no ``detect_types=``: sqlite3 would convert in every query of a
     connection, the library's own too, and one odd value would fail all rows. Convert where you read:

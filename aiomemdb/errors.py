@@ -263,7 +263,7 @@ class EpisodeExists(AiomemdbError):
 
 class EmbedderError(AiomemdbError):
     """The embedder gave no vectors that can be used: the wrong number of them, one of the wrong length or with NaN; or
-    its endpoint could not be reached, refused, or answered with something else. Not applied.
+    its endpoint could not be reached, refused, or sent no vectors. Not applied.
 
     What to do: the message says what is wrong with it. What an embedder of yours raises passes unchanged.
     """

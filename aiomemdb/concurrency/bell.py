@@ -1,6 +1,6 @@
-"""How a thread tells its loop what it has done.
+"""How a thread reports to its loop what it has done.
 
-``call_soon_threadsafe`` costs the loop a turn more, and who calls it holds Python's lock while it wakes the loop, which
+``call_soon_threadsafe`` costs the loop a turn more, and its caller holds Python's lock while it wakes the loop, which
 goes back to sleep to wait for that. A descriptor that the loop itself watches is written to with the lock set free:
 there and back takes 5.7 us, and not 8.2; a lone caller's write 17, not 23.
 
@@ -41,7 +41,7 @@ class Bell:
             on_drop: called when the loop lets go of the bell, since it is closed; on the thread that closes it.
 
         Returns:
-            Whether the loop has it. A loop that watches no descriptors is told by another way, and drops nothing.
+            Whether the loop has it. A loop that watches no descriptors hears by another way, and drops nothing.
         """
         if not _HAS_EVENTFD:
             return False
@@ -87,7 +87,7 @@ class Bell:
             callback(*args)
 
     def take_down(self) -> None:
-        """When the thread tells nothing more; on the loop, or, where that is closed, on the thread.
+        """When the thread reports nothing more; on the loop, or, where that is closed, on the thread.
 
         That it has ended the thread must not tell by ``tell``: the loop may hear it before it is rung for, and what the
         thread rings then could be another part's file.

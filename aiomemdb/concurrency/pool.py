@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Pool(Generic[T]):
     """Lends its items: for a moment (``take``/``give_back``), or as leases, of which at most ``max_leases`` are out.
 
-    What leases leave free is always there for ``take``, so that short work goes on whatever leases do. Where they may
+    What leases leave free is always there for ``take``: short work goes on whatever leases do. Where they may
     take all, an item goes to the other kind of work when it comes back from one, so that neither keeps the other out.
 
     Args:
@@ -61,7 +61,7 @@ class Pool(Generic[T]):
 
     @property
     def missing(self) -> int:
-        """How many leases must end for all who wait to have one; negative: so many more there may be."""
+        """How many leases must end until all that wait have one; negative: so many more there may be."""
         return self.waiting + self._leases - self.max_leases
 
     def take(self) -> T | None:
@@ -130,7 +130,7 @@ class Pool(Generic[T]):
                 waiter.set_exception(LookupError(f"{item!r} is lost"))
 
     def close(self, make_error: Callable[[], BaseException]) -> None:
-        """Fails those who wait, and all who come."""
+        """Fails those that wait, and all that come."""
         self._closed = make_error
         self.fail_waiters(make_error)
 

@@ -131,6 +131,6 @@ class JobQueue:
         self.jobs.extendleft(reversed(rest))
 
     def drop(self, count: int | None = None) -> list[asyncio.Future[Any]]:
-        """Takes out the first ``count`` jobs, or all, never to run; gives their futures."""
+        """Takes out the first ``count`` jobs, or all, never to run; returns their futures."""
         count = len(self.jobs) if count is None else min(count, len(self.jobs))
         return [self.jobs.popleft()[0] for _ in range(count)]

@@ -55,7 +55,7 @@ class Worker(Generic[Raw]):
 
     Attributes:
         raw: for the thread alone; what is submitted gets it.
-        working_on: what the thread works on now; ``interrupt`` stops that and nothing else.
+        working_on: what the thread works on now; ``interrupt`` stops that alone.
         switching: guards it.
         on_lost: called on the loop's thread when the thread died of an error, and on the worker's thread when
             the loop was closed under it (then with ``None``).

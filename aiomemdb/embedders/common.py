@@ -43,7 +43,7 @@ def chunks(texts: list[str], most: int, characters: int) -> Iterator[list[str]]:
 class InThread:
     """Encodes in a worker thread, chunk after chunk, one at a time.
 
-    Calls take turns by chunk, so that a short one never waits for the whole of a long one. A cancelled call leaves the
+    Calls take turns by chunk: a short one never waits for the whole of a long one. A cancelled call leaves the
     chunk that runs to its thread; ``_busy`` holds the next one back until it is done.
     """
 

@@ -1,4 +1,4 @@
-"""What an adapter checks at the call, so that a caller is told what is wrong before anything is written."""
+"""What an adapter checks at the call, and the caller hears what is wrong before anything is written."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Core:
     may wait for that transaction to end, and an embedder would have the writer wait.
 
     Args:
-        find_store: gives the store, or raises why there is none.
+        find_store: returns the store, or raises why there is none.
     """
 
     vectors: Vectors | None = None

@@ -180,7 +180,7 @@ class FactVerbs(View):
         """Return the shortest chain of facts from one entity to another, whichever way each fact points.
 
         The chain leads through no entity with more than 1,000 facts: a link of two entities to such a one says nothing.
-        It looks at 20,000 facts at most, 10,000 from one end, so that it takes no longer in a larger memory. A chain
+        It looks at 20,000 facts at most, 10,000 from one end: it takes no longer in a larger memory. A chain
         beyond those is not found. All is read in one snapshot.
 
         Returns: the facts, in order; [] from an entity to itself; None: there is no chain of at most ``max_hops``.

@@ -1,7 +1,7 @@
 """find_or_create: a name that is missing is embedded and created once, however many callers ask for it.
 
 1. A lookup by a reader; those that wait together are one query. A hit ends here, the writer is not involved.
-2. One flight a name: every caller waits for it shielded, so that a caller that leaves harms no other. A failure reaches
+2. One flight a name: every caller waits for it shielded: a caller that leaves harms no other. A failure reaches
    all of them and is then forgotten.
 3. The names of all waiting flights are embedded as one batch, outside the writer, and compared in one snapshot.
 4. One write job looks again, and creates what is still missing.

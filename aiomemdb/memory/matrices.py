@@ -98,7 +98,7 @@ class Vectors:
     async def _load(
         self, cached: _CachedMatrix, changes: VectorChanges, reads: Reads, namespace: str, kind: Kind
     ) -> None:
-        """Slice by slice, so that it takes little more memory than the matrix."""
+        """Slice by slice: it takes little more memory than the matrix."""
         cached.begin(changes, self.model.dim)
         after = 0
         while rows := await reads.vectors(namespace, kind, self.model, after=after, limit=_SLICE):

@@ -24,7 +24,7 @@ _KINDS: tuple[Kind, ...] = ("entity", "fact", "episode")
 
 
 class Reembedding:
-    """Gives all that lacks one a vector of the memory's model, then makes it the file's, then finds near names by it.
+    """Makes for all that lacks one a vector of the memory's model, then makes it the file's, then finds near names by it.
 
     Each slice is a job, and the file itself says what is left: the next call goes on from there.
     """
@@ -38,7 +38,7 @@ class Reembedding:
         self._total = -1
 
     async def run(self) -> int:
-        """Gives how many rows got a vector.
+        """Returns how many rows got a vector.
 
         What others wrote meanwhile, by the old model, is met in a further round. If they write faster than this one
         embeds there is no last round: so the file is switched over all the same, which stops them, and then completed.

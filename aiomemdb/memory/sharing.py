@@ -1,4 +1,4 @@
-"""What all views of an open memory share: the store, who creates names and writes texts, the vectors."""
+"""What all views of an open memory share: the store, what creates names and writes texts, the vectors."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ class Writes(Protocol):
 
     async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> list[Remembered | list[Fact] | Exception]:
         """Texts with their facts (Remembered), or facts alone, in order; each whole or not at all, in one job if none
-        fails. Gives an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
+        fails. Returns an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
         """
         # Several are one job: at the end of each the word indexes write out their new words, a fifth of the time.
         return await self._together(lambda some: self.job(remembering.title(some), remembering.write, some), drafts)
@@ -254,8 +254,8 @@ class Writes(Protocol):
     async def _together(
         self, run: Callable[[Sequence[Item]], Awaitable[list[Any]]], items: Sequence[Item]
     ) -> list[Any]:
-        """Run all items as one job, which gives an answer for each. If one of them fails it, all is rolled back and
-        each is a job of its own, so that no caller gets another's error.
+        """Run all items as one job, which returns an answer for each. If one of them fails it, all is rolled back and
+        each is a job of its own: no caller gets another's error.
         """
         try:
             return await run(items)

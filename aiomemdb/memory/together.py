@@ -24,7 +24,7 @@ class Together(Generic[Item, Answer]):
     """Collects items while a batch is under way; what has come by its end is the next batch.
 
     Args:
-        answer: gets a batch and gives one answer an item, in order; an exception may be one. What it raises is the
+        answer: gets a batch and returns one answer an item, in order; an exception may be one. What it raises is the
             answer of the whole batch.
         most: how much a batch may weigh.
         weigh: an item's weight; default: each weighs 1.

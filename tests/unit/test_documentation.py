@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
+
+import pytest
 
 import aiomemdb
 from aiomemdb import blocking, errors
@@ -35,3 +38,47 @@ def test_each_page_is_in_the_contents_of_the_site() -> None:
 def test_each_guide_is_in_the_index() -> None:
     index = (DOCS / "index.md").read_text()
     assert [page.name for page in (DOCS / "guides").glob("*.md") if f"(guides/{page.name})" not in index] == []
+
+
+# -- words ---------------------------------------------------------------------------------------------------
+
+STILTED = re.compile(
+    r"\b(nobody|somebody|whoever|whose|whom|who|of which|else|so that|mend(?:s|ed)?|tells?|told|gives?|but for)\b",
+    re.IGNORECASE,
+)
+
+
+def prose(text: str) -> str:
+    """What is left of a Markdown text without its code."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"(`+)(?:(?!\1).)+\1", "x", text, flags=re.DOTALL)
+
+
+def docstrings(path: Path) -> str:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+    return "\n\n".join(prose(ast.get_docstring(node) or "") for node in nodes)
+
+
+TEXTS = {
+    "README.md": [prose((ROOT / "README.md").read_text())],
+    "docs": [prose(page.read_text()) for page in DOCS.rglob("*.md")],
+    "CHANGELOG.md": [prose((ROOT / "CHANGELOG.md").read_text())],
+    "docstrings": [docstrings(room) for room in (ROOT / "aiomemdb").rglob("*.py")],
+}
+
+
+def a_thousand(pattern: re.Pattern[str], texts: list[str]) -> float:
+    return 1000 * sum(len(pattern.findall(text)) for text in texts) / sum(len(text.split()) for text in texts)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_written_as_people_speak(name: str) -> None:
+    sentences = [each for text in TEXTS[name] for each in re.split(r"(?<=[.:;])\s+|\n\n", text)]
+    worst = sorted(sentences, key=lambda each: -len(STILTED.findall(each)))[:10]
+    assert a_thousand(STILTED, TEXTS[name]) <= 4, "\n".join(worst)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs"])
+def test_a_text_speaks_to_its_reader(name: str) -> None:
+    assert a_thousand(re.compile(r"\byour?\b", re.IGNORECASE), TEXTS[name]) >= 6

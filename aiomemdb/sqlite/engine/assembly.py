@@ -180,7 +180,7 @@ class Assembly:
             await end_workers([self.writer.connection], deadline - self.loop.time())
 
     def abandon(self) -> None:
-        """Ends it without a caller who could wait: its handle was collected, or the interpreter exits, without close.
+        """Ends it without a caller that could wait: its handle was collected, or the interpreter exits, without close.
 
         No acknowledged write can be lost: they are committed. What was submitted still runs, if the loop does; the
         threads end by themselves.

@@ -266,7 +266,7 @@ class TransactionBlock:
     """``async with db.transaction() as tx``: what ties a transaction to its task.
 
     Args:
-        find: gives the writer and the readers, or raises why there are none, when the block is entered.
+        find: returns the writer and the readers, or raises why there are none, when the block is entered.
     """
 
     def __init__(self, find: Callable[[], tuple[Writer, Readers]], *, durable: bool, timeout: float | None) -> None:

@@ -137,7 +137,7 @@ def _check_descriptors(count: int) -> None:
 
 
 def why_not_opened(error: BaseException, path: Path) -> OSError | None:
-    """What SQLite does not say where it "can't open" a file; None where it is something else, or not known."""
+    """What SQLite does not say where it "can't open" a file; None where it is another thing, or not known."""
     is_about_descriptors = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
     if primary_code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not is_about_descriptors:
         return None

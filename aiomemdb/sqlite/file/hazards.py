@@ -42,7 +42,7 @@ __all__ = [
 def has_wal_reset_bug(version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3]) -> bool:
     """Whether this SQLite can corrupt a log when one connection checkpoints while another commits.
 
-    Source: https://www.sqlite.org/wal.html, "The WAL-reset bug": 3.7.0 to 3.51.2, mended in 3.44.6 and 3.50.7 too.
+    Source: https://www.sqlite.org/wal.html, "The WAL-reset bug": 3.7.0 to 3.51.2, fixed in 3.44.6 and 3.50.7 too.
     """
     if version[:2] == (3, 44):
         return version < (3, 44, 6)
@@ -228,7 +228,7 @@ _NETWORK_TYPES = frozenset({
 
 
 def network_file_system(device: int, mountinfo: str) -> str | None:
-    """The type of the file system with this ``st_dev``, if its memory or its locks may not reach all who use it.
+    """The type of the file system with this ``st_dev``, if its memory or its locks may not reach all its users.
 
     Args:
         mountinfo: the text of /proc/self/mountinfo (proc_pid_mountinfo(5)): the third field of a line is the device,
@@ -249,7 +249,7 @@ def network_file_system_of(status: os.stat_result) -> str | None:
 
 
 def warn_of_network(path: Path, status: os.stat_result) -> None:
-    """Warns of a database on a network file system; says nothing where the system does not tell its mounts."""
+    """Warns of a database on a network file system; says nothing where the system does not report its mounts."""
     if (kind := network_file_system_of(status)) is not None:
         warnings.warn(
             f"{path} lies on a network file system or a shared folder ({kind}): SQLite's write-ahead log needs memory "

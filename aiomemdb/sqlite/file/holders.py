@@ -1,4 +1,4 @@
-"""Who holds a lock on a file, where the system tells (/proc/locks, on Linux), and the log of waits for one."""
+"""The holder of a lock on a file, where the system reports it (/proc/locks on Linux), and the log of long waits."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _WRITE_LOCK = 120
 
 
 def holder_of_turn(descriptor: int) -> str | None:
-    """Who has a ``flock`` on this open file; None where the system does not tell (macOS, another container's)."""
+    """The holder of a ``flock`` on this open file; None where the system reports none (macOS, another container's)."""
     pids = [pid for kind, _, pid, *_ in _locks_on(os.fstat(descriptor)) if kind == "FLOCK"]
     return _described(pids[0]) if pids else None
 
 
 def holder_of_write_lock(path: object) -> str | None:
-    """Who keeps others from writing this database by SQLite's own locks; None as ``holder_of_turn``."""
+    """The program that keeps others from writing this database by SQLite's own locks; None as ``holder_of_turn``."""
     for name in (f"{path}-shm", f"{path}"):
         try:
             status = os.stat(name)

@@ -13,7 +13,7 @@ The process that has the turn holds ``-lock``, the process that gets it next hol
 more often the longer it has waited.
 
 Both are tried and never waited for inside the kernel: a thread blocked in ``flock`` can't be woken, would outlive
-``close()`` and keep the interpreter from exiting. The kernel gives them back when their holder dies. Measured with 50
+``close()`` and keep the interpreter from exiting. The kernel releases them when their holder dies. Measured with 50
 processes, batches of 20, rows/s | Jain's index | worst wait: this 235 k | .985 | .11 s; SQLite's polling 418 k | .73 |
 2.5 s; one blocking ``flock`` 238 k | .92 | .61 s; tickets by byte ranges 3.4 k at one row a commit.
 
@@ -145,7 +145,7 @@ class Turnstile:
         Returns: whether it is time to look at what others have committed, see ``others_since``.
 
         Raises:
-            LockTimeout: for longer than ``timeout`` seconds; names who has it, where the system tells.
+            LockTimeout: for longer than ``timeout`` seconds; names its holder, where the system reports it.
             DatabaseClosed: it was ``given_up`` meanwhile.
         """
         if self._is_deleted:
@@ -291,7 +291,7 @@ class Turnstile:
     # Files
 
     def close(self) -> None:
-        """Gives back what it has. The files stay."""
+        """Releases what it has. The files stay."""
         self.release()
         with _not_forking:
             descriptors = [descriptor for descriptor in (self._lock, self._next) if descriptor >= 0]

@@ -106,7 +106,7 @@ def copy_database(
 
 
 def _put_in_place(partial: Path, target: Path) -> None:
-    """Gives the file its name, unless another has it, which may have come meanwhile: a rename would replace that.
+    """Names the file, unless another has it, which may have come meanwhile: a rename would replace that.
 
     Where there are no links (FAT, shared folders, Android), an empty file of ours takes the name, and then makes way.
     """

@@ -73,13 +73,13 @@ class Leases:
         Args:
             wanted: this one and no other.
             let_go: makes it a loan, tied to no task: it is called when others wait for a reader and no other is to be
-                had, of all loans the oldest first; gives the reader back at once, or returns False: it is in use. When
+                had, of all loans the oldest first; returns the reader at once, or returns False: it is in use. When
                 it no longer is, ``rests`` is to be called.
 
         Raises:
             ReadTimeout: none came free in time.
             LookupError: the one that is wanted is lost.
-            ReentrancyError: it would wait for itself: all who hold one wait for another, it or its parent among them.
+            ReentrancyError: it would wait for itself: all that hold one wait for another, it or its parent among them.
         """
         task = asyncio.current_task()
         assert task is not None

@@ -2,7 +2,7 @@
 
 All reader threads take from one queue, a query at a time, and finished ones go to another that the loop empties. So
 a thread that is awake serves many waiting queries in one hop (172,000 to 187,000 point reads a second; one hop each
-gave 32,000 to 54,000), and a slow query holds up nobody: the rest is still in the queue. A second thread is woken
+gave 32,000 to 54,000), and a slow query delays no other: the rest is still in the queue. A second thread is woken
 only when the first is stuck, since Python runs one at a time and more of them make quick reads slower; a timer looks
 for that, and also collects what a thread had finished before it got stuck. Where there is no second one yet, it is
 opened (opening.py).
@@ -127,7 +127,7 @@ class Readers:
     # Shared queries
 
     def ask(self, fetch: Fetch[S, A, R], subject: S, arguments: A) -> asyncio.Future[R]:
-        """Enqueues a query; who leaves its future must ``interrupt`` it."""
+        """Enqueues a query; a caller that leaves its future must ``interrupt`` it."""
         future = self._create_future()
         if self.recorder.is_observed:
             self.recorder.tell_read(future, VERBS[fetch], subject)

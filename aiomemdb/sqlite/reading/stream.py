@@ -22,7 +22,7 @@ __all__ = ["RowStream"]
 class RowStream:
     """``async for row in stream``; also ``async with stream as rows``, which closes it at the end of the block.
 
-    It holds a reader from the first row on, and gives it back when it is exhausted, fails, is cancelled, closed, or
+    It holds a reader from the first row on, and returns it when it is exhausted, fails, is cancelled, closed, or
     dropped: a ``break`` drops the last reference, and what is to be done then needs no await.
     """
 
@@ -108,7 +108,7 @@ class RowStream:
             give_back(self._readers, connection)
 
     async def aclose(self) -> None:
-        """Gives the reader back; rows that were fetched already are dropped."""
+        """Returns the reader; rows that were fetched already are dropped."""
         self._rows.clear()
         self._release()
 

@@ -3,7 +3,7 @@
 Theory of operation
 ===================
 
-``run_batch`` gets the jobs that waited and gives one outcome a job, in order. Its rules:
+``run_batch`` gets the jobs that waited and returns one outcome a job, in order. Its rules:
 
 1.  Jobs run in the order in which they came, in ONE transaction, and have an outcome only after its COMMIT returned.
 2.  A job that is one statement needs no savepoint (one costs half a write): SQLite undoes most failed statements
@@ -216,7 +216,7 @@ def _run_in_autocommit(session: Session, batch: Batch) -> bool:
 
 
 def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: float) -> int:
-    """Runs these jobs in one transaction and commits it; gives the number of jobs that were reached."""
+    """Runs these jobs in one transaction and commits it; returns the number of jobs that were reached."""
     outcomes: list[object] = []
     began = monotonic()
     try:
@@ -344,7 +344,7 @@ def not_flushed(why: object) -> AiomemdbError:
 
 
 def failed_commit(session: Session, batch: Batch, error: BaseException, reached: int) -> _Refused | _Broken:
-    """Rules 4 and 5: rolls back, and gives what is to be raised."""
+    """Rules 4 and 5: rolls back, and returns what is to be raised."""
     if isinstance(error, DatabaseReplaced):
         batch.fatal = error
         return _Broken(_unknown(error, f"committed, but {error}"))

@@ -39,7 +39,7 @@ class Checkpointer:
     readers. Then the log is restarted, and cut down where it has outgrown sixteen times the usual size. When it is due
     again is noted for the next process that has the turn. Otherwise each would checkpoint what one of them has
     checkpointed just now. A note that no checkpoint of the present log can have left, by its size, is of an earlier log
-    (perhaps with the same inode: ext4 gives that of a deleted file to the next), or of the time before it was cut.
+    (perhaps with the same inode: ext4 assigns that of a deleted file to the next), or of the time before it was cut.
     """
 
     def __init__(self, session: Session) -> None:

@@ -352,7 +352,7 @@ class Session:
     def checkpoint(self, mode: str, *, wait: int = 0) -> tuple[bool, bool]:
         """In a turn: moves the log into the file; ``RESTART`` and ``TRUNCATE`` then have it written from its start.
 
-        Waits ``wait`` milliseconds for those who read from it.
+        Waits ``wait`` milliseconds for those that read from it.
 
         Returns: whether it was done, and whether the whole log has reached the file (with the latter two: and no
             reader uses it).

@@ -46,7 +46,7 @@ class Unfinished:
             self._failing.add(dropped, error)
 
     def finished(self) -> asyncio.Future[None]:
-        """Resolves when all of them have been told."""
+        """Resolves when all of them have their outcome."""
         return self._failing.finished()
 
     def fail_rest_now(self) -> None:
@@ -73,7 +73,7 @@ class Unfinished:
                     fail(running.jobs, lambda: not_started(why))
 
     def tell_unheard(self, running: Batch | None, error: AiomemdbError) -> None:
-        """The thread or the loop is gone: tells what was committed, and fails the rest."""
+        """The thread or the loop is gone: reports what was committed, and fails the rest."""
         if isinstance(running, Hold):
             running.lose(error)
         if running is not None:

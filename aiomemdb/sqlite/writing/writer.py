@@ -139,7 +139,7 @@ class Writer:
         durable: bool = False,
         timeout: float | None = None,
     ) -> asyncio.Future[R]:
-        """Enqueues any job; gives its future."""
+        """Enqueues any job; returns its future."""
         self.check()
         if durable or timeout is not None or operation.alone:
             loop = self.connection.loop

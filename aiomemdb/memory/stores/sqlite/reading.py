@@ -56,7 +56,7 @@ def entities(
     after: int = 0,
     limit: int = -1,
 ) -> list[Entity]:
-    """By id; the ids of merged ones give those that stayed."""
+    """By id; the ids of merged ones lead to those that stayed."""
     here, spaces = _in_spaces(conn, namespaces, "e")
     source, params = "entity e", list[object]()
     if ids is not None:

@@ -23,7 +23,7 @@ _RANKED = 5_000
 def words(
     conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, sought: Sequence[str], when: When, limit: int
 ) -> list[tuple[int, float]]:
-    """FTS5 gives its rows best first, so the join that tells which of them count ends with the last one wanted."""
+    """FTS5 returns its rows best first, so the join that finds which of them count ends with the last one wanted."""
     chosen = _rarest(conn, kind, sought)
     spaces = _spaces(conn, namespaces)
     if not chosen or not spaces:
