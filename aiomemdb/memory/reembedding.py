@@ -24,7 +24,7 @@ _KINDS: tuple[Kind, ...] = ("entity", "fact", "episode")
 
 
 class Reembedding:
-    """Makes for all that lacks one a vector of the memory's model, then makes it the file's, then finds near names by it.
+    """Makes a vector of the model for all that lacks one, then makes it the file's, then finds near names by it.
 
     Each slice is a job, and the file itself says what is left: the next call goes on from there.
     """
