@@ -23,14 +23,14 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aio
 
 
 def environment(suite: Suite) -> Path:
-    """Returns the Python of the suite's environment, which is made if it is not there.
+    """Returns the Python of the suite's environment, which is made if it is not there: one for all of the same pins.
 
     aiomemdb itself is not installed in it: the checkout is on its path, so that each checkout can use it.
     """
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     pins = sorted({*project["dependencies"], *suite.packages})
     digest = hashlib.sha256("\n".join([sys.version, *pins]).encode()).hexdigest()[:16]
-    folder = _CACHE / "environments" / f"{suite.name}-{digest}"
+    folder = _CACHE / "environments" / digest
     python, ready = folder / "bin" / "python", folder / ".ready"
     with _locked(folder):
         if not ready.exists():

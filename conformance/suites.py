@@ -45,6 +45,19 @@ class Suite:
 
 _ATTACH = "needs ATTACH: test_schema is another file"
 _PYTEST = ("pytest==9.2.0", "pytest-timeout==2.4.0")
+_OUR_TESTS = ("hypothesis==6.170.17", "pytest-asyncio==1.5.0", *_PYTEST)
+_OUR_CONFIG = ("--config-file={here}/../pyproject.toml", "--rootdir={here}/..")
+_LANGGRAPH = (
+    "langgraph==1.2.24",
+    "langgraph-checkpoint==4.3.2",
+    "langgraph-checkpoint-conformance==0.0.2",
+    "langgraph-checkpoint-sqlite==3.1.2",
+    "numpy>=2.0,<3",
+    "pytest-mock==3.17.0",
+    "pytest-retry==1.7.0",
+    *_OUR_TESTS,
+)
+_OF_LANGGRAPH_S_OWN = "{langgraph-checkpoint-sqlite}/tests"
 
 _WANTS_TEST_SCHEMA = (
     "::test_check_constraint_*[[]True-*",
@@ -77,5 +90,63 @@ SUITES: tuple[Suite, ...] = (
             stock_failing=dict.fromkeys(_WANTS_TEST_SCHEMA, _ATTACH),
         )
         for version, passed in (("2.1.9", 1261), ("2.0.58", 1))
+    ),
+    Suite(
+        name="langgraph",
+        packages=_LANGGRAPH,
+        tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "langgraph"),
+        plugin="own_tests",
+        passed=171,
+        skipped=0,
+    ),
+    Suite(
+        name="langgraph-conformance",
+        packages=_LANGGRAPH,
+        tests=("--config-file={here}/langgraph_suite/pytest.ini", "{here}/langgraph_suite"),
+        plugin="langgraph_classes",
+        passed=9,  # eight capabilities, and that these are all
+    ),
+    Suite(
+        name="langgraph-sqlite",
+        packages=_LANGGRAPH,
+        sources=("langgraph-checkpoint-sqlite==3.1.2",),
+        # Its other files test the classes for threads, which ours does not stand for.
+        tests=(
+            f"{_OF_LANGGRAPH_S_OWN}/test_aiosqlite.py",
+            f"{_OF_LANGGRAPH_S_OWN}/test_async_store.py",
+            f"{_OF_LANGGRAPH_S_OWN}/test_conformance_delta.py",
+            f"{_OF_LANGGRAPH_S_OWN}/test_delta_channel_migration.py",
+            f"{_OF_LANGGRAPH_S_OWN}/test_delta_parent_walk.py",
+            f"{_OF_LANGGRAPH_S_OWN}/test_get_delta_channel_history.py",
+            f"{_OF_LANGGRAPH_S_OWN}/test_ttl.py",
+            f"{_OF_LANGGRAPH_S_OWN}/test_writes_task_path_migration.py",
+        ),
+        plugin="langgraph_classes",
+        passed=78,
+        failing={
+            "::test_delta_channel_conformance": "asks for a capability that conformance 0.0.2 does not know",
+            "::test_async_setup_does_not_wait_on_another_writer": "gives the class an aiosqlite connection of its own",
+            "::test_async_read_only_legacy_database_still_reads_delta_history": "the same",
+        },
+        stock_failing={
+            "::test_delta_channel_conformance": "asks for a capability that conformance 0.0.2 does not know",
+        },
+    ),
+    Suite(
+        name="langgraph-engine",
+        packages=(
+            *_LANGGRAPH,
+            "langgraph-checkpoint-postgres==3.2.0",
+            "psycopg[binary]==3.3.9",
+            "psycopg-pool==3.3.3",
+            "pycryptodome==4.4.0",
+            "redis==8.1.0",
+            "syrupy==7.0.2",
+        ),
+        sources=("langgraph==1.2.24",),
+        tests=("{langgraph}/tests", "-k", "sqlite_aio"),
+        plugin="langgraph_classes",
+        passed=262,
+        at_each_merge=False,  # one to three minutes
     ),
 )

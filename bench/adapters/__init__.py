@@ -1,0 +1,1 @@
+"""Workloads of frameworks for bench/frameworks.py, a module each."""

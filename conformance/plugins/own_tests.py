@@ -1,0 +1,1 @@
+"""Runs aiomemdb's own tests of adapters, in an environment that has their framework."""
