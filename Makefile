@@ -7,10 +7,12 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH := .venv/.bench
+BENCH_FRAMEWORKS := .venvs/bench-frameworks/.ready
 DOCS := .venv/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick docs test check conformance test-all soak mutants bench bench-quick bench-full format clean
+.PHONY: help demo demo-quick docs test check conformance test-all soak mutants bench bench-quick bench-full \
+	bench-frameworks format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -62,6 +64,9 @@ bench-full: $(BENCH)  ## ten million rows, a million jobs, ten thousand readers 
 	$(BIN)/python bench/processes.py
 	$(BIN)/python bench/memory.py
 
+bench-frameworks: $(BENCH_FRAMEWORKS)  ## what frameworks' own classes on SQLite do with many agents, beside ours
+	.venvs/bench-frameworks/bin/python bench/frameworks.py $(ARGS)
+
 format: $(READY)  ## generate aiomemdb.blocking, format the code and mend what ruff can mend
 	$(BIN)/python -m tests.support.blocking_source
 	$(BIN)/ruff format .
@@ -88,4 +93,10 @@ $(DOCS): $(READY)
 # The peers that bench/ measures, on top; nothing else needs them.
 $(BENCH): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+# Frameworks bring much along: they have an environment of their own.
+$(BENCH_FRAMEWORKS): pyproject.toml
+	@[ -x $(@D)/bin/pip ] || $(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench-frameworks]'
 	@touch $@

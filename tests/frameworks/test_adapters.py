@@ -10,6 +10,7 @@ EXTRAS = {
     "agent_framework": ("agent-framework", "agent_framework"),
     "claude_agent": ("claude", "claude_agent_sdk"),
     "google_adk": ("adk", "google"),
+    "langgraph": ("langgraph", "langgraph"),
     "llama_index": ("llama-index", "llama_index"),
     "openai_agents": ("openai", "agents"),
     "pydantic_ai": ("pydantic-ai", "pydantic_ai"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiomemdb
 from aiomemdb.integrations.langgraph import AiomemdbCache, AiomemdbSaver, AiomemdbStore
+from tests.frameworks.examples import run_example
 from tests.frameworks.langgraph_values import at, checkpoint
 from tests.support.fleet import Fleet
 from tests.support.nursery import Worker
@@ -74,3 +75,8 @@ async def test_what_was_acknowledged_outlives_a_kill_and_no_step_is_half_there(t
             assert all(len(writes or []) in (0, 2) for writes in found.values())
         await saver.aput(at("next"), checkpoint("1"), {}, {})  # the file is free
     assert_healthy(path)
+
+
+def test_64_agents_at_once_lose_nothing(tmp_path: Path) -> None:
+    printed = run_example("langgraph_agents", tmp_path / "a.db")
+    assert "64 agents; the last answers: I was sent 9 messages\n960 checkpoints\n64 answers" in printed

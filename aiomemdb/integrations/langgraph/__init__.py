@@ -4,7 +4,8 @@ The tables are those of ``langgraph-checkpoint-sqlite``, so a file goes from one
 """
 
 try:
-    import langgraph.checkpoint.base  # noqa: F401  what all three stand on
+    import langgraph.checkpoint.base  # noqa: F401  what these stand on
+    import orjson  # noqa: F401
 except ImportError as _error:
     raise ImportError("aiomemdb.integrations.langgraph needs LangGraph: pip install 'aiomemdb[langgraph]'") from _error
 
