@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from ..concurrency.loop_thread import LoopThread
 from ..config import checked_timeout
@@ -18,7 +16,7 @@ from ..sqlite.engine.statistics import SQLiteStatistics
 from ..sqlite.engine.transaction import SQLiteHold, SQLiteTransaction
 from ..sqlite.reading.snapshot import SQLiteSnapshot
 from .verbs import DatabaseVerbs, HoldVerbs, ReadVerbs, WriteVerbs
-from .waiting import Block, Opened, RowStream, in_synchronous_code
+from .waiting import Block, Opened, RowStream, for_threads, in_synchronous_code
 
 __all__ = ["Database", "Hold", "Snapshot", "Transaction"]
 
@@ -112,7 +110,7 @@ class Database(Opened, DatabaseVerbs, WriteVerbs, ReadVerbs, Familiar):
         """
 
         async def submit() -> Future[int | None]:
-            return asyncio.run_coroutine_threadsafe(_result(self._inner.submit(sql, params)), self._thread.loop)
+            return for_threads(self._inner.submit(sql, params))
 
         return self._thread.run(submit)
 
@@ -146,13 +144,6 @@ class Database(Opened, DatabaseVerbs, WriteVerbs, ReadVerbs, Familiar):
             return self._inner.statistics()
 
         return self._thread.run(statistics)
-
-
-T = TypeVar("T")
-
-
-async def _result(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 def _transaction(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+from ..concurrency.bell import call_on_loop
 from ..concurrency.loop_thread import LoopThread, Stay
 from ..concurrency.worker import forked_error
 from ..errors import AiomemdbError, DatabaseClosed
 from ..values import Row
 
-__all__ = ["Block", "Opened", "RowStream", "Waits", "in_synchronous_code"]
+__all__ = ["Block", "Opened", "RowStream", "Waits", "for_threads", "in_synchronous_code"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -153,6 +156,29 @@ class RowStream(Iterator[Row]):
         """Give the reader back; rows that were fetched already are dropped."""
         self._rows = []
         self._thread.run(self._inner.aclose)
+
+
+def for_threads(job: asyncio.Future[T]) -> Future[T]:
+    """On the loop: a job's future as threads wait for one. It is no task, which the end of the loop would cancel."""
+    future: Future[T] = Future()
+
+    def settle(job: asyncio.Future[T]) -> None:
+        if job.cancelled():
+            future.cancel()
+        if not future.set_running_or_notify_cancel():
+            return
+        if (error := job.exception()) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(job.result())
+
+    def take_back(future: Future[T]) -> None:
+        if future.cancelled():
+            call_on_loop(job.get_loop(), job.cancel)
+
+    future.add_done_callback(take_back)
+    job.add_done_callback(settle)
+    return future
 
 
 def in_synchronous_code(advice: Mapping[str, str]) -> Mapping[str, str]:

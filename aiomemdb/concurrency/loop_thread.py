@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import ctypes
 import os
 import threading
 import weakref
@@ -80,9 +79,10 @@ class LoopThread(Crossing):
             self._over.set_result(None)
 
     def end_at_exit(self) -> None:
-        """End it without waiting for what runs on it, and wait for that."""
-        if self._living is not None and call_on_loop(self.loop, self._living.cancel):
-            self.join(_EXIT)
+        """End it and wait until it has ended. Where its last user has left before, a ``close()`` may be going on."""
+        if not self._over.done() and self._living is not None:
+            call_on_loop(self.loop, self._living.cancel)
+        self.join(_EXIT)
 
     def _count_down(self) -> bool:
         """Whether that was the last stay."""
@@ -172,9 +172,6 @@ def _end_at_exit() -> None:
 def _after_fork_in_child() -> None:
     global _changing, _current
     _changing, _current = threading.Lock(), None
-    for thread in _alive:
-        # Closed here, it would take its parent's descriptors out of the epoll that both share.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thread.loop))
     _alive.clear()
 
 

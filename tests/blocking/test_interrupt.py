@@ -176,6 +176,37 @@ say(sorted(job.result(60) for job in jobs) == list(range(2, 102)))
     assert plain(db_path, "SELECT count(*) FROM t") == [(101,)]
 
 
+def test_a_close_that_was_left_has_its_time_at_exit(db_path: Path) -> None:
+    interrupted(
+        db_path,
+        """
+threading.Thread(target=db.write_fn, args=(hold,), daemon=True).start()
+inside.wait(60)
+jobs = [db.submit("INSERT INTO t VALUES (?)", (n,)) for n in range(100)]
+
+def ready_when_closing():
+    while True:
+        try:
+            db.check_writable()
+        except aiomemdb.DatabaseClosed:
+            break
+    say("ready")
+
+threading.Thread(target=ready_when_closing).start()
+try:
+    db.close(timeout=60)
+except KeyboardInterrupt:
+    say("interrupted")
+    sys.stderr = open("/dev/null", "w")  # what the daemon hears
+later = threading.Timer(2, go_on.set)
+later.daemon = True
+later.start()
+""",
+        ["interrupted"],
+    )
+    assert plain(db_path, "SELECT count(*) FROM t") == [(101,)]
+
+
 @pytest.mark.parametrize("end", ["pass", "with db: db.write_fn(hold, True)"])
 def test_ctrl_c_that_nobody_catches_ends_the_program_at_once(db_path: Path, end: str) -> None:
     main = f"""

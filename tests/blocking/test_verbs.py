@@ -13,6 +13,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import blocking
+from aiomemdb.concurrency import loop_thread
 from tests.support.plain import plain
 
 ROWS = [(n,) for n in range(1000)]
@@ -266,6 +267,7 @@ async def test_inside_a_running_loop_a_verb_raises_and_names_the_one_to_await(db
         pass
     with pytest.raises(aiomemdb.WrongLoop, match=r"asyncio\.to_thread"):
         db.close()
+    assert loop_thread._current is db._thread  # which goes on: the close was refused
     await asyncio.to_thread(db.write_script, "CREATE TABLE t (x)")
     await asyncio.to_thread(db.close)
 
