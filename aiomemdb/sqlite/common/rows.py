@@ -14,7 +14,7 @@ from contextlib import closing
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn  # Any: a column may hold anything
 
-__all__ = ["SQLiteRow"]
+__all__ = ["SQLiteRow", "cursor_of"]
 
 
 class SQLiteRow(sqlite3.Row):
@@ -61,11 +61,11 @@ class SQLiteRow(sqlite3.Row):
 
 
 def _made_again(names: tuple[str, ...], values: tuple[object, ...]) -> SQLiteRow:
-    return SQLiteRow(_cursor_of(names), values)
+    return SQLiteRow(cursor_of(names), values)
 
 
 @lru_cache(maxsize=64)
-def _cursor_of(names: tuple[str, ...]) -> sqlite3.Cursor:
+def cursor_of(names: tuple[str, ...]) -> sqlite3.Cursor:
     """A row takes its names from a cursor. What a closed connection has described stays."""
     columns = [f'NULL AS "{name.replace(chr(34), chr(34) * 2)}"' for name in names]
     with closing(sqlite3.Connection(":memory:")) as connection:

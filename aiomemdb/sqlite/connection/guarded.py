@@ -196,9 +196,11 @@ class GuardedConnection(sqlite3.Connection):
         """Interrupts what runs."""
         super().interrupt()
 
-    def copy_into(self, target: sqlite3.Connection, progress: Callable[[int, int, int], object]) -> None:
+    def copy_into(
+        self, target: sqlite3.Connection, progress: Callable[[int, int, int], object], *, pages: int = 256
+    ) -> None:
         """Copies the database."""
-        super().backup(target, pages=256, progress=progress, sleep=0)
+        super().backup(target, pages=pages, progress=progress, sleep=0)
 
     def limit_values(self, max_bytes: int) -> None:
         """Has SQLite refuse larger values and rows."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar, TypeVarTuple
@@ -33,13 +34,14 @@ from ..connection.arguments import checked_function, checked_params, checked_row
 from ..engine.database import SQLiteDatabase
 from ..reading.queries import Wanted
 from ..writing.operations import FUNCTION, MANY
+from .controls import control
 from .errors import ConnectionClosed, Ended
 from .outside import Outside, known
 from .pragmas import Preferences, answer_pragma
 from .rows import Answer, TextFactory
 from .rule import Mode, Rule, Work
 from .savepoints import Savepoints
-from .texts import Control, Kind, Text, text_of
+from .texts import Kind, Text, text_of
 from .transaction import Transaction
 from .work import Reading, Statement, Verb
 
@@ -79,6 +81,18 @@ class InteractiveConnection:
     def __repr__(self) -> str:
         return f"<InteractiveConnection {'closed' if self.is_closed else self._transaction or 'open'}>"
 
+    def like(self, database: SQLiteDatabase) -> InteractiveConnection:
+        """Another one, of another database, of the same preferences as this has now."""
+        made = InteractiveConnection(database, rule=self._rule)
+        made.chosen = copy(self.chosen)
+        made._outside = Outside(database, made.chosen)
+        return made
+
+    @property
+    def has_transaction(self) -> bool:
+        """There is one to be ended, perhaps one that ended early and has not said so yet."""
+        return self._transaction is not None
+
     @property
     def in_transaction(self) -> bool:
         return self._transaction is not None and self._transaction.is_open
@@ -114,7 +128,8 @@ class InteractiveConnection:
         text = text_of(sql)
         self._check()
         if text.kind is Kind.CONTROL:
-            return await self._control(text)
+            await control(self, text)
+            return Answer()
         if text.kind is Kind.PRAGMA and (answer := await self._pragma(sql)) is not None:
             return answer
         if text.kind is Kind.NOTHING:
@@ -285,6 +300,18 @@ class InteractiveConnection:
             finally:
                 self._drop_if_over(transaction)
 
+    def commit_soon(self) -> None:
+        """Commits, behind the calls before it; nothing is awaited."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            transaction.commit_soon()
+
+    def interrupt(self) -> None:
+        """Interrupts its statements that run, and no others. A job can't be: it shares its commit."""
+        self._outside.interrupt()
+        if self._transaction is not None:
+            self._transaction.interrupt()
+
     async def rollback(self) -> None:
         """Rolls back; where there is no transaction, nothing. It does also where its caller is cancelled."""
         self._check()
@@ -324,26 +351,6 @@ class InteractiveConnection:
             raise sqlite3.OperationalError(f"no such savepoint: {name}")
         self._look_whether_lost(self._transaction)
         return self._transaction.savepoints
-
-    async def _control(self, text: Text) -> Answer:
-        match text.control:
-            case Control.BEGIN:
-                await self.begin()
-            case Control.BEGIN_IMMEDIATE:
-                await self.begin(Mode.IMMEDIATE)
-            case Control.SAVEPOINT:
-                self.savepoint(text.name)
-            case Control.RELEASE:
-                await self.release(text.name)
-            case Control.ROLLBACK_TO:
-                self.rollback_to(text.name)
-            case _:
-                is_commit = text.control is Control.COMMIT
-                if self._transaction is None:
-                    what = "commit" if is_commit else "rollback"
-                    raise sqlite3.OperationalError(f"cannot {what} - no transaction is active")
-                await (self.commit() if is_commit else self.rollback())
-        return Answer()
 
     async def _pragma(self, sql: str) -> Answer | None:
         is_full = self._database._config.durability == "full"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from ...errors import LockTimeout, WriteTimeout
 from ..writing.hold import Hold
 from ..writing.writer import Writer
+from .writing import seen
 
-__all__ = ["take_writer"]
+__all__ = ["has_begun", "take_writer"]
 
 
 async def take_writer(writer: Writer, *, patience: float | None, timeout: float) -> Hold | None:
@@ -56,4 +58,21 @@ async def _waited(
         if (present := writer.present) is not holder:
             holder, since = present, writer.held_since if isinstance(present, Hold) else now
     waiting.result()  # or raises why the writer takes none
+    return True
+
+
+async def has_begun(hold: Hold, timeout: float) -> bool:
+    """Begins it, and returns whether the file was to be had in time: other processes write it too."""
+    begun = hold.begin()
+    try:
+        done, _ = await asyncio.wait([begun], timeout=max(0.0, timeout))
+        if not done:
+            hold.expire(WriteTimeout("the file was not to be had in time", started=False, applied=False))
+        await begun
+    except (LockTimeout, WriteTimeout):
+        return False
+    except BaseException:
+        hold.leave()
+        begun.add_done_callback(seen)
+        raise
     return True

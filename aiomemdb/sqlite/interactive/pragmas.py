@@ -21,6 +21,9 @@ _PRAGMA = re.compile(
 _ON, _OFF = frozenset(["on", "yes", "true"]), frozenset(["off", "no", "false"])
 
 
+_NONE: Mapping[str, str] = {}
+
+
 class Preferences:
     """What PRAGMAs have set on one logical connection.
 
@@ -30,11 +33,13 @@ class Preferences:
         query_only: its writes are refused.
     """
 
+    __slots__ = ("foreign_keys", "others", "query_only", "timeout")
+
     def __init__(self, *, timeout: float, checks_foreign_keys: bool) -> None:
         self.timeout: float = timeout
         self.foreign_keys: bool = checks_foreign_keys
         self.query_only: bool = False
-        self.others: dict[str, str] = {}
+        self.others: Mapping[str, str] = _NONE  # replaced whole: most have none
 
 
 def _truth(value: str) -> bool:
@@ -42,11 +47,15 @@ def _truth(value: str) -> bool:
     return word in _ON or (word not in _OFF and _number(word) != 0)
 
 
+_WORDS = {"default": 0, "file": 1, "memory": 2, **dict.fromkeys(_ON, 1)}
+
+
 def _number(value: str) -> int:
+    word = value.strip("'\"").lower()
     try:
-        return int(value.strip("'\""))
+        return int(word)
     except ValueError:
-        return 0
+        return _WORDS.get(word, 0)
 
 
 def _row(name: str, value: object) -> Answer:
@@ -134,7 +143,7 @@ def answer_pragma(sql: str, chosen: Preferences, *, in_transaction: bool, is_ful
     if name not in _OF_SPEED:
         return None
     if value is not None:
-        chosen.others[name] = value
+        chosen.others = {**chosen.others, name: value}
         return _row(name, _number(value)) if name in _SAY_WHAT_WAS_SET else Answer()
     default = _default(name)
     if default is None:

@@ -177,6 +177,12 @@ class Snapshot:
         finally:
             give_back(self._readers, connection)
 
+    def interrupt(self) -> None:
+        """Interrupts the query that runs."""
+        connection = self._connection
+        if connection is not None and self._calls and (running := connection.working_on) is not None:
+            connection.interrupt(running)
+
     def soon(self, call: Callable[[GuardedConnection], object]) -> None:
         """Runs what needs no answer, if it has its reader; nothing is awaited."""
         if self._connection is not None:

@@ -27,13 +27,13 @@ import sqlite3
 from collections.abc import Coroutine
 from typing import Any, TypeVar  # Any: a task may return anything
 
-from ...errors import AiomemdbError, LockTimeout, WriteTimeout
+from ...concurrency.job import SomeFuture
+from ...errors import AiomemdbError
 from ..common.errors import read_only_error
 from ..reading.readers import Readers
-from ..writing.hold import Hold
 from ..writing.writer import Writer
 from .errors import Ended, as_known, is_read_only, is_stale, locked, stale
-from .granting import take_writer
+from .granting import has_begun, take_writer
 from .rule import Mode, Rule, Work
 from .savepoints import Savepoints
 from .snapshots import Snapshot
@@ -72,6 +72,7 @@ class Transaction:
         self._keeps_writer = mode is Mode.IMMEDIATE
         self._has_read = False  # on the snapshot, or before it
         self._is_stale = False
+        self._posted_now: SomeFuture | None = None
         self._calls = 0
         self._looks = 0
         self._calls_at_look = 0
@@ -137,6 +138,13 @@ class Transaction:
         if writing is not None and writing.hold.active:
             writing.post(Step(work.run, [])).add_done_callback(seen)
 
+    def interrupt(self) -> None:
+        """Interrupts the statement that runs; one that writes ends the transaction, as SQLite has it."""
+        if self._writing is not None and self._posted_now is not None:
+            self._writing.hold.interrupt(self._posted_now)
+        if self._snapshot is not None:
+            self._snapshot.interrupt()
+
     async def begin_now(self) -> None:
         """Takes the writer, of one that is ``Mode.IMMEDIATE``."""
         async with self._turn:
@@ -165,7 +173,7 @@ class Transaction:
     async def _posted(self, writing: Writing, step: Step[R], *, is_query: bool) -> R:
         hold = writing.hold
         try:
-            posted = writing.post(step)
+            self._posted_now = posted = writing.post(step)
             try:
                 return await posted
             except asyncio.CancelledError:
@@ -216,7 +224,7 @@ class Transaction:
             return None
         hold.foreign_keys = self.foreign_keys
         left = rule.timeout - (loop.time() - called_at) if waits else rule.patience
-        if not await _has_begun(hold, left):
+        if not await has_begun(hold, left):
             if waits:
                 raise locked(rule.timeout, "another process")
             return None
@@ -335,6 +343,10 @@ class Transaction:
         """Rolls it back, behind the calls before it, also where its caller is cancelled."""
         await self._end(commit=False)
 
+    def commit_soon(self) -> None:
+        """As ``commit``; nothing is awaited."""
+        self._in_task(self._end_in_turn(commit=True)).add_done_callback(seen)
+
     async def _end(self, *, commit: bool) -> None:
         if self._turn.locked():
             await asyncio.shield(self._in_task(self._end_in_turn(commit=commit)))
@@ -373,23 +385,6 @@ class Transaction:
         self.is_over = True
         self._drop_writer()
         self._close_rest()
-
-
-async def _has_begun(hold: Hold, timeout: float) -> bool:
-    """Begins it, and returns whether the file was to be had in time: other processes write it too."""
-    begun = hold.begin()
-    try:
-        done, _ = await asyncio.wait([begun], timeout=max(0.0, timeout))
-        if not done:
-            hold.expire(WriteTimeout("the file was not to be had in time", started=False, applied=False))
-        await begun
-    except (LockTimeout, WriteTimeout):
-        return False
-    except BaseException:
-        hold.leave()
-        begun.add_done_callback(seen)
-        raise
-    return True
 
 
 def _nothing(_: Writing, __: object) -> None:
