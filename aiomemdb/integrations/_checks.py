@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["checked_count", "checked_key", "checked_limit", "checked_text"]
 
+_MOST = 2**62  # the sum of two is a whole number of SQLite's
+
 
 def checked_text(name: str, value: object) -> str:
     """Return ``str(value)``, which becomes part of a key.
@@ -25,11 +27,11 @@ def checked_text(name: str, value: object) -> str:
 
 
 def checked_count(name: str, value: object) -> int:
-    """Return ``value``. Raises: TypeError, ValueError: it is no whole number of at least 0; the message names it."""
+    """Return ``value``. Raises: TypeError, ValueError: it is no number of rows; the message names it."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}={value!r}: a whole number")
-    if value < 0:
-        raise ValueError(f"{name}={value}: 0 or more")
+    if not 0 <= value < _MOST:
+        raise ValueError(f"{name}={value}: {'0 or more' if value < 0 else 'below 2**62'}")
     return value
 
 
@@ -46,7 +48,4 @@ def checked_limit(name: str, value: object) -> int | None:
     """Return ``value``. Raises: TypeError, ValueError: it is neither None nor a number of rows; it is named."""
     if value is None:
         return None
-    count = checked_count(name, value)
-    if count >= 2**63:
-        raise ValueError(f"{name}={value}: below 2**63")
-    return count
+    return checked_count(name, value)

@@ -35,7 +35,9 @@ class Synchronously:
         self._loop = _loop_here()
 
     def note_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        """The loop that runs here is the adapter's, unless it has one that runs."""
+        if self._loop is None or not self._loop.is_running():
+            self._loop = asyncio.get_running_loop()
 
     def run(self, method: Callable[..., Coroutine[Any, Any, R]], *args: Any, **kwargs: Any) -> R:
         """Return what ``await method(*args, **kwargs)`` returns on the loop.
@@ -60,13 +62,16 @@ class Synchronously:
 
     def iterate(self, method: Callable[..., AsyncIterator[R]], *args: Any, **kwargs: Any) -> Iterator[R]:
         """Return what ``async for _ in method(*args, **kwargs)`` does on the loop, item by item. Raises: as ``run``."""
-        items = method(*args, **kwargs)
+        self._running_loop(method.__name__)
+        return self._iterated(method.__name__, method(*args, **kwargs))
+
+    def _iterated(self, name: str, items: AsyncIterator[R]) -> Iterator[R]:
         ended = object()
 
         async def following() -> Any:
             return await anext(items, ended)
 
-        following.__name__ = method.__name__
+        following.__name__ = name
         while (item := self.run(following)) is not ended:
             yield item
 

@@ -358,6 +358,24 @@ async def test_the_sweeper_sweeps_until_the_store_is_left(tmp_path: Path) -> Non
     assert task.done() and await store.stop_ttl_sweeper()
 
 
+async def test_a_file_that_is_read_only_is_read_and_nothing_is_refreshed(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.db")
+    async with AiomemdbStore.from_conn_string(path, ttl={"default_ttl": 10}) as store:
+        await store.aput(("a",), "k", {"n": 1})
+    async with AiomemdbStore.from_conn_string(path, ttl={"default_ttl": 10}, read_only=True) as store:
+        found = await store.aget(("a",), "k")
+        assert found is not None and found.value == {"n": 1}
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await store.aput(("a",), "k", {"n": 2})
+
+
+async def test_the_sweeper_of_a_closed_database_ends(tmp_path: Path) -> None:
+    db = await aiomemdb.connect(tmp_path / "a.db")
+    sweeper = await AiomemdbStore(db, ttl={}).start_ttl_sweeper(0.00001)
+    await db.close()
+    await sweeper
+
+
 async def test_a_sweep_that_fails_is_logged_and_the_next_one_comes(
     store: AiomemdbStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,6 +468,7 @@ async def test_a_batch_that_waits_is_taken_back_when_it_is_cancelled(store: Aiom
         (lambda s: s.asearch((), limit=-1), ValueError, "limit=-1"),
         (lambda s: s.asearch((), offset=-1), ValueError, "offset=-1"),
         (lambda s: s.asearch((), limit="1"), TypeError, "limit='1'"),
+        (lambda s: s.asearch((), limit=2**64), ValueError, "limit=18446744073709551616"),
         (lambda s: s.alist_namespaces(limit=-1), ValueError, "limit=-1"),
         (lambda s: s.alist_namespaces(max_depth=-1), ValueError, "max_depth=-1"),
         (lambda s: s.asearch((), filter={"n": {"$regex": "x"}}), ValueError, r"\$regex"),

@@ -102,3 +102,19 @@ async def test_an_adapter_made_where_no_loop_runs_takes_that_which_awaits_it() -
     adapter = await asyncio.to_thread(Adapter)
     adapter.synchronously.note_loop()
     assert await asyncio.to_thread(adapter.synchronously.run, adapter.athread) == threading.get_ident()
+
+
+async def test_a_call_on_another_loop_does_not_take_the_adapter_there() -> None:
+    adapter = Adapter()
+
+    async def call() -> None:
+        adapter.synchronously.note_loop()
+
+    await asyncio.to_thread(asyncio.run, call())
+    assert await asyncio.to_thread(adapter.synchronously.run, adapter.athread) == threading.get_ident()
+
+
+async def test_an_iterator_raises_at_the_call() -> None:
+    adapter = Adapter()
+    with pytest.raises(ReentrancyError):
+        adapter.synchronously.iterate(adapter.acount, 3)

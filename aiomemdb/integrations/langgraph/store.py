@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any, Self
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, SearchOp, TTLConfig, ensure_embeddings
 
 from ...engines import connect
-from ...errors import EmbedderError
+from ...errors import DatabaseClosed, EmbedderError
 from ...sqlite.engine.database import SQLiteDatabase
 from .._checks import checked_count
 from .._tables import checked_database
@@ -124,7 +125,7 @@ class AiomemdbStore(BaseStore):
             results = await self.db.write_fn(items.run, steps)
         else:
             results = await self.db.read_fn(items.run, steps)
-            if (read := items.refreshed(steps, results)) is not None:
+            if (read := items.refreshed(steps, results)) is not None and not self._is_read_only():
                 await self.db.write(items.REFRESH, (read,))
         return [result_of(op, found) for op, found in zip(ops, results, strict=True)]
 
@@ -173,8 +174,17 @@ class AiomemdbStore(BaseStore):
                 await asyncio.sleep(seconds)
                 try:
                     await self.sweep_ttl()
+                except DatabaseClosed:
+                    return
                 except Exception:
                     _logger.exception("what has expired in the store was not swept; the next try is in %s s", seconds)
+
+    def _is_read_only(self) -> bool:
+        try:
+            self.db.check_writable()
+        except sqlite3.OperationalError:
+            return True
+        return False
 
     # Texts are embedded here, before the job
 
