@@ -155,8 +155,8 @@ class DictStore(Store):
         for id, row in self.rows("fact"):
             fact, by = bare(row.row), [text for of, text, _ in self.t["evidence"] if of == id]
             said = [one for one in by if one in request.texts and texts[one].namespace == row.namespace]
-            since: Any = request.pairs.get((fact.subject, fact.predicate), row)
-            later = since is not row and (None in (since, fact.invalid_at) or fact.invalid_at > since)
+            times: Any = request.pairs.get((fact.subject, fact.predicate), ())
+            later = times and (None in (*times, fact.invalid_at) or fact.invalid_at > min(times))
             if said or (row.until is None and (later or fact.identity in request.identities)):
                 fact.founded = any(one is None or texts[one].until is None for one in {*by} - {*request.texts})
                 found.facts.append(fact)

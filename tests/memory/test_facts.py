@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from aiomemdb import Fact, Memory, NotFound
+from aiomemdb import Fact, Memory, NotFound, Statement
+from aiomemdb.memory.deciding.facts import KnownFact
+from aiomemdb.memory.stores.sqlite import loading
 from tests.memory.filling import CAFE, CAFE_IN_PARTS
 from tests.memory.support import day
 
@@ -196,6 +199,40 @@ async def test_another_predicate_or_subject_is_left_alone(memory: Memory) -> Non
     await memory.add_fact("Bob", "works at", "Acme", valid_at=day(0))
     await works_at(memory, "Beta", 10, replace=True)
     assert (await memory.counts()).expired_facts == 0
+
+
+@pytest.mark.sqlite_only
+async def test_what_is_replaced_far_in_the_past_reads_only_what_begins_next(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for begin in range(10, 60, 10):
+        await works_at(memory, f"place {begin}", begin, replace=True)
+    read: list[object] = []
+
+    def fact(*columns: Any) -> KnownFact:
+        read.append(columns)
+        return KnownFact(*columns)
+
+    monkeypatch.setattr(loading, "KnownFact", fact)
+    await works_at(memory, "early", 0, replace=True)
+    await works_at(memory, "between", 25, replace=True)
+    await works_at(memory, "late", 70, replace=True)
+    assert len(read) == 1 + 2 + 1  # the next one; the one that held, and the next; the one that held
+    assert await places(memory, days=range(0, 80, 5)) == [
+        *["early"] * 2, *["place 10"] * 2, "place 20", *["between"], *["place 30"] * 2, *["place 40"] * 2,
+        *["place 50"] * 4, *["late"] * 2,
+    ]  # fmt: skip
+
+
+async def test_what_begins_next_may_go_with_a_text_in_the_same_job(memory: Memory) -> None:
+    """Then the one behind it is where the new one ends."""
+    said = Statement(subject="Ann", predicate="works at", value="next", valid_at=day(10))
+    await memory.remember("old", [said], key="k")
+    await works_at(memory, "later", 20, replace=True)
+    await asyncio.gather(memory.remember("new", key="k", replace=True), works_at(memory, "early", 0, replace=True))
+    [early] = [fact for fact in await memory.facts("Ann", as_of=day(1)) if fact.value == "early"]
+    assert early.invalid_at == day(20)
+    assert await places(memory, days=range(0, 40, 10)) == ["early", "early", "later", "later"]
 
 
 async def test_said_again_with_replace_it_is_the_same_fact(memory: Memory) -> None:

@@ -20,7 +20,7 @@ from aiomemdb.memory.drafts import Draft, Drafter, NameRequest, Scope
 from aiomemdb.memory.names import FOLDED, FOLDED_PREDICATE, fold
 from aiomemdb.memory.questions import Model
 from aiomemdb.memory.stores.sqlite import migrating
-from aiomemdb.memory.stores.sqlite.identity import resolve
+from aiomemdb.memory.stores.sqlite.identity import RESOLVE, resolve_params, resolved
 from aiomemdb.memory.stores.sqlite.migrating import migrate
 from aiomemdb.memory.stores.sqlite.rows import entities_by_id
 from aiomemdb.memory.stores.sqlite.running_rules import run
@@ -113,7 +113,8 @@ class File:
         ).fetchall()
         matrix = unpack([row[1] for row in rows], MODEL.dim)
         for name in names:
-            if not isinstance(resolve(self.conn, scope.namespace, [name])[0], Entity):
+            found = self.conn.execute(RESOLVE, resolve_params(scope.namespace, [name]))
+            if not isinstance(resolved(found, [name])[0], Entity):
                 name.vector = packed(name.name)
                 query = unpack([name.vector], MODEL.dim)
                 [near] = nearest(matrix, [row[0] for row in rows], query, top=16, at_least=NEAR)

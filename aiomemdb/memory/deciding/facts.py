@@ -116,8 +116,8 @@ class Facts:
 
     Args:
         known: what is believed of each identity that will be stated; of each subject and predicate of which there
-            will be one alone, all that holds when that begins or later; and what the texts evidence that the job
-            touches, expired or not. By id.
+            will be one alone, what holds when that begins, and what begins next; and what the texts evidence that the
+            job touches, expired or not. By id.
         next_id: the first id of a fact that was never used.
         outdated: texts that evidence nothing any more.
 

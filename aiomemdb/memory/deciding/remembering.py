@@ -149,7 +149,7 @@ def _facts_said(calls: Sequence[Begun], state: State) -> FactsSaid | None:
     outdated = [call.replaced for call in calls if call.replaced is not None]
     touched = [call.text for call in calls if call.again and call.text is not None]
     touched += [text.id for text in outdated if text.made is None]
-    pairs: dict[tuple[int, str], int | None] = {}
+    pairs: dict[tuple[int, str], dict[int | None, None]] = {}
     identities: dict[Identity, None] = {}
     for call in calls:
         for stated in call.stated:
@@ -157,8 +157,7 @@ def _facts_said(calls: Sequence[Begun], state: State) -> FactsSaid | None:
             if subject >= state.entity:
                 continue  # of a new entity there is nothing yet
             if stated.draft.replace:
-                earlier = pairs.get((subject, predicate), since)
-                pairs[subject, predicate] = None if since is None or earlier is None else min(since, earlier)
+                pairs.setdefault((subject, predicate), {})[since] = None
             if (stated.object or 0) < state.entity:
                 identities[stated.identity] = None
     if not (identities or pairs or touched):

@@ -148,13 +148,15 @@ class FactsSaid(Request[KnownFacts]):
 
     Attributes:
         identities: believed facts of these.
-        pairs: by (subject, predicate), the believed facts that hold at this time or later; None is since ever.
+        pairs: by (subject, predicate), times; None is since ever. The believed facts that hold at one of these, and of
+            those that begin later the first; more of them harm nothing.
         texts: what these evidence, expired or not, in their own namespaces.
         with_founded: whether ``KnownFact.founded`` is asked for: evidence other than of these texts and outdated ones.
+            Facts may go with a text then, the first of those that begin later too: so all of these are asked for.
     """
 
     identities: Sequence[Identity]
-    pairs: Mapping[tuple[int, str], int | None]
+    pairs: Mapping[tuple[int, str], Collection[int | None]]
     texts: Sequence[int]
     with_founded: bool = False
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from ...deciding.documents import KnownEpisode
 from ...deciding.facts import KnownFact
+from ...deciding.identity import KnownEntity
 from ...deciding.requests import Changes
 from ...questions import Model
 from .identity import index_names
@@ -73,44 +74,10 @@ _CHANGE_ENTITY = (
 
 def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> None:
     conn = world.conn
-    insert(
-        conn,
-        "entity",
-        "id namespace name key type type_key description attributes agent created_at created_event",
-        [
-            (
-                entity.id,
-                spaces[entity.namespace],
-                entity.name,
-                entity.key,
-                entity.type,
-                entity.type_key,
-                entity.description,
-                entity.attributes,
-                entity.agent,
-                entity.created_at,
-                world.event(entity.made),
-            )
-            for entity in changes.entities
-            if entity.made is not None
-        ],
-    )
+    made = [(*_entity(world, entity), spaces[entity.namespace], entity.agent) for entity in changes.entities]
+    insert(conn, "entity", f"{_ENTITY} namespace agent", made)
     if changes.changed:
-        rows = [
-            (
-                entity.id,
-                entity.name,
-                entity.key,
-                entity.type,
-                entity.type_key,
-                entity.description,
-                entity.attributes,
-                entity.created_at,
-                entity.since if entity.made is None else world.event(entity.made),
-            )
-            for entity in changes.changed
-        ]
-        apply(conn, _CHANGE_ENTITY, _ENTITY, rows)
+        apply(conn, _CHANGE_ENTITY, _ENTITY, [_entity(world, entity) for entity in changes.changed])
     if changes.aliases_gone:
         apply(
             conn,
@@ -126,6 +93,20 @@ def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> N
     )
     if changes.renamed:
         index_names(conn, changes.renamed)
+
+
+def _entity(world: World, entity: KnownEntity) -> tuple[object, ...]:
+    return (
+        entity.id,
+        entity.name,
+        entity.key,
+        entity.type,
+        entity.type_key,
+        entity.description,
+        entity.attributes,
+        entity.created_at,
+        entity.since if entity.made is None else world.event(entity.made),
+    )
 
 
 def _merge(conn: sqlite3.Connection, other: int, into: int) -> None:

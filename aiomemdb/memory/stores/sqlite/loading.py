@@ -260,11 +260,17 @@ _BELIEVED = (
     "AND f.predicate = r.predicate AND coalesce(f.object, f.value) = r.target "
     f"AND ifnull(f.valid_at, {UNBOUNDED}) = r.since WHERE f.expired_at IS NULL"
 )
-# Those that hold at a time, in ``target``, or later. A fact that was replaced again and again has a long past.
+# Those that hold at a time, in ``target``, or later.
+_OR_LATER = (
+    "{rows} r CROSS JOIN fact f ON f.subject = r.subject AND f.predicate = r.predicate "
+    "WHERE r.since IS NULL AND f.expired_at IS NULL AND (f.invalid_at IS NULL OR f.invalid_at > r.target)"
+)
+_OF_PAIR_OR_LATER = f"SELECT NULL AS text_id, {_FACT} FROM {_OR_LATER}"
+# Of what begins later the first, as a fact that was replaced again and again has a long past, and what is replaced far
+# in that a long future. The id is that of the least ``valid_at``: https://www.sqlite.org/lang_select.html#bareagg
 _OF_PAIR = (
-    f"SELECT NULL AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
-    "AND f.predicate = r.predicate WHERE r.since IS NULL AND f.expired_at IS NULL "
-    "AND (f.invalid_at IS NULL OR f.invalid_at > r.target)"
+    f"SELECT NULL AS text_id, {_FACT} FROM (SELECT f.id, min(f.valid_at) FROM {_OR_LATER} "
+    "GROUP BY r.subject, r.predicate, r.target, iif(f.valid_at > r.target, 0, f.id)) w CROSS JOIN fact f ON f.id = w.id"
 )
 _OF_TEXT = (
     f"SELECT r.text AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN episode p ON p.id = r.text "
@@ -272,6 +278,7 @@ _OF_TEXT = (
 )
 _FACTS_BELIEVED = f"({_BELIEVED}) f"
 _FACTS = f"({_BELIEVED} UNION ALL {_OF_PAIR} UNION ALL {_OF_TEXT}) f"
+_FACTS_AND_LATER = f"({_BELIEVED} UNION ALL {_OF_PAIR_OR_LATER} UNION ALL {_OF_TEXT}) f"
 # Whether more than the texts that the job touches evidences a fact: what is outdated evidences nothing.
 _FOUNDED = (
     "EXISTS (SELECT 1 FROM fact_evidence v LEFT JOIN episode p ON p.id = v.episode WHERE v.fact = f.id "
@@ -286,7 +293,7 @@ def load_facts(world: World, request: FactsSaid) -> KnownFacts:
         (subject, predicate, target, _since(valid_at), None)
         for subject, predicate, target, valid_at in request.identities
     ]
-    wanted += [(*pair, _since(valid_at), None, None) for pair, valid_at in request.pairs.items()]
+    wanted += [(*pair, _since(at), None, None) for pair, times in request.pairs.items() for at in times]
     wanted += [(None, None, None, 0, text) for text in request.texts]
     found: dict[int, KnownFact] = {}
     evidence: list[tuple[KnownFact, int]] = []
@@ -294,7 +301,7 @@ def load_facts(world: World, request: FactsSaid) -> KnownFacts:
     for text, founded, *columns in load(
         world.conn,
         _FACT_AND_FOUNDED if request.with_founded else _FACT_ALONE,
-        _FACTS_BELIEVED if alone else _FACTS,
+        _FACTS_BELIEVED if alone else _FACTS_AND_LATER if request.with_founded else _FACTS,
         {"touched": json_list(request.texts)} if request.with_founded else {},
         "subject predicate target since text",
         wanted,
