@@ -25,10 +25,10 @@ def acknowledge_before_commit() -> None:
     """A batch is acknowledged when it has run; its COMMIT comes with the next one."""
     begin, commit = Session.begin, Session.commit
 
-    def commit_the_last(self: Session, *, durable: bool) -> None:
+    def commit_the_last(self: Session, **options: Any) -> None:
         if self.connection.in_transaction:
             commit(self)
-        begin(self, durable=durable)
+        begin(self, **options)
 
     Session.begin = commit_the_last  # type: ignore[method-assign]
     Session.commit = lambda self: None  # type: ignore[method-assign]

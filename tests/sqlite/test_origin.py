@@ -104,10 +104,10 @@ async def test_a_flush_that_fails_behind_a_commit_says_that_it_is_applied(
 ) -> None:
     begin = type(db._writer.session).begin  # type: ignore[union-attr]
 
-    def refused(session: Any, *, durable: bool) -> None:
+    def refused(session: Any, *, durable: bool, **options: Any) -> None:
         if durable:
             raise aiomemdb.LockTimeout("held by another program")
-        begin(session, durable=durable)
+        begin(session, durable=durable, **options)
 
     monkeypatch.setattr(type(db._writer.session), "begin", refused)  # type: ignore[union-attr]
     with pytest.raises(aiomemdb.AiomemdbError, match="committed") as caught:
