@@ -38,6 +38,7 @@ from .errors import (
 )
 
 if typing.TYPE_CHECKING:  # the same as in _ROOMS
+    from .agents import AgentAnswer, AgentLimits
     from .database import Database, Hold, Snapshot, Transaction
     from .engines import connect
     from .memory.memory import Memory
@@ -67,6 +68,8 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
 __version__ = "0.1.0"
 
 __all__ = [
+    "AgentAnswer",
+    "AgentLimits",
     "AiomemdbError",
     "AmbiguousEntity",
     "CommitOutcomeUnknown",
@@ -126,6 +129,7 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "agents": ["AgentAnswer", "AgentLimits"],
     "database": ["Database", "Hold", "Snapshot", "Transaction"],
     "engines": ["connect"],
     "memory.memory": ["Memory"],

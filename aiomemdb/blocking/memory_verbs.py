@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
+from ..agents import AgentAnswer, AgentLimits
+from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
@@ -100,6 +102,10 @@ class MemoryVerbs(Waits):
             confidence=confidence,
             replace=replace,
         )
+
+    def agent_read(self, sql: str, params: Params = (), *, limits: AgentLimits | None = None) -> AgentAnswer:
+        """Answer SQL from an untrusted agent, which sees the namespaces that this view reads, and nothing else."""
+        return self._wait(self._inner.agent_read, sql, params, limits=limits)
 
     def counts(self) -> Counts:
         """Return how many rows of each kind this view's own namespace has."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
+from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
 from ..sqlite.engine import database, transaction
 from ..sqlite.reading import verbs as reading
@@ -110,6 +111,12 @@ class DatabaseVerbs(Waits):
     """The verbs that a database alone has; see ``aiomemdb.SQLiteDatabase``."""
 
     _inner: database.SQLiteDatabase
+
+    def agent_read(
+        self, sql: str, params: Params = (), *, tables: Iterable[str] | None = None, limits: AgentLimits | None = None
+    ) -> AgentAnswer:
+        """Answer SQL from an untrusted agent, on connections of its own, of one committed state."""
+        return self._wait(self._inner.agent_read, sql, params, tables=tables, limits=limits)
 
     def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None) -> None:
         """Copy the last committed state into a new file, while reads and writes go on."""

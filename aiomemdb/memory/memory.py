@@ -10,6 +10,7 @@ from ..database import Database, Opened, Transaction
 from ..embedders import Embedder
 from ..engines import connect
 from ..familiar import MEMORY, Familiar, suggests_options
+from .agents import AgentVerbs
 from .core import Core
 from .drafts import Scope
 from .entities import EntityVerbs
@@ -25,7 +26,7 @@ from .view import after_id, by_id, kind_of, one_more
 __all__ = ["Memory"]
 
 
-class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, Familiar):
+class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, AgentVerbs, Familiar):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and

@@ -24,7 +24,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
-from ..database import Transaction
+from ..agents import AgentAnswer, AgentLimits
+from ..database import Params, Transaction
 from ..errors import AiomemdbError
 from .deciding import embedding, forgetting, merging, remembering, renaming, walking
 from .deciding.steps import Steps
@@ -327,6 +328,12 @@ class ReadsAndWrites(Reads, Writes, Protocol):
         has left it, and goes on with that.
         """
         ...
+
+    async def agent_read(
+        self, namespaces: Sequence[str], sql: str, params: Params, limits: AgentLimits | None
+    ) -> AgentAnswer:
+        """Answer SQL of an agent, which sees these namespaces and nothing else. Raises: what the engine does."""
+        raise AiomemdbError("agents ask outside of transactions, of a memory whose engine has SQL for them")
 
     def within(self, tx: Transaction) -> ReadsAndWrites:
         """The same in a transaction of the database: each job is a step of it, and reads see its own changes.

@@ -94,6 +94,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
+from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
 from ..sqlite.engine import database, transaction
 from ..sqlite.reading import verbs as reading
@@ -185,6 +186,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
+from ..agents import AgentAnswer, AgentLimits
+from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory

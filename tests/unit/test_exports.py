@@ -20,6 +20,8 @@ import pytest
 import aiomemdb
 
 PUBLIC = [
+    "AgentAnswer",
+    "AgentLimits",
     "AiomemdbError",
     "AmbiguousEntity",
     "CommitOutcomeUnknown",
@@ -302,7 +304,7 @@ def test_every_public_verb_is_documented(kind: type) -> None:
         (
             aiomemdb.SQLiteDatabase,
             aiomemdb.Database,
-            {"write_fn", "read_fn", "backup", "checkpoint", "optimize", "vacuum"},
+            {"write_fn", "read_fn", "agent_read", "backup", "checkpoint", "optimize", "vacuum"},
         ),
         (aiomemdb.SQLiteTransaction, aiomemdb.Transaction, {"write_fn", "read_fn"}),
         (aiomemdb.SQLiteSnapshot, aiomemdb.Snapshot, {"read_fn"}),

@@ -140,7 +140,7 @@ def test_every_action_that_sqlite_knows_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("case", CASES + PRAGMA_CASES, ids=lambda case: "-".join(map(str, case.asked)))
 def test_a_policy_allows_what_its_table_says_and_names_what_it_refuses(name: str, case: Case) -> None:
-    refusal, refused = POLICIES[name].refusal(*case.asked), getattr(case, name)
+    refusal, refused = POLICIES[name].refusal(*case.asked, None), getattr(case, name)
     if refused is None:
         assert refusal is None
     else:

@@ -75,8 +75,9 @@ class Guard:
             self.written.update(tables_written(action, first, second, schema))
             if action == REINDEX and first is not None and schema != "temp":
                 self.built.add(first)
-        if action in self.policy.rules:
-            refusal = self.policy.refusal(action, first, second, schema)
+        policy = self.policy
+        if action in policy.rules or policy.others is not None:
+            refusal = policy.refusal(action, first, second, schema, trigger)
             if refusal is not None:
                 self.deny(refusal)
                 return sqlite3.SQLITE_DENY

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, NoReturn, TypeAlias, TypeVar, TypeVarTuple  # Any: what is handed on to sqlite3 as it came
 from weakref import ref
@@ -204,7 +204,11 @@ class GuardedConnection(sqlite3.Connection):
 
     def limit_values(self, max_bytes: int) -> None:
         """Has SQLite refuse larger values and rows."""
-        super().setlimit(sqlite3.SQLITE_LIMIT_LENGTH, max_bytes)
+        self.limit({sqlite3.SQLITE_LIMIT_LENGTH: max_bytes})
+
+    def limit(self, limits: Mapping[int, int]) -> dict[int, int]:
+        """Sets limits of SQLite's (https://www.sqlite.org/limits.html); returns what they were."""
+        return {category: super(GuardedConnection, self).setlimit(category, most) for category, most in limits.items()}
 
     def end(self) -> None:
         """Closes the connection."""

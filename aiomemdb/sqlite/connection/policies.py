@@ -1,6 +1,7 @@
 """What SQL and functions may do on a connection, as data: a table of what is refused, and what serves instead.
 
-What no rule names is allowed. guard.py puts SQL to the policy of its connection, guarded.py the connection's methods.
+What no rule names is allowed, except where a policy says otherwise (``others``). guard.py puts SQL to the policy of its
+connection, guarded.py the connection's methods.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TypeAlias
 from ..common.options import PRAGMAS
 
 __all__ = [
+    "ALL",
     "ALTER",
     "ANALYZE",
     "ATTACH",
@@ -22,7 +24,9 @@ __all__ = [
     "JOB",
     "PRAGMA",
     "PREPARE",
+    "READ",
     "READER",
+    "RECURSIVE",
     "REINDEX",
     "SAVEPOINT",
     "SCHEMA",
@@ -38,16 +42,22 @@ __all__ = [
 # Codes of the authorizer: https://www.sqlite.org/c3ref/c_alter_table.html
 DELETE, INSERT, PRAGMA, SELECT, TRANSACTION, UPDATE, ATTACH, DETACH = 9, 18, 19, 21, 22, 23, 24, 25
 ALTER, REINDEX, ANALYZE, FUNCTION, SAVEPOINT = 26, 27, 28, 31, 32
+READ, RECURSIVE = 20, 33
 SCHEMA: frozenset[int] = frozenset([*range(1, 9), *range(10, 18), ALTER, 29, 30])  # CREATE, DROP and ALTER of anything
 #: Of a table or view: INSERT, UPDATE, DELETE, CREATE, DROP; the first name is the table's.
 WRITES: frozenset[int] = frozenset([INSERT, UPDATE, DELETE, 2, 8, 11, 17, 29, 30])
 
-#: Whether it is allowed all the same, by what the authorizer is told of it: two names, and that of the schema.
-Allows: TypeAlias = Callable[[str | None, str | None, str | None], bool]
+#: Whether it is allowed all the same, by what the authorizer is told of it: two names, that of the schema, and that of
+#: the trigger or view that does it. (The name of a WITH table stands there as well: it proves nothing by itself.)
+Allows: TypeAlias = Callable[[str | None, str | None, str | None, str | None], bool]
 
 
-def never(first: str | None, second: str | None, schema: str | None) -> bool:
+def never(first: str | None, second: str | None, schema: str | None, within: str | None) -> bool:
     return False
+
+
+def always(first: str | None, second: str | None, schema: str | None, within: str | None) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,10 @@ class Rule:
     allows: Allows = never
 
 
+#: For a policy that refuses what no rule names.
+ALL: Rule = Rule("", "", always)
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What one kind of user may do.
@@ -73,16 +87,20 @@ class Policy:
         where: where it holds, as the refusals say it.
         rules: by the authorizer's action.
         calls: by the name of what is refused without the authorizer: what serves instead, or why it is refused.
+        others: what is refused of the actions that no rule names; None: nothing.
     """
 
     where: str
     rules: Mapping[int, Rule]
     calls: Mapping[str, str]
+    others: Rule | None = None
 
-    def refusal(self, action: int, first: str | None, second: str | None, schema: str | None) -> str | None:
+    def refusal(
+        self, action: int, first: str | None, second: str | None, schema: str | None, within: str | None
+    ) -> str | None:
         """Returns: why SQL may not do this, or None: it may."""
-        rule = self.rules.get(action)
-        if rule is None or rule.allows(first, second, schema):
+        rule = self.rules.get(action, self.others)
+        if rule is None or rule.allows(first, second, schema, within):
             return None
         return self._refusal(rule.what.format(first=first, second=second), rule.instead)
 
@@ -98,7 +116,7 @@ class Policy:
 def _pragmas(*, to_read: frozenset[str], to_set: frozenset[str]) -> Allows:
     """Allows the PRAGMAs of these names, without a value and with one."""
 
-    def allows(first: str | None, second: str | None, schema: str | None) -> bool:
+    def allows(first: str | None, second: str | None, schema: str | None, within: str | None) -> bool:
         return (first or "").lower() in (to_read if second is None else to_set)
 
     return allows
@@ -161,7 +179,7 @@ JOB: Policy = Policy(
         FUNCTION: Rule(
             "load_extension()",
             "load extensions in connect(prepare=...)",
-            lambda first, second, schema: second != "load_extension",
+            lambda first, second, schema, within: second != "load_extension",
         ),
     },
     calls={
@@ -205,16 +223,16 @@ _OF_PREPARE = _SETTINGS | (_LOOKING - _STORED)
 SCHEMA_TABLES: frozenset[str] = frozenset(["sqlite_master", "sqlite_schema"])
 
 _WRITE_ROWS = Rule(
-    "writing {first}", _WHEN_OPEN, lambda first, second, schema: schema == "temp" or first in SCHEMA_TABLES
+    "writing {first}", _WHEN_OPEN, lambda first, second, schema, within: schema == "temp" or first in SCHEMA_TABLES
 )
-_CHANGE_SCHEMA = Rule("changing {first}", _WHEN_OPEN, lambda first, second, schema: schema == "temp")
+_CHANGE_SCHEMA = Rule("changing {first}", _WHEN_OPEN, lambda first, second, schema, within: schema == "temp")
 
 PREPARE: Policy = Policy(
     where="in connect(prepare=...)",
     rules={
         **dict.fromkeys([DELETE, INSERT, UPDATE], _WRITE_ROWS),
         **dict.fromkeys([*SCHEMA, REINDEX, ANALYZE], _CHANGE_SCHEMA),
-        ALTER: Rule("changing {second}", _WHEN_OPEN, lambda first, second, schema: first == "temp"),
+        ALTER: Rule("changing {second}", _WHEN_OPEN, lambda first, second, schema, within: first == "temp"),
         TRANSACTION: Rule("{first}", _WHEN_OPEN),
         SAVEPOINT: Rule("SAVEPOINT {second}", _WHEN_OPEN),
         ATTACH: Rule("ATTACH {first!r}", _ELSEWHERE),  # VACUUM too

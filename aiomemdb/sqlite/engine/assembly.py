@@ -20,6 +20,7 @@ import anyio
 from ...concurrency.bell import call_on_loop
 from ...concurrency.worker import end_workers, join_at_exit
 from ...observing import Observers
+from ..agents.agents import Agents
 from ..common.options import SQLiteConfig
 from ..common.recorder import Recorder
 from ..connection.configuring import configure_writer
@@ -46,7 +47,7 @@ class Assembly:
 
     Attributes:
         thread: in which it was opened.
-        path: the file; known once ``open`` has returned, as the readers are.
+        path: the file; known once ``open`` has returned, as the readers are, and those of agents.
         writer: None where the file is opened for reading alone.
         observers: what is told of all that happens.
         recorder: what tells them, and counts.
@@ -54,6 +55,7 @@ class Assembly:
 
     path: Path
     readers: Readers
+    agents: Agents
     _opener: ReaderOpener
 
     def __init__(self, target: Path | None, config: SQLiteConfig, loop: asyncio.AbstractEventLoop) -> None:
@@ -98,6 +100,7 @@ class Assembly:
                 raise cause from error
             raise
         self.readers = Readers(first, self._opener, config, path, self.recorder)
+        self.agents = Agents(self._opener, self.loop, path, self.observers)
 
     async def _open_writing(self) -> tuple[Connection, Session]:
         config, path = self._config, self.path
@@ -160,6 +163,7 @@ class Assembly:
             ends.callback(self._remove_folder)
             ends.push_async_callback(self._end_threads, deadline)
             ends.push_async_callback(self.readers.close, deadline, drain=drain)
+            ends.push_async_callback(self.agents.close, deadline)
             if self.writer is not None:
                 ends.callback(self.writer.give_up, "closed")
                 ends.push_async_callback(self.writer.close, deadline, drain=drain)
@@ -173,7 +177,7 @@ class Assembly:
     async def _end_threads(self, deadline: float) -> None:
         for cancelled in self._backups.values():
             cancelled.set()
-        await end_workers([*self.readers.threads, *self._backups], deadline - self.loop.time())
+        await end_workers([*self.readers.threads, *self.agents.threads, *self._backups], deadline - self.loop.time())
         if self.writer is not None:
             self.writer.session.turnstile.end_by = time.monotonic() + (deadline - self.loop.time()) / 2
             # The last one: only a connection that may write can empty the log and remove it.
@@ -190,7 +194,10 @@ class Assembly:
             if writer is not None:
                 writer.connection.stop()
             self.readers.stop()
-            join_at_exit([*self.readers.threads, *([] if writer is None else [writer.connection])])
+            self.agents.stop()
+            join_at_exit(
+                [*self.readers.threads, *self.agents.threads, *([] if writer is None else [writer.connection])]
+            )
             self._remove_folder()
 
         writer = self.writer

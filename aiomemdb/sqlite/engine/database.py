@@ -26,17 +26,17 @@ from ..common.errors import read_only_error
 from ..common.options import SQLiteConfig
 from ..connection.arguments import PLAIN, checked_function, checked_params
 from ..connection.settings import Setting
-from ..reading.backup import checked_backup_target
 from ..reading.queries import ALL, FUNCTION_READ, Fetch
 from ..reading.readers import Readers
 from ..reading.snapshot import SQLiteSnapshot, open_snapshot
 from ..reading.stream import RowStream
 from ..reading.verbs import ReadVerbs
-from ..writing.checkpoints import CHECKPOINT, OPTIMIZE, VACUUM
 from ..writing.operations import FLUSH, WRITE
 from ..writing.verbs import WriteVerbs
 from ..writing.writer import Writer
+from .agent_verbs import AgentVerbs
 from .assembly import Assembly
+from .maintenance import MaintenanceVerbs
 from .statistics import SQLiteStatistics, statistics_of
 from .transaction import SQLiteHold, SQLiteTransaction, TransactionBlock, begin
 
@@ -58,7 +58,7 @@ class _Nothing:
     open_thread = None
 
 
-class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
+class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, MaintenanceVerbs, AgentVerbs, Familiar, Database):
     """One SQLite file. Made by ``aiomemdb.connect``.
 
     The verbs of ``aiomemdb.Database``, and what SQLite has beside them: ``write_fn`` and ``read_fn``, which run a
@@ -135,6 +135,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
                 self._writer.check_holder()
                 self._writer.refuse_new()
             self._assembly.readers.refuse_new()
+            self._assembly.agents.refuse_new()
             self._start_closing(self._assembly, timeout, drain)
         assert self._closing is not None
         # The caller that waits may be cancelled; the closing goes on.
@@ -319,44 +320,6 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[SQLiteSnapshot]:
         return open_snapshot(self._reading, timeout=checked_timeout(timeout), lock_timeout=self._config.lock_timeout)
-
-    # Maintenance
-
-    async def checkpoint(self) -> bool:
-        """Move the log into the database file and empty it; return whether all of it could be: no reader needed it."""
-        return await self._maintain(CHECKPOINT)
-
-    async def optimize(self) -> None:
-        """Refresh the query planner's statistics where they are stale (PRAGMA optimize)."""
-        await self._maintain(OPTIMIZE)
-
-    async def vacuum(self) -> None:
-        """Rebuild the file without its free pages (VACUUM). All other writes wait."""
-        await self._maintain(VACUUM)
-
-    async def _maintain(self, operation: Operation[R]) -> R:
-        return await self._write(operation, None, (self._writing().checkpointer,), False, None)
-
-    async def backup(
-        self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
-    ) -> None:
-        """Copy the last committed state into a new file, while reads and writes go on.
-
-        The file appears whole or not at all.
-
-        Args:
-            path: of a file that does not exist.
-            progress: called on the loop with (pages done, pages in all).
-
-        Raises:
-            FileExistsError: there is a file at ``path``.
-            ValueError, OSError: ``path`` is none (":memory:"), or is too long for SQLite.
-
-        Cancellation: it stops the copy and leaves nothing.
-        """
-        self._check()
-        assert self._assembly is not None
-        await self._assembly.back_up(checked_backup_target(path), progress)
 
     def statistics(self) -> SQLiteStatistics:
         if self._forked or not isinstance(self._readers, Readers):

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any  # as sqlite3.connect takes it
 
 from ...errors import DatabaseReplaced
 from ..common.options import SQLiteConfig
@@ -47,8 +48,11 @@ class ReaderOpener:
         """Returns a connection that is not open yet; ``role`` names its thread."""
         return Connection(f"aiomemdb:{self._config.label}:{role}", self._loop)
 
-    async def open(self, connection: Connection) -> None:
+    async def open(self, connection: Connection, *, keeps_statements: bool = True) -> None:
         """Opens it.
+
+        Args:
+            keeps_statements: whether what was compiled is kept for the next call of the same text.
 
         Raises:
             DatabaseReplaced: it would be another file.
@@ -56,8 +60,9 @@ class ReaderOpener:
 
         Cancellation: nothing is left.
         """
+        make = self._make if keeps_statements else partial(_without_statements, self._make)
         try:
-            await connection.open(self._uri, partial(self._configure, connection), self._make)
+            await connection.open(self._uri, partial(self._configure, connection), make)
         except Exception as error:
             if (cause := self.why(error)) is not error:
                 raise cause from error
@@ -85,6 +90,10 @@ class ReaderOpener:
         if self._files is None:
             self._files = KnownFiles(self._path)
         self._files.look()
+
+
+def _without_statements(make: Callable[..., GuardedConnection], *args: Any, **options: Any) -> GuardedConnection:
+    return make(*args, **{**options, "cached_statements": 0})
 
 
 class MoreReaders:

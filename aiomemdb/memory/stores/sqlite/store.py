@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar, TypeVarTuple
 
-from ....database import Transaction
+from ....agents import AgentAnswer, AgentLimits
+from ....database import Params, Transaction
 from ....sqlite.engine.database import SQLiteDatabase
 from ....sqlite.engine.transaction import SQLiteTransaction
 from ....sqlite.reading.snapshot import SQLiteSnapshot
@@ -18,6 +19,7 @@ from ...questions import FactQuery, Found, Kind, Links, Model, Node, Token, Vect
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from . import embeddings, erasing, forgetting, identity, reading, search
+from .agents import agent_scope
 from .jobs import Job, Opening
 from .migrating import is_current, migrate
 from .running_rules import run
@@ -181,6 +183,11 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
     async def snapshot(self) -> AsyncIterator[Reads]:
         async with self._db.snapshot() as snapshot:
             yield SQLiteReads(snapshot)
+
+    async def agent_read(
+        self, namespaces: Sequence[str], sql: str, params: Params, limits: AgentLimits | None
+    ) -> AgentAnswer:
+        return await self._db._agent_read(agent_scope(namespaces), sql, params, limits)
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):
