@@ -776,7 +776,7 @@ async def test_a_ctrl_c_that_strikes_as_it_is_told_leaves_nobody_waiting(
         raise RuntimeError("struck")
 
     if where == "it is over":
-        monkeypatch.setattr(type(db._writer.recorder), "held", strike)  # type: ignore[union-attr]
+        monkeypatch.setattr(type(db._writer.session.recorder), "held", strike)  # type: ignore[union-attr]
     else:
         real = holds.Hold._settle
 

@@ -284,7 +284,7 @@ async def test_one_that_has_left_is_told_nothing_and_a_job_pays_nothing(db: SQLi
     stop = db._observe(told.append)
     assert writer.enqueue != before  # type: ignore[union-attr]
     stop()
-    assert writer.enqueue == before and not writer.recorder.is_observed  # type: ignore[union-attr]
+    assert writer.enqueue == before and not writer.session.recorder.is_observed  # type: ignore[union-attr]
     await db.write("DELETE FROM gone")
     await db.read("SELECT 1")
     assert told == [] and writer.session.connection.guard.written is None  # type: ignore[union-attr]

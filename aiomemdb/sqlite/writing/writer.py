@@ -23,7 +23,6 @@ from ...concurrency.queue import JobQueue
 from ...concurrency.worker import forked_error, wait_out
 from ...config import Config
 from ...errors import AiomemdbError, DatabaseClosed, ReentrancyError, WriterCrashed
-from ..common.recorder import Recorder
 from ..connection.connection import Connection
 from .batch import Batch, run_batch, take_turn
 from .checkpoints import Checkpointer
@@ -57,7 +56,6 @@ class Writer:
         self.session: Session = session
         self.checkpointer: Checkpointer = checkpointer
         self.queue: JobQueue = JobQueue(config.max_pending)
-        self.recorder: Recorder = session.recorder
         self.enqueue: Callable[[WriteJob], None] = self.queue.append
         self.loop_is_running: Callable[[], bool] = connection.loop.is_running
         self.create_future: Callable[[], SomeFuture] = connection.loop.create_future
@@ -67,7 +65,7 @@ class Writer:
         self.held_since: float = 0.0
         self.present: Batch | None = None
         self._is_lone = False
-        self.unfinished: Unfinished = Unfinished(connection, self.queue, self.recorder)
+        self.unfinished: Unfinished = Unfinished(connection, self.queue, self.session.recorder)
         self._life = Lifecycle(connection.loop, connection.name, tell=self._on, tell_error=self._lost)
         connection.on_lost = self._lost
         self._on(Event.WORK)
@@ -107,7 +105,7 @@ class Writer:
         """
         self.idle = False
         was_lone, self._is_lone = self._is_lone, True
-        self.recorder.waiting_since = monotonic()
+        self.session.recorder.waiting_since = monotonic()
         if self._life.state is not _OPEN:
             self._on(Event.WORK)
         if was_lone and not self.queue.unusual and not self.session.is_always_full:
@@ -208,7 +206,7 @@ class Writer:
             if operation.outside:
                 self.connection.post(partial(self._run_outside, batch))
                 return
-            self.recorder.taken(jobs)
+            self.session.recorder.taken(jobs)
             self.connection.post(partial(self._run_batch, batch))
         except BaseException as error:
             self._die_of(error)
@@ -260,7 +258,7 @@ class Writer:
             else:
                 settle(jobs if done == len(jobs) else jobs[:done], outcomes, failed=batch.failed)
             errors = sum(isinstance(outcome, Failure) for outcome in outcomes) if batch.failed else 0
-            self.recorder.settled(done, errors, batch.splits)
+            self.session.recorder.settled(done, errors, batch.splits)
             if batch is self.present:
                 self._go_on(alone=done <= 1)
             self._look_at_end(batch)
@@ -295,7 +293,7 @@ class Writer:
         hold.taken()
 
     def _hold_over(self, hold: Hold) -> None:
-        self.recorder.held(hold.writes if hold.is_committed else 0, hold.write_errors)
+        self.session.recorder.held(hold.writes if hold.is_committed else 0, hold.write_errors)
         self._look_at_end(hold)
         if hold is self.present:
             self._open()
