@@ -10,6 +10,7 @@ from dataclasses import dataclass
 __all__ = [
     "FOLDED",
     "FOLDED_PREDICATE",
+    "IGNORABLE",
     "MAX_NAME",
     "Normaliser",
     "checked_key",
@@ -44,9 +45,9 @@ class Normaliser:
         return self.function(text)
 
 
-# Default_Ignorable_Code_Point of https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt: what by itself
+#: Default_Ignorable_Code_Point of https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt: what by itself
 # shows nothing. Zero-width spaces and joiners, direction marks, soft hyphens, variation selectors.
-_IGNORABLE = re.compile(
+IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
@@ -70,7 +71,7 @@ def fold(text: str) -> str:
         return " ".join(text.lower().split())
     normal = unicodedata.normalize
     # Before the form, which takes an acute accent apart; after it, as it makes an apostrophe of "\u0149".
-    text = _IGNORABLE.sub("", text.translate(_ALIKE))
+    text = IGNORABLE.sub("", text.translate(_ALIKE))
     text = normal("NFKC", normal("NFKC", text).casefold()).casefold().translate(_ALIKE)
     return " ".join(text.split())
 
@@ -81,7 +82,7 @@ FOLDED_PREDICATE = Normaliser("nfkc-casefold-2", fold)
 
 def is_blank(text: str) -> bool:
     """Whether it shows nothing."""
-    return not (text if text.isascii() else _IGNORABLE.sub("", text)).strip()
+    return not (text if text.isascii() else IGNORABLE.sub("", text)).strip()
 
 
 def checked_text(what: str, text: str) -> str:

@@ -1,19 +1,16 @@
-"""Ranking: which words are looked for, how what was found is fused, how scores pass through the graph.
+"""Ranking: how what was found is fused, how scores pass through the graph.
 
 Pure functions of numbers; none of their constants is fitted to questions, each says where it comes from.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TypeAlias
 
-from .names import Normaliser
 from .questions import Links, Node
 
 __all__ = [
@@ -32,11 +29,9 @@ __all__ = [
     "best",
     "by_mentions",
     "fuse",
-    "keys_in",
     "lift",
     "onward",
     "restart",
-    "terms",
     "to_entities",
     "total",
     "walk",
@@ -65,50 +60,6 @@ LEAST_MASS = 3e-4
 #: (https://arxiv.org/abs/2502.14802).
 WALKED_FACTS = 5
 WALKED_TEXTS = 0.05
-
-# English words that are in most texts. What is common in a file is left out by its count, whatever the language; these
-# are too in a file of some hundred texts, where counts say little.
-_COMMON = (
-    "a about after am an and are as at be been before being between but by can could did do does down during for from "
-    "had has have he her here him his how i if in into is it its may me might must my no not of off on or our out over "
-    "shall she should so such than that the their them then there these they this those to up us was we were what when "
-    "where which who whom whose why will with would you your"
-)
-_STOP = frozenset(_COMMON.split())
-# Words of a question that are looked at: more are a text, not a question, and 64 of them say what it is about.
-_MOST_WORDS = 64
-# Words of the longest name that is looked for in a question.
-_LONGEST_NAME = 6
-# What stands around a name and is not of it; + and # are of one.
-_PUNCTUATION = ",;:!?\"'`()[]{}<>…“”„‘’«»¿¡"
-_POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)
-
-
-def _words(query: str) -> list[str]:
-    """Runs of letters, digits and what stands on them, as a word index sees words: none is query syntax."""
-    if query.isascii():
-        return "".join(char if char.isalnum() else " " for char in query).split()
-    return "".join(char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in query).split()
-
-
-def terms(query: str) -> list[str]:
-    """The words to look for, each once, in order: without those that are everywhere, if others are left."""
-    words = list(dict.fromkeys(word.lower() for word in _words(query)))
-    return ([word for word in words if word not in _STOP] or words)[:_MOST_WORDS]
-
-
-def keys_in(query: str, normalise: Normaliser) -> list[str]:
-    """The normalised names that a question may hold: its runs of words, as they stand and bare of punctuation."""
-    words = query.split()[:_MOST_WORDS]
-    found: dict[str, None] = {}
-    for length in range(min(_LONGEST_NAME, len(words)), 0, -1):
-        for start in range(len(words) - length + 1):
-            run = " ".join(words[start : start + length])
-            bare = run.strip(_PUNCTUATION)
-            for name in {run: None, bare: None, bare.strip("."): None, _POSSESSIVE.sub("", bare): None}:
-                if name.lower() not in _STOP:
-                    found[normalise(name)] = None
-    return [key for key in found if key]
 
 
 def fuse(words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], share: float) -> dict[int, float]:

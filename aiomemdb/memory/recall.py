@@ -29,6 +29,7 @@ from .store import Reads
 from .times import micros_or_now, optional_micros
 from .values import Hit, Recall
 from .view import View, checked_count
+from .words import Asked, asked, keys_in
 
 __all__ = ["RecallVerbs", "Rerank", "Strategy"]
 
@@ -172,8 +173,8 @@ class _Searching:
 
     async def candidates(self, question: str, embedded: Sequence[bytes], kinds: Sequence[str]) -> _Candidates:
         """What words, vectors and names find of each kind, fused."""
-        words = rank.terms(question)
-        keys = rank.keys_in(question, self._core.normaliser)
+        words = asked(question)
+        keys = keys_in(question, self._core.normaliser)
         reads, spaces = self._reads, self._namespaces
         near, named, *by_words = await _all(
             self._near(embedded, kinds),
@@ -187,7 +188,7 @@ class _Searching:
             for leg, scores in zip(legs, (found.bm25, found.cosine), strict=True):
                 scores.update({(kind, id): score for id, score in leg})
         for key, id in named:
-            share = min(1.0, len(rank.terms(key)) / max(1, len(words))) if words else 1.0
+            share = min(1.0, _weight(asked(key)) / max(1, _weight(words)))
             found.named["entity", id] = max(share, found.named.get(("entity", id), 0.0))
         found.keys = frozenset(keys)
         if "entity" in kinds:
@@ -335,6 +336,11 @@ class _Searching:
                     )
                 )
         return hits[:limit]
+
+
+def _weight(words: Sequence[Asked]) -> int:
+    """How many words say something."""
+    return sum(not word.common for word in words) or len(words)
 
 
 def _best(reached: Mapping[Node, Reached], kind: str | None = None) -> list[Node]:

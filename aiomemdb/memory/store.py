@@ -33,6 +33,7 @@ from .drafts import Draft, NameRequest, Scope
 from .pages import Place
 from .questions import FactQuery, Found, Kind, Links, Model, NearNamesLeft, Node, Token, VectorChanges, When
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
+from .words import Asked
 
 __all__ = ["Reads", "ReadsAndWrites", "Store", "Writes"]
 
@@ -121,12 +122,13 @@ class Reads(Protocol):
     # Search
 
     async def words(
-        self, namespaces: Sequence[str], kind: Kind, words: Sequence[str], when: When, limit: int
+        self, namespaces: Sequence[str], kind: Kind, words: Sequence[Asked], when: When, limit: int
     ) -> list[tuple[int, float]]:
         """The rows of a kind in which these words are, whatever they are in a query language: (id, BM25), best first;
-        the greater the better. Word statistics are those of the whole file.
+        the greater the better. A word that several pieces make up is a phrase.
 
-        Where the words are in very many rows, only the rarest of them are looked for.
+        Which words are looked for depends on in how many of the readable rows each is (``words.choose``); how much each
+        counts, on the whole file.
         """
         ...
 
@@ -351,7 +353,9 @@ class Store(ReadsAndWrites, Protocol):
         ...
 
     async def sweep(self) -> None:
-        """Delete what is left of all that was forgotten, in slices."""
+        """Delete what is left of all that was forgotten, and bring up to date what an earlier version has left, in
+        slices.
+        """
         ...
 
     async def erase(self) -> bool:

@@ -25,7 +25,7 @@ def assert_sound(path: Path) -> None:
         assert conn.execute("PRAGMA foreign_key_check").fetchall() == []
         for table in ("entity", "episode", "fact"):
             # rank 1: compared with the content too (https://www.sqlite.org/fts5.html, 6.4)
-            conn.execute(f"INSERT INTO {table}_words ({table}_words, rank) VALUES ('integrity-check', 1)")
+            conn.execute(f"INSERT INTO {table}_search ({table}_search, rank) VALUES ('integrity-check', 1)")
         for orphans in (
             "SELECT id FROM entity WHERE merged_into IS NULL AND id NOT IN (SELECT entity FROM entity_alias)",
             "SELECT key FROM entity_alias WHERE entity IN (SELECT id FROM entity WHERE merged_into IS NOT NULL)",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
-import re
 from collections import Counter
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from aiomemdb.memory.dates import Day
 from aiomemdb.memory.deciding import requests as asked
 from aiomemdb.memory.deciding.embedding import check_model
-from aiomemdb.memory.names import fold
 from aiomemdb.memory.questions import Found, Links, VectorChanges
+from aiomemdb.memory.times import from_micros
+from aiomemdb.memory.words import choose, counted, form, indexed, is_begin, runs
 from tests.memory.dict_store import KINDS, DictStore, Row, State
 
 __all__ = ["SearchingDictStore"]
@@ -71,22 +73,39 @@ class SearchingDictStore(DictStore):
         items = {(kind, id): self.t[kind][id].value() for kind, id in nodes}
         return Found(items, {id: self.why(id) for kind, id in nodes if kind == "fact"})
 
-    async def words(self, namespaces, kind, words, when, limit):
-        texts = {id: re.findall(r"\w+", fold(self.text(kind, row))) for id, row in self.rows(kind)}
-        scores: Counter[int] = Counter()
-        for word in words:
-            tokens = re.findall(r"\w+", fold(word))
-            found = {id: min(map(text.count, tokens)) for id, text in texts.items() if tokens and {*tokens} <= {*text}}
-            for id, count in found.items():
-                scores[id] += math.log(1 + (len(texts) + 0.5) / (len(found) + 0.5)) * count / (count + 1.2)  # type: ignore[assignment]
+    async def words(self, namespaces, kind, asked, when, limit):
+        texts = {id: self.text(kind, row) for id, row in self.rows(kind)}
+        here, scores = {*self.there_now(namespaces, kind, texts, replace(when, as_of=None))}, Counter[int]()
+        found = {word: self.having(word, texts) for word in counted(asked)}
+        for word in choose(asked, {word: len(here & {*rows}) for word, rows in found.items()}, 5000):
+            for id, count in found[word].items():
+                rarity = math.log(1 + (len(texts) + 0.5) / (len(found[word]) + 0.5))
+                scores[id] += rarity * count / (count + 1.2)  # type: ignore[assignment]
         here = {*self.there_now(namespaces, kind, scores, when)}
-        return [(id, score) for id, score in sorted(scores.items(), key=lambda one: (-one[1], one[0])) if id in here][
-            :limit
-        ]
+        best = sorted(scores.items(), key=lambda one: (-one[1], -one[0]))
+        return [(id, score) for id, score in best if id in here][:limit]
+
+    def having(self, word: str, texts: dict[int, str]) -> dict[int, int]:
+        """In which texts a word is, or its pieces one behind the other, and how often."""
+        sought = f" {' '.join(runs(word))} "
+        sought = sought.rstrip() if is_begin(word) else sought
+        counts = {id: text.count(sought) for id, text in texts.items()} if sought.strip() else {}
+        return {id: count for id, count in counts.items() if count}
 
     def text(self, kind: str, row: Row) -> str:
-        names = [key for (_, key, _), id in self.t["alias"].items() if kind == "entity" and id == row.id]
-        return " ".join([getattr(row, name) for name in TEXTS[kind]] + names)
+        """The words of a row; each stands between two spaces."""
+        text, more, day = getattr(row, TEXTS[kind][0]), list[str](), None
+        if kind == "entity":
+            names = [key for (_, key, _), id in self.t["alias"].items() if id == row.id]
+            text = " ".join([text, row.description, *names])
+        elif kind == "episode":
+            at = row.occurred_at
+            day = None if at is None else Day.of(from_micros(at, row.occurred_offset).date())
+        else:
+            value = row.row.value
+            more = ["" if value is None else str(json.loads(value)), *(each.quote or "" for each in self.why(row.id))]
+        words, others = indexed(text, *more, day=day)
+        return f" {' '.join(runs(words or form(text)))} / {' '.join(runs(others))} "
 
     async def sources(self, episodes):
         return {id: self.t["episode"][id].source for id in episodes if self.t["episode"][id].source is not None}

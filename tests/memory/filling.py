@@ -1,6 +1,6 @@
 """A file with something of everything, and files as text: how the tests keep one of each version of the schema.
 
-    python -m tests.memory.filling tests/memory/schemas/3.sql
+    python -m tests.memory.filling tests/memory/schemas/4.sql
 
 writes the file of the version that the code has.
 """
@@ -26,7 +26,7 @@ from .support import SpellingEmbedder, day
 SCHEMAS = Path(__file__).with_name("schemas")
 
 # What shadows a word index (https://www.sqlite.org/fts5.html, 9): made with it, and filled by a rebuild.
-_SHADOW = re.compile(r"\w+_words_(data|idx|content|docsize|config)")
+_SHADOW = re.compile(r"\w+_(?:words|search)_(data|idx|content|docsize|config)")
 # Both ways to write é.
 CAFE, CAFE_IN_PARTS = "caf\u00e9", "cafe\u0301"
 TOKYO = timezone(timedelta(hours=9))
@@ -86,7 +86,7 @@ def dump(path: Path) -> Iterator[str]:
             for [row] in conn.execute(f"SELECT {values} FROM {table} ORDER BY 1"):
                 yield f"INSERT INTO {table} VALUES ({row});"
         for name, _ in made:
-            if name.endswith("_words"):
+            if name.endswith(("_words", "_search")):
                 yield f"INSERT INTO {name} ({name}) VALUES ('rebuild');"
         yield from (f"{sql};" for sql in triggers)
 

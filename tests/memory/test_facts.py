@@ -244,7 +244,7 @@ async def test_said_again_with_replace_it_is_the_same_fact(memory: Memory) -> No
 async def test_a_superseded_facts_words_stay_searchable(memory: Memory) -> None:
     await works_at(memory, "Acme", 10)
     await works_at(memory, "Beta", 30, replace=True)
-    found = await memory._core.db.read("SELECT rowid FROM fact_words WHERE fact_words MATCH 'acme'")
+    found = await memory._core.db.read("SELECT rowid FROM fact_search WHERE fact_search MATCH 'acme'")
     assert len(found) == 2
 
 

@@ -43,7 +43,7 @@ async def test_a_new_description_is_found_by_words_and_the_old_one_no_more(memor
     for description in ("anvils", "rockets"):
         await memory.update_entity(entity, description=description)
     for word, found in (("anvils", 0), ("rockets", 1), ("acme", 1)):
-        sql = "SELECT rowid FROM entity_words WHERE entity_words MATCH ?"
+        sql = "SELECT rowid FROM entity_search WHERE entity_search MATCH ?"
         assert len(await memory._core.db.read(sql, (word,))) == found
 
 
@@ -341,7 +341,9 @@ async def test_the_audit_of_what_is_forgotten_holds_no_words(memory: Memory, db_
         rows = await memory._core.db.read(f"SELECT {columns} FROM {table}")
         assert not [row for row in rows if "gold" in row[0] or "Ann" in row[0]]
     for table in ("entity", "fact", "episode"):
-        assert await memory._core.db.read(f"SELECT * FROM {table}_words WHERE {table}_words MATCH 'gold OR ann'") == []
+        assert (
+            await memory._core.db.read(f"SELECT * FROM {table}_search WHERE {table}_search MATCH 'gold OR ann'") == []
+        )
 
 
 async def test_what_is_forgotten_can_not_be_forgotten_again(memory: Memory) -> None:

@@ -240,7 +240,7 @@ def histories(seed: int) -> Iterator[tuple[Agents, File, File]]:
     with closing(one.conn), closing(other.conn):
         yield Agents(seed, one), one, other
         for table in ("entity", "episode", "fact"):
-            one.conn.execute(f"INSERT INTO {table}_words ({table}_words, rank) VALUES ('integrity-check', 1)")
+            one.conn.execute(f"INSERT INTO {table}_search ({table}_search, rank) VALUES ('integrity-check', 1)")
 
 
 def one_by_one(file: File, calls: Sequence[Call]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Ranking alone: words, fusion, scores over links, the random walk, what fits a budget. No file, no loop."""
+"""Ranking alone: fusion, scores over links, the random walk, what fits a budget. No file, no loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiomemdb.memory import rank
-from aiomemdb.memory.names import FOLDED
 from aiomemdb.memory.prompt import estimate_tokens, excerpt, pack
 from aiomemdb.memory.questions import Links, Node
 from aiomemdb.memory.rank import RandomWalk, Reached
@@ -23,57 +22,6 @@ def text(id: int) -> Node:
 
 def entity(id: int) -> Node:
     return ("entity", id)
-
-
-# -- words
-
-
-def test_terms_are_the_words_that_are_not_everywhere() -> None:
-    assert rank.terms("Where does Ada's mother-in-law LIVE, and since when?") == [
-        "ada",
-        "s",
-        "mother",
-        "law",
-        "live",
-        "since",
-    ]
-
-
-def test_where_all_words_are_common_they_are_looked_for() -> None:
-    assert rank.terms("to be or not to be") == ["to", "be", "or", "not"]
-
-
-def test_terms_keep_the_marks_that_stand_on_letters() -> None:
-    assert rank.terms("हिन्दी café") == ["हिन्दी", "café"]
-
-
-@given(st.text())
-def test_no_term_holds_query_syntax(query: str) -> None:
-    for term in rank.terms(query):
-        assert not set(term) & set("\"*^:(){}+-' \t\n\0"), term
-
-
-def test_a_question_of_ten_thousand_words_is_cut() -> None:
-    assert len(rank.terms(" ".join(f"word{n}" for n in range(10_000)))) == 64
-
-
-@pytest.mark.parametrize(
-    ("query", "name"),
-    [
-        ("Where does Ada Lovelace live?", "ada lovelace"),
-        ("Is that ADA'S?", "ada"),
-        ("who wrote 'C++'?", "c++"),
-        ("what is .NET", ".net"),
-        ("A. A. L.", "a. a. l."),
-        ("(Acme Corp.)", "acme corp"),
-    ],
-)
-def test_names_in_a_question_are_found_as_they_are_normalised(query: str, name: str) -> None:
-    assert name in rank.keys_in(query, FOLDED)
-
-
-def test_common_words_are_no_names() -> None:
-    assert rank.keys_in("where is it", FOLDED) == ["where is it", "where is", "is it"]
 
 
 # -- fusion

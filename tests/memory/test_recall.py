@@ -15,6 +15,7 @@ from aiomemdb.memory import rank, recall
 from aiomemdb.memory.questions import When
 from aiomemdb.memory.stores.sqlite import search
 from aiomemdb.memory.times import now_micros, to_micros
+from aiomemdb.memory.words import Asked
 from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import AngleEmbedder, AnsweringEmbedder, GatedEmbedder, SpellingEmbedder, day
 
@@ -76,7 +77,7 @@ async def test_query_syntax_means_itself(memory: Memory, query: str) -> None:
 async def test_the_store_takes_words_for_words_whatever_they_hold(memory: Memory, word: str) -> None:
     await memory.remember("roses or tulips, whatever is near")
     await memory.remember("tulips")
-    found = await memory._core.store.words(["default"], "episode", [word], When(now_micros()), 10)
+    found = await memory._core.store.words(["default"], "episode", [Asked((word,))], When(now_micros()), 10)
     assert len(found) == (1 if "OR" in word or word == "roses*" else 0)
 
 

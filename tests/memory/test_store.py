@@ -15,6 +15,7 @@ from aiomemdb.memory.questions import FactQuery, Model, When
 from aiomemdb.memory.store import Reads, Store
 from aiomemdb.memory.stores.choosing import store_of
 from aiomemdb.memory.vectors import pack
+from aiomemdb.memory.words import Asked
 from tests.memory.dict_database import DictDatabase
 
 NORMALISERS = {"normaliser": "n-1", "predicate normaliser": "p-1"}
@@ -285,7 +286,7 @@ async def everything(reads: Reads) -> list[object]:
         await reads.episodes(here),
         await reads.history(here, "fact", 1),
         await reads.counts("here"),
-        [id for id, _ in await reads.words(here, "fact", ["a"], when, 9)],
+        [id for id, _ in await reads.words(here, "fact", [Asked(("a",))], when, 9)],
         await reads.around(here, nodes, [1], when, 50),
         await reads.there(here, "fact", [1, 2], when),
         (await reads.read(here, nodes, when)).items,

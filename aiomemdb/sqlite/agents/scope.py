@@ -53,7 +53,7 @@ class Scope:
 _MEMORY = frozenset(
     ["entity", "entity_alias", "entity_similar", "episode", "fact", "fact_evidence", "mention", "vector"]
 )
-_MEMORYS = re.compile(r"memory_|vector_model$|(entity|episode|fact)_words")
+_MEMORYS = re.compile(r"memory_|vector_model$|(entity|episode|fact)_(words|search)")
 _OURS = re.compile(r"sqlite_|aiomemdb_")
 _FTS5 = re.compile(r"\busing\s+[\"'`\[]?fts5\b", re.IGNORECASE)
 

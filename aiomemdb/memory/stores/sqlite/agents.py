@@ -8,7 +8,6 @@ say by an error, or by the time that they take, what is in a row that never come
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -16,13 +15,15 @@ from functools import partial
 from ....sqlite.agents.policy import FUNCTIONS
 from ....sqlite.agents.scope import Readable, Scope
 from ....sqlite.connection.guarded import GuardedConnection
+from ...words import asked, counted
+from .indexing import unindexed
 from .rows import json_list
+from .search import string
 
 __all__ = ["agent_scope"]
 
 _MOST_FOUND = 200
 _MOST_WORDS = 32
-_WORD = re.compile(r"\w+")
 _BASE = frozenset(["entity", "entity_alias", "episode", "fact", "fact_evidence"])
 
 
@@ -181,15 +182,18 @@ def _search(namespaces: Sequence[str], kind: str, conn: sqlite3.Connection, word
     Nothing here ranks by how rare a word is: that would be told by what stands in other namespaces.
     """
     ids = _ids(_spaces(conn, namespaces))
-    strings = [f'"{word}"' for word in dict.fromkeys(_WORD.findall(words))][:_MOST_WORDS]
-    if not strings:
+    sought = [string(word) for word in counted(asked(words))[:_MOST_WORDS]]
+    if not sought:
         return "[]"
+    indexes = [f"{kind}_search", *([f"{kind}_words"] if kind in unindexed(conn) else [])]
     found = " UNION ALL ".join(
-        f"SELECT t.id FROM {kind}_words w CROSS JOIN {kind} t ON t.id = w.rowid "
-        f"WHERE {kind}_words MATCH ? AND t.namespace IN ({ids}) AND t.expired_at IS NULL"
-        for _ in strings
+        f"SELECT t.id FROM {index} w CROSS JOIN {kind} t ON t.id = w.rowid "
+        f"WHERE {index} MATCH ? AND t.namespace IN ({ids}) AND t.expired_at IS NULL"
+        for index in indexes
+        for _ in sought
     )
     rows = conn.execute(
-        f"SELECT id FROM ({found}) GROUP BY id ORDER BY count(*) DESC, id DESC LIMIT {_MOST_FOUND}", strings
+        f"SELECT id FROM ({found}) GROUP BY id ORDER BY count(*) DESC, id DESC LIMIT {_MOST_FOUND}",
+        sought * len(indexes),
     ).fetchall()
     return json.dumps([row[0] for row in rows])

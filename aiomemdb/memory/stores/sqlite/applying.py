@@ -13,6 +13,7 @@ from ...deciding.identity import KnownEntity
 from ...deciding.requests import Changes
 from ...questions import Model
 from .identity import index_names
+from .indexing import of_entity, of_episode, of_fact, reindex
 from .loading import OF_OTHER, World
 from .setwise import apply, insert
 from .states import model_id
@@ -74,8 +75,16 @@ _CHANGE_ENTITY = (
 
 def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> None:
     conn = world.conn
-    made = [(*_entity(world, entity), spaces[entity.namespace], entity.agent) for entity in changes.entities]
-    insert(conn, "entity", f"{_ENTITY} namespace agent", made)
+    made = [
+        (
+            *_entity(world, entity),
+            spaces[entity.namespace],
+            entity.agent,
+            *of_entity(entity.name, entity.description, ""),
+        )
+        for entity in changes.entities
+    ]
+    insert(conn, "entity", f"{_ENTITY} namespace agent form terms", made)
     if changes.changed:
         apply(conn, _CHANGE_ENTITY, _ENTITY, [_entity(world, entity) for entity in changes.changed])
     if changes.aliases_gone:
@@ -93,6 +102,8 @@ def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> N
     )
     if changes.renamed:
         index_names(conn, changes.renamed)
+    if changes.renamed or changes.changed:
+        reindex(conn, "entity", [*changes.renamed, *(entity.id for entity in changes.changed)])
 
 
 def _entity(world: World, entity: KnownEntity) -> tuple[object, ...]:
@@ -140,7 +151,7 @@ def _write_episodes(world: World, spaces: dict[str, int], changes: Changes) -> N
         world.conn,
         "episode",
         "id namespace key version session seq agent source content metadata occurred_at occurred_offset created_at "
-        "created_event expired_at expired_event",
+        "created_event expired_at expired_event form terms",
         [_episode(world, spaces, text) for text in changes.episodes],
     )
 
@@ -164,6 +175,7 @@ def _episode(world: World, spaces: dict[str, int], text: KnownEpisode) -> tuple[
         world.event(text.made),
         text.expired_at,
         None if text.ended is None else world.event(text.ended),
+        *of_episode(text.content, text.occurred_at, text.occurred_offset),
     )
 
 
@@ -198,7 +210,7 @@ def _write_facts(world: World, spaces: dict[str, int], changes: Changes) -> None
         world.conn,
         "fact",
         "id namespace subject predicate predicate_given object value value_given text valid_at valid_offset "
-        "invalid_at invalid_offset created_at created_event expired_at expired_event superseded_by agent",
+        "invalid_at invalid_offset created_at created_event expired_at expired_event superseded_by agent form terms",
         [_fact(world, spaces, fact) for fact in changes.facts],
     )
     heirs = [(fact.heir_of, fact.id) for fact in changes.facts if fact.heir_of is not None]
@@ -211,6 +223,12 @@ def _write_facts(world: World, spaces: dict[str, int], changes: Changes) -> None
         ],
         [*heirs, *changes.united],
     )
+    # New facts were inserted with their own quotes.
+    made = {fact.id for fact in changes.facts}
+    quoting = [fact.id for fact in changes.supported if any(support.quote for support in fact.support.values())]
+    quoted = [id for id in quoting if id not in made] + [id for _, id in (*heirs, *changes.united)]
+    if quoted:
+        reindex(world.conn, "fact", quoted)
 
 
 def _write_evidence(
@@ -246,6 +264,7 @@ def _fact(world: World, spaces: dict[str, int], fact: KnownFact) -> tuple[object
         None if fact.ended is None else world.event(fact.ended),
         fact.superseded_by,
         fact.agent,
+        *of_fact(fact.text, fact.value, (support.quote for support in fact.support.values())),
     )
 
 

@@ -24,6 +24,6 @@ def merge_slice(conn: sqlite3.Connection, index: str, begin: bool) -> bool:
     """
     before = conn.total_changes
     conn.execute(
-        f"INSERT INTO {index}_words ({index}_words, rank) VALUES ('merge', ?)", (-_PAGES if begin else _PAGES,)
+        f"INSERT INTO {index}_search ({index}_search, rank) VALUES ('merge', ?)", (-_PAGES if begin else _PAGES,)
     )
     return conn.total_changes - before >= 2  # the command itself counts as one

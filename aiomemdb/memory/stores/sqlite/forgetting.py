@@ -16,6 +16,7 @@ from ...deciding.requests import Beginning, Changes, FactsOnlyBy, FactsWith, Hid
 from ...drafts import Scope
 from ...values import Forgotten
 from .applying import write_changes
+from .indexing import reindex
 from .loading import World, load_state
 from .rows import json_list
 
@@ -107,10 +108,17 @@ def hide(world: World, request: Hide) -> tuple[Forgotten, int | None]:
         counts["aliases"] = execute(f"DELETE FROM entity_alias WHERE entity IN {_LISTED}")
         execute(f"UPDATE entity SET namespace = :hidden WHERE id IN {_LISTED} OR merged_into IN {_LISTED}")
     elif request.kind == "episode":
+        quoted = _ids(
+            conn,
+            "SELECT DISTINCT v.fact AS id FROM fact_evidence v JOIN fact f ON f.id = v.fact "
+            f"WHERE v.episode IN {_LISTED} AND v.quote IS NOT NULL AND f.namespace <> :hidden",
+            **here,
+        )
         counts["evidence"] = execute(
             "DELETE FROM fact_evidence WHERE id IN (SELECT v.id FROM fact_evidence v JOIN fact f ON f.id = v.fact "
             f"WHERE v.episode IN {_LISTED} AND f.namespace <> :hidden)"
         )
+        reindex(conn, "fact", quoted)
         execute(f"UPDATE episode SET namespace = :hidden WHERE id IN {_LISTED}")
     execute(
         "DELETE FROM vector WHERE model IN (SELECT id FROM vector_model) AND namespace = :namespace AND kind = :kind "

@@ -17,7 +17,7 @@ __all__ = ["RESOLVE", "index_all_names", "index_names", "resolve_params", "resol
 
 
 def index_names(conn: sqlite3.Connection, entities: Iterable[int]) -> None:
-    """Has word search find entities by their aliases too: for those that got one, lost one or were renamed."""
+    """Note the aliases by which word search finds entities too: of those that got one, lost one or were renamed."""
     conn.execute(
         "UPDATE entity SET other_names = ifnull((SELECT group_concat(key, ' ') FROM (SELECT DISTINCT a.key "
         "FROM entity_alias a WHERE a.entity = entity.id AND a.key <> entity.key)), '') "

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from ....errors import NormaliserChanged, SchemaTooNew
 from ...times import now_micros
 from .identity import index_all_names
+from .indexing import begin
 from .normalising import normalise
-from .schema import FIRST, SECOND, THIRD
+from .schema import FIRST, FOURTH, SECOND, THIRD
 
 __all__ = ["check_version", "is_current", "migrate", "newest_version"]
 
@@ -20,11 +21,12 @@ _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], No
     ("the memory graph", FIRST, None),
     ("one order of knowledge, offsets, one normal form", SECOND, normalise),
     ("words of all names", THIRD, index_all_names),
+    ("one form of words", FOURTH, begin),
 )
 
 # What a statement of a migration makes, and the tables that FTS5 keeps behind one of its own
 # (https://www.sqlite.org/fts5.html, 9).
-_MADE = re.compile(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX|TRIGGER) (\w+)( USING fts5)?")
+_MADE = re.compile(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX|TRIGGER|VIEW) (\w+)( USING fts5)?")
 _BEHIND_FTS5 = ("data", "idx", "content", "docsize", "config")
 
 

@@ -4,7 +4,7 @@ only followed by more.
 
 from __future__ import annotations
 
-__all__ = ["FIRST", "SECOND", "THIRD", "UNBOUNDED"]
+__all__ = ["FIRST", "FOURTH", "SECOND", "THIRD", "UNBOUNDED"]
 
 #: Stands for "since ever" where NULL can't: in a unique index NULLs differ from each other.
 UNBOUNDED = -(2**63)
@@ -245,4 +245,58 @@ THIRD: tuple[str, ...] = (
     "DROP TABLE entity_words",
     *_word_search("entity", "name", "description", "other_names"),
     "INSERT INTO entity_words (entity_words) VALUES ('rebuild')",
+)
+
+
+def _one_form(table: str, ended: str, *columns: str) -> tuple[str, ...]:
+    """An FTS5 index over a view of a table, of those of its rows that have their ``terms``.
+
+    ``scope`` tells in which namespace a row is (n) and, if it is believed (b), once more: a token of each, of which no
+    text has the first character (``words.MARK``).
+    """
+    watched = ", ".join(["form", "terms", "namespace", ended, *columns])
+
+    def values(row: str) -> str:
+        text = " || ' ' || ".join(f"{row}.{column}" for column in columns)
+        return (
+            f"ifnull({row}.form, {text}), {row}.terms, char(63728) || 'n' || {row}.namespace || "
+            f"iif({row}.{ended} IS NULL, ' ' || char(63728) || 'b' || {row}.namespace, '')"
+        )
+
+    index = f"{table}_search"
+    remove = (
+        f"INSERT INTO {index} ({index}, rowid, text, terms, scope) SELECT 'delete', old.id, {values('old')} "
+        "WHERE old.terms IS NOT NULL;"
+    )
+    add = f"INSERT INTO {index} (rowid, text, terms, scope) SELECT new.id, {values('new')} WHERE new.terms IS NOT NULL;"
+    # The index before holds the rows without terms, until they have some.
+    before = f"{table}_words"
+    named = ", ".join(columns)
+    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("old", "new"))
+    leave = f"INSERT INTO {before} ({before}, rowid, {named}) VALUES ('delete', old.id, {old});"
+    stay = f"INSERT INTO {before} (rowid, {named}) SELECT new.id, {new} WHERE new.terms IS NULL;"
+    return (
+        # The text as it is compared, where an index does not see it so, and what the row is found by beside: words.py.
+        f"ALTER TABLE {table} ADD COLUMN form TEXT",
+        f"ALTER TABLE {table} ADD COLUMN terms TEXT",
+        f"CREATE VIEW {table}_searched (id, text, terms, scope) AS SELECT t.id, {values('t')} FROM {table} t "
+        "WHERE t.terms IS NOT NULL",
+        f"CREATE VIRTUAL TABLE {index} USING fts5(text, terms, scope, content='{table}_searched', content_rowid='id', "
+        "tokenize='porter unicode61 remove_diacritics 2')",
+        f"CREATE TRIGGER {index}_insert AFTER INSERT ON {table} BEGIN {add} END",
+        f"CREATE TRIGGER {index}_delete AFTER DELETE ON {table} BEGIN {remove} END",
+        f"CREATE TRIGGER {index}_update AFTER UPDATE OF {watched} ON {table} BEGIN {remove} {add} END",
+        *(f"DROP TRIGGER {before}_{change}" for change in ("insert", "delete", "update")),
+        f"CREATE TRIGGER {before}_delete AFTER DELETE ON {table} WHEN old.terms IS NULL BEGIN {leave} END",
+        f"CREATE TRIGGER {before}_update AFTER UPDATE OF terms, {named} ON {table} WHEN old.terms IS NULL "
+        f"BEGIN {leave} {stay} END",
+    )
+
+
+# Words have one form, stored and asked; dates, quotes and values are found; the index knows what is readable. Rows that
+# are there already are indexed anew in slices, see indexing.py.
+FOURTH: tuple[str, ...] = (
+    *_one_form("entity", "merged_into", "name", "description", "other_names"),
+    *_one_form("episode", "expired_at", "content"),
+    *_one_form("fact", "expired_at", "text"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from ...questions import Found, Links, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
 from ...values import Entity, Episode, Fact
+from ...words import MARK, Asked, choose, counted, is_begin
+from .indexing import unindexed
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
 from .setwise import load
 from .states import event_upto
 
-__all__ = ["around", "named", "read", "sources", "there", "words"]
+__all__ = ["around", "named", "read", "sources", "string", "there", "words"]
 
 # FTS5 ranks every row in which a word is, and that takes some 2.5 us a row: so many take 12 ms, however large the file
 # is. Counting them takes a hundredth of that.
@@ -21,43 +24,57 @@ _RANKED = 5_000
 
 
 def words(
-    conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, sought: Sequence[str], when: When, limit: int
+    conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, asked: Sequence[Asked], when: When, limit: int
 ) -> list[tuple[int, float]]:
     """FTS5 returns its rows best first, so the join that finds which of them count ends with the last one wanted."""
-    chosen = _rarest(conn, kind, sought)
     spaces = _spaces(conn, namespaces)
-    if not chosen or not spaces:
+    if not spaces or not asked:
         return []
-    rows = conn.execute(
-        f"SELECT t.id, -w.rank FROM {kind}_words w CROSS JOIN {kind} t ON t.id = w.rowid "
-        f"WHERE {kind}_words MATCH :words AND {_counts('t', kind, spaces, when)} ORDER BY w.rank LIMIT :limit",
-        {"words": " OR ".join(chosen), "limit": limit, "as_of": when.as_of, "known": event_upto(when.known)},
-    )
-    return [(row[0], row[1]) for row in rows.fetchall()]
-
-
-def _rarest(conn: sqlite3.Connection, kind: str, words: Sequence[str]) -> list[str]:
-    """Words as FTS5 strings, in which nothing is syntax (https://www.sqlite.org/fts5.html, 3.1): the rarest ones, until
-    the rows in which they are would be too many, and at least one.
-    """
-    counted = []
-    for word in words:
-        string = '"' + word.replace('"', '""') + '"'
-        [count] = conn.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM {kind}_words WHERE {kind}_words MATCH ? LIMIT ?)",
-            (string, _RANKED + 1),
+    scope = " OR ".join(f'"{MARK}{"b" if when.known is None else "n"}{space}"' for space in spaces.split(", "))
+    before = [f"{kind}_words"] if kind in unindexed(conn) else []
+    counts, everywhere = _count(conn, [f"{kind}_search", *before], counted(asked), scope)
+    chosen = choose(asked, counts, _RANKED)
+    if not chosen:
+        return []
+    strings = " OR ".join(map(string, chosen))
+    # To rank by the scope takes a look at all that is in it: it pays where others have more rows than there are here.
+    scoped = any(everywhere[word] > _RANKED for word in chosen)
+    ranked = [(f"{kind}_search", f"({strings}) AND ({scope})" if scoped else strings, "t.terms IS NOT NULL")]
+    ranked += [(index, strings, "t.terms IS NULL") for index in before]
+    found: list[tuple[int, float]] = []
+    for index, match, rows in ranked:
+        weights = "AND w.rank MATCH 'bm25(1.0, 1.0, 0.0)'" if rows == "t.terms IS NOT NULL" else ""
+        [text] = conn.execute(
+            f"SELECT json_group_array(json_array(id, score)) FROM (SELECT t.id, -w.rank AS score FROM {index} w "
+            f"CROSS JOIN {kind} t ON t.id = w.rowid WHERE {index} MATCH :words {weights} AND {rows} "
+            f"AND {_counts('t', kind, spaces, when)} ORDER BY w.rank LIMIT :limit)",
+            {"words": match, "limit": limit, "as_of": when.as_of, "known": event_upto(when.known)},
         ).fetchone()
-        if count:
-            counted.append((count, string))
-    counted.sort(key=lambda pair: pair[0])
-    chosen: list[str] = []
-    ranked = 0
-    for count, string in counted:
-        ranked += count
-        if chosen and ranked > _RANKED:
-            break
-        chosen.append(string)
-    return chosen
+        found += [(id, score) for id, score in json.loads(text)]
+    return sorted(found, key=lambda one: (-one[1], -one[0]))[:limit]
+
+
+def string(word: str) -> str:
+    """An FTS5 string, in which nothing is syntax (https://www.sqlite.org/fts5.html, 3.1)."""
+    escaped = word.replace('"', '""')
+    return f'"{escaped}" *' if is_begin(word) else f'"{escaped}"'
+
+
+def _count(
+    conn: sqlite3.Connection, indexes: Sequence[str], words: Sequence[str], scope: str
+) -> tuple[dict[str, int], dict[str, int]]:
+    """In how many rows each word is, of those that are readable and of all; up to one more than ``_RANKED``."""
+    of = "(SELECT count(*) FROM (SELECT 1 FROM {index} WHERE {index} MATCH j.value->>{n} LIMIT :most))"
+    here = [of.format(index=index, n=int(index.endswith("_words"))) for index in indexes]
+    everywhere = [of.format(index=index, n=1) for index in indexes]
+    strings = list(map(string, words))
+    [text] = conn.execute(
+        f"SELECT json_group_array(json_array(j.key, {' + '.join(here)}, {' + '.join(everywhere)})) "
+        "FROM json_each(:words) j",
+        {"words": json.dumps([[f"{string} AND ({scope})", string] for string in strings]), "most": _RANKED + 1},
+    ).fetchone()
+    rows = json.loads(text)
+    return {words[place]: here for place, here, _ in rows}, {words[place]: all_ for place, _, all_ in rows}
 
 
 def named(conn: sqlite3.Connection, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:

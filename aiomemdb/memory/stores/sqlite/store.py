@@ -18,7 +18,8 @@ from ...pages import Place
 from ...questions import FactQuery, Found, Kind, Links, Model, Node, Token, VectorChanges, When
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
-from . import embeddings, erasing, forgetting, identity, reading, search
+from ...words import Asked
+from . import embeddings, erasing, forgetting, identity, indexing, reading, search
 from .agents import agent_scope
 from .jobs import Job, Opening
 from .migrating import is_current, migrate
@@ -90,7 +91,7 @@ class SQLiteReads(Reads):
     # Search
 
     async def words(
-        self, namespaces: Sequence[str], kind: Kind, words: Sequence[str], when: When, limit: int
+        self, namespaces: Sequence[str], kind: Kind, words: Sequence[Asked], when: When, limit: int
     ) -> list[tuple[int, float]]:
         return await self._reads.read_fn(search.words, namespaces, kind, words, when, limit)
 
@@ -196,6 +197,8 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
     async def sweep(self) -> None:
         for namespace in await self._db.read_fn(forgetting.forgotten_namespaces):
             await self.delete(namespace)
+        while await self._db.read_fn(indexing.unindexed):
+            await self._db.write_fn(Job(indexing.index_slice))
 
     async def erase(self) -> bool:
         await self.sweep()

@@ -1,0 +1,113 @@
+"""The word indexes: what they get of a row, and how rows of an earlier version of the schema get into them.
+
+A row without ``terms`` is still in the index of that version, ``<table>_words``. It moves when it is given terms: as it
+changes, or in a slice. The last slice drops that index.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+
+from ...dates import Day
+from ...times import from_micros
+from ...words import indexed
+from .rows import json_list
+from .setwise import apply, load
+
+__all__ = ["KINDS", "Indexed", "begin", "index_slice", "of_entity", "of_episode", "of_fact", "reindex", "unindexed"]
+
+KINDS = ("entity", "episode", "fact")
+# Rows that one job indexes anew: some milliseconds, so that other writers get their turns.
+_SLICE = 100
+
+#: (form, terms).
+Indexed = tuple[str | None, str]
+
+
+def of_entity(name: str, description: str, other_names: str) -> Indexed:
+    return indexed(f"{name} {description} {other_names}")
+
+
+def of_episode(content: str, occurred_at: int | None, occurred_offset: int | None) -> Indexed:
+    return indexed(
+        content, day=None if occurred_at is None else Day.of(from_micros(occurred_at, occurred_offset).date())
+    )
+
+
+def of_fact(text: str, value: str | None, quotes: Iterable[str | None]) -> Indexed:
+    return indexed(text, "" if value is None else str(json.loads(value)), *(quote for quote in quotes if quote))
+
+
+def _of_fact_row(text: str, value: str | None, quotes: list[str] | str) -> Indexed:
+    return of_fact(text, value, json.loads(quotes) if isinstance(quotes, str) else quotes)
+
+
+_QUOTES = "(SELECT json_group_array(v.quote) FROM fact_evidence v WHERE v.fact = t.id AND v.quote IS NOT NULL)"
+_COLUMNS: dict[str, tuple[str, Callable[..., Indexed]]] = {
+    "entity": ("t.name, t.description, t.other_names", of_entity),
+    "episode": ("t.content, t.occurred_at, t.occurred_offset", of_episode),
+    "fact": (f"t.text, t.value, {_QUOTES}", _of_fact_row),
+}
+
+
+def reindex(conn: sqlite3.Connection, kind: str, ids: Iterable[int]) -> None:
+    """Bring the indexes up to date with rows that have changed."""
+    columns, of = _COLUMNS[kind]
+    listed = [(id,) for id in dict.fromkeys(ids)]
+    rows = load(conn, f"t.id, {columns}", f"{{rows}} r CROSS JOIN {kind} t ON t.id = r.id", {}, "id", listed)
+    apply(
+        conn,
+        f"UPDATE {kind} SET form = r.form, terms = r.terms FROM {{rows}} r WHERE {kind}.id = r.id",
+        "id form terms",
+        [(id, *of(*values)) for id, *values in rows],
+    )
+
+
+def _left(kind: str) -> str:
+    """The key in memory_meta of the greatest id that may be without terms."""
+    return f"unindexed {kind}"
+
+
+def begin(conn: sqlite3.Connection) -> None:
+    """Note which rows are to be indexed; a new file has none."""
+    for kind in KINDS:
+        [last] = conn.execute(f"SELECT max(id) FROM {kind} WHERE terms IS NULL").fetchone()
+        if last is None:
+            _drop(conn, kind)
+        else:
+            conn.execute("INSERT INTO memory_meta VALUES (?, ?)", (_left(kind), str(last)))
+
+
+def unindexed(conn: sqlite3.Connection) -> list[str]:
+    """The kinds of which some rows are still in the index of an earlier version."""
+    rows = conn.execute(
+        "SELECT key FROM memory_meta WHERE key IN (SELECT value FROM json_each(?))", (json_list(map(_left, KINDS)),)
+    ).fetchall()
+    return [kind for kind in KINDS if (_left(kind),) in [tuple(row) for row in rows]]
+
+
+def index_slice(conn: sqlite3.Connection) -> bool:
+    """Index the next rows, from the newest on; return whether there may be more."""
+    for kind in unindexed(conn):
+        ids: str
+        [ids] = conn.execute(
+            f"SELECT json_group_array(id) FROM (SELECT id FROM {kind} WHERE terms IS NULL AND id <= "
+            "(SELECT CAST(value AS INTEGER) FROM memory_meta WHERE key = :left) ORDER BY id DESC LIMIT :slice)",
+            {"left": _left(kind), "slice": _SLICE},
+        ).fetchone()
+        if ids != "[]":
+            listed: list[int] = json.loads(ids)
+            reindex(conn, kind, listed)
+            conn.execute("UPDATE memory_meta SET value = ? WHERE key = ?", (str(min(listed) - 1), _left(kind)))
+            return True
+        conn.execute("DELETE FROM memory_meta WHERE key = ?", (_left(kind),))
+        _drop(conn, kind)
+    return False
+
+
+def _drop(conn: sqlite3.Connection, kind: str) -> None:
+    for trigger in ("delete", "update"):
+        conn.execute(f"DROP TRIGGER {kind}_words_{trigger}")
+    conn.execute(f"DROP TABLE {kind}_words")
