@@ -50,12 +50,14 @@ soak: $(READY)  ## run the tests that take minutes to hours
 mutants: $(READY)  ## take out one safety after another, and see which test misses it
 	$(BIN)/python tests/faults/run_mutants.py $(ARGS)
 
-bench: $(BENCH)  ## measure everything against what people use today: 15 minutes; make bench ARGS="--only storm"
+bench: $(BENCH)  ## measure everything against what people use today: 25 minutes; make bench ARGS="--only storm"
 	$(BIN)/python bench/run.py $(ARGS)
+	$(if $(ARGS),,$(BIN)/python bench/shapes.py)
 
 bench-quick: $(BENCH)  ## a little of each: does it run, is nothing lost?
 	$(BIN)/python bench/run.py --quick $(ARGS)
 	$(BIN)/python bench/processes.py --quick
+	$(BIN)/python bench/shapes.py --quick
 	$(BIN)/python bench/memory.py --quick
 	$(BIN)/python bench/rooms.py
 
