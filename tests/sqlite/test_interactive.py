@@ -375,6 +375,7 @@ async def _by_connection(db: SQLiteDatabase, db_path: Path) -> None:
 
 
 async def _by_another_program(db: SQLiteDatabase, db_path: Path) -> None:
+    await eventually(lambda: db.statistics().running == 0)  # the writer has let go of the file, too
     plain(db_path, ADD)
 
 

@@ -15,7 +15,7 @@ import aiomemdb
 from aiomemdb.sqlite.common import errors
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
 
-CLASSES = [getattr(errors, name) for name in errors.__all__]
+CLASSES = [each for name in errors.__all__ if isinstance(each := getattr(errors, name), type)]
 
 
 @pytest.fixture
