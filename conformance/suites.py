@@ -44,9 +44,11 @@ class Suite:
 
 
 _ATTACH = "needs ATTACH: test_schema is another file"
+_DRIVERS = "asks for the driver by its name, of a list that the test holds"
 _PYTEST = ("pytest==9.2.0", "pytest-timeout==2.4.0")
 _OUR_TESTS = ("hypothesis==6.170.17", "pytest-asyncio==1.5.0", *_PYTEST)
 _OUR_CONFIG = ("--config-file={here}/../pyproject.toml", "--rootdir={here}/..")
+_OF_EXAMPLES = ("alembic==1.20.1", "fastapi==0.165.0", "httpx==0.28.1", "sqlmodel==0.0.50")
 _LANGGRAPH = (
     "langgraph==1.2.24",
     "langgraph-checkpoint==4.3.2",
@@ -87,9 +89,27 @@ SUITES: tuple[Suite, ...] = (
             tests=("--config-file={here}/sqlalchemy_suite/setup.cfg", "{here}/sqlalchemy_suite/test_suite.py"),
             plugin="sqlalchemy_dialect",
             passed=passed,
+            failing={
+                **dict.fromkeys(_WANTS_TEST_SCHEMA, _ATTACH),
+                "ServerSideCursorsTest_*::test_conn_option": _DRIVERS,
+                "ServerSideCursorsTest_*::test_ss_cursor_status[[]*": _DRIVERS,
+            },
             stock_failing=dict.fromkeys(_WANTS_TEST_SCHEMA, _ATTACH),
         )
-        for version, passed in (("2.1.9", 1261), ("2.0.58", 1))
+        for version, passed in (("2.1.9", 1261), ("2.0.58", 1052))
+    ),
+    *(
+        Suite(
+            name=f"our-sqlalchemy-{version}",
+            packages=(f"sqlalchemy=={version}", "greenlet==3.5.6", *packages, *_OUR_TESTS),
+            tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "sqlalchemy"),
+            plugin="own_tests",
+            passed=passed,
+        )
+        for version, packages, passed in (
+            ("2.1.9", (), 76),
+            ("2.0.45", _OF_EXAMPLES, 78),  # the oldest; SQLModel does not know 2.1
+        )
     ),
     Suite(
         name="langgraph",

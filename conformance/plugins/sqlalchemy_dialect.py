@@ -25,7 +25,7 @@ class Requirements(DefaultRequirements):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    registry.register("sqlite.aiomemdb", "aiomemdb.integrations.sqlalchemy", "dialect")
+    registry.register("sqlite.aiomemdb", "aiomemdb.integrations.sqlalchemy", "AiomemdbDialect")
     provision._drivernames.add("aiomemdb")
     post_configure_engine.fns["sqlite"] = lambda url, engine, follower_ident: None
     if "AIOMEMDB_STOCK" in os.environ:

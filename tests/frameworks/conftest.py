@@ -20,6 +20,7 @@ _IMPORTED = {
     "llama_index": "llama_index.core",
     "openai_agents": "agents",
     "pydantic_ai": "pydantic_ai",
+    "sqlalchemy": "sqlalchemy",
 }
 
 
