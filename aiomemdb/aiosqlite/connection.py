@@ -185,9 +185,13 @@ class Connection(SetOnAll):
             return Answer((counted["name"] or sql.strip().rstrip(";")[6:].strip(),), [(value,)])
         begins = Mode.DEFERRED if text.kind is Kind.DML and self._isolation_level is not None else None
         params: Any = () if parameters is None else parameters
-        answer = await self._here(
-            lambda inner: inner.execute(sql, params, begins=begins, text_factory=self._text_factory)
-        )
+        inner, shared = self._check(), self._shared
+        if shared is not None and self._elsewhere is None and asyncio.get_running_loop() is shared.loop:
+            answer = await inner.execute(sql, params, begins=begins, text_factory=self._text_factory)
+        else:
+            answer = await self._here(
+                lambda inner: inner.execute(sql, params, begins=begins, text_factory=self._text_factory)
+            )
         self._count(answer.count, answer.rowid)
         return answer
 
@@ -237,8 +241,10 @@ class Connection(SetOnAll):
         return Result(self._execute(sql, parameters))
 
     async def _execute(self, sql: str, parameters: Iterable[Any] | None) -> Cursor:
+        answer = await self._run(sql, parameters)
         cursor = Cursor(self)
-        return await cursor.execute(sql, parameters)
+        cursor._last_rowid = self._last_rowid
+        return cursor._take(answer)
 
     def cursor(self) -> Result[Cursor]:
         """Return a cursor."""
@@ -266,17 +272,11 @@ class Connection(SetOnAll):
 
     def executemany(self, sql: str, parameters: Iterable[Iterable[Any]]) -> Result[Cursor]:
         """Run one statement for each of many parameter sets, all or nothing."""
-        return Result(self._executemany(sql, parameters))
-
-    async def _executemany(self, sql: str, parameters: Iterable[Iterable[Any]]) -> Cursor:
-        return await Cursor(self).executemany(sql, parameters)
+        return Result(Cursor(self).executemany(sql, parameters))
 
     def executescript(self, sql_script: str) -> Result[Cursor]:
         """Commit what is open, then run several statements; they may BEGIN and COMMIT."""
-        return Result(self._executescript(sql_script))
-
-    async def _executescript(self, sql_script: str) -> Cursor:
-        return await Cursor(self).executescript(sql_script)
+        return Result(Cursor(self).executescript(sql_script))
 
     async def commit(self) -> None:
         """Commit the transaction, if one is open.

@@ -147,11 +147,14 @@ async def test_its_wait_counts_from_when_the_present_holder_took_it(db: SQLiteDa
     first = await begun(db)
     second = asyncio.create_task(begun(db))
     await eventually(is_waiting(db))
+    writer_of(db).held_since -= 59  # of the first alone
     third = asyncio.create_task(begun(db, Rule(patience=60, idle=NEVER, timeout=NEVER)))
     await eventually(is_waiting(db, 2))
-    writer_of(db).held_since -= 60  # of the first alone
     await first.commit()
-    await (await second).commit()
+    holder = await second
+    await asyncio.wait([third], timeout=1.2)
+    assert not third.done()
+    await holder.commit()
     connection = await third
     assert has_writer(connection)
     await connection.close()

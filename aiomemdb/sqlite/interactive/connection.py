@@ -143,6 +143,8 @@ class InteractiveConnection:
             if is_new and begins is not None:
                 transaction = self._make(begins)
             if transaction is None:
+                if text.kind is Kind.DML and not (self._has_other_foreign_keys or self.chosen.query_only):
+                    return await self._outside.write(sql, text, wanted)
                 if text.kind is Kind.VACUUM:
                     await known(self._database.vacuum())
                     return Answer()

@@ -81,9 +81,18 @@ class Outside:
 
     async def write(self, sql: str, text: Text, wanted: Wanted) -> Answer:
         """Runs it as a job."""
-        known = self._database._writing().session.book.known.get(sql)
+        writer = self._database._writing()
+        known = writer.session.book.known.get(sql)
         if known is not None and known.follows and known.is_simple:  # one row: many of its kind are one statement
-            rowid = await self.job(WRITE, sql, wanted.params)
+            future = writer.put(WRITE, sql, wanted.params)
+            self._watch(writer, future)
+            try:
+                rowid = await future
+            except asyncio.CancelledError:
+                writer.queue.caller_left()
+                raise
+            except AiomemdbError as error:
+                raise as_known(error) from error.__cause__
             return Answer(None, (), rowid, 0 if rowid is None else 1)
         return answer_of(await self.job(ANY, sql, wanted.params), text, wanted.text_factory)
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Coroutine
+from time import monotonic
 from typing import Any, TypeVar  # Any: a task may return anything
 
 from ...concurrency.job import SomeFuture
@@ -53,7 +54,7 @@ class Transaction:
         mode: how it began.
         foreign_keys: whether it checks them; None: as the database does.
         savepoints: what is done with them is done before the next statement.
-        is_over: it takes no calls.
+        is_over: it takes no calls; has_begun: a call has had the writer or a snapshot.
     """
 
     def __init__(self, writer: Writer | None, readers: Readers, mode: Mode, rule: Rule, *, lock_timeout: float) -> None:
@@ -61,6 +62,7 @@ class Transaction:
         self.foreign_keys: bool | None = None
         self.savepoints: Savepoints = Savepoints()
         self.is_over: bool = False
+        self.has_begun: bool = False
         self._writer = writer
         self._readers = readers
         self._rule = rule
@@ -72,6 +74,7 @@ class Transaction:
         self._keeps_writer = mode is Mode.IMMEDIATE
         self._has_read = False  # on the snapshot, or before it
         self._is_stale = False
+        self._may_wait = 0.0
         self._posted_now: SomeFuture | None = None
         self._calls = 0
         self._looks = 0
@@ -80,17 +83,13 @@ class Transaction:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
-        on = "over" if self.is_over else "writer" if self._writing else "snapshot" if self._snapshot else "not begun"
-        return f"<Transaction {self.mode.name} {on}>"
+        on = "writer" if self._writing else "snapshot" if self._snapshot else "neither"
+        return f"<Transaction {self.mode.name} on {on}>"
 
     @property
     def is_open(self) -> bool:
         """It can still be committed."""
         return not self.is_over and (self._writing is None or self._writing.hold.active)
-
-    @property
-    def has_begun(self) -> bool:
-        return self._writing is not None or self._snapshot is not None
 
     def check(self) -> None:
         """Raises why it takes no calls. That it was open for too long it says once, and is over."""
@@ -154,14 +153,24 @@ class Transaction:
         if self.mode is Mode.READ_ONLY:
             return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
         waits = work.writes or locks or self._keeps_writer
-        writing = await self._take_writer(waits=waits)
+        writing = await self._take_writer(waits=waits, begins_now=False)
         if writing is None:
             return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
+        hold = writing.hold  # it begins in the same hop as its first statement
+        hold.begin_by = monotonic() + self._may_wait
         try:
             return await self._on_writer(writing, work)
         except asyncio.CancelledError:
             self._drop_writer()  # as if it had never been
             raise
+        except (sqlite3.OperationalError, AiomemdbError) as error:
+            if hold.begun_at is not None or hold.active:
+                raise
+            self._drop_writer()  # the file was not to be had
+            if waits:
+                raise locked(self._rule.timeout, "another process") if monotonic() > hold.begin_by else error from None
+            self.is_over = False
+        return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
 
     async def _on_writer(self, writing: Writing, work: Work[R]) -> R:
         step = Step(work.run, self.savepoints.take())
@@ -203,8 +212,11 @@ class Transaction:
 
     # From the one to the other
 
-    async def _take_writer(self, *, waits: bool) -> Writing | None:
+    async def _take_writer(self, *, waits: bool, begins_now: bool = True) -> Writing | None:
         """Returns the writer, once the transaction has begun there, or None, unless it ``waits``.
+
+        Args:
+            begins_now: otherwise it begins with its first statement, and may wait for the file for ``_may_wait``.
 
         Raises: sqlite3.OperationalError: "database is locked".
         """
@@ -223,17 +235,17 @@ class Transaction:
                 raise locked(rule.timeout, writer.transaction_holder)
             return None
         hold.foreign_keys = self.foreign_keys
-        left = rule.timeout - (loop.time() - called_at) if waits else rule.patience
-        if not await has_begun(hold, left):
+        self._may_wait = max(0.0, rule.timeout - (loop.time() - called_at) if waits else rule.patience)
+        if begins_now and not await has_begun(hold, self._may_wait):
             if waits:
                 raise locked(rule.timeout, "another process")
             return None
         if self.is_over:  # abandoned meanwhile
             hold.leave()
             raise Ended("the transaction has ended")
-        self._writing = writing = Writing(hold, may_move=self._may_move)
+        self.has_begun, self._writing = True, (writing := Writing(hold, may_move=self._may_move))
         self.savepoints.open_all()
-        if not self._keeps_writer:
+        if begins_now or not waits:
             self._looks, self._calls_at_look = 0, self._calls
             self._look_later()
         return writing
@@ -244,7 +256,7 @@ class Transaction:
         if self.is_over:  # abandoned meanwhile
             snapshot.close()
             raise Ended("the transaction has ended")
-        self._snapshot = snapshot
+        self.has_begun, self._snapshot = True, snapshot
         return snapshot
 
     async def _move_to_snapshot(self, writing: Writing, timeout: float | None = None) -> Snapshot:
@@ -368,7 +380,7 @@ class Transaction:
                 if commit:
                     writing.hold.check()
                     if marks := self.savepoints.take():
-                        writing.post(Step(_nothing, marks)).add_done_callback(seen)
+                        writing.post(Step(lambda *_: None, marks)).add_done_callback(seen)
                 await writing.hold.end(commit=commit)
             except AiomemdbError as error:
                 if commit:
@@ -385,7 +397,3 @@ class Transaction:
         self.is_over = True
         self._drop_writer()
         self._close_rest()
-
-
-def _nothing(_: Writing, __: object) -> None:
-    """What savepoints are to be before a COMMIT."""

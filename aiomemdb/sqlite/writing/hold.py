@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
+from math import inf
 from threading import get_ident
 from time import monotonic
 from typing import Any, TypeVar  # Any: what a caller gives for arguments may be anything
@@ -51,7 +52,6 @@ _LEFT_TO_LOOP = 0.1
 
 #: What needs none where it inserts a row.
 _NO_SAVEPOINT: tuple[Operation[Any], ...] = (WRITE, ANY)
-
 R = TypeVar("R")
 
 
@@ -60,13 +60,12 @@ class Hold(Batch):
 
     Attributes:
         holder: the name of the task that began it.
-        over: the transaction has ended and the writer has gone on; ``error``: why early, or None.
-        is_committed: its COMMIT has returned success.
+        over: it has ended and the writer has gone on; ``error``: why early, or None; is_committed: by its COMMIT.
         writes, write_errors: how many writes succeeded, and failed.
         flush_after: a step asked to be durable: what is committed is then forced to stable storage.
         savepoints: what ``writes`` was at each that is open; for the thread alone.
-        begun_at: when it had begun on the thread, of ``time.monotonic``; None: no step has run yet.
-        foreign_keys: as for ``Session.begin``; set before its first step.
+        begun_at: when it had begun on the thread, of ``time.monotonic``; None: no step has run yet. It is given up
+            where the file was not to be had by ``begin_by``. That and ``foreign_keys`` are set before.
     """
 
     def __init__(
@@ -83,6 +82,7 @@ class Hold(Batch):
         self.jobs: Sequence[WriteJob] = ()  # not by Batch's own, which costs a transaction 0.1 us
         self.durable: bool = durable
         self.foreign_keys: bool | None = None
+        self.begin_by: float = inf
         self.outcomes: list[object] = []
         task = asyncio.current_task()
         self.holder: str = task.get_name() if task is not None else "?"
@@ -302,8 +302,9 @@ class Hold(Batch):
             settle_one(future, outcome)
 
     def _begin(self) -> None:
+        given_up = lambda: self._doomed or monotonic() > self.begin_by  # noqa: E731
         try:
-            self.session.begin_in_turn(self.foreign_keys, durable=self.durable, given_up=lambda: self._doomed)
+            self.session.begin_in_turn(self.foreign_keys, durable=self.durable, given_up=given_up)
         except BaseException as error:
             self._end_here(not_begun(self, error))
             if self.error is None:  # it was rolled back while it waited for the file
