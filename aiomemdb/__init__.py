@@ -45,6 +45,7 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
     from .memory.names import Normaliser
     from .memory.pages import Page
     from .memory.values import (
+        Change,
         Entity,
         Episode,
         Event,
@@ -72,6 +73,7 @@ __all__ = [
     "AgentLimits",
     "AiomemdbError",
     "AmbiguousEntity",
+    "Change",
     "CommitOutcomeUnknown",
     "Database",
     "DatabaseClosed",
@@ -136,6 +138,7 @@ _ROOMS = {
     "memory.names": ["Normaliser"],
     "memory.pages": ["Page"],
     "memory.values": [
+        "Change",
         "Entity",
         "Episode",
         "Event",

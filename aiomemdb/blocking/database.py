@@ -16,7 +16,7 @@ from ..sqlite.engine.statistics import SQLiteStatistics
 from ..sqlite.engine.transaction import SQLiteHold, SQLiteTransaction
 from ..sqlite.reading.snapshot import SQLiteSnapshot
 from .verbs import DatabaseVerbs, HoldVerbs, ReadVerbs, WriteVerbs
-from .waiting import Block, Opened, RowStream, for_threads, in_synchronous_code
+from .waiting import Block, Opened, RowStream, Stream, for_threads, in_synchronous_code
 
 __all__ = ["Database", "Hold", "Snapshot", "Transaction"]
 
@@ -128,6 +128,17 @@ class Database(Opened, DatabaseVerbs, WriteVerbs, ReadVerbs, Familiar):
             return RowStream(self._thread, rows, chunk)
 
         return self._thread.run(read_stream)
+
+    def changes(self, *tables: str) -> Stream[frozenset[str]]:
+        """Iterate over turns in which something in these tables may have changed: ``for tables in db.changes("note")``.
+
+        It watches from the call on, until it is closed or dropped. See ``aiomemdb.SQLiteDatabase.changes``.
+        """
+
+        async def changes() -> Stream[frozenset[str]]:
+            return Stream(self._thread, self._inner.changes(*tables), 1)
+
+        return self._thread.run(changes)
 
     def check_writable(self) -> None:
         """Raise at once what a write of this thread would raise at once, whatever waits."""

@@ -9,10 +9,12 @@ from typing import Any, Self
 
 from ..concurrency.loop_thread import stay
 from ..familiar import MEMORY, Familiar
+from ..memory.changes import KINDS
 from ..memory.memory import Memory as AsyncMemory
+from ..memory.values import Change
 from .database import Database, Transaction
 from .memory_verbs import MemoryVerbs
-from .waiting import Opened, in_synchronous_code
+from .waiting import Opened, Stream, in_synchronous_code
 
 __all__ = ["Memory"]
 
@@ -50,6 +52,17 @@ class Memory(Opened, MemoryVerbs, Familiar):
     def scoped(self, *, namespace: str | None = None, agent: str | None = None, also_read: Iterable[str] = ()) -> Self:
         """Make a view of the same memory: same writer, readers and caches. Args: as for ``aiomemdb.Memory.scoped``."""
         return type(self)(self._inner.scoped(namespace=namespace, agent=agent, also_read=also_read), self._stay)
+
+    def changes(self, after: str | None = None, *, kinds: Iterable[str] = KINDS) -> Stream[Change]:
+        """Iterate over what is done in the namespaces that this view reads: ``for change in memory.changes(position)``.
+
+        See ``aiomemdb.Memory.changes``.
+        """
+
+        async def changes() -> Stream[Change]:
+            return Stream(self._thread, self._inner.changes(after, kinds=kinds), 1)
+
+        return self._thread.run(changes)
 
     def within(self, tx: Transaction) -> Self:
         """Make a view whose verbs are steps of a transaction of ``memory.db``. See ``aiomemdb.Memory.within``."""

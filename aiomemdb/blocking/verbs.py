@@ -137,3 +137,7 @@ class DatabaseVerbs(Waits):
     def vacuum(self) -> None:
         """Rebuild the file without its free pages (VACUUM). All other writes wait."""
         self._wait(self._inner.vacuum)
+
+    def wait_for_change(self, timeout: float | None = None) -> bool:
+        """Wait until anything in the database changes, by this process or any other."""
+        return self._wait(self._inner.wait_for_change, timeout)

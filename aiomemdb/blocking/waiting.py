@@ -16,7 +16,7 @@ from ..concurrency.worker import forked_error
 from ..errors import AiomemdbError, DatabaseClosed
 from ..values import Row
 
-__all__ = ["Block", "Opened", "RowStream", "Waits", "for_threads", "in_synchronous_code"]
+__all__ = ["Block", "Opened", "RowStream", "Stream", "Waits", "for_threads", "in_synchronous_code"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -114,20 +114,16 @@ class Block(Generic[T, Inner]):
         self._thread.run(partial(self._block.__aexit__, kind, error, traceback))
 
 
-class RowStream(Iterator[Row]):
-    """``for row in stream``; also ``with stream as rows``, which closes it at the end of the block.
+class Stream(Iterator[T]):
+    """``for item in stream``; also ``with stream as items``, which closes it at the end of the block."""
 
-    It holds a reader from the first row on, until it is exhausted, fails, is closed or dropped. An error in a loop over
-    it keeps it for as long as the error's traceback is kept; a ``with`` does not.
-    """
-
-    def __init__(self, thread: LoopThread, rows: AsyncIterator[Row], chunk: int) -> None:
+    def __init__(self, thread: LoopThread, rows: AsyncIterator[T], chunk: int) -> None:
         self._thread = thread
         self._inner: Any = rows
         self._chunk = chunk
-        self._rows: list[Row] = []  # the next one last
+        self._rows: list[T] = []  # the next one last
 
-    def __next__(self) -> Row:
+    def __next__(self) -> T:
         while True:
             try:
                 return self._rows.pop()
@@ -137,8 +133,8 @@ class RowStream(Iterator[Row]):
             if not self._rows:
                 raise StopIteration
 
-    async def _next_rows(self) -> list[Row]:
-        rows = []
+    async def _next_rows(self) -> list[T]:
+        rows: list[T] = []
         async for row in self._inner:
             rows.append(row)
             if len(rows) == self._chunk:
@@ -156,6 +152,14 @@ class RowStream(Iterator[Row]):
         """Give the reader back; rows that were fetched already are dropped."""
         self._rows = []
         self._thread.run(self._inner.aclose)
+
+
+class RowStream(Stream[Row]):
+    """``for row in stream``; also ``with stream as rows``, which closes it at the end of the block.
+
+    It holds a reader from the first row on, until it is exhausted, fails, is closed or dropped. An error in a loop over
+    it keeps it for as long as the error's traceback is kept; a ``with`` does not.
+    """
 
 
 def for_threads(job: asyncio.Future[T]) -> Future[T]:

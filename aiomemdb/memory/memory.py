@@ -11,6 +11,7 @@ from ..embedders import Embedder
 from ..engines import connect
 from ..familiar import MEMORY, Familiar, suggests_options
 from .agents import AgentVerbs
+from .changes import ChangeVerbs
 from .core import Core
 from .drafts import Scope
 from .entities import EntityVerbs
@@ -26,7 +27,7 @@ from .view import after_id, by_id, kind_of, one_more
 __all__ = ["Memory"]
 
 
-class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, AgentVerbs, Familiar):
+class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, AgentVerbs, ChangeVerbs, Familiar):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and

@@ -4,13 +4,26 @@ frontier, vectors. ``store.py`` has the questions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from .values import Entity, Episode, Evidence, Fact
 
-__all__ = ["FactQuery", "Found", "Kind", "Links", "Model", "NearNamesLeft", "Node", "Token", "VectorChanges", "When"]
+__all__ = [
+    "FactQuery",
+    "FeedPlace",
+    "Found",
+    "Kind",
+    "Links",
+    "Model",
+    "NearNamesLeft",
+    "Node",
+    "Token",
+    "VectorChanges",
+    "Watch",
+    "When",
+]
 
 #: "entity", "fact" or "episode".
 Kind = str
@@ -134,3 +147,24 @@ class NearNamesLeft:
     after: int
     upto: int
     names: Sequence[tuple[int, str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlace:
+    """Behind which line of the audit a reader goes on.
+
+    Attributes:
+        event: the line.
+        spaces: by name, the namespaces that the reader has read: one of that name may be another by now.
+    """
+
+    event: int
+    spaces: Mapping[str, int]
+
+
+class Watch(Protocol):
+    """Turns in which the audit may have grown; to be closed."""
+
+    def __anext__(self) -> Awaitable[object]: ...
+    def __aiter__(self) -> Watch: ...
+    async def aclose(self) -> None: ...

@@ -24,14 +24,25 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
-from ..agents import AgentAnswer, AgentLimits
-from ..database import Params, Transaction
+from ..database import Transaction
 from ..errors import AiomemdbError
 from .deciding import embedding, forgetting, merging, remembering, renaming, walking
 from .deciding.steps import Steps
 from .drafts import Draft, NameRequest, Scope
+from .outside import Outside
 from .pages import Place
-from .questions import FactQuery, Found, Kind, Links, Model, NearNamesLeft, Node, Token, VectorChanges, When
+from .questions import (
+    FactQuery,
+    Found,
+    Kind,
+    Links,
+    Model,
+    NearNamesLeft,
+    Node,
+    Token,
+    VectorChanges,
+    When,
+)
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
 from .words import Asked
 
@@ -321,7 +332,7 @@ class Writes(Protocol):
         await self.job(None, embedding.put_near_names, model, slice, near)
 
 
-class ReadsAndWrites(Reads, Writes, Protocol):
+class ReadsAndWrites(Reads, Writes, Outside, Protocol):
     """What the verbs of a view ask, of a database or in a transaction."""
 
     def snapshot(self) -> AbstractAsyncContextManager[Reads]:
@@ -330,12 +341,6 @@ class ReadsAndWrites(Reads, Writes, Protocol):
         has left it, and goes on with that.
         """
         ...
-
-    async def agent_read(
-        self, namespaces: Sequence[str], sql: str, params: Params, limits: AgentLimits | None
-    ) -> AgentAnswer:
-        """Answer SQL of an agent, which sees these namespaces and nothing else. Raises: what the engine does."""
-        raise AiomemdbError("agents ask outside of transactions, of a memory whose engine has SQL for them")
 
     def within(self, tx: Transaction) -> ReadsAndWrites:
         """The same in a transaction of the database: each job is a step of it, and reads see its own changes.

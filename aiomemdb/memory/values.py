@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from .prompt import estimate_tokens, excerpt, one_line, pack
 
 __all__ = [
+    "Change",
     "Counts",
     "Entity",
     "Episode",
@@ -208,6 +209,17 @@ class Event:
     """What it was merged into or superseded by."""
     agent: str | None
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done, as the feed of a memory tells it."""
+
+    event: Event
+    item: Entity | Fact | Episode | None
+    """What it was done to, as it is now. None: it was forgotten or merged since, or it is a namespace."""
+    position: str
+    """Behind it: ``memory.changes(after=position)`` goes on there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,3 +307,11 @@ def test_an_option_that_is_none_says_which_may_be_meant(db_path: Path) -> None:
     with pytest.raises(ValueError, match="readers"):
         blocking.connect(db_path, readers=0)
     assert not db_path.exists()
+
+
+def test_changes_are_followed_one_by_one(tmp_path: Path) -> None:
+    with blocking.Memory.open(tmp_path / "feed.db") as memory, memory.db.changes("memory_event") as turns:
+        memory.add_fact("Ada", "lives in", "London")
+        assert next(turns) == {"memory_event"}
+        with memory.changes("start", kinds=["fact"]) as changes:
+            assert next(changes).event.kind == "fact"

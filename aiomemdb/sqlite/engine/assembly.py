@@ -34,6 +34,7 @@ from ..reading.readers import Readers
 from ..writing.checkpoints import Checkpointer
 from ..writing.session import Session
 from ..writing.writer import Writer
+from .watcher import Watcher
 
 __all__ = ["Assembly"]
 
@@ -56,6 +57,7 @@ class Assembly:
     path: Path
     readers: Readers
     agents: Agents
+    watcher: Watcher
     _opener: ReaderOpener
 
     def __init__(self, target: Path | None, config: SQLiteConfig, loop: asyncio.AbstractEventLoop) -> None:
@@ -100,6 +102,8 @@ class Assembly:
                 raise cause from error
             raise
         self.readers = Readers(first, self._opener, config, path, self.recorder)
+        writing_on = None if self.writer is None else self.writer.connection
+        self.watcher = Watcher(self.loop, path, self.observers, writing_on)
         self.agents = Agents(self._opener, self.loop, path, self.observers)
 
     async def _open_writing(self) -> tuple[Connection, Session]:
@@ -163,6 +167,7 @@ class Assembly:
             ends.callback(self._remove_folder)
             ends.push_async_callback(self._end_threads, deadline)
             ends.push_async_callback(self.readers.close, deadline, drain=drain)
+            ends.callback(self.watcher.close)
             ends.push_async_callback(self.agents.close, deadline)
             if self.writer is not None:
                 ends.callback(self.writer.give_up, "closed")

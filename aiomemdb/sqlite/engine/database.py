@@ -36,6 +36,7 @@ from ..writing.verbs import WriteVerbs
 from ..writing.writer import Writer
 from .agent_verbs import AgentVerbs
 from .assembly import Assembly
+from .change_verbs import ChangeVerbs
 from .maintenance import MaintenanceVerbs
 from .statistics import SQLiteStatistics, statistics_of
 from .transaction import SQLiteHold, SQLiteTransaction, TransactionBlock, begin
@@ -58,7 +59,7 @@ class _Nothing:
     open_thread = None
 
 
-class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, MaintenanceVerbs, AgentVerbs, Familiar, Database):
+class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, MaintenanceVerbs, AgentVerbs, ChangeVerbs, Familiar, Database):
     """One SQLite file. Made by ``aiomemdb.connect``.
 
     The verbs of ``aiomemdb.Database``, and what SQLite has beside them: ``write_fn`` and ``read_fn``, which run a

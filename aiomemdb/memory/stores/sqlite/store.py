@@ -9,17 +9,18 @@ from typing import TypeVar, TypeVarTuple
 
 from ....agents import AgentAnswer, AgentLimits
 from ....database import Params, Transaction
+from ....sqlite.engine.change_verbs import TableChanges
 from ....sqlite.engine.database import SQLiteDatabase
 from ....sqlite.engine.transaction import SQLiteTransaction
 from ....sqlite.reading.snapshot import SQLiteSnapshot
 from ...deciding.steps import Steps
 from ...drafts import NameRequest
 from ...pages import Place
-from ...questions import FactQuery, Found, Kind, Links, Model, Node, Token, VectorChanges, When
+from ...questions import FactQuery, FeedPlace, Found, Kind, Links, Model, Node, Token, VectorChanges, When
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
-from . import embeddings, erasing, forgetting, identity, indexing, reading, search
+from . import embeddings, erasing, feed, forgetting, identity, indexing, reading, search
 from .agents import agent_scope
 from .jobs import Job, Opening
 from .migrating import is_current, migrate
@@ -184,6 +185,17 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
     async def snapshot(self) -> AsyncIterator[Reads]:
         async with self._db.snapshot() as snapshot:
             yield SQLiteReads(snapshot)
+
+    async def newest_place(self, namespaces: Sequence[str]) -> FeedPlace:
+        return await self._db.read_fn(feed.newest_place, namespaces)
+
+    async def lines_behind(
+        self, namespaces: Sequence[str], place: FeedPlace, kinds: Sequence[str], limit: int
+    ) -> tuple[list[tuple[Event, Entity | Fact | Episode | None]], FeedPlace]:
+        return await self._db.read_fn(feed.lines_behind, namespaces, place, kinds, limit)
+
+    def watch(self) -> TableChanges:
+        return self._db.changes("memory_event")
 
     async def agent_read(
         self, namespaces: Sequence[str], sql: str, params: Params, limits: AgentLimits | None

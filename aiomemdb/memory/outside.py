@@ -1,0 +1,45 @@
+"""What a store may do outside of transactions: tell what was done, and answer SQL of agents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..agents import AgentAnswer, AgentLimits
+from ..database import Params
+from ..errors import AiomemdbError
+from .questions import FeedPlace, Watch
+from .values import Entity, Episode, Event, Fact
+
+__all__ = ["Outside"]
+
+
+def _no_feed() -> AiomemdbError:
+    return AiomemdbError("changes are followed outside of transactions, in a memory whose engine tells them")
+
+
+class Outside(Protocol):
+    """Raises, where there is no such thing: AiomemdbError."""
+
+    async def newest_place(self, namespaces: Sequence[str]) -> FeedPlace:
+        """Behind all that was done."""
+        raise _no_feed()
+
+    async def lines_behind(
+        self, namespaces: Sequence[str], place: FeedPlace, kinds: Sequence[str], limit: int
+    ) -> tuple[list[tuple[Event, Entity | Fact | Episode | None]], FeedPlace]:
+        """At most ``limit`` lines of the audit, in the order of their commits, with what they are about as it is now;
+        and the place behind them, which is behind all where there are none. Of a namespace that was forgotten since the
+        place, the line that says so.
+        """
+        raise _no_feed()
+
+    def watch(self) -> Watch:
+        """Turns in which the audit may have grown, by any process; it watches from the call on."""
+        raise _no_feed()
+
+    async def agent_read(
+        self, namespaces: Sequence[str], sql: str, params: Params, limits: AgentLimits | None
+    ) -> AgentAnswer:
+        """Answer SQL of an agent, which sees these namespaces and nothing else. Raises: what the engine does."""
+        raise AiomemdbError("agents ask outside of transactions, of a memory whose engine has SQL for them")

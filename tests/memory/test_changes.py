@@ -1,0 +1,192 @@
+"""The feed of a memory: each event once, in the order of commits, with no gap."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from aiomemdb import AiomemdbError, Change, Entity, Fact, Memory
+
+pytestmark = pytest.mark.sqlite_only
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+async def memory(db_path: Path) -> AsyncIterator[Memory]:
+    async with Memory.open(db_path, namespace="mine") as memory:
+        yield memory
+
+
+async def read(memory: Memory, count: int, after: str | None = "start", **options: list[str]) -> list[Change]:
+    found: list[Change] = []
+    async with asyncio.timeout(PATIENCE), aclosing(memory.changes(after, **options)) as changes:
+        async for change in changes:
+            found.append(change)
+            if len(found) == count:
+                break
+    return found
+
+
+def told(changes: list[Change]) -> list[tuple[str, str, int]]:
+    return [(change.event.operation, change.event.kind, change.event.ref) for change in changes]
+
+
+async def audit(memory: Memory) -> list[int]:
+    rows = await memory.db.read("SELECT id FROM memory_event ORDER BY id")
+    return [row[0] for row in rows]
+
+
+async def test_all_that_was_done_is_told_with_what_it_is_about(memory: Memory) -> None:
+    fact = await memory.add_fact("Ada", "lives in", "London")
+    found = await read(memory, len(await audit(memory)))
+    assert [change.event.id for change in found] == await audit(memory)
+    assert {type(change.item) for change in found} == {Entity, Fact}
+    assert fact in [change.item for change in found]
+
+
+async def test_a_reader_goes_on_from_each_position(memory: Memory) -> None:
+    for number in range(3):
+        await memory.add_fact("Ada", "counts", value=number)
+    whole = await read(memory, len(await audit(memory)))
+    for place in range(len(whole) - 1):
+        rest = await read(memory, len(whole) - place - 1, whole[place].position)
+        assert told(rest) == told(whole[place + 1 :])
+
+
+async def test_kinds_are_chosen(memory: Memory) -> None:
+    await memory.remember("Ada lives in London", [("Ada", "lives in", "London")])
+    assert {change.event.kind for change in await read(memory, 1, kinds=["episode"])} == {"episode"}
+
+
+async def test_it_begins_now_without_a_position_and_waits(memory: Memory) -> None:
+    await memory.add_fact("Ada", "lives in", "London")
+    async with aclosing(memory.changes(kinds=["fact"])) as changes:
+        waiting = asyncio.ensure_future(anext(changes))
+        while not memory.db._assembly.watcher._waiting:  # type: ignore[attr-defined]  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        fact = await memory.add_fact("Ada", "writes", "Notes")
+        async with asyncio.timeout(PATIENCE):
+            assert (await waiting).item == fact
+
+
+async def test_other_namespaces_are_not_told_unless_they_are_read(memory: Memory) -> None:
+    theirs = memory.scoped(namespace="theirs")
+    await theirs.add_fact("Zebra", "hides", "Here")
+    mine = await memory.add_fact("Ada", "lives in", "London")
+    assert [change.item for change in await read(memory, 1, kinds=["fact"])] == [mine]
+    both = await read(memory.scoped(also_read=["theirs"]), 2, kinds=["fact"])
+    assert [change.event.id for change in both] == sorted(change.event.id for change in both)
+
+
+async def test_what_was_forgotten_has_no_item(memory: Memory) -> None:
+    fact = await memory.add_fact("Ada", "lives in", "London")
+    await memory.forget(fact)
+    found = await read(memory, 2, kinds=["fact"])
+    assert [(change.event.operation, change.item) for change in found][-1] == ("forget", None)
+    assert found[0].item is None
+
+
+async def test_a_namespace_that_was_forgotten_in_between_is_one_change(memory: Memory) -> None:
+    await memory.add_fact("Ada", "lives in", "London")
+    [first] = await read(memory, 1)
+    await memory.add_fact("Ada", "writes", "Notes")
+    await memory.forget_namespace()
+    await memory.add_fact("Bob", "lives in", "Paris")
+    found = await read(memory, 4, first.position)
+    assert told(found)[0][:2] == ("forget", "namespace")
+    assert [change.event.kind for change in found].count("namespace") == 1
+    assert all(change.item is not None for change in found[1:])
+    rest = await read(memory, 3, found[0].position)
+    assert told(rest) == told(found[1:])
+    await memory.forget_namespace()
+    for change in found:  # the second one of that name
+        [gone] = await read(memory, 1, change.position)
+        assert told([gone])[0][:2] == ("forget", "namespace")
+
+
+async def test_a_merged_entity_is_the_one_that_stays(memory: Memory) -> None:
+    keep, duplicate = await memory.find_or_create_entity("Ada"), await memory.find_or_create_entity("Ada L")
+    await memory.merge(keep, duplicate)
+    items = {change.event.ref: change.item for change in await read(memory, 2)}
+    assert items[keep.id] is not None and items[duplicate.id] is None
+
+
+@pytest.mark.parametrize("after", ["x", "", "WyJjaGFuZ2VzIl0", 7])
+async def test_a_position_is_one_of_the_feeds(memory: Memory, after: str) -> None:
+    with pytest.raises((ValueError, TypeError), match="position"):
+        memory.changes(after)
+
+
+async def test_kinds_are_checked(memory: Memory) -> None:
+    for wrong in ("fact", ["facts"]):
+        with pytest.raises(ValueError, match="kinds"):
+            memory.changes(kinds=wrong)
+
+
+async def test_it_is_followed_outside_of_transactions(memory: Memory) -> None:
+    async with memory.db.transaction() as tx:
+        with pytest.raises(AiomemdbError, match="outside of transactions"):
+            await anext(memory.within(tx).changes())
+
+
+_WRITE = """
+import asyncio, sys
+from aiomemdb import Memory
+
+async def main():
+    path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    async with Memory.open(path, namespace="mine") as memory:
+        for number in range(count):
+            await memory.add_fact(name, "counts", value=number)
+
+asyncio.run(main())
+"""
+_READ = """
+import asyncio, sys
+from aiomemdb import Memory
+
+async def main():
+    path, after = sys.argv[1], sys.argv[2]
+    async with Memory.open(path, namespace="mine") as memory:
+        async for change in memory.changes(after, kinds=["fact"]):
+            print(change.event.id, change.event.ref, change.position, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("writers", "count"), [(3, 60), pytest.param(8, 500, marks=[pytest.mark.soak, pytest.mark.timeout(600)])]
+)
+async def test_readers_that_are_killed_and_writers_of_many_processes(db_path: Path, writers: int, count: int) -> None:
+    async with Memory.open(db_path, namespace="mine") as memory:
+        processes = [
+            subprocess.Popen([sys.executable, "-c", _WRITE, str(db_path), f"W{number}", str(count)])
+            for number in range(writers)
+        ]
+        seen: list[tuple[int, int]] = []
+        after, total = "start", writers * count
+        while len(seen) < total:
+            reader = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _READ, str(db_path), after, stdout=asyncio.subprocess.PIPE
+            )
+            assert reader.stdout is not None
+            for _ in range(max(1, total // 4)):
+                if len(seen) == total:
+                    break
+                line = (await reader.stdout.readline()).split()
+                seen.append((int(line[0]), int(line[1])))
+                after = line[2].decode()
+            reader.kill()
+            await reader.wait()
+            reader.stdout._transport.close()  # type: ignore[attr-defined]
+        assert [process.wait() for process in processes] == [0] * writers
+        rows = await memory.db.read("SELECT id, ref FROM memory_event WHERE kind = 'fact' ORDER BY id")
+        assert seen == [tuple(row) for row in rows]
