@@ -175,7 +175,7 @@ def main() -> int:
     for workload in workloads(options.only):
         print(f"\n{workload.what}\n{'agents':>6}  {'':34} {'errors':>8} {'lost':>6} {'doubled':>8} {'hung':>6}", end="")
         print(f" {'steps/s':>9} {'p50 ms':>9} {'p99 ms':>9} {'threads':>8}")
-        for agents in options.agents:
+        for agents in sorted({*options.agents, workload.bar.agents}):
             sides = dict([workload.theirs, *workload.others, workload.ours])
             measured = alternate(
                 {name: partial(cell, workload, open_, agents, options.seconds) for name, open_ in sides.items()},

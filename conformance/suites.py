@@ -60,6 +60,54 @@ _LANGGRAPH = (
     *_OUR_TESTS,
 )
 _OF_LANGGRAPH_S_OWN = "{langgraph-checkpoint-sqlite}/tests"
+_OPENAI_AGENTS = ("openai-agents==0.24.0", *_OUR_TESTS)
+_CLAUDE_AGENT = ("claude-agent-sdk==0.2.189", *_OUR_TESTS)
+_GOOGLE_ADK = ("google-adk==2.13.0", *_OUR_TESTS)
+_PYDANTIC_AI = ("pydantic-ai-slim==2.68.0", *_OUR_TESTS)
+_AGENT_FRAMEWORK = ("agent-framework-core==1.23.0", *_OUR_TESTS)
+_LLAMA_INDEX = ("llama-index-core==0.14.25", *_OUR_TESTS)
+
+_USE_AIOSQLITE = (
+    "::test_async_sqlite_session_pop_item_skips_corrupt_most_recent",
+    "::test_async_sqlite_session_pop_item_returns_none_after_dropping_only_corrupt_rows",
+    "::test_async_sqlite_session_get_items_limit_skips_corrupt_newest_rows",
+    "::test_async_sqlite_session_get_items_same_timestamp_consistent_order",
+    "::test_async_sqlite_session_pop_item_same_timestamp_returns_latest",
+    "::test_cancelled_close_finishes_cleanup_and_propagates_cancellation*",
+    "::test_post_commit_cancellation_propagates_after_known_mutation_outcome*",
+    "::test_failed_add_items_rolls_back_and_reuses_connection*",
+    "::test_failed_clear_session_rolls_back*",
+    "::test_failed_pop_item_releases_write_lock*",
+    "::test_failed_initialization_closes_candidate_connection*",
+    "::test_initialization_retries_transient_wal_lock*",
+    "::test_initialization_does_not_retry_unrecoverable_wal_errors*",
+    "::test_cancelled_wal_retry_closes_startup_connection*",
+    "::test_cancelled_add_items_rolls_back_write_transaction*",
+    "::test_operation_failure_then_cancellation_during_rollback*",
+    "::test_rollback_failure_closes_and_evicts_connection*",
+    "::test_close_retries_connection_quarantined_after_rollback_failure*",
+    "::test_close_retries_quarantined_failed_initialization_candidate*",
+    "::test_cancelled_initialization_finishes_candidate_close*",
+    "::test_initialization_failure_then_cancellation_during_candidate_close*",
+    "::test_cancelled_connect_closes_eventually_acquired_connection*",
+)
+_USE_SQLITE3 = (
+    "::test_sqlite_session_close_closes_worker_thread_connections*",
+    "::test_sqlite_session_reaps_connections_from_exited_worker_threads*",
+    "::test_sqlite_session_closes_retired_connections_before_the_next_allocation*",
+    "::test_sqlite_session_keeps_connections_of_live_worker_threads*",
+    "::test_sqlite_session_pop_item_skips_corrupt_most_recent*",
+    "::test_sqlite_session_pop_item_returns_none_after_dropping_only_corrupt_rows*",
+    "::test_sqlite_session_get_items_limit_skips_corrupt_newest_rows*",
+    "::test_sqlite_session_get_items_session_settings_limit_skips_corrupt_rows*",
+    "::test_sqlite_session_file_lock_is_shared_across_instances*",
+    "::test_sqlite_session_failed_add_items_releases_write_lock*",
+    "::test_sqlite_session_failed_clear_session_rolls_back*",
+    "::test_sqlite_session_failed_pop_item_releases_write_lock*",
+    "::test_sqlite_session_rollback_failure_evicts_connection*",
+    "::test_sqlite_session_close_retries_quarantined_connection*",
+    "::test_sqlite_session_post_commit_cancellation_propagates_after_known_outcome*",
+)
 
 _WANTS_TEST_SCHEMA = (
     "::test_check_constraint_*[[]True-*",
@@ -110,6 +158,76 @@ SUITES: tuple[Suite, ...] = (
             ("2.1.9", (), 76),
             ("2.0.45", _OF_EXAMPLES, 78),  # the oldest; SQLModel does not know 2.1
         )
+    ),
+    Suite(
+        name="openai-agents",
+        packages=_OPENAI_AGENTS,
+        tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "openai_agents"),
+        plugin="own_tests",
+        passed=27,
+        skipped=0,
+        at_each_merge=False,  # a minute, on an idle machine
+    ),
+    Suite(
+        name="openai-agents-sessions",
+        packages=_OPENAI_AGENTS,
+        sources=("openai-agents==0.24.0",),
+        tests=(
+            "--timeout=20",  # for those that wait for what a connection of the SDK's would do
+            "{openai-agents}/tests/extensions/memory/test_async_sqlite_session.py",
+            "{openai-agents}/tests/memory/test_session.py",
+            "{openai-agents}/tests/memory/test_session_limit.py",
+        ),
+        plugin="openai_sessions",
+        passed=73,
+        failing={
+            **dict.fromkeys(_USE_AIOSQLITE, "uses or replaces the session's aiosqlite connection"),
+            **dict.fromkeys(_USE_SQLITE3, "uses or replaces the session's sqlite3 connections, their lock, or sqlite3"),
+        },
+    ),
+    Suite(
+        name="claude-agent",
+        packages=_CLAUDE_AGENT,
+        tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "claude_agent"),
+        plugin="own_tests",
+        passed=29,
+        skipped=0,
+    ),
+    Suite(
+        name="google-adk",
+        packages=_GOOGLE_ADK,
+        tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "google_adk"),
+        plugin="own_tests",
+        passed=48,
+        skipped=0,
+        at_each_merge=False,  # a minute, on an idle machine
+    ),
+    Suite(
+        name="pydantic-ai",
+        packages=_PYDANTIC_AI,
+        tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "pydantic_ai"),
+        plugin="own_tests",
+        passed=20,
+        skipped=0,
+        at_each_merge=False,  # a minute, on an idle machine
+    ),
+    Suite(
+        name="agent-framework",
+        packages=_AGENT_FRAMEWORK,
+        tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "agent_framework"),
+        plugin="own_tests",
+        passed=32,
+        skipped=0,
+        at_each_merge=False,  # a minute, on an idle machine
+    ),
+    Suite(
+        name="llama-index",
+        packages=_LLAMA_INDEX,
+        tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "llama_index"),
+        plugin="own_tests",
+        passed=28,
+        skipped=0,
+        at_each_merge=False,  # a minute, on an idle machine
     ),
     Suite(
         name="langgraph",

@@ -23,9 +23,10 @@ from aiomemdb.integrations.agent_framework import (
     AiomemdbSessionStore,
 )
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
-from tests.frameworks.differential.agent_framework import CheckpointCase, HistoryCase, SessionCase
+from tests.frameworks.differential.agent_framework import CheckpointCase, HistoryCase, HistoryConversation, SessionCase
 from tests.frameworks.differential.harness import WAYS, Case
 from tests.frameworks.examples import run_example
+from tests.frameworks.hostile import loses_nothing_to_a_kill
 
 # Its session stores are an experiment, which their in-memory class says at its first use.
 pytestmark = pytest.mark.filterwarnings("ignore:.*SESSION_STORE")
@@ -154,6 +155,12 @@ async def test_a_transcript_that_is_saved_again_adds_what_is_new_alone(db: SQLit
     assert await said(history) == ["1", "2", "3"]
 
 
+async def test_a_transcript_that_many_save_at_once_is_there_once(db: SQLiteDatabase) -> None:
+    history = AiomemdbHistoryProvider(db)
+    await asyncio.gather(*[history.save_messages("s", says("1", "2")) for _ in range(10)])
+    assert await said(history) == ["1", "2"]
+
+
 async def test_each_source_and_each_session_has_its_own(db: SQLiteDatabase) -> None:
     history, audit = AiomemdbHistoryProvider(db), AiomemdbHistoryProvider(db, "audit", load_messages=False)
     await history.save_messages("s", says("1"))
@@ -228,3 +235,7 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
     assert run_example("agent_framework_sessions", db_path).startswith(
         "64 sessions; the last answers: I was sent 9 messages\n640 messages"
     )
+
+
+async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
+    await loses_nothing_to_a_kill(db_path, HistoryConversation)

@@ -15,9 +15,10 @@ import aiomemdb
 from aiomemdb import SQLiteDatabase
 from aiomemdb.integrations.claude_agent import AiomemdbSessionStore
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
-from tests.frameworks.differential.claude_agent import ClaudeCase
+from tests.frameworks.differential.claude_agent import ClaudeCase, ClaudeConversation
 from tests.frameworks.differential.harness import WAYS, Case
 from tests.frameworks.examples import run_example
+from tests.frameworks.hostile import loses_nothing_to_a_kill
 
 KEY: Any = {"project_key": "p", "session_id": "s"}
 SUB: Any = {**KEY, "subpath": "subagents/agent-1"}
@@ -69,7 +70,7 @@ async def test_a_batch_that_is_sent_again_does_not_turn_the_summary_back(db: SQL
     old = [entry("a", customTitle="old")]
     await store.append(KEY, old)
     await store.append(KEY, [entry("b", customTitle="new")])
-    await store.append(KEY, old)
+    await store.append(KEY, [*old, entry("c")])
     [summary] = await store.list_session_summaries("p")
     assert summary["data"]["custom_title"] == "new"
 
@@ -164,3 +165,7 @@ async def test_appends_that_are_cancelled_leave_nothing_open(db: SQLiteDatabase)
 
 def test_the_example_loses_nothing(db_path: Path) -> None:
     assert run_example("claude_agent_sessions", db_path).startswith("64 sessions\n640 messages")
+
+
+async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
+    await loses_nothing_to_a_kill(db_path, ClaudeConversation)

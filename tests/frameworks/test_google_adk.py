@@ -25,15 +25,17 @@ import aiomemdb
 from aiomemdb import SQLiteDatabase
 from aiomemdb.integrations.google_adk import AiomemdbMemoryService, AiomemdbSessionService, register
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
-from tests.frameworks.differential.google_adk import ADKCase
+from tests.frameworks.differential.google_adk import ADKCase, ADKConversation
 from tests.frameworks.differential.google_adk_memory import MemoryCase
 from tests.frameworks.differential.harness import WAYS, Case
 from tests.frameworks.examples import run_example
-from tests.frameworks.increments import SESSION, count_up
+from tests.frameworks.hostile import loses_nothing_to_a_kill
 from tests.support.fleet import Fleet
+from tests.support.nursery import Worker
 from tests.support.plain import plain
 
 USER: Any = {"app_name": "app", "user_id": "u"}
+SESSION: Any = {**USER, "session_id": "s"}
 
 
 @pytest.fixture
@@ -62,9 +64,17 @@ def test_random_steps_give_what_its_own_class_gives(way: Callable[[Case], None],
 # -- sessions
 
 
+async def count_up(worker: Worker, path: str, times: int) -> None:
+    async with aiomemdb.connect(path) as db:
+        conversation = ADKConversation(db)
+        worker.meet()
+        for number in range(times):
+            await conversation.say(f"{worker.number} {number}", "")
+
+
 async def test_160_optimistic_increments_by_two_processes_are_160(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
-        await AiomemdbSessionService(db).create_session(**SESSION, state={"n": 0})
+        await ADKConversation(db).start()
     with Fleet(limit=120) as fleet:
         for _ in range(2):
             fleet.start(count_up, path=str(db_path), times=80)
@@ -313,3 +323,7 @@ def test_options_that_adk_hands_on_are_an_error() -> None:
 
 def test_the_example_loses_nothing(db_path: Path) -> None:
     assert run_example("google_adk_sessions", db_path).startswith("320 questions of 64 users\n640 events")
+
+
+async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
+    await loses_nothing_to_a_kill(db_path, ADKConversation)

@@ -18,8 +18,9 @@ from aiomemdb import SQLiteDatabase
 from aiomemdb.integrations.llama_index import AiomemdbChatStore
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.harness import WAYS, Case
-from tests.frameworks.differential.llama_index import LlamaCase
+from tests.frameworks.differential.llama_index import LlamaCase, LlamaConversation
 from tests.frameworks.examples import run_example
+from tests.frameworks.hostile import loses_nothing_to_a_kill
 from tests.support.plain import plain
 
 
@@ -157,3 +158,7 @@ async def test_calls_that_are_cancelled_leave_nothing_open(db: SQLiteDatabase) -
 
 def test_the_example_loses_nothing(db_path: Path) -> None:
     assert run_example("llama_index_chats", db_path).startswith("640 messages in 64 chats")
+
+
+async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
+    await loses_nothing_to_a_kill(db_path, LlamaConversation)

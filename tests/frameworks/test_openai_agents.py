@@ -17,8 +17,9 @@ from aiomemdb import SQLiteDatabase
 from aiomemdb.integrations.openai_agents import AiomemdbSession
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.harness import WAYS, Case
-from tests.frameworks.differential.openai_agents import OpenAICase
+from tests.frameworks.differential.openai_agents import OpenAICase, OpenAIConversation
 from tests.frameworks.examples import run_example
+from tests.frameworks.hostile import loses_nothing_to_a_kill
 from tests.support.plain import plain
 
 
@@ -163,3 +164,7 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
     assert run_example("openai_agents_sessions", db_path).startswith(
         "64 sessions; the last answers: I was sent 9 messages\n640 items"
     )
+
+
+async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
+    await loses_nothing_to_a_kill(db_path, OpenAIConversation)

@@ -18,8 +18,9 @@ from aiomemdb import SQLiteDatabase
 from aiomemdb.integrations.pydantic_ai import AiomemdbConversationStore
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.harness import WAYS, Case
-from tests.frameworks.differential.pydantic_ai import PydanticCase
+from tests.frameworks.differential.pydantic_ai import PydanticCase, PydanticConversation
 from tests.frameworks.examples import run_example
+from tests.frameworks.hostile import loses_nothing_to_a_kill
 
 
 @pytest.fixture
@@ -112,14 +113,18 @@ async def test_an_entry_that_is_missing_is_a_lookup_error_and_one_that_stands_on
     assert await store.read_record("a") is None
 
 
-async def test_deleting_a_conversation_keeps_what_its_fork_stands_on(db: SQLiteDatabase) -> None:
+async def test_deleting_a_conversation_keeps_what_its_forks_stand_on(db: SQLiteDatabase) -> None:
     store = AiomemdbConversationStore(db)
     entries = await add(store, "a", "1", "2", "3")
-    await store.fork("a", at=2, new_conversation_id="b")
+    for name in "bc":
+        await store.fork("a", at=2, new_conversation_id=name)
+    added = await add(store, "c", "4")
     await store.delete("a")
     assert await store.load_entries("b") == entries[:2]
-    assert await db.read_value("SELECT count(*) FROM pydantic_ai_entry") == 2
+    assert await store.load_entries("c") == [*entries[:2], *added]
     await store.delete("b")
+    assert await store.load_entries("c") == [*entries[:2], *added]
+    await store.delete("c")
     assert await db.read_value("SELECT count(*) FROM pydantic_ai_entry") == 0
     assert await db.read_value("SELECT count(*) FROM pydantic_ai_tip") == 0
 
@@ -179,3 +184,7 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
     assert run_example("pydantic_ai_conversations", db_path).startswith(
         "64 conversations; the last answers: I was sent 9 messages\n640 messages"
     )
+
+
+async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
+    await loses_nothing_to_a_kill(db_path, PydanticConversation)

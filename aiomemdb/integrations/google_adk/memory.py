@@ -24,7 +24,6 @@ from .opening import Service, checked_user
 __all__ = ["AiomemdbMemoryService"]
 
 _FOUND = 10  # memories of one search, as ADK's own services for development return
-_MOST_WORDS = 256  # of a query
 
 # Scripts that put no spaces between words are found by their characters and pairs of them.
 _UNSPACED = (
@@ -102,7 +101,7 @@ class AiomemdbMemoryService(Service, BaseMemoryService):
         user = checked_user(app_name, user_id)
         if not isinstance(query, str):
             raise TypeError(f"query={query!r}: a string")
-        words = list(dict.fromkeys(_words(query, pairs_alone=True)))[:_MOST_WORDS]
+        words = dict.fromkeys(_words(query, pairs_alone=True))
         db = await self._database()
         if not words:
             return SearchMemoryResponse()

@@ -149,3 +149,17 @@ class SessionCase:
 
     async def end(self, subject: Any) -> None:
         pass
+
+
+class HistoryConversation:
+    def __init__(self, db: SQLiteDatabase) -> None:
+        self._history = AiomemdbHistoryProvider(db)
+
+    async def start(self) -> None:
+        await self._history.save_messages("s", [])
+
+    async def say(self, first: str, second: str) -> None:
+        await self._history.save_messages("s", [Message("user", [text]) for text in (first, second)])
+
+    async def said(self) -> list[str]:
+        return [message.text for message in await self._history.get_messages("s")]

@@ -73,9 +73,23 @@ class ClaudeCase:
         pass
 
 
-def _key(project: str, session: str, subpath: str | None = None) -> dict[str, str]:
+def _key(project: str, session: str, subpath: str | None = None) -> Any:
     return {"project_key": project, "session_id": session} | ({"subpath": subpath} if subpath else {})
 
 
 def _mtime(entry: Any) -> int:
     return int(entry["mtime"])
+
+
+class ClaudeConversation:
+    def __init__(self, db: SQLiteDatabase) -> None:
+        self._store = AiomemdbSessionStore(db)
+
+    async def start(self) -> None:
+        await self._store.append(_key("p", "s"), [])
+
+    async def say(self, first: str, second: str) -> None:
+        await self._store.append(_key("p", "s"), [{"type": "user", "uuid": text} for text in (first, second)])
+
+    async def said(self) -> list[str]:
+        return [entry["uuid"] for entry in await self._store.load(_key("p", "s")) or []]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.events import Event, EventActions
 from google.adk.platform.time import set_time_provider
@@ -106,3 +108,37 @@ def _named(app: str, user: str, session: str) -> dict[str, str]:
 
 def _shown(session: Any) -> Any:
     return None if session is None else session.model_dump(mode="json")
+
+
+class ADKConversation:
+    """The second text is in the state of the session, in which each event counts one up."""
+
+    def __init__(self, db: SQLiteDatabase) -> None:
+        self._service = AiomemdbSessionService(db)
+
+    async def start(self) -> None:
+        await self._service.create_session(**_named("app", "u", "s"), state={"n": 0})
+
+    async def say(self, first: str, second: str) -> None:
+        while True:
+            session = await self._service.get_session(**_named("app", "u", "s"))
+            assert session is not None
+            number = session.state["n"]
+            content = types.Content(role="user", parts=[types.Part(text=first)])
+            # One time for all: times of events do not tell which session is stale.
+            actions = EventActions(state_delta={"n": number + 1, f"said {number}": second})
+            try:
+                await self._service.append_event(
+                    session, Event(author="user", content=content, actions=actions, timestamp=FIRST)
+                )
+                return
+            except StaleSessionError:
+                await asyncio.sleep(0)
+
+    async def said(self) -> list[str]:
+        session = await self._service.get_session(**_named("app", "u", "s"))
+        assert session is not None and session.state["n"] == len(session.events)
+        said = []
+        for number, event in enumerate(session.events):
+            said += [event.content.parts[0].text, session.state[f"said {number}"]]
+        return said

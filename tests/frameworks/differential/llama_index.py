@@ -72,3 +72,17 @@ def _argument(value: Any) -> Any:
 
 def _shown(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, ChatMessage) else value
+
+
+class LlamaConversation:
+    def __init__(self, db: SQLiteDatabase) -> None:
+        self._store = AiomemdbChatStore(db)
+
+    async def start(self) -> None:
+        await self._store.add_messages("k", [])
+
+    async def say(self, first: str, second: str) -> None:
+        await self._store.add_messages("k", [ChatMessage(role="user", content=text) for text in (first, second)])
+
+    async def said(self) -> list[str]:
+        return [message.content or "" for message in await self._store.get_messages("k")]

@@ -44,3 +44,17 @@ class OpenAICase:
     async def end(self, subject: Any) -> None:
         for session in subject.values():
             session.close()
+
+
+class OpenAIConversation:
+    def __init__(self, db: SQLiteDatabase) -> None:
+        self._session: Any = AiomemdbSession("s", db)
+
+    async def start(self) -> None:
+        await self._session.add_items([])
+
+    async def say(self, first: str, second: str) -> None:
+        await self._session.add_items([{"role": "user", "content": text} for text in (first, second)])
+
+    async def said(self) -> list[str]:
+        return [item["content"] for item in await self._session.get_items()]

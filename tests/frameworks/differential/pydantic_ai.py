@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,3 +117,26 @@ class PydanticCase:
 
 def _text(message: Any) -> str:
     return f"{message.kind}: {message.parts[0].content}"
+
+
+class PydanticConversation:
+    def __init__(self, db: SQLiteDatabase) -> None:
+        self._store = AiomemdbConversationStore(db)
+
+    async def start(self) -> None:
+        await self._store.save(Conversation(conversation_id="c"))
+
+    async def say(self, first: str, second: str) -> None:
+        while True:
+            conversation = await self._store.load("c", limit=2)
+            assert conversation is not None
+            for text in (first, second):
+                conversation.messages.append(ModelRequest(parts=[UserPromptPart(content=text)]))
+            try:
+                await self._store.save(conversation)
+                return
+            except ConversationConflict:
+                await asyncio.sleep(0)
+
+    async def said(self) -> list[str]:
+        return [_text(entry.message).partition(": ")[2] for entry in await self._store.load_entries("c") or []]
