@@ -128,6 +128,7 @@ async def test_a_table_off_the_list_is_refused_as_one_that_is_not_there(db: SQLi
         "WITH words AS (SELECT * FROM secret) SELECT * FROM words",
         "WITH note AS (SELECT * FROM secret) SELECT * FROM note",
         "SELECT (SELECT word FROM main.secret) FROM note",
+        "SELECT (WITH secret AS (SELECT 1) SELECT 1 FROM secret), (SELECT count(*) FROM secret)",
     ],
 )
 async def test_what_a_view_reads_must_be_on_the_list_too(db: SQLiteDatabase, sql: str) -> None:

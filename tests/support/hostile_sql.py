@@ -61,6 +61,11 @@ SHADOWS = [
     "WITH facts AS (SELECT count(*) FROM fact) SELECT * FROM facts",
     "WITH fact AS (SELECT 1) SELECT (SELECT count(*) FROM main.fact)",
     "WITH fact AS (SELECT * FROM main.fact) SELECT * FROM fact",
+    "SELECT (WITH fact AS (SELECT 1) SELECT * FROM fact), (SELECT count(*) FROM fact)",
+    "SELECT (WITH FACT AS (SELECT 1) SELECT 1 FROM FACT), (SELECT count(*) FROM 'fact' x)",
+    "SELECT (WITH memory_event AS (SELECT 1) SELECT 1), EXISTS (SELECT 1 FROM memory_event)",
+    "SELECT (WITH sqlite_master AS (SELECT 1) SELECT 1), (SELECT count(*) FROM sqlite_master)",
+    "SELECT (WITH sqlite_master AS (SELECT 1) SELECT 1), (SELECT count(*) FROM sqlite_schema)",
     "WITH entities AS (SELECT * FROM entity), facts AS (SELECT * FROM entities) SELECT * FROM facts",
     "WITH v0_facts AS (SELECT * FROM fact) SELECT * FROM v0_facts",
     "SELECT * FROM temp.v_facts",
@@ -216,6 +221,13 @@ ORACLES = [
     "SELECT likelihood(text = 'zq', 0.0001) FROM facts",
     "SELECT typeof(text), quote(text), unicode(text) FROM facts WHERE id > 2",
     "SELECT * FROM facts WHERE (id, text) > (2, '')",
+    "SELECT * FROM entities e LEFT JOIN facts f ON f.id = 3",
+    f"SELECT count(*) FROM entities e LEFT JOIN facts f ON f.id = 3 AND iif(f.text IS NOT NULL, {OVERFLOW}, 1)",
+    f"SELECT count(*) FROM entities e LEFT JOIN facts f ON f.id = 3 WHERE iif(f.text IS NOT NULL, {OVERFLOW}, 1)",
+    f"SELECT count(*) FROM entities LEFT JOIN fact_history f ON f.subject_id = 4 AND iif(f.agent > '', {OVERFLOW}, 1)",
+    f"SELECT (SELECT {OVERFLOW} FROM facts f WHERE f.id = e.id AND f.text LIKE '%zq%') FROM (SELECT 3 AS id) e",
+    "SELECT max(id), min(id), count(*) FROM facts",
+    "SELECT * FROM json_each(search_facts('ada')) s LEFT JOIN facts f ON f.id = s.value + 2",
 ]
 
 # -- bombs: each is to end at its deadline, in little memory ------------------------------------------------------

@@ -219,7 +219,7 @@ class Desk:
         limits, sql = question.limits, question.sql
         if self.token and self.token in sql.lower():
             raise OneTooMany(no_table("of this name"))
-        named = frozenset(shape_of(sql).tables)
+        named = self._named(raw, sql)
         policy = partial(agent_policy, partial(self._may_read, readable, named), readable.functions)
         self._limits = raw.limit(
             {
@@ -255,6 +255,13 @@ class Desk:
             return self._fetch(raw, question)
         finally:
             raw.text_factory = str
+
+    def _named(self, raw: GuardedConnection, sql: str) -> frozenset[str]:
+        """Its WITH tables. Not those with a name that the file has, too: elsewhere in the text that may be meant."""
+        named = {name for name in shape_of(sql).tables if not name.startswith(("sqlite_", "pragma_"))}
+        if named:
+            named.difference_update(name for (name,) in raw.own("SELECT lower(name) FROM sqlite_schema"))
+        return frozenset(named)
 
     def _check_search(self, question: Question) -> None:
         values = question.params.values() if isinstance(question.params, dict) else question.params
