@@ -111,10 +111,7 @@ class Connection(SetOnAll):
         closing = self._end()
         if closing is None:
             return
-        if asyncio.get_running_loop() is closing.get_loop():
-            await asyncio.shield(closing)
-        else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_waited(closing), closing.get_loop()))
+        await asyncio.shield(closing)
 
     def stop(self) -> asyncio.Future[None] | None:
         """As ``close``, without awaiting it. Prefer ``async with``, or ``await close()``."""
@@ -241,10 +238,15 @@ class Connection(SetOnAll):
         return Result(self._execute(sql, parameters))
 
     async def _execute(self, sql: str, parameters: Iterable[Any] | None) -> Cursor:
-        answer = await self._run(sql, parameters)
-        cursor = Cursor(self)
-        cursor._last_rowid = self._last_rowid
-        return cursor._take(answer)
+        inner, inserting = self._inner, None
+        if self._isolation_level is None and inner is not None and self._elsewhere is None:
+            inserting = inner.insert_soon(sql, parameters)
+        if inserting is None:
+            answer = await self._run(sql, parameters)
+        else:
+            answer = await inserting
+            self._count(answer.count, answer.rowid)
+        return Cursor(self, answer)
 
     def cursor(self) -> Result[Cursor]:
         """Return a cursor."""
@@ -393,7 +395,3 @@ def _close_soon(inner: InteractiveConnection, shared: Shared, elsewhere: Elsewhe
     """On the loop, for a caller who does not wait."""
     inner.abandon()
     shared.loop.create_task(_close(inner, shared, elsewhere), name="aiomemdb:aiosqlite:close")
-
-
-async def _waited(closing: asyncio.Task[None]) -> None:
-    await asyncio.shield(closing)

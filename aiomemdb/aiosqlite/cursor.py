@@ -34,14 +34,25 @@ class Owner(Protocol):
 class Cursor:
     """One statement at a time, and its rows. Made by ``Connection.cursor`` and ``Connection.execute``."""
 
-    def __init__(self, connection: Owner) -> None:
+    __slots__ = (
+        "_answer",
+        "_connection",
+        "_is_closed",
+        "_last_rowid",
+        "_rows",
+        "arraysize",
+        "iter_chunk_size",
+        "row_factory",
+    )
+
+    def __init__(self, connection: Owner, answer: Answer | None = None) -> None:
         self.iter_chunk_size: int = connection._iter_chunk_size
         self.arraysize: int = 1
         self.row_factory: RowFactory | None = connection._row_factory
         self._connection = connection
-        self._answer = Answer()
-        self._rows: deque[Values] = deque()
-        self._last_rowid: int | None = None
+        self._answer = answer or Answer()
+        self._rows: deque[Values] | None = None  # made when the first is fetched
+        self._last_rowid: int | None = None if answer is None else connection._last_rowid
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -54,9 +65,15 @@ class Cursor:
 
     def _take(self, answer: Answer) -> Self:
         self._let_go()
-        self._answer = answer
-        self._rows = deque(answer.rows)
+        self._answer, self._rows = answer, None
         return self
+
+    @property
+    def _waiting(self) -> deque[Values]:
+        if self._rows is None:
+            self._rows = deque(self._answer.rows)
+            self._answer.rows = ()
+        return self._rows
 
     def _let_go(self) -> None:
         rest, self._answer.rest = self._answer.rest, None
@@ -106,14 +123,14 @@ class Cursor:
 
     async def fetchall(self) -> list[Any]:
         """Return all rows that are left."""
-        rows = await self._fetch(len(self._rows))
+        rows = await self._fetch(len(self._waiting))
         while self._answer.rest is not None:
             rows += await self._fetch(_PART)
         return rows
 
     async def _fetch(self, count: int) -> list[Any]:
         self._check()
-        waiting = self._rows
+        waiting = self._waiting
         rows: list[Values] = []
         while waiting and len(rows) < count:
             rows.append(waiting.popleft())
@@ -132,7 +149,7 @@ class Cursor:
         """Give back what it holds; rows that were not fetched are dropped."""
         self._connection._check()
         self._is_closed = True
-        self._rows.clear()
+        self._rows = deque()
         self._let_go()
 
     async def __aenter__(self) -> Self:

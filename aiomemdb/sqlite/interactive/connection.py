@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple  # Any: what a coroutine is sent
 
 from ...concurrency.job import Operation
 from ...database import Params
@@ -154,6 +154,12 @@ class InteractiveConnection:
                 return await self._do(transaction, work, locks=locks, begins=is_new)
             except Ended:
                 continue  # while it waited for its turn: it is another one's, or none's
+
+    def insert_soon(self, sql: str, params: object) -> Coroutine[Any, Any, Answer] | None:
+        """As ``Outside.insert_soon``; None: ``execute`` it."""
+        if self._transaction is not None or self.is_closed or self._has_other_foreign_keys or self.chosen.query_only:
+            return None
+        return self._outside.insert_soon(sql, params)
 
     async def _do(self, transaction: Transaction, work: Work[R], *, locks: bool = False, begins: bool = False) -> R:
         try:

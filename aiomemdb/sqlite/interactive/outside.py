@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Coroutine
+from threading import get_ident
+from typing import Any, TypeVar  # Any: what a coroutine is sent
 
 from ...concurrency.job import Operation, SomeFuture
 from ...errors import AiomemdbError
+from ..connection.arguments import are_plain
 from ..engine.database import SQLiteDatabase
 from ..reading.queries import SOME, Found, Wanted
 from ..reading.readers import Readers
@@ -81,20 +83,38 @@ class Outside:
 
     async def write(self, sql: str, text: Text, wanted: Wanted) -> Answer:
         """Runs it as a job."""
-        writer = self._database._writing()
-        known = writer.session.book.known.get(sql)
-        if known is not None and known.follows and known.is_simple:  # one row: many of its kind are one statement
-            future = writer.put(WRITE, sql, wanted.params)
-            self._watch(writer, future)
-            try:
-                rowid = await future
-            except asyncio.CancelledError:
-                writer.queue.caller_left()
-                raise
-            except AiomemdbError as error:
-                raise as_known(error) from error.__cause__
-            return Answer(None, (), rowid, 0 if rowid is None else 1)
+        if wanted.params.__class__ is tuple and (inserting := self.insert_soon(sql, wanted.params)) is not None:
+            return await inserting
         return answer_of(await self.job(ANY, sql, wanted.params), text, wanted.text_factory)
+
+    def insert_soon(self, sql: str, params: object) -> Coroutine[Any, Any, Answer] | None:
+        """Enqueues an insert of one row, if it is known to be one and nothing is in the way, and returns its outcome,
+        to be awaited: many of its kind are one statement.
+        """
+        writer = self._database._writer
+        if get_ident() != writer.open_thread or params.__class__ is not tuple:
+            return None
+        known = writer.session.book.known.get(sql)
+        if known is None or not known.follows or not known.is_simple or not are_plain(map(type, params)):
+            return None
+        if not writer.loop_is_running():
+            return None
+        future: asyncio.Future[int | None] = writer.create_future()
+        writer.enqueue((future, WRITE, sql, params))
+        if writer.idle:
+            writer.wake()
+        self._watch(writer, future)
+        return self._inserted(writer, future)
+
+    async def _inserted(self, writer: Writer, future: asyncio.Future[int | None]) -> Answer:
+        try:
+            rowid = await future
+        except asyncio.CancelledError:
+            writer.queue.caller_left()
+            raise
+        except AiomemdbError as error:
+            raise as_known(error) from error.__cause__
+        return Answer(None, (), rowid, 0 if rowid is None else 1)
 
     async def job(self, operation: Operation[R], subject: object, arguments: object) -> R:
         """A job of the database's."""
