@@ -85,9 +85,9 @@ def fuse(words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], 
 
 
 def best(scores: Mapping[Node, float], count: int, kinds: Iterable[str] | None = None) -> list[Node]:
-    """The nodes of the highest scores, best first; equal ones by id. Of some kinds, or of any."""
+    """The nodes of the highest scores, best first; of equal ones the newest. Of some kinds, or of any."""
     chosen = None if kinds is None else set(kinds)
-    keyed = [(-score, node[1], node) for node, score in scores.items() if chosen is None or node[0] in chosen]
+    keyed = [(-score, -node[1], node) for node, score in scores.items() if chosen is None or node[0] in chosen]
     return [node for _, _, node in nsmallest(count, keyed)]
 
 

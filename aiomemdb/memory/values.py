@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from .prompt import estimate_tokens, excerpt, one_line, pack
+from .prompt import cut, estimate_tokens, excerpt, one_line, pack
 
 __all__ = [
     "Change",
@@ -253,9 +253,18 @@ class Hit:
     evidence: tuple[Evidence, ...]
     """Of a fact: why it is believed."""
 
-    def lines(self) -> tuple[str, ...]:
+    @property
+    def text(self) -> str:
+        """What it says: a fact as a sentence, a text, an entity's name and description."""
+        if isinstance(self.item, Fact):
+            return self.item.text
+        if isinstance(self.item, Episode):
+            return self.item.content
+        return f"{self.item.name}: {self.item.description}" if self.item.description else self.item.name
+
+    def lines(self, question: str = "") -> tuple[str, ...]:
         """It as a line for a model, shorter ones after longer ones: with and without what evidences it, a long text
-        whole and cut short.
+        whole and the part of it that has the question's words.
         """
         item, name = self.item, f"[{self.kind} {self.item.id}]"
         if isinstance(item, Fact):
@@ -271,7 +280,7 @@ class Hit:
             return (f"- {one_line(''.join(parts))} {name}",)
         when = "" if item.occurred_at is None else f"{item.occurred_at:%Y-%m-%d}: "
         content = one_line(item.content)
-        return tuple(dict.fromkeys(f"- {when}{text} {name}" for text in (content, excerpt(content))))
+        return tuple(dict.fromkeys(f"- {when}{text} {name}" for text in (content, excerpt(content, question))))
 
 
 def _period(fact: Fact) -> str:
@@ -296,6 +305,12 @@ class Recall:
     def __len__(self) -> int:
         return len(self.hits)
 
+    def __str__(self) -> str:
+        """A line for the question and one for each hit, of 80 columns at most: its score, what it is, what it says."""
+        lines = (f"{hit.score:6.2f}  {hit.kind:<7} {hit.item.id:>6}  {one_line(hit.text)}" for hit in self.hits)
+        first = f"{cut(one_line(self.query), 50)!r}: {len(self.hits)} of {self.found} found"
+        return "\n".join([first, *(cut(line, 80) for line in lines)])
+
     def to_prompt(self, budget: int | None = None, *, count: Callable[[str], int] = estimate_tokens) -> str:
         """The hits as lines for a model, best first, and a last one that says how much was left out.
 
@@ -315,7 +330,7 @@ class Recall:
 
     def _packed(self, budget: int | None, count: Callable[[str], int]) -> list[tuple[int, str]]:
         """(place of the hit, its line), and the last line."""
-        entries = [hit.lines() for hit in self.hits]
+        entries = [hit.lines(self.query) for hit in self.hits]
         if budget is None:
             chosen = [(place, versions[0]) for place, versions in enumerate(entries)]
         elif budget < 0:

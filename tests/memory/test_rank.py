@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiomemdb.memory import rank
-from aiomemdb.memory.prompt import estimate_tokens, excerpt, pack
+from aiomemdb.memory.prompt import cut, estimate_tokens, excerpt, pack
 from aiomemdb.memory.questions import Links, Node
 from aiomemdb.memory.rank import RandomWalk, Reached
 
@@ -58,8 +58,8 @@ def test_fused_scores_are_from_0_to_1(words: dict[int, float], near: dict[int, f
 
 def test_the_best_of_some_kinds_come_in_one_order() -> None:
     scores = {fact(2): 1.0, fact(1): 1.0, text(3): 2.0, text(1): 0.5}
-    assert rank.best(scores, 9) == [text(3), fact(1), fact(2), text(1)]
-    assert rank.best(scores, 1, ["fact"]) == [fact(1)]
+    assert rank.best(scores, 9) == [text(3), fact(2), fact(1), text(1)]  # of equal ones the newest
+    assert rank.best(scores, 1, ["fact"]) == [fact(2)]
 
 
 # -- links
@@ -251,6 +251,28 @@ def test_what_is_packed_never_exceeds_its_budget(entries: list[list[str]], budge
     chosen = pack(entries, budget, len)
     assert sum(len(line) + 1 for _, line in chosen) <= budget
     assert [place for place, _ in chosen] == sorted({place for place, _ in chosen})
+
+
+def test_an_excerpt_shows_where_the_words_of_the_question_are() -> None:
+    text = "Filler about nothing. " * 60 + "The harbour of Ostend was dredged by monks. " + "More of the same. " * 60
+    part = excerpt(text, "Who dredged the harbour of Ostend?")
+    assert "Ostend was dredged by monks" in part and len(part) <= 404
+    assert part.startswith("… ") and part.endswith(" …")
+    assert excerpt(text, "zebra") == excerpt(text) and excerpt(text).startswith("Filler")
+    assert "same." in excerpt(text + "the end okapi", "okapi") and excerpt(text + "okapi", "okapi").endswith("okapi")
+
+
+@given(st.text(max_size=3000), st.text(max_size=40))
+def test_an_excerpt_is_short_whatever_the_text(text: str, question: str) -> None:
+    assert len(excerpt(text, question)) <= 404 or len(text) <= 400
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [("abcdef", 6, "abcdef"), ("abcdefg", 6, "abcde…"), ("東京都", 6, "東京都"), ("東京都庁", 6, "東京…"), ("", 3, "")],
+)
+def test_a_line_is_cut_to_columns(text: str, columns: int, shown: str) -> None:
+    assert cut(text, columns) == shown
 
 
 def test_an_excerpt_ends_with_a_whole_word() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -247,3 +248,29 @@ async def test_what_changes_before_its_turn_is_indexed_once(db_path: Path, monke
         assert memory._core._sweeping is not None
         await memory._core._sweeping
     assert_sound(db_path)
+
+
+# -- what is shown
+
+
+async def test_of_equals_the_newest_comes_first(memory: Memory) -> None:
+    for n in range(5):
+        await memory.remember("the same words", metadata={"n": n})
+    assert [hit.item.id for hit in await memory.recall("same words")] == [5, 4, 3, 2, 1]
+
+
+async def test_a_prompt_shows_the_place_that_matched(memory: Memory) -> None:
+    await memory.remember("Filler about nothing. " * 60 + "The harbour was dredged by monks. " + "More. " * 100)
+    prompt = (await memory.recall("Who dredged the harbour?")).to_prompt(160)
+    assert "dredged by monks" in prompt
+
+
+async def test_what_was_found_fits_a_terminal(memory: Memory) -> None:
+    await memory.remember("我們在東京鐵塔見面 " * 30, [("Ada", "lives in", "東京")])
+    await memory.find_or_create_entity("Tokyo", description="東京, a city\n" * 20)
+    found = await memory.recall("東京" * 40, kinds=["fact", "episode", "entity"])
+    lines = str(found).splitlines()
+    assert len(lines) == 1 + len(found) == 6 and "5 of 5 found" in lines[0]
+    for line in lines:
+        assert sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line) <= 80
+    assert {hit.text.split()[0] for hit in found} == {"Ada", "我們在東京鐵塔見面", "Tokyo:", "東京"}
