@@ -93,7 +93,7 @@ def kill_the_only_one(
             **(LONE if len(fleet.records) % 2 else {}),
         )
 
-    return kill_again_and_again(path, start, writers=1, kills=kills, seed=seed, limit=20 + kills)
+    return kill_again_and_again(path, start, writers=1, kills=kills, seed=seed, limit=60 + 5 * kills)
 
 
 @pytest.mark.parametrize(("seed", "kills"), ROUNDS)
