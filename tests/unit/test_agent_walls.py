@@ -103,6 +103,39 @@ def test_tables_of_one_from_are_counted() -> None:
     assert shape_of("SELECT 1 FROM a, b JOIN (c, d) ON f(1, 2) LEFT JOIN e ON 1 WHERE g(1, 2, 3)").joined == 5
 
 
+@pytest.mark.parametrize("name", ["first", "last", "key", "left", "recursive", "materialized", "over", "filter", "x"])
+def test_what_can_be_a_name_is_counted_as_one(name: str) -> None:
+    sql = f"SELECT {name} FROM t"
+    for _ in range(12):
+        sql = f"SELECT {name} + {name} AS {name} FROM ({sql})"
+    assert shape_of(sql).growth >= 2**12
+    tables = ", ".join(f"c{i} AS (SELECT 1 FROM {name} a, {name} b)" for i in range(4))
+    assert shape_of(f"WITH {name} AS (SELECT 1), {tables} SELECT 1 FROM c0, c1, c2, c3").copies >= 12
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (with + with) AS with FROM t",
+        "SELECT ((with like (1)) + (with in (1))) FROM t",
+        "SELECT with FROM t",
+        "WITH with AS (SELECT 1) SELECT * FROM with",
+    ],
+)
+def test_with_is_no_name(sql: str) -> None:
+    assert shape_of(sql).repeated == "with"
+
+
+@pytest.mark.parametrize("hides", ["$a(')", "@a(')", ':a(")', "$a::b(`)", "#1(')"])
+def test_nothing_is_hidden_behind_a_variable(hides: str) -> None:
+    assert shape_of(f"SELECT {hides}, (SELECT 1 FROM a, b, c), '\"`'").joined == 3
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name() -> None:
+    tables = ", ".join(f"c{i} AS (SELECT 1 FROM \ufeffc{i - 1} a,\ufeffc{i - 1} b)" for i in range(1, 9))
+    assert shape_of(f"WITH c0 AS (SELECT 1), {tables} SELECT 1 FROM\ufeff c8").copies > 2**8
+
+
 # -- the program of a query ------------------------------------------------------------------------------------------
 
 

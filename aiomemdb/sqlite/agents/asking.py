@@ -135,6 +135,8 @@ class Desk:
         if held > limits.value_bytes * 4:
             raise OneTooMany(f"the parameters are larger than {limits.value_bytes:,} bytes")
         shape = shape_of(sql)
+        if shape.repeated == "with":
+            raise OneTooMany('a table or column called with is to be written in quotes: "with"')
         if shape.repeated is not None:
             raise OneTooMany(f"two WITH tables are called {shape.repeated}: give them different names")
         if shape.copies > _MOST_COPIES:

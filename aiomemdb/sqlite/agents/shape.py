@@ -15,87 +15,50 @@ __all__ = ["Shape", "shape_of", "words_of"]
 
 # https://www.sqlite.org/lang_expr.html; what SQLite can't read is a sign of its own here, and its error there.
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
+    r"""(?P<space>[ \t\n\f\r\ufeff]+|--[^\n]*|/\*.*?(?:\*/|\Z))
     |(?P<string>'(?:[^']|'')*'?)
     |(?P<name>"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?|[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+    |(?P<variable>[$@:\#](?:[A-Za-z0-9_$\x80-\U0010ffff]|::)*(?:\([^ \t\n\f\r)]*\)?)?)
     |(?P<number>[0-9.][A-Za-z0-9_.]*(?<!\.)|\.)
     |(?P<sign>.)""",
     re.DOTALL | re.VERBOSE,
 )
+# Those that can be no names: any other is counted as one (https://www.sqlite.org/lang_keywords.html).
 _KEYWORDS = frozenset(
     [
         "all",
         "and",
         "as",
-        "asc",
         "between",
-        "by",
         "case",
-        "cast",
         "collate",
-        "cross",
-        "current",
-        "desc",
         "distinct",
         "else",
-        "end",
         "escape",
-        "except",
-        "exclude",
         "exists",
-        "filter",
-        "first",
-        "following",
         "from",
-        "full",
-        "glob",
         "group",
-        "groups",
         "having",
         "in",
-        "indexed",
-        "inner",
         "intersect",
+        "except",
         "is",
         "isnull",
         "join",
-        "last",
-        "left",
-        "like",
         "limit",
-        "match",
-        "materialized",
-        "natural",
         "not",
         "notnull",
         "null",
-        "nulls",
-        "offset",
         "on",
         "or",
         "order",
-        "others",
-        "outer",
-        "over",
-        "partition",
-        "preceding",
-        "range",
-        "recursive",
-        "regexp",
-        "right",
-        "row",
-        "rows",
         "select",
         "then",
-        "ties",
-        "unbounded",
         "union",
         "using",
         "values",
         "when",
         "where",
-        "window",
-        "with",
     ]
 )
 _BEGINS = frozenset(["select", "values", "with"])
@@ -133,7 +96,7 @@ class Shape:
         growth: how many names an expression may have once each column is what it stands for.
         joined: the most tables that one FROM names.
         longest: the characters of its longest string.
-        repeated: the name of two WITH tables, or None.
+        repeated: the name of two WITH tables, or None; "with", where that is a name.
         tables: the names of the WITH tables.
     """
 
@@ -172,7 +135,7 @@ def shape_of(sql: str) -> Shape:
         before = words[place - 1][1] if place else ""
         after = words[place + 1][1] if place + 1 < len(words) else ""
         if text == "(" and kind == "sign":
-            if after in _BEGINS:
+            if after in _BEGINS and (after != "with" or _is_with(words, place + 1)):
                 inner = _Select(_name_of(words, place))
                 if inner.name:
                     repeated = inner.name if inner.name in tables else repeated
@@ -198,6 +161,8 @@ def shape_of(sql: str) -> Shape:
                 select.refs.append(text.strip("'").lower() if kind == "string" else text)
             if kind != "string" and after != "(":
                 _count(select)
+    if any(word == ("name", "with") and not _is_with(words, place) for place, word in enumerate(words)):
+        repeated = "with"
     counted = dict[int, tuple[int, int]]()
     copies, _ = _weigh(top, tables, counted, frozenset())
     everything = [top, *tables.values()]
@@ -205,6 +170,23 @@ def shape_of(sql: str) -> Shape:
         everything += each.inner
     growth = max(each.widest * _below(each, tables, counted) for each in everything)
     return Shape(copies, growth, max(each.joined for each in everything), longest, repeated, tuple(tables))
+
+
+def _is_with(words: list[tuple[str, str]], place: int) -> bool:
+    """Whether a WITH clause begins here, and not an expression in which "with" is a name."""
+    if place > 0 and words[place - 1][1] != "(" and words[place - 1][1] != ";":
+        return False
+    rest = words[place + 1 :]
+    if rest[:1] == [("name", "recursive")] and rest[1:2] not in ([("sign", "(")], [("name", "as")]):
+        rest = rest[1:]
+    if not rest or rest[0][0] not in ("name", "quoted", "string") or rest[0] in [("name", word) for word in _KEYWORDS]:
+        return False
+    behind = 1
+    if rest[1:2] == [("sign", "(")]:
+        while behind < len(rest) and rest[behind] != ("sign", ")"):
+            behind += 1
+        behind += 1
+    return rest[behind : behind + 1] == [("name", "as")]
 
 
 def _turn(select: _Select, keyword: str, *, is_outermost: bool) -> None:
