@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,8 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aio
 def environment(suite: Suite) -> Path:
     """Returns the Python of the suite's environment, which is made if it is not there: one for all of the same pins.
 
-    aiomemdb itself is not installed in it: the checkout is on its path, so that each checkout can use it.
+    aiomemdb itself is not installed in it: the checkout is on its path, so that each checkout can use it. Its entry
+    points alone are written into it, by which SQLAlchemy finds the dialect.
     """
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     pins = sorted({*project["dependencies"], *suite.packages})
@@ -37,7 +38,17 @@ def environment(suite: Suite) -> Path:
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
             _pip(python, "install", *pins)
             ready.touch()
+        _write_entry_points(folder, project["entry-points"])
     return python
+
+
+def _write_entry_points(folder: Path, groups: Mapping[str, Mapping[str, str]]) -> None:
+    [packages] = folder.glob("lib/python*/site-packages")
+    distribution = packages / "aiomemdb-0.dist-info"
+    distribution.mkdir(exist_ok=True)
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: aiomemdb\nVersion: 0\n")
+    lines = [line for group, points in groups.items() for line in (f"[{group}]", *map(" = ".join, points.items()))]
+    (distribution / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
 def source(pin: str) -> Path:

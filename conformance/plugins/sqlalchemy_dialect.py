@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite import provision
 from sqlalchemy.testing import exclusions
 from sqlalchemy.testing.provision import post_configure_engine
@@ -25,7 +24,6 @@ class Requirements(DefaultRequirements):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    registry.register("sqlite.aiomemdb", "aiomemdb.integrations.sqlalchemy", "AiomemdbDialect")
     provision._drivernames.add("aiomemdb")
     post_configure_engine.fns["sqlite"] = lambda url, engine, follower_ident: None
     if "AIOMEMDB_STOCK" in os.environ:

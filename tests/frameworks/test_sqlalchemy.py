@@ -47,7 +47,7 @@ async def make_tables(engine: AsyncEngine) -> None:
 
 @pytest.fixture
 async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
-    async with aiomemdb.connect(db_path) as db:
+    async with aiomemdb.connect(db_path, max_hold=60) as db:  # what is left open is not ended by that
         yield db
         await assert_whole(db)
 
@@ -183,7 +183,7 @@ async def test_a_task_that_is_cancelled_in_a_transaction_leaves_nothing_open(
     await has_written.wait()
     task.cancel()
     await asyncio.wait([task])
-    assert await db.write_count("UPDATE counter SET n = n + 5") == 1
+    assert await db.write_count("UPDATE counter SET n = n + 5", timeout=30) == 1
     assert await number(engine) == 5
 
 

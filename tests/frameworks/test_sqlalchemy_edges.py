@@ -41,7 +41,7 @@ from tests.support.whole import assert_whole, eventually
         ("sqlite+aiomemdb://user:secret@/a.db", "a file has no host"),
         ("sqlite+aiomemdb:///file:a.db", "plain path"),
         ("sqlite+aiomemdb:///~/a.db", "expand"),
-        ("sqlite+aiomemdb:///a%00.db", "NUL"),
+        ("sqlite+aiomemdb:///a\0.db", "NUL"),
     ],
 )
 def test_a_wrong_url_is_an_error_when_the_engine_is_made(url: str, message: str) -> None:

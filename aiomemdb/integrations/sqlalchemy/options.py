@@ -88,7 +88,6 @@ class _Given:
     """An open database that the caller closes."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
-        database._check()  # or raises why it can't be used here
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.database: SQLiteDatabase = database
 
