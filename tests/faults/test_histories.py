@@ -73,7 +73,7 @@ def test_the_history_of_many_tasks_of_many_processes_under_fire_is_right(
     db_path: Path, processes: int, tasks: int, jobs: int, kills: int, seed: int, figures: Figures
 ) -> None:
     writes = under_fire(
-        db_path, processes=processes, tasks=tasks, jobs=jobs, kills=kills, seed=seed, limit=40 if kills < 5 else 280
+        db_path, processes=processes, tasks=tasks, jobs=jobs, kills=kills, seed=seed, limit=120 if kills < 5 else 600
     )
     figures(
         f"{processes} processes of {tasks} tasks, {kills} kills: {len(writes):,} writes, "
@@ -87,5 +87,5 @@ def test_the_history_of_many_tasks_of_many_processes_under_fire_is_right(
 def test_what_is_acknowledged_before_its_commit_makes_the_history_wrong(db_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"is not there|returned before"):
         under_fire(
-            db_path, processes=1, tasks=20, jobs=50, kills=3, seed=1, limit=40, sabotage="acknowledge_before_commit"
+            db_path, processes=1, tasks=20, jobs=50, kills=3, seed=1, limit=120, sabotage="acknowledge_before_commit"
         )

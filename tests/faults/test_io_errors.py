@@ -69,7 +69,7 @@ def run_into(fault: Fault, place: Path, *, sabotage: str | None = None) -> Run:
         ended = run_program(
             write_through_faults,
             under=strace(trace, fault.calls, *fault.options(path)),
-            limit=20,
+            limit=60,
             path=str(path),
             ends=fault.ends.value,
             durability=fault.durability,
@@ -274,7 +274,7 @@ def test_on_a_slow_disk_all_is_slow_and_nothing_fails(tmp_path: Path) -> None:
 def own_fault(place: Path, fault: str, room: int, *, ends: Ends) -> Run:
     path = place / "fault.db"
     ended = run_program(
-        write_through_faults, limit=30, path=str(path), ends=ends.value, jobs=30, seed=room, fault=fault, room=room
+        write_through_faults, limit=60, path=str(path), ends=ends.value, jobs=30, seed=room, fault=fault, room=room
     )
     run = Run(ended, struck=True)
     assert not ended.errors

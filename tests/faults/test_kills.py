@@ -75,7 +75,7 @@ def test_what_was_acknowledged_outlasts_the_kills_of_its_process_and_of_seven_ot
     def start(fleet: Fleet) -> None:
         fleet.start(append, path=str(db_path), writes=None, callers=3, ways=list(WAYS), look_every=5, at_once=True)
 
-    writes = kill_again_and_again(db_path, start, writers=8, kills=kills, seed=seed, limit=20 + 4 * kills)
+    writes = kill_again_and_again(db_path, start, writers=8, kills=kills, seed=seed, limit=60 + 5 * kills)
     figures(report(kills, writes))
     assert longest_gap(writes) < 2
 

@@ -67,7 +67,7 @@ def cut_again_and_again(
     choice = random.Random(seed)
     campaign = Campaign()
     for start in range(0, cuts, CUTS_A_DISK):
-        with Disk(place) as disk, Fleet(limit=20 + 2 * CUTS_A_DISK) as fleet:
+        with Disk(place) as disk, Fleet(limit=60 + 2 * CUTS_A_DISK) as fleet:
             path, copy = disk.folder / "cut.db", place / "copy"
             survivors: list[tuple[int, int]] = []
             for _ in range(min(CUTS_A_DISK, cuts - start)):
