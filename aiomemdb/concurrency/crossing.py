@@ -232,13 +232,20 @@ class _Call(Generic[T]):
         for variable, value in self._context.items():
             if self._before.get(variable, _UNSET) is not value:
                 variable.set(value)
-        if self._error is None:
-            return self._result
+        # The loop may keep this object a little longer than its caller what the call was of, and what it got.
+        self._make = _nothing
+        result, self._result = self._result, _UNSET
         error, self._error = self._error, None
+        if error is None:
+            return result
         try:
             raise error
         finally:
             del error
+
+
+async def _nothing() -> Any:
+    raise AssertionError
 
 
 def _arrive(arrived: asyncio.Future[None]) -> None:
