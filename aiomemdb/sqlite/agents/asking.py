@@ -37,7 +37,7 @@ from .shape import shape_of
 __all__ = ["Desk", "Question"]
 
 _MOST_COPIES = 200
-_MOST_GROWTH = 2_000
+_MOST_GROWTH = 200  # of 100 columns that takes 50 MB
 _LONGEST_SEARCH = 500  # characters: FTS5 takes some 10 kB for each word, and can't be interrupted
 _LONGEST_PATTERN = 100  # of LIKE and GLOB, in bytes: they take the time of its product with the value's
 _SEARCHES = 20

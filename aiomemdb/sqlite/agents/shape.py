@@ -168,7 +168,8 @@ def shape_of(sql: str) -> Shape:
     everything = [top, *tables.values()]
     for each in everything:
         everything += each.inner
-    growth = max(each.widest * _below(each, tables, counted) for each in everything)
+    below = [(each.widest, _below(each, tables, counted)) for each in everything]
+    growth = max(widest * inner if inner > 1 else 1 for widest, inner in below)
     return Shape(copies, growth, max(each.joined for each in everything), longest, repeated, tuple(tables))
 
 
