@@ -194,18 +194,18 @@ async def test_a_database_is_opened_again_while_it_is_closed(db_path: Path) -> N
     await engine.dispose()
 
 
-async def test_what_is_dropped_without_an_end_is_rolled_back_and_warned_of(db_path: Path) -> None:
-    engine = create_async_engine(db_path)
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE t (x)"))
-    raw = await engine.raw_connection()
-    cursor = raw.cursor()
-    await connection_of(engine, cursor)
-    raw.invalidate()  # as SQLAlchemy does where it is collected
-    del raw, cursor
-    async with engine.begin() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM t")) == 0
-    await engine.dispose()
+async def test_what_is_invalidated_in_its_transaction_is_rolled_back(db_path: Path) -> None:
+    async with aiomemdb.connect(db_path, max_hold=60) as db:
+        await db.write("CREATE TABLE t (x)")
+        engine = create_async_engine(db)
+        raw = await engine.raw_connection()
+        await connection_of(engine, raw.cursor())
+        kept = raw.driver_connection  # otherwise the collector might roll it back
+        raw.invalidate()  # as SQLAlchemy does where its caller is cancelled
+        assert await db.write("INSERT INTO t VALUES (2)", timeout=30) == 1  # the writer is free
+        assert await db.read_value("SELECT count(*) FROM t") == 1
+        assert kept is not None
+        await engine.dispose()
 
 
 async def connection_of(engine: AsyncEngine, cursor: Any) -> None:
