@@ -169,7 +169,7 @@ def _names(tree: ast.AST) -> Iterator[str]:
         match node:
             case ast.Import(names=names):
                 yield from (alias.name.split(".")[0] for alias in names)
-            case ast.ImportFrom(module=str(module)):
+            case ast.ImportFrom(module=str(module), level=0):
                 yield module.split(".")[0]
             case ast.Attribute(attr=attribute):
                 yield attribute
