@@ -18,7 +18,20 @@ from itertools import pairwise
 from . import dates
 from .names import IGNORABLE, Normaliser
 
-__all__ = ["MARK", "Asked", "asked", "choose", "counted", "form", "indexed", "is_begin", "keys_in"]
+__all__ = [
+    "MARK",
+    "RARE",
+    "Asked",
+    "asked",
+    "choose",
+    "counted",
+    "form",
+    "indexed",
+    "is_begin",
+    "keys_in",
+    "passing",
+    "runs",
+]
 
 #: Begins the tokens of a store: no text that is stored or asked for has it, once it is in its form.
 MARK = "\uf8f0"
@@ -58,8 +71,8 @@ _LONGEST_NAME = 6
 _LONGEST_UNPARTED = 10
 # Punctuation that may begin or end a name.
 _OF_NAMES = "#%&*@/\\."
-# Rows in which a common word is at most where it is looked for all the same: people are called Will and May.
-_RARE = 2
+#: Rows in which a common word is at most where it is looked for all the same: people are called Will and May.
+RARE = 2
 # Words of a question that are looked for, and that are counted at most.
 _MOST_WORDS = 64
 _COUNTED = 4_000
@@ -196,6 +209,12 @@ def counted(asked: Iterable[Asked]) -> list[str]:
     return list(dict.fromkeys(word for each in asked for word in (*each.wholes, *each.pieces)))
 
 
+def passing(asked: Sequence[Asked]) -> set[str]:
+    """The words of which it is enough to know whether they are in more rows than ``RARE``."""
+    common = {word for each in asked if each.common for word in each.wholes}
+    return common - {word for each in asked if not each.common for word in (*each.wholes, *each.pieces)}
+
+
 def choose(asked: Sequence[Asked], counts: Mapping[str, int], most: int) -> list[str]:
     """The words to look for: the rarest ones, until the rows in which they are would be too many, and at least one.
 
@@ -210,7 +229,7 @@ def choose(asked: Sequence[Asked], counts: Mapping[str, int], most: int) -> list
         for word in (*wholes, *pieces):
             wanted[word] = wanted.get(word, True) and (each.common or (word in STOP and word in each.pieces))
     if not all(wanted.values()):
-        wanted = {word: common for word, common in wanted.items() if not common or counts[word] <= _RARE}
+        wanted = {word: common for word, common in wanted.items() if not common or counts[word] <= RARE}
     chosen: list[str] = []
     ranked = 0
     for word in sorted(wanted, key=lambda word: counts[word])[:_MOST_WORDS]:

@@ -10,7 +10,7 @@ from typing import Any
 from ...questions import Found, Links, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
 from ...values import Entity, Episode, Fact
-from ...words import MARK, Asked, choose, counted, is_begin
+from ...words import MARK, RARE, Asked, choose, counted, is_begin, passing
 from .indexing import unindexed
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
 from .setwise import load
@@ -32,13 +32,18 @@ def words(
         return []
     scope = " OR ".join(f'"{MARK}{"b" if when.known is None else "n"}{space}"' for space in spaces.split(", "))
     before = [f"{kind}_words"] if kind in unindexed(conn) else []
-    counts, everywhere = _count(conn, [f"{kind}_search", *before], counted(asked), scope)
+    indexes, sought = [f"{kind}_search", *before], counted(asked)
+    # A common word is in very many rows. That it is in a few is soon known.
+    common = passing(asked)
+    counts = _count(conn, indexes, [word for word in sought if word not in common], _RANKED, scope)
+    counts |= _count(conn, indexes, sorted(common), RARE if any(counts.values()) else _RANKED, scope)
     chosen = choose(asked, counts, _RANKED)
     if not chosen:
         return []
     strings = " OR ".join(map(string, chosen))
     # To rank by the scope takes a look at all that is in it: it pays where others have more rows than there are here.
-    scoped = any(everywhere[word] > _RANKED for word in chosen)
+    everywhere = _count(conn, indexes, chosen, _RANKED)
+    scoped = max(everywhere.values()) > _RANKED
     ranked = [(f"{kind}_search", f"({strings}) AND ({scope})" if scoped else strings, "t.terms IS NOT NULL")]
     ranked += [(index, strings, "t.terms IS NULL") for index in before]
     found: list[tuple[int, float]] = []
@@ -61,20 +66,23 @@ def string(word: str) -> str:
 
 
 def _count(
-    conn: sqlite3.Connection, indexes: Sequence[str], words: Sequence[str], scope: str
-) -> tuple[dict[str, int], dict[str, int]]:
-    """In how many rows each word is, of those that are readable and of all; up to one more than ``_RANKED``."""
-    of = "(SELECT count(*) FROM (SELECT 1 FROM {index} WHERE {index} MATCH j.value->>{n} LIMIT :most))"
-    here = [of.format(index=index, n=int(index.endswith("_words"))) for index in indexes]
-    everywhere = [of.format(index=index, n=1) for index in indexes]
-    strings = list(map(string, words))
+    conn: sqlite3.Connection, indexes: Sequence[str], words: Sequence[str], most: int, scope: str = ""
+) -> dict[str, int]:
+    """In how many rows of a scope each word is; up to one more than ``most``, in each index."""
+    if not words:
+        return {}
+    # What an index of an earlier version has, has no scope.
+    given = [[f"{one} AND ({scope})" if scope else one, one] for one in map(string, words)]
+    counts = " + ".join(
+        f"(SELECT count(*) FROM (SELECT 1 FROM {index} WHERE {index} MATCH j.value->>{int(index.endswith('_words'))} "
+        "LIMIT :most))"
+        for index in indexes
+    )
     [text] = conn.execute(
-        f"SELECT json_group_array(json_array(j.key, {' + '.join(here)}, {' + '.join(everywhere)})) "
-        "FROM json_each(:words) j",
-        {"words": json.dumps([[f"{string} AND ({scope})", string] for string in strings]), "most": _RANKED + 1},
+        f"SELECT json_group_array(json_array(j.key, {counts})) FROM json_each(:words) j",
+        {"words": json.dumps(given), "most": most + 1},
     ).fetchone()
-    rows = json.loads(text)
-    return {words[place]: here for place, here, _ in rows}, {words[place]: all_ for place, _, all_ in rows}
+    return {words[place]: count for place, count in json.loads(text)}
 
 
 def named(conn: sqlite3.Connection, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
