@@ -80,9 +80,13 @@ class LoopThread(Crossing):
 
     def end_at_exit(self) -> None:
         """End it and wait until it has ended. Where its last user has left before, a ``close()`` may be going on."""
-        if not self._over.done() and self._living is not None:
-            call_on_loop(self.loop, self._living.cancel)
+        call_on_loop(self.loop, self._cut_short)
         self.join(_EXIT)
+
+    def _cut_short(self) -> None:
+        """On the loop, behind what its last user has asked for."""
+        if not self._over.done() and self._living is not None:
+            self._living.cancel()
 
     def _count_down(self) -> bool:
         """Whether that was the last stay."""

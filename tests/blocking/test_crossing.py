@@ -312,3 +312,22 @@ async def test_the_last_stay_ends_without_a_wait_where_a_loop_runs() -> None:
     here.end()
     here.end()
     await asyncio.to_thread(here.thread.join)
+
+
+def test_at_exit_a_busy_loop_knows_that_its_last_user_has_left_and_lets_what_goes_on_end() -> None:
+    here = stay()
+    going_on, ended = threading.Event(), threading.Event()
+
+    async def close() -> None:
+        going_on.set()
+        await asyncio.sleep(0.1)
+        ended.set()
+
+    future = asyncio.run_coroutine_threadsafe(close(), here.thread.loop)
+    assert going_on.wait(60)
+    free = threading.Event()
+    here.thread.loop.call_soon_threadsafe(free.wait, 60)
+    here.end(wait=False)
+    threading.Timer(0.1, free.set).start()
+    here.thread.end_at_exit()
+    assert ended.is_set() and not future.cancelled()
