@@ -320,7 +320,7 @@ def test_at_exit_a_busy_loop_knows_that_its_last_user_has_left_and_lets_what_goe
 
     async def close() -> None:
         going_on.set()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
         ended.set()
 
     future = asyncio.run_coroutine_threadsafe(close(), here.thread.loop)
