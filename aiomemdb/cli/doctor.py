@@ -22,7 +22,7 @@ from ..sqlite.engine.database import SQLiteDatabase
 from ..sqlite.file.hazards import has_wal_reset_bug, network_file_system_of, refuse_mounted_alone
 from .options import AsJson, Timeout
 from .output import Output
-from .performing import FOUND, OK, database, perform
+from .performing import FOUND, OK, check_exists, database, has_memory, perform
 
 __all__ = ["VERBS"]
 
@@ -160,14 +160,14 @@ def _writers_without_turns(path: Path) -> Iterator[int]:
             yield int(process.name)
 
 
-def _open_files(process: Path) -> Iterator[tuple[str, bool]]:
+def _open_files(process: Path) -> list[tuple[str, bool]]:
     """The files that a process has open, and whether for writing; the writable ones last."""
     found = []
     with suppress(OSError):  # it has ended, or belongs to another user
         for descriptor in (process / "fd").iterdir():
             with suppress(OSError):  # closed meanwhile
                 found.append((os.readlink(descriptor), _is_writable(process / "fdinfo" / descriptor.name)))
-    return iter(sorted(found))
+    return sorted(found)
 
 
 def _is_writable(about: Path) -> bool:
@@ -186,7 +186,7 @@ async def of_the_content(db: SQLiteDatabase) -> list[Finding]:
         findings.append(_ok("damage", "none seen by a quick look; `aiomemdb check` looks closer"))
     else:
         findings.append(Finding("damage", "problem", damage[0], "restore a backup; `aiomemdb check` lists all"))
-    if await db.read_value("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'") is None:
+    if not await has_memory(db):
         return [*findings, _ok("memory", "none in this file")]
     try:
         version = await db.read_fn(check_version)
@@ -218,8 +218,7 @@ def doctor(
     async def work() -> int:
         findings = list(of_this_python())
         if file is not None:
-            if not file.exists():
-                raise FileNotFoundError(f"there is no file {file}")
+            check_exists(file)
             findings += of_the_surroundings(file)
             async with database(file, timeout=timeout, read_only=True) as db:
                 findings += await of_the_content(db)

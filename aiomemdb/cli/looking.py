@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -38,7 +39,7 @@ async def _pages(turn: Callable[[str | None, int], Awaitable[Page[T]]], limit: i
 
 
 def _list(
-    file: Any,
+    file: Path,
     output: Output,
     columns: tuple[str, ...],
     find: Callable[[Memory], Callable[[str | None, int], Awaitable[Page[T]]]],

@@ -21,7 +21,19 @@ from ..runner import run
 from ..sqlite.engine.database import SQLiteDatabase
 from .output import Output
 
-__all__ = ["DEBUG", "FAILED", "FOUND", "INTERRUPTED", "OK", "USAGE", "database", "memory", "perform"]
+__all__ = [
+    "DEBUG",
+    "FAILED",
+    "FOUND",
+    "INTERRUPTED",
+    "OK",
+    "USAGE",
+    "check_exists",
+    "database",
+    "has_memory",
+    "memory",
+    "perform",
+]
 
 #: Exit statuses.
 OK, FOUND, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -74,6 +86,16 @@ def _message(error: BaseException, timeout: float | None) -> str:
     return str(error) or type(error).__name__
 
 
+def check_exists(path: Path) -> None:
+    """Raises: FileNotFoundError."""
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+
+
+async def has_memory(db: SQLiteDatabase) -> bool:
+    return await db.read_value("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'") is not None
+
+
 @asynccontextmanager
 async def database(
     path: Path, *, timeout: float, read_only: bool = False, create: bool = False
@@ -82,8 +104,8 @@ async def database(
 
     Raises: FileNotFoundError: there is no file, and it is not to be made.
     """
-    if not create and not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
+    if not create:
+        check_exists(path)
     try:
         async with connect(path, read_only=read_only, lock_timeout=_FOR_THE_FILE * timeout, readers=2) as db:
             yield db
@@ -107,7 +129,7 @@ async def memory(
     Raises: FileNotFoundError; ValueError: the file has no memory, and the verb only reads.
     """
     async with database(path, timeout=timeout, read_only=not writes, create=writes) as db:
-        if not writes and not await db.read_value("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'"):
+        if not writes and not await has_memory(db):
             raise ValueError(f"{path} holds no memory: `aiomemdb remember {path} TEXT` begins one")
         async with Memory.open(db, namespace=namespace, agent=agent) as opened:
             yield opened.scoped(also_read=also_read or ())
