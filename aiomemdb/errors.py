@@ -24,6 +24,7 @@
     ├── NotFound               the memory has no such entity, fact or episode here         (LookupError)
     ├── AmbiguousEntity        several entities of one name, and strict=True               (LookupError)
     ├── EpisodeExists          another text under this key
+    ├── FormatError            a file that is to be imported is not what it should be      (ValueError)
     ├── EmbedderError          the embedder gave no vectors that can be used
     ├── ModelChanged           the file's vectors are of another model: reembed()
     ├── NormaliserChanged      the file's names were normalised in another way
@@ -49,6 +50,7 @@ __all__ = [
     "EpisodeExists",
     "ForbiddenStatement",
     "ForkedError",
+    "FormatError",
     "LockTimeout",
     "ModelChanged",
     "NormaliserChanged",
@@ -259,6 +261,20 @@ class EpisodeExists(AiomemdbError):
 
     What to do: ``replace=True`` makes this text its next version.
     """
+
+
+class FormatError(AiomemdbError, ValueError):
+    """A file that is to be imported is not what it should be: cut short, of an unknown version, with a wrong value.
+
+    Nothing of the file was applied. What to do: look at the line that it names, or export the file again.
+
+    Attributes:
+        line: the number of the line, from 1; None: it is no matter of one line.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message if line is None else f"line {line}: {message}")
+        self.line: int | None = line
 
 
 class EmbedderError(AiomemdbError):

@@ -36,6 +36,7 @@ EXPECTED_PARENTS = {
     "NotFound": {errors.AiomemdbError, LookupError},
     "AmbiguousEntity": {errors.AiomemdbError, LookupError},
     "EpisodeExists": {errors.AiomemdbError},
+    "FormatError": {errors.AiomemdbError, ValueError},
     "EmbedderError": {errors.AiomemdbError},
     "ModelChanged": {errors.AiomemdbError},
     "NormaliserChanged": {errors.AiomemdbError},

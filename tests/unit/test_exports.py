@@ -40,6 +40,7 @@ PUBLIC = [
     "ForbiddenStatement",
     "Forgotten",
     "ForkedError",
+    "FormatError",
     "Hit",
     "Hold",
     "LockTimeout",
