@@ -27,9 +27,10 @@ demo-quick: $(READY)  ## the same in a few seconds
 test: $(READY)  ## run the tests, two at a time
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)
 
-check: $(READY)  ## formatting, lint, which room imports which, and types
+check: $(READY)  ## formatting, lint, words, which room imports which, and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python .ci/words.py
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy --strict aiomemdb
 	$(foreach folder,$(sort $(dir $(wildcard examples/*.py bench/*.py))),$(BIN)/mypy $(folder) &&) true
@@ -69,7 +70,7 @@ bench-full: $(BENCH)  ## ten million rows, a million jobs, ten thousand readers 
 bench-frameworks: $(BENCH_FRAMEWORKS)  ## what frameworks' own classes on SQLite do with many agents, beside ours
 	.venvs/bench-frameworks/bin/python bench/frameworks.py $(ARGS)
 
-format: $(READY)  ## generate aiomemdb.blocking, format the code and mend what ruff can mend
+format: $(READY)  ## generate aiomemdb.blocking, format the code and fix what ruff can fix
 	$(BIN)/python -m tests.support.blocking_source
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -87,7 +87,7 @@ class AiomemdbError(Exception):
 class DatabaseClosed(AiomemdbError):
     """The database is not open yet, is closing, or is closed.
 
-    ``applied`` is False, but for a job that was still running when ``close()`` ran out of time: None.
+    ``applied`` is False, except a job that was still running when ``close()`` ran out of time: None.
     What to do: open it (``async with aiomemdb.connect(...)``); a closed one is not opened again.
     """
 

@@ -44,7 +44,7 @@ R = TypeVar("R")
 class Enqueued:
     """
     Attributes:
-        job: its future, which tells when it is done, though perhaps not committed where it is in a transaction.
+        job: its future, which is done when the job is, though perhaps not committed where it is in a transaction.
         verb: "write", "write_fn", …
         subject: its SQL, its function, or None.
     """
@@ -166,7 +166,7 @@ class Observers:
                     log.exception("an observer failed, further errors of it are not logged: %r", type(event).__name__)
 
     def tell_read(self, reading: asyncio.Future[R], verb: str, subject: object) -> None:
-        """A query was asked: tells when it is done."""
+        """A query was asked; its future is done when the query is."""
         began = monotonic()
 
         def done(reading: asyncio.Future[R]) -> None:

@@ -126,7 +126,7 @@ def plain(path: str, synchronous: str = "NORMAL") -> sqlite3.Connection:
 
 
 def check_count(path: str, expected: int) -> None:
-    """What was acknowledged is there, else the figures are worth nothing."""
+    """What was acknowledged is there, otherwise the figures are worth nothing."""
     connection = sqlite3.connect(path)
     [found] = connection.execute("SELECT count(*) FROM note").fetchone()
     connection.close()

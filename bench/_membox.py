@@ -24,7 +24,7 @@ _SCHEMA = """
 
 
 class Membox:
-    """``embed`` gives the vector of a name; None: names are told apart by their words alone."""
+    """``embed`` returns the vector of a name; None: names are told apart by their words alone."""
 
     def __init__(
         self, path: str, embed: Callable[[str], Sequence[float]] | None = None, threshold: float = 0.85

@@ -13,7 +13,7 @@ DIR (default: $AIOMEMDB_EVAL_DATA), as openie_musique_train_gpt-3.5-turbo-1106_1
 without them that part is skipped.
 
 At last, what a slow embedder costs those who don't need it: tasks state facts by a memory without one, while others
-ask for new names by a memory on the same database whose embedder takes a second; and while nobody does.
+ask for new names by a memory on the same database whose embedder takes a second; and while none does.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def new_names(seed: str) -> Iterator[str]:
 SYLLABLES = [f"{first}{vowel}{last}" for first in "bdfgklmnprstvz" for vowel in "aeiou" for last in ("", "l", "n", "r")]
 
 
-# Names; each measure gives names a second
+# Names; each measure returns names a second
 
 
 def on_loop(main: Callable[[], Awaitable[float]]) -> float:
@@ -157,7 +157,7 @@ def in_new_membox(ask: Callable[[Sequence[str], Membox], float], names: Sequence
     return rate
 
 
-# Documents; each measure gives documents a second
+# Documents; each measure returns documents a second
 
 
 def remembered(documents: Sequence[Document]) -> float:
@@ -179,7 +179,7 @@ def remembered(documents: Sequence[Document]) -> float:
     return rate
 
 
-# Beside a slow embedder; gives the 99th percentile of the seconds that stating a fact took
+# Beside a slow embedder; returns the 99th percentile of the seconds that stating a fact took
 
 
 class SlowEmbedder:

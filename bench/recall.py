@@ -12,7 +12,7 @@ is that of ``recall`` with the vector of the question known: how long an embedde
 --keep: the memories are made there, and used again: MiniLM in numpy takes five minutes for MuSiQue.
 --vary: R@5 as each of the parameters (or those named) changes, all others at their defaults. For want of a third set,
 each is also chosen on one half of the questions and tried on the other: a default that was fitted to these questions
-would not be the choice of both, and whoever fits it better gains on his own half alone.
+would not be the choice of both, and a choice that fits one half better gains on that half alone.
 
 How it grows with the memory is measured by recall_growth.py.
 """

@@ -81,7 +81,7 @@ class _Embedded(Exception):
 
 
 async def embed(memory: Memory) -> None:
-    """As reembed(), but for the near names: each name is compared with all others, which takes hours for a million."""
+    """As reembed(), except the near names: each name is compared with all others, which takes hours for a million."""
     names = (await memory.counts()).entities
 
     def stop(done: int, total: int) -> None:

@@ -263,7 +263,7 @@ SUITES: tuple[Suite, ...] = (
         passed=78,
         failing={
             "::test_delta_channel_conformance": "asks for a capability that conformance 0.0.2 does not know",
-            "::test_async_setup_does_not_wait_on_another_writer": "gives the class an aiosqlite connection of its own",
+            "::test_async_setup_does_not_wait_on_another_writer": "hands the class an aiosqlite connection of its own",
             "::test_async_read_only_legacy_database_still_reads_delta_history": "the same",
         },
         stock_failing={

@@ -1,6 +1,6 @@
 """Find or create: many agents meet the same names, and each name is in the file once.
 
-Between two awaits other agents write, so "look whether it is there, else insert it" has to be one step. ``write_fn``
+Between two awaits other agents write, so "insert it unless it is there" has to be one step. ``write_fn``
 runs a plain function on the writer's thread, wholly or not at all, and no other job writes between its statements.
 
     python examples/check_then_act.py [graph.db]
@@ -20,7 +20,7 @@ NAMES = ["Acme Corp", "Ada Lovelace", "acme corp", "ACME Corp ", "Charles Babbag
 
 
 def find_or_create(conn: sqlite3.Connection, name: str) -> int:
-    """Gives the entity's id. It touches nothing but its connection: it may have to run a second time."""
+    """Returns the entity's id. It touches nothing but its connection: it may have to run a second time."""
     key = " ".join(name.split()).casefold()
     found = conn.execute("SELECT id FROM entity WHERE key = ?", (key,)).fetchone()
     if found:

@@ -1,6 +1,6 @@
 """Several workers share a list of tasks, and each task is claimed once.
 
-The claim is one statement, and what it changed tells who got it: ``write_count`` gives 1 to one worker and 0 to all
+The claim is one statement, and its count says which worker got it: ``write_count`` returns 1 to one worker and 0 to all
 others. Looking first and writing then, in two awaits, would give the same task to two workers.
 
     python examples/claim_a_task.py [tasks.db]
@@ -22,7 +22,7 @@ CLAIM = "UPDATE task SET owner = ? WHERE id = ? AND owner IS NULL"
 
 
 async def worker(db: aiomemdb.Database, name: str) -> int:
-    """Works until nothing is left to claim; gives how many tasks it did."""
+    """Works until nothing is left to claim; returns how many tasks it did."""
     worked = 0
     while free := await db.read("SELECT id, name FROM task WHERE owner IS NULL ORDER BY id LIMIT 3"):
         for task in free:

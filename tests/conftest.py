@@ -26,7 +26,7 @@ def _loop_name() -> str:
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """uvloop where it is installed, else asyncio's own; AIOMEMDB_TEST_LOOP=asyncio (or uvloop) chooses."""
+    """uvloop where it is installed, otherwise asyncio's own; AIOMEMDB_TEST_LOOP=asyncio (or uvloop) chooses."""
     match _loop_name():
         case "uvloop":
             import uvloop
@@ -180,7 +180,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=os.environ.get("AIOMEMDB_MAX_SKIPS") or None,
         metavar="N",
-        help="fail if more than N tests were skipped (default: AIOMEMDB_MAX_SKIPS, else no limit)",
+        help="fail if more than N tests were skipped (default: AIOMEMDB_MAX_SKIPS, otherwise no limit)",
     )
 
     parser.addoption(

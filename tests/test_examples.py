@@ -82,7 +82,7 @@ def test_agent_loop_loses_no_memory(db_path: Path) -> None:
     assert len(counts) == 20 and {tuple(count) for _, *count in counts} == {(10, 10)}
 
 
-def test_claim_a_task_gives_each_task_to_one_worker(db_path: Path) -> None:
+def test_claim_a_task_assigns_each_task_to_one_worker(db_path: Path) -> None:
     lines = run_example("claim_a_task", db_path)
     claims = [re.fullmatch(r"worker \d does (task \d+)", line) for line in lines[:-1]]
     assert sorted(claim[1] for claim in claims if claim) == sorted(f"task {n}" for n in range(1, 31))

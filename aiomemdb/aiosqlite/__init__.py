@@ -1,6 +1,6 @@
 """aiosqlite's shape over aiomemdb: change one line, ``import aiomemdb.aiosqlite as aiosqlite``.
 
-``connect()`` gives a connection of the program's own. All connections of a file share one database, so that a hundred
+``connect()`` returns a connection of the program's own. All connections of a file share one database, so that a hundred
 of them take five threads, none of them ever meets "database is locked" for long, and what is written outside a
 transaction shares its commits with others. A transaction that is left open keeps no other from reading.
 

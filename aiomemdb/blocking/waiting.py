@@ -87,7 +87,7 @@ class Block(Generic[T, Inner]):
 
     Args:
         block: the asynchronous one, not entered yet.
-        handle: makes of what it gives what the block in the thread gets.
+        handle: makes of what it returns what the block in the thread gets.
     """
 
     def __init__(

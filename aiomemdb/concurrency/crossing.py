@@ -54,7 +54,7 @@ class Crossing:
 
         Args:
             make: as ``partial(db.write, sql, params)``.
-            undo: gives back what ``make`` has got, where Ctrl-C comes just as it has it.
+            undo: returns what ``make`` has got, where Ctrl-C comes just as it has it.
 
         Raises:
             WrongLoop: an event loop runs in this thread, which would stand still; or this loop does not run.
@@ -97,7 +97,7 @@ class Crossing:
     async def call(self, make: Callable[[], Awaitable[T]], undo: Undo[T] | None = None) -> T:
         """Await ``make()`` on the loop, from another loop as from this one. Args: as for ``run``.
 
-        Raises: as ``run``, but for a loop that runs here.
+        Raises: as ``run``, except a loop that runs here.
         Cancellation: of the task there; it is waited for, as it would be here.
         """
         here = asyncio.get_running_loop()

@@ -11,7 +11,7 @@
     bell            <- deliver(callback) | what it has done
 
 The thread waits for its inbox without a time limit, which would cost a lone caller's read 0.8 of 14 us. A loop that is
-closed tells it (bell.py); where the loop can't, and while an alarm is set, it waits by the clock.
+closed wakes it (bell.py); where the loop can't, and while an alarm is set, it waits by the clock.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Embedder(Protocol):
         Of any L2 norm but 0: the memory scales each to 1 before it stores or compares it, so that a dot product is the
         cosine. The same text has the same vector, whatever stands beside it; an empty one has a vector too.
 
-        Several calls may run at once. It must not block the event loop. Cancelled, it stops as soon as it can and gives
-        nothing; a caller may ask again. What it raises reaches the caller of the memory, and nothing was written.
+        Several calls may run at once. It must not block the event loop. Cancelled, it stops as soon as it can;
+        a caller may ask again. What it raises reaches the caller of the memory, and nothing was written.
         """
         ...

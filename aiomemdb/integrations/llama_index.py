@@ -54,7 +54,7 @@ def _tables_of(name: str) -> Tables:
 class AiomemdbChatStore(AsyncDBChatStore):
     """Keeps messages of LlamaIndex' ``Memory``: ``Memory.from_defaults(chat_store=AiomemdbChatStore(db))``.
 
-    Messages of a key are in the order in which they were stored, whoever stored them. Each call is one job; the
+    Messages of a key are in the order in which they were stored, whatever task stored them. Each call is one job; the
     methods that return messages and change them do both in it.
 
     Args:

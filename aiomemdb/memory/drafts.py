@@ -157,7 +157,7 @@ def canonical(value: Scalar) -> str:
 
 
 def as_json(value: Scalar) -> str:
-    """A literal as JSON, as it was given but for 1.0, which is 1. Raises: as ``canonical``."""
+    """A literal as JSON, as it was given except 1.0, which is 1. Raises: as ``canonical``."""
     if isinstance(value, str):
         return json.dumps(checked_text("value", value), ensure_ascii=False)
     if isinstance(value, float):

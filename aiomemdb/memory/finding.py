@@ -68,7 +68,7 @@ class Identity:
             flight = self._flights.get(key)
             if flight is None and before is None:
                 flight = self._flights[key] = self._creations.add((scope, wanted))
-            # Else it has landed while we looked, perhaps just too early to see that: once more.
+            # Otherwise it has landed while we looked, perhaps just too early to see that: once more.
         made = _raised(await asyncio.shield(flight))
         assert made is not None
         return made

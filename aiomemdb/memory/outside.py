@@ -15,7 +15,7 @@ __all__ = ["Outside"]
 
 
 def _no_feed() -> AiomemdbError:
-    return AiomemdbError("changes are followed outside of transactions, in a memory whose engine tells them")
+    return AiomemdbError("changes are followed outside of transactions, in a memory whose engine reports them")
 
 
 class Outside(Protocol):

@@ -46,8 +46,8 @@ FUSION = 0.4
 #: What a link passes on of a score: less than all, so that what was found stands before what is beside it, and two
 #: links pass on half.
 DECAY = 0.7
-#: What a text counts whose source the question names. 1.4 gains a point more on conversations of two people, about whom
-#: nearly all questions are.
+#: What a text counts whose source the question names. 1.4 gains a point more on conversations of two people, since
+#: nearly all questions are about them.
 SPEAKER = 1.2
 #: What a step of the random walk passes on; the rest begins anew: the value of HippoRAG
 #: (https://arxiv.org/abs/2405.14831).

@@ -251,7 +251,7 @@ class _Searching:
         # What is said beside a turn is looked at for all of them: what one is about, the next may say.
         turns = [id for kind, id in sources if kind == "episode"]
         links = first = await self._around(found, frontier, turns)
-        # What the question itself finds of whom it names is followed, however much else there is.
+        # What the question itself finds of the entities that it names is followed, however much else there is.
         named = Links(
             facts=[(id, fact, None) for fact, id in links.ends if ("entity", id) in found.named],
             mentions=[(id, text) for text, id in links.mentioned if ("entity", id) in found.named],
@@ -302,7 +302,7 @@ class _Searching:
         return walk
 
     async def of_speakers(self, found: _Candidates, scores: Scores) -> Scores:
-        """What those said or wrote whom the question names counts more."""
+        """Let the texts of speakers that the question names count more."""
         texts = [id for kind, id in scores if kind == "episode"]
         if not texts or not found.keys:
             return scores

@@ -119,7 +119,7 @@ class Reads(Protocol):
         after: Place | None = None,
         limit: int = -1,
     ) -> list[Episode]:
-        """Of a session by (seq, id), else by (id,); without ``ref`` only the latest versions."""
+        """Of a session by (seq, id), otherwise by (id,); without ``ref`` only the latest versions."""
         ...
 
     async def history(

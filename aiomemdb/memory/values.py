@@ -213,7 +213,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done, as the feed of a memory tells it."""
+    """What was done, as the feed of a memory reports it."""
 
     event: Event
     item: Entity | Fact | Episode | None

@@ -1,4 +1,4 @@
-"""What a framework's module gives to bench/frameworks.py."""
+"""What a framework's module offers to bench/frameworks.py."""
 
 from __future__ import annotations
 

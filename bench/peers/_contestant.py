@@ -10,7 +10,7 @@ from _harness import Params
 
 __all__ = ["FIND", "INSERT_NAME", "Contestant", "NotOffered"]
 
-# Check-then-act: the table has no UNIQUE constraint, so that whoever races is seen.
+# Check-then-act: the table has no UNIQUE constraint, so that each race is seen.
 FIND = "SELECT id FROM entity WHERE name = ?"
 INSERT_NAME = "INSERT INTO entity (name) VALUES (?)"
 

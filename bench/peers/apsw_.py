@@ -46,7 +46,7 @@ class ApswAsync(Contestant):
         return self.db.async_run(act)
 
     def find_or_create(self, name: str) -> Awaitable[object]:
-        """On the connection's thread, where nobody comes between: its page recommends that for several calls."""
+        """On the connection's thread, where no other call comes between: its page recommends that for several calls."""
 
         def act() -> Any:
             for row in self.db.execute(FIND, (name,)):

@@ -1,6 +1,6 @@
 """A thread with a queue, as blog posts show it: one statement and one commit at a time, the future set by the thread.
 
-Mended so that it runs: they call ``future.set_result`` on the thread, which never wakes a sleeping loop (asyncio's
+Fixed, so that it runs: they call ``future.set_result`` on the thread, which never wakes a sleeping loop (asyncio's
 futures are not thread-safe), where ``loop.call_soon_threadsafe`` is needed.
 """
 

@@ -1,4 +1,4 @@
-"""The workloads, by the parts that ``run.py --only`` names; each gives the cells that it measures."""
+"""The workloads, by the parts that ``run.py --only`` names; each returns the cells that it measures."""
 
 from __future__ import annotations
 

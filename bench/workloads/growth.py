@@ -46,7 +46,7 @@ def with_rows(templates: Path, size: int, path: str) -> str:
         with fresh_database(rows=size) as built:  # closed: without a log
             shutil.move(built, template)
     shutil.copyfile(template, path)
-    # Else the first checkpoint of the measurement would wait until the disk has all of it: with ten million rows, 1 GB.
+    # Otherwise the first checkpoint of the measurement waits until the disk has all of it: with ten million rows, 1 GB.
     with open(path, "rb") as copy:
         os.fsync(copy.fileno())
     return path

@@ -43,7 +43,7 @@ def floors(options: Options) -> Iterator[Cell]:
     yield Cell(workload, OURS, callers, once(Aiomemdb), 1)
     yield Cell(workload, AiosqliteShared.name, callers, once(AiosqliteShared), 1)
     yield Cell(f"{workload}, full", OURS, callers, once(Aiomemdb, "FULL"), 1)
-    # FULL is what a connection of sqlite3's or aiosqlite's has unless somebody sets another.
+    # FULL is what a connection of sqlite3's or aiosqlite's has unless a program sets another.
     yield Cell(f"{workload}, full", AiosqliteShared.name, callers, once(AiosqliteShared, "FULL"), 1)
     yield Cell(f"{workload}, full", COMMIT_EACH, callers, partial(commit_each_full, options.seconds), 1)
     yield Cell(f"{workload}, full", SYNC, callers, lambda: Sample(rate=1 / disk_sync()), 1)

@@ -179,7 +179,7 @@ async def test_what_outlasts_its_cancellation_returns_as_it_would_here(thread: L
     assert await waiting == "committed"
 
 
-async def test_a_cancellation_that_comes_as_the_call_ends_is_not_swallowed_and_gives_back(thread: LoopThread) -> None:
+async def test_a_cancellation_that_comes_as_the_call_ends_is_not_swallowed_and_restores(thread: LoopThread) -> None:
     ended, given_back = threading.Event(), threading.Event()
 
     async def get() -> str:

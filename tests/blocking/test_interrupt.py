@@ -208,7 +208,7 @@ later.start()
 
 
 @pytest.mark.parametrize("end", ["pass", "with db: db.write_fn(hold, True)"])
-def test_ctrl_c_that_nobody_catches_ends_the_program_at_once(db_path: Path, end: str) -> None:
+def test_an_uncaught_ctrl_c_ends_the_program_at_once(db_path: Path, end: str) -> None:
     main = f"""
 threading.Timer(1, go_on.set).start()
 {end if end != "pass" else "db.write_fn(hold, True)"}

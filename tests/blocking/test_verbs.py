@@ -96,9 +96,9 @@ def test_streams_that_are_left_half_read_keep_no_reader(db: blocking.Database) -
     assert db.read_value("SELECT count(*) FROM t") == 1000
 
 
-def test_the_block_of_a_stream_gives_its_reader_back(db: blocking.Database) -> None:
+def test_the_block_of_a_stream_returns_its_reader(db: blocking.Database) -> None:
     db.write_many("INSERT INTO t VALUES (?)", ROWS)
-    streams = []  # kept, so that not their collection gives it back
+    streams = []  # kept, so that not their collection returns it
     for _ in range(20):
         with db.read_stream("SELECT x FROM t", chunk=10) as rows:
             assert next(rows)["x"] == 0

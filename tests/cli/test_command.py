@@ -1,4 +1,4 @@
-"""The command ``aiomemdb``: what it prints, to whom, and with which exit status it ends."""
+"""The command ``aiomemdb``: what it prints, where, and with which exit status it ends."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def main(wanted: list[str]) -> int:
 
 
 def _try(patch: Path) -> str | None:
-    """Gives the test that has caught it, or None."""
+    """Returns the test that has caught it, or None."""
     likely = re.search(r"^Likely: (.*)$", patch.read_text(), re.MULTILINE)
     assert likely is not None, f"{patch} does not say which tests are likely to catch it"
     with TemporaryDirectory(prefix="aiomemdb-mutant-") as folder:

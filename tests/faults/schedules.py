@@ -26,16 +26,16 @@ import pytest
 from aiomemdb.concurrency import bell, worker
 
 _PATIENCE = 20.0  # for a thread's one step, in real seconds
-_SOON = 0.1  # virtual seconds: what is due later, nobody's work takes so long
+_SOON = 0.1  # virtual seconds: what is due later, no work takes so long
 _IDLE_TURNS = 200_000  # a run of a few tasks takes some thousands
 
 
 class HangsError(AssertionError):
-    """Somebody waits, and nothing is left that could go on."""
+    """A task waits, and nothing is left that could go on."""
 
 
 class HeldInbox:
-    """Stands where a worker has its inbox: gives its thread the next call when the loop says so."""
+    """Stands where a worker has its inbox: hands its thread the next call when the loop says so."""
 
     def __init__(self, loop: ScheduledLoop) -> None:
         self._given: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -113,7 +113,7 @@ class ScheduledLoop(asyncio.SelectorEventLoop):
         return bool(self._told) or any(inbox.can_go_on for inbox in self.inboxes)
 
     def _go_on(self) -> None:
-        """One step of somebody else: a thread does what was posted, or the loop hears what one has told."""
+        """One step elsewhere: a thread does what was posted, or the loop hears what a thread has reported."""
         steps: list[Callable[[], None]] = [inbox.go_on for inbox in self.inboxes if inbox.can_go_on]
         if self._told:
             steps.append(self._hear)
@@ -144,7 +144,7 @@ def scheduled(seed: object, *, shuffled: bool = True) -> Iterator[asyncio.Runner
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "SimpleQueue", lambda: HeldInbox(loops[0]))
-        patch.setattr(bell, "_HAS_EVENTFD", False)  # what a thread tells the loop goes by call_soon_threadsafe
+        patch.setattr(bell, "_HAS_EVENTFD", False)  # what a thread reports to the loop goes by call_soon_threadsafe
         # By the real clock the loop steps aside for a thread; here it waits for each anyway.
         patch.setattr(worker, "JUST_BEFORE", math.inf)
         patch.setattr(worker, "OLD", math.inf)

@@ -63,7 +63,7 @@ def trace_run(place: Path, *, durability: Durability, seed: int, sabotage: str |
 def crash_again_and_again(
     place: Path, traced: Sequence[Call], *, images: int, full: bool, seed: int, deaf: bool = False, since: int = 0
 ) -> tuple[Counter[str], list[str]]:
-    """Writes ``images`` possible disks at moments spread over the run, since a call; gives counts, what was broken."""
+    """Writes ``images`` possible disks at moments spread over the run; returns counts and the broken ones."""
     choice = random.Random(seed)
     database = place / "run" / "crash.db"
     disk = Disk(database, deaf=deaf)

@@ -51,7 +51,7 @@ class Fault:
 
 @dataclass
 class Run:
-    """What came of one program; ``struck`` tells whether any call has failed."""
+    """What came of one program; ``struck`` says whether any call has failed."""
 
     ended: Ended
     struck: bool

@@ -52,7 +52,7 @@ def kill_again_and_again(
                     fleet.kill(number)
     assert len(fleet.records) == writers + kills
     writes = assert_promises_kept(path, fleet.records)
-    assert any(write.applied is None for write in writes), "the kills have struck nobody who was writing"
+    assert any(write.applied is None for write in writes), "the kills have struck no process that was writing"
     return writes
 
 

@@ -33,8 +33,8 @@ from tests.support.whole import assert_whole
 TASKS = 40
 KEPT_ROWS = 20_000
 MIB = 1 << 20
-# A snapshot of three seconds keeps the log from being restarted meanwhile: SQLite writes on behind what somebody reads
-# from. (Beside a reader that always had one open, each for a second or so, it reached 315 MiB within 200 s.)
+# A snapshot of three seconds keeps the log from being restarted meanwhile: SQLite writes on behind what it reads.
+# (Beside a reader that always had one open, each for a second or so, it reached 315 MiB within 200 s.)
 MOST_LOG = 256 * MIB
 MOST_GROWTH = 32 * MIB
 KEPT_A_SECOND = 100 * MIB  # by a writer that forgets nothing: as small results would add up to in an hour
@@ -108,7 +108,7 @@ async def live(path: Path, seconds: float, *, seed: int = 0, hang: float = 60.0)
 
     async def be_killed(make: Callable[[SQLiteDatabase], Coroutine[Any, Any, None]], db: SQLiteDatabase) -> None:
         """Runs it anew each time that it was killed. It ends with the life: a cancellation of its own may meet that of
-        what it runs, and then nobody can tell the two apart.
+        what it runs, and then the two can't be told apart.
         """
         while not over.is_set():
             task = asyncio.create_task(make(db))
@@ -214,7 +214,7 @@ def test_waits_that_grow_are_found() -> None:
         assert_as_quick_as_before(Life(waits=grow))
 
 
-async def test_a_log_that_nobody_moves_into_the_file_is_found(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_log_that_is_never_moved_into_the_file_is_found(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Checkpointer, "run", lambda self, **_: False)
     with pytest.raises(AssertionError, match="wal_bytes"):
         await live(db_path, 1)

@@ -1,4 +1,4 @@
-"""The mutants keep up with the code: whether they are caught, ``make mutants`` tells."""
+"""The mutants keep up with the code: whether they are caught, ``make mutants`` reports."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """G3, G8, G9 and G10 under thousands of schedules: whatever is cancelled wherever, in whatever order all goes on.
 
-A failure names its seed, and the same seed gives the same run: ``AIOMEMDB_SEED=17 make test ARGS="-k one_schedule"``.
+A failure names its seed, and the same seed repeats the run: ``AIOMEMDB_SEED=17 make test ARGS="-k one_schedule"``.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ async def agents(path: Path, seed: object, expected: dict[int, tuple[int, bool |
 
 
 def run_schedule(place: Path, seed: object) -> tuple[Counter[str], object]:
-    """Runs one; gives what came of its jobs, and a record of it that another run of the same seed must equal."""
+    """Runs one; returns what came of its jobs, and a record of it that another run of the same seed must equal."""
     path = place / "schedule.db"
     expected: dict[int, tuple[int, bool | None]] = {}
     reports: list[object] = []
@@ -162,7 +162,7 @@ def test_thousands_of_schedules_leave_every_job_whole_or_not_there(
 
 
 async def one_cancelled(path: Path, verb: Verb, way: Way, at: int, rows: int) -> bool:
-    """One job, cancelled at one suspension, beside three that are not; gives whether it came to that suspension."""
+    """One job, cancelled at one suspension, beside three that are not; returns whether it came to that suspension."""
     async with aiomemdb.connect(path, readers=2) as db:
         await db.write_script(LOG)
         others = [asyncio.create_task(db.write(INSERT, (job,))) for job in (10, 11, 12)]
@@ -194,7 +194,7 @@ def test_every_verb_cancelled_at_every_suspension_in_many_orders_is_whole_or_not
     figures(f"cancelled {way.value}: {schedules:,} schedules of {len(VERBS)} verbs, 0 by half, 0 lost")
 
 
-def test_a_seed_gives_the_same_run_again(place: Path) -> None:
+def test_a_seed_repeats_its_run(place: Path) -> None:
     for seed in range(20):
         assert run_schedule(place, seed) == run_schedule(place, seed)
 
@@ -207,7 +207,7 @@ def test_a_job_that_runs_though_its_caller_was_told_that_it_never_will_is_found(
         run_schedules(place, range(150))
 
 
-def test_another_seed_gives_another_run(place: Path) -> None:
+def test_another_seed_runs_otherwise(place: Path) -> None:
     def order(seed: int) -> list[int]:
         with scheduled(seed) as runner:
             done: list[int] = []

@@ -323,9 +323,9 @@ def plant_log(path: Path) -> None:
     copy.unlink()
 
 
-async def test_a_log_that_somebody_else_put_beside_the_database_is_refused(shared_folder: Path) -> None:
+async def test_a_log_that_another_user_put_beside_the_database_is_refused(shared_folder: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root may give a file to somebody else")
+        pytest.skip("only root may change a file's owner")
     path = shared_folder / "a.db"
     await make_database(path)
     plant_log(path)
@@ -346,7 +346,7 @@ async def test_a_log_of_ones_own_in_a_shared_folder_is_recovered(shared_folder: 
 
 async def test_in_a_folder_of_their_own_several_users_share_a_log(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root may give a file to somebody else")
+        pytest.skip("only root may change a file's owner")
     path = tmp_path / "a.db"
     await make_database(path)
     plant_log(path)

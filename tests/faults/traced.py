@@ -55,7 +55,7 @@ def run_program(
         if process.returncode is None:
             os.killpg(process.pid, 9)
             process.communicate()
-    code = process.returncode if process.returncode <= 128 else 128 - process.returncode  # as strace tells signals
+    code = process.returncode if process.returncode <= 128 else 128 - process.returncode  # as strace reports signals
     records = [what for _, kind, what in map(json.loads, output.splitlines()) if kind == "record"]
     return Ended(code, records, errors.decode())
 

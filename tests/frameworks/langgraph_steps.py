@@ -93,7 +93,7 @@ store_steps = st.lists(
 
 
 async def take(target: Any, step: Step) -> Any:
-    """Takes a step of a checkpointer or a store, the framework's or ours; returns what it tells, as JSON has it."""
+    """Takes a step of a checkpointer or a store, the framework's or ours; returns its answer, as JSON has it."""
     return json.loads(json.dumps(await (_ask_store if hasattr(target, "abatch") else _ask_saver)(target, step)))
 
 

@@ -53,7 +53,7 @@ async def said(history: AiomemdbHistoryProvider, session: str | None = "s") -> l
 
 @pytest.mark.parametrize("case", [CheckpointCase, HistoryCase, SessionCase])
 @pytest.mark.parametrize("way", WAYS)
-def test_random_steps_give_what_its_own_class_gives(way: Callable[[Case], None], case: type[Case]) -> None:
+def test_random_steps_return_what_its_own_class_returns(way: Callable[[Case], None], case: type[Case]) -> None:
     way(case())
 
 

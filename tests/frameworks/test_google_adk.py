@@ -57,7 +57,7 @@ async def got(service: Any, **which: Any) -> Session:
 
 @pytest.mark.parametrize("case", [ADKCase, MemoryCase])
 @pytest.mark.parametrize("way", WAYS)
-def test_random_steps_give_what_its_own_class_gives(way: Callable[[Case], None], case: type[Case]) -> None:
+def test_random_steps_return_what_its_own_class_returns(way: Callable[[Case], None], case: type[Case]) -> None:
     way(case())
 
 

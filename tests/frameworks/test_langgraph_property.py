@@ -44,13 +44,13 @@ async def alone(kind: Kind, steps: list[Any]) -> None:
 
 @settings(max_examples=60)
 @given(saver_steps)
-def test_random_steps_of_a_checkpointer_give_what_its_own_class_gives(steps: list[Any]) -> None:
+def test_random_steps_of_a_checkpointer_return_what_its_own_class_returns(steps: list[Any]) -> None:
     aiomemdb.run(alone(SAVER, steps))
 
 
 @settings(max_examples=60)
 @given(store_steps)
-def test_random_steps_of_a_store_give_what_its_own_class_gives(steps: list[Any]) -> None:
+def test_random_steps_of_a_store_return_what_its_own_class_returns(steps: list[Any]) -> None:
     aiomemdb.run(alone(STORE, steps))
 
 

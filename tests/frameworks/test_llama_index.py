@@ -40,7 +40,7 @@ async def said(store: Any, key: str = "a", status: MessageStatus | None = None) 
 
 @pytest.mark.parametrize("case", [LlamaCase])
 @pytest.mark.parametrize("way", WAYS)
-def test_random_steps_give_what_its_own_class_gives(way: Callable[[Case], None], case: type[Case]) -> None:
+def test_random_steps_return_what_its_own_class_returns(way: Callable[[Case], None], case: type[Case]) -> None:
     way(case())
 
 

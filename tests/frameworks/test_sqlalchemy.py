@@ -469,7 +469,7 @@ async def test_an_extension_is_loaded_only_where_that_was_enabled(engine: AsyncE
 # -- results and errors --------------------------------------------------------------------------------------
 
 
-async def test_a_stream_reads_in_parts_and_gives_its_reader_back_where_it_is_left(
+async def test_a_stream_reads_in_parts_and_returns_its_reader_where_it_is_left(
     engine: AsyncEngine, db: SQLiteDatabase
 ) -> None:
     numbers = text("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n")

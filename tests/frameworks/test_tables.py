@@ -1,4 +1,4 @@
-"""Tables of an adapter: made once, whoever asks, and refused where the file has others of their names."""
+"""Tables of an adapter: made once, however many ask, and refused where the file has others of their names."""
 
 from __future__ import annotations
 

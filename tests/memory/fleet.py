@@ -16,7 +16,7 @@ _HERE = "here"
 
 
 def run_together(work: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Runs ``await work(meet, *arguments)`` in a process each; gives what each returned.
+    """Runs ``await work(meet, *arguments)`` in a process each; returns what each returned.
 
     ``meet()`` blocks until all have come to the same place. Processes that hang are killed.
     """

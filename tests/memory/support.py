@@ -50,7 +50,7 @@ class SpellingEmbedder:
 
 
 class AngleEmbedder:
-    """Gives each text the direction of an angle, in degrees, that the test names."""
+    """Maps each text to the direction of an angle, in degrees, that the test names."""
 
     model = "angles"
     dim = 2
@@ -81,7 +81,7 @@ class GatedEmbedder(SpellingEmbedder):
 
 
 class AnsweringEmbedder(SpellingEmbedder):
-    """Gives what the test's function makes of the right answer, or raises what it raises."""
+    """Returns what the test's function makes of the right answer, or raises what it raises."""
 
     def __init__(self, answer: Callable[[list[list[float]]], Sequence[Sequence[float]]]) -> None:
         super().__init__()

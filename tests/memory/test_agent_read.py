@@ -93,7 +93,7 @@ async def test_a_hostile_text_learns_nothing_of_what_others_wrote(twins: Twins, 
         learnt = await outcome(twins.among, sql)
         foreign = [mark for mark in MARKS if mark in learnt.lower() and mark not in sql.lower()]
         assert not foreign, (sql[:200], learnt[:500])
-        # What comes out is the same where nobody else has written: so nothing of the others is in it.
+        # What comes out is the same where no other namespace has been written: so nothing of the others is in it.
         assert sql in BOMBS or learnt == await outcome(twins.alone, sql), sql[:200]
     assert set(os.listdir(tmp_path)) == files
     assert not os.path.exists("/tmp/aiomemdb-hostile")

@@ -286,7 +286,7 @@ async def test_embedding_anew_ends_though_others_write_by_the_old_model_all_the_
     refused: list[ModelChanged] = []
 
     class Beside(SpellingEmbedder):
-        """Whenever it is asked, somebody else has written something by then."""
+        """Whenever it is asked, another task has written something by then."""
 
         async def embed(self, texts: Any) -> Any:
             try:

@@ -30,7 +30,7 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 # -- the packaged one ----------------------------------------------------------------------------------------
 
 
-async def test_the_packaged_one_gives_a_vector_for_each_text_in_their_order() -> None:
+async def test_the_packaged_one_returns_a_vector_for_each_text_in_their_order() -> None:
     embedder = packaged()
     assert isinstance(embedder, Embedder)
     texts = [f"text number {n}" for n in range(600)]  # some chunks

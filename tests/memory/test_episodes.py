@@ -17,7 +17,7 @@ TEXT = "Ann met Bob in Rome."
 FACTS = [("Ann", "met", "Bob"), Statement(subject="ann", predicate="was in", object="Rome", quote="in Rome")]
 
 
-async def test_a_text_its_facts_and_whom_it_mentions_come_back(memory: Memory) -> None:
+async def test_a_text_its_facts_and_its_mentions_come_back(memory: Memory) -> None:
     agent = memory.scoped(agent="mail")
     stored = await agent.remember(
         TEXT,

@@ -317,7 +317,7 @@ async def test_neighbors_end_at_the_limit_and_say_so(memory: Memory) -> None:
     assert (len(found.facts), found.truncated) == (10, False)
 
 
-async def test_neighbors_of_nobody_are_an_error(memory: Memory) -> None:
+async def test_neighbors_of_an_unknown_name_are_an_error(memory: Memory) -> None:
     with pytest.raises(NotFound):
         await memory.neighbors("nobody")
     with pytest.raises(ValueError, match="hops"):

@@ -1,4 +1,4 @@
-"""What is forgotten is hidden at once, and deleted in slices by whoever has the file open."""
+"""What is forgotten is hidden at once, and deleted in slices by a process that has the file open."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def fill(memory: Memory) -> tuple[Entity, Fact, Episode]:
     facts: list[Any] = [("Ann Lee", "met", f"guest {n}") for n in range(15)]
     facts += [(f"guest {n}", "paid", "Ann Lee") for n in range(15)]
     said = await memory.remember("Ann Lee has guests", facts)
-    await memory.retract(said.facts[3], "it was somebody else")
+    await memory.retract(said.facts[3], "it was another")
     for n in range(30):
         one = await memory.remember(
             f"again, {n}", [Statement(subject="Rome", predicate="is", object="old", quote="yes")]

@@ -1,4 +1,4 @@
-"""find_or_create_entity: one entity for each name, whoever asks, whenever."""
+"""find_or_create_entity: one entity for each name, whichever task asks, whenever."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_names_that_wait_together_are_one_job(memory: Memory) -> None:
 
 
 async def test_who_asks_as_a_lookup_ends_gets_an_answer(memory: Memory) -> None:
-    """The task that answers ends in the very turn in which somebody asks again."""
+    """The task that answers ends in the very turn in which another asks again."""
 
     async def ask(start: int) -> None:
         for n in range(start, start + 50):
@@ -229,7 +229,7 @@ async def test_names_that_wait_together_are_embedded_as_one_batch(target: Target
     assert embedder.calls == [1, 20]
 
 
-async def test_nobody_waits_for_anothers_embedding(db_path: Path) -> None:
+async def test_no_call_waits_for_the_embedding_of_another(db_path: Path) -> None:
     embedder = GatedEmbedder()
     async with Memory.open(db_path) as plain:
         await plain.find_or_create_entity("known")
@@ -243,7 +243,7 @@ async def test_nobody_waits_for_anothers_embedding(db_path: Path) -> None:
         await slow
 
 
-async def test_the_first_caller_cancelled_in_flight_harms_nobody(db_path: Path) -> None:
+async def test_the_first_caller_cancelled_in_flight_harms_no_other(db_path: Path) -> None:
     embedder = GatedEmbedder()
     async with Memory.open(db_path, embedder=embedder) as memory:
         first = asyncio.create_task(memory.find_or_create_entity("Acme"))

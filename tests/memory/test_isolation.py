@@ -73,7 +73,7 @@ async def test_the_names_of_one_agent_do_not_fail_with_anothers_job(
 
     async def fails_for_mail(scope: Any, *args: Any) -> Any:
         if scope.agent == "mail":
-            raise LockTimeout("somebody holds the file")
+            raise LockTimeout("another holds the file")
         return await original(scope, *args)
 
     monkeypatch.setattr(memory._core.store, "find_or_create", fails_for_mail)
@@ -106,7 +106,7 @@ async def test_texts_that_are_refused_leave_the_others_their_shared_job(memory: 
     assert refused == [EpisodeExists, NotFound] * 6
     assert memory._core.db.statistics().writes <= writes + 2
     counts = await memory.counts()
-    assert (counts.episodes, counts.entities) == (19, 2)  # nobody named by a refused text alone
+    assert (counts.episodes, counts.entities) == (19, 2)  # no entity named by a refused text alone
 
 
 @pytest.mark.sqlite_only
@@ -166,7 +166,7 @@ async def test_a_name_is_embedded_once_though_a_lookup_ends_after_its_flight(
     finds nothing, takes off
                                   its lookup sees that there is nothing ...
     lands
-                                  ... and tells it only now
+                                  ... and answers only now
     """
     embedder = SpellingEmbedder()
     async with Memory.open(db_path, embedder=embedder) as memory:
@@ -208,7 +208,7 @@ async def test_a_name_is_embedded_once_though_a_lookup_ends_after_its_flight(
 
 
 @pytest.mark.sqlite_only
-async def test_who_holds_a_transaction_is_told_at_once_and_nobody_else(memory: Memory) -> None:
+async def test_only_the_holder_of_a_transaction_gets_an_error_at_once(memory: Memory) -> None:
     """The task that writes what waits together is made in the turn of the one who holds it."""
     db, others = memory._core.db, list[asyncio.Task[object]]()
     outside = asyncio.Event()

@@ -34,7 +34,7 @@ WRITER = """
 
 
 def kill_once(path: Path, start: int, chance: random.Random) -> set[int]:
-    """Kills a writer after some acknowledgements, wherever it is then; gives those that it had."""
+    """Kills a writer after some acknowledgements, wherever it is then; returns those that it had."""
     acknowledged: set[int] = set()
     with start_script(WRITER, path, start) as process:
         assert process.stdout is not None
@@ -69,7 +69,7 @@ async def test_a_killed_writer_leaves_whole_documents_alone(db_path: Path, kills
         }
         assert set(stored.values()) == {(9, 11)}
         assert acknowledged <= set(stored)
-    # Nobody is there whom no document names.
+    # Each entity is named by a document.
     assert (
         plain(db_path, "SELECT name FROM entity WHERE name LIKE 'N %' AND id NOT IN (SELECT entity FROM mention)") == []
     )

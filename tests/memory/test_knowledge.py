@@ -1,4 +1,4 @@
-"""The order of knowledge is that of the events; a clock only tells when each was."""
+"""The order of knowledge is that of the events; a clock only says when each was."""
 
 from __future__ import annotations
 

@@ -442,7 +442,7 @@ async def test_a_forgotten_namespace_is_hidden_at_once_and_a_process_that_dies_m
     async with aiomemdb.connect(db_path, read_only=True) as db, Memory.open(db, namespace="team") as memory:
         assert (await memory.counts()).entities == 1  # and what is left stays hidden
         assert memory._core._sweeping is not None
-        await memory._core._sweeping  # which could delete nothing, and is nobody's error
+        await memory._core._sweeping  # which could delete nothing, and is no caller's error
     async with Memory.open(db_path, namespace="team") as memory:
         assert memory._core._sweeping is not None
         await memory._core._sweeping

@@ -215,7 +215,7 @@ async def test_what_would_fail_again_is_asked_once(endpoint: Endpoint, status: i
     assert len(endpoint.requests) == 1
 
 
-async def test_nobody_listening_is_tried_again_and_then_told(pauses: list[float]) -> None:
+async def test_a_refused_connection_is_tried_again_and_then_an_error(pauses: list[float]) -> None:
     with socket.socket() as bound:  # bound, but it does not listen: connections are refused
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"

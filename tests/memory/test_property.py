@@ -52,7 +52,7 @@ class Model:
                 periods.add((old[0], old[1], begin))
 
     def merge(self, keep: str, other: str) -> None:
-        """The past moves too: whoever asks for one finds what was known of the other."""
+        """The past moves too: who asks for one finds what was known of the other."""
         for state in self.states:
             moved = state.pop(other, set())
             kept = state.setdefault(keep, set())
@@ -155,7 +155,7 @@ async def run(path: Path, chosen: list[tuple[object, ...]]) -> None:
         for operation in chosen:
             model.step()
             await apply(memory, model, operation)
-            # A fact that tells the time, on a subject of its own.
+            # A fact that states the time, on a subject of its own.
             known.append((await memory.add_fact("clock", "struck", value=len(known))).created_at)
         for state, when in zip(model.states, known, strict=True):
             await agree(memory, model, state, when)

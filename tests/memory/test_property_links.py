@@ -1,4 +1,4 @@
-"""Facts between entities agree with a plain model, whoever is merged or forgotten, as known at any time."""
+"""Facts between entities agree with a plain model, whatever is merged or forgotten, as known at any time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Link: TypeAlias = tuple[int, int]
 
 @dataclass
 class Row:
-    """Who knows whom, and from which step until before which it is believed."""
+    """Which entity knows which, and from which step until before which it is believed."""
 
     ends: Link
     begun: int
@@ -47,7 +47,7 @@ class Model:
                 row.ended = step
 
     def merge(self, keep: int, other: int, step: int) -> None:
-        """All of the past moves too. What becomes the same is one, and nobody comes to know himself by it."""
+        """All of the past moves too. What becomes the same is one, and no entity comes to know itself by it."""
         seen = set[Link]()
         for row in self.rows:
             before, row.ends = row.ends, tuple(keep if end == other else end for end in row.ends)  # type: ignore[assignment]
@@ -96,7 +96,7 @@ async def run(path: Path, chosen: list[tuple[str, str, str]]) -> None:
         for step, (what, *who) in enumerate(chosen):
             one, other = [await memory.find_or_create_entity(name) for name in who]
             await apply(memory, model, step, what, one, other)
-            # A fact that tells the time, on a subject of its own.
+            # A fact that states the time, on a subject of its own.
             times.append((await memory.add_fact("clock", "struck", value=step)).created_at)
             assert await links(memory) == model.believed()
         for step, when in enumerate(times):

@@ -65,7 +65,7 @@ def test_the_best_of_some_kinds_come_in_one_order() -> None:
 # -- links
 
 
-def test_a_fact_gives_its_entities_all_and_is_no_hop_away() -> None:
+def test_a_fact_passes_all_to_its_entities_and_is_no_hop_away() -> None:
     reached: dict[Node, Reached] = {}
     rank.walk({fact(1): Reached(0.8, 0)}, rank.to_entities(Links(ends=[(1, 5), (1, 6)])), reached)
     assert reached == {entity(5): Reached(0.8, 0, (fact(1),)), entity(6): Reached(0.8, 0, (fact(1),))}
@@ -101,7 +101,7 @@ def test_of_several_parents_the_best_counts() -> None:
     assert reached == gained == {text(4): Reached(rank.DECAY, 1, (text(2),))}
 
 
-def test_what_is_no_better_gains_nothing_and_nobody_passes_to_himself() -> None:
+def test_what_is_no_better_gains_nothing_and_no_node_passes_to_itself() -> None:
     reached = {text(4): Reached(0.9, 1, (text(9),))}
     frontier = {text(2): Reached(1.0, 1, (text(3),))}
     assert rank.walk(frontier, rank.onward(Links(beside=[(2, 4, 1), (2, 3, 1), (7, 5, 1)])), reached) == {}
@@ -186,7 +186,7 @@ def test_little_mass_stays_where_it_is() -> None:
     assert text(5) not in walk.total
 
 
-def test_a_walk_tells_by_where_most_came_to_each_node() -> None:
+def test_a_walk_reports_by_where_most_came_to_each_node() -> None:
     walk = RandomWalk({entity(1): 0.7, entity(2): 0.3})
     walk.learn(walk.unknown(), Links(mentions=[(1, 5), (2, 5)]))
     walk.step()

@@ -188,7 +188,7 @@ async def test_a_cancelled_recall_leaves_nothing_running(target: Target) -> None
 # -- links
 
 
-async def test_a_fact_leads_to_its_text_and_to_what_else_is_known_of_whom_it_is_about(memory: Memory) -> None:
+async def test_a_fact_leads_to_its_text_and_to_what_else_is_known_of_its_subject(memory: Memory) -> None:
     letter = await memory.remember("I have moved.", [("Ada", "lives in", "Ockham")])
     other = await memory.remember("Plans of the engine", [("Ada", "writes to", "Charles")])
     found = await memory.recall("Who lives there?")
@@ -508,7 +508,7 @@ async def test_bad_input_is_refused(memory: Memory, how: dict[str, Any], error: 
         await memory.recall(**{"query": "roses", **how})
 
 
-async def test_a_hit_is_what_the_memory_gives_by_its_id(memory: Memory) -> None:
+async def test_a_hit_is_what_the_memory_returns_for_its_id(memory: Memory) -> None:
     await memory.remember("roses", [("Ada", "likes", "roses")])
     for hit in await memory.recall("roses", kinds=["fact", "episode", "entity"]):
         if isinstance(hit.item, Fact):

@@ -1,4 +1,4 @@
-"""recall over links: texts that mention the same, hops that keep the first hit, whom the question names, who speaks."""
+"""recall over links: texts that mention the same, hops that keep the first hit, entities of the question, speakers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ async def test_a_text_leads_to_those_that_mention_the_same(memory: Memory) -> No
 async def test_of_those_that_mention_the_same_the_one_with_words_of_the_question_comes_first(memory: Memory) -> None:
     await memory.remember("The harbour of Ostend was dredged by monks", mentions=["Ostend"])
     await memory.remember("Its casino", mentions=["Ostend"])
-    await memory.remember("Its monks, of whom many more tales are told elsewhere and at length", mentions=["Ostend"])
+    await memory.remember(
+        "Its monks, about which many more tales are known elsewhere and at length", mentions=["Ostend"]
+    )
     found = await memory.recall("dredged harbour monks")
     assert said(found)[1].startswith("Its monks") and said(found)[2] == "Its casino"
     assert found.hits[0].score > found.hits[1].score > found.hits[2].score
@@ -75,12 +77,14 @@ async def test_a_second_hop_goes_on_where_the_first_ended(memory: Memory) -> Non
     assert set(said(await memory.recall("A", hops=2))) == {"text A", "text B", "text C"}
 
 
-# -- whom the question names
+# -- entities that the question names
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("count", [49, 60, 120])
-async def test_whom_the_question_names_is_no_hub(memory: Memory, count: int, strategy: recall.Strategy) -> None:
+async def test_an_entity_that_the_question_names_is_no_hub(
+    memory: Memory, count: int, strategy: recall.Strategy
+) -> None:
     ada = await memory.find_or_create_entity("Ada Lovelace")
     await memory.add_alias(ada, "Countess")
     for n in range(count):
@@ -107,7 +111,7 @@ async def test_of_very_many_links_the_newest_are_followed_and_what_the_question_
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-async def test_what_the_speaker_said_whom_the_question_names_counts_more(
+async def test_what_a_speaker_said_counts_more_if_the_question_names_the_speaker(
     memory: Memory, strategy: recall.Strategy
 ) -> None:
     for source in ("Melanie", "Caroline", None):

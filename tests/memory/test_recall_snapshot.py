@@ -233,7 +233,7 @@ async def test_more_recalls_than_readers_are_all_answered(memory: Memory) -> Non
 
 
 @pytest.mark.parametrize("step", ["words", "vector_changes", "around", "read"])
-async def test_a_recall_cancelled_at_any_step_gives_its_reader_back(
+async def test_a_recall_cancelled_at_any_step_returns_its_reader(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     expected = await ask(memory)

@@ -1,4 +1,4 @@
-"""reembed(): vectors and near names by another model; resumable, and it tells how far it is."""
+"""reembed(): vectors and near names by another model; resumable, and it reports how far it is."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ async def test_cancelled_anywhere_it_goes_on_where_it_was(tmp_path: Path, done: 
 @pytest.mark.parametrize("count", [0, 3])
 async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhile(db_path: Path, count: int) -> None:
     class Beside(SpellingEmbedder):
-        """Five times when it is asked, somebody else has written some texts and forgotten a name by then."""
+        """Five times when it is asked, another task has written some texts and forgotten a name by then."""
 
         async def embed(self, texts: Any) -> Any:
             if len(self.calls) < 5:
@@ -169,7 +169,7 @@ async def test_progress_ends_at_its_total_though_others_write_and_forget_meanwhi
 
 async def test_what_is_done_is_never_beyond_the_total(target: Target) -> None:
     class Beside(SpellingEmbedder):
-        """At first, somebody else has written eight texts by then."""
+        """At first, another task has written eight texts by then."""
 
         async def embed(self, texts: Any) -> Any:
             if not self.calls:

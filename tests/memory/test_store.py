@@ -200,7 +200,7 @@ async def test_merged_ids_resolve_to_the_one_that_stays(store: Store) -> None:
     assert await store.resolve("here", [name("b")]) == [a]
 
 
-async def test_the_audit_tells_what_was_done(store: Store) -> None:
+async def test_the_audit_records_what_was_done(store: Store) -> None:
     [fact] = await write_facts(store, ("a", "p", "b"))
     await store.retract(HERE, fact.id, "why")
     await store.forget(HERE, "fact", fact.id)
@@ -233,7 +233,7 @@ async def test_too_many_vectors_are_read_in_slices(store: Store) -> None:
     wanted = [name(f"n {n}", vector=vector(1, n)) for n in range(5)]
     made = await store.find_or_create(HERE, wanted, MODEL, 1)
     ids = [entity.id for entity in made if isinstance(entity, Entity)]
-    for most, counted in ((3, 4), (4, 5), (9, 5)):  # no further than tells that there are more
+    for most, counted in ((3, 4), (4, 5), (9, 5)):  # no further than shows that there are more
         changes = await store.vector_changes("here", "entity", MODEL, since=None, most=most)
         assert (changes.complete, changes.count, changes.refs) == (True, counted, ())
     found, after = [], 0

@@ -64,7 +64,7 @@ async def test_who_leaves_before_his_batch_is_left_out() -> None:
     assert answers.batches == [[1]]
 
 
-async def test_who_leaves_harms_nobody() -> None:
+async def test_a_caller_that_leaves_harms_no_other() -> None:
     answers = Answers()
     together = Together(answers, most=9, name="test")
     leaves, stays = together.add(1), together.add(2)

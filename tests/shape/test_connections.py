@@ -286,7 +286,7 @@ async def test_forgotten_half_read_results_keep_no_reader_from_others(db: Connec
     await is_whole(db)
 
 
-async def test_a_result_dropped_half_read_gives_its_reader_back(db: Connection) -> None:
+async def test_a_result_dropped_half_read_returns_its_reader(db: Connection) -> None:
     cursor = await db.execute(NUMBERS, (5000,))
     await cursor.fetchone()
     del cursor

@@ -35,7 +35,7 @@ def session(db_path: Path) -> Iterator[Session]:
 
 
 def run(session: Session, *params: Any, sql: Any = INSERT, durable: bool = False) -> Any:
-    """Runs the job alone; gives its rowid, or raises its error."""
+    """Runs the job alone; returns its rowid, or raises its error."""
     with asyncio.Runner() as runner:
         future = runner.get_loop().create_future()
     batch = Batch([(future, WRITE, sql, params)], durable=durable)
@@ -88,7 +88,7 @@ NOT_PLAIN = [
 
 
 @pytest.mark.parametrize("columns", [*PLAIN, *NOT_PLAIN])
-def test_only_what_runs_nobodys_code_and_touches_no_other_table_goes_without(session: Session, columns: str) -> None:
+def test_only_what_runs_no_users_code_and_touches_no_other_table_goes_without(session: Session, columns: str) -> None:
     connection = session.connection
     connection.create_function("mine", 1, lambda x: x, deterministic=True)
     connection.create_collation("mine", lambda x, y: (x > y) - (x < y))
@@ -186,9 +186,7 @@ def test_no_sql_is_an_error_of_its_caller(session: Session) -> None:
 
 
 @pytest.mark.parametrize("action", ["RAISE(FAIL, 'no')", "RAISE(ROLLBACK, 'no')", "RAISE(ABORT, 'no')"])
-def test_a_trigger_that_somebody_made_meanwhile_leaves_nothing_behind(
-    session: Session, db_path: Path, action: str
-) -> None:
+def test_a_trigger_that_was_made_meanwhile_leaves_nothing_behind(session: Session, db_path: Path, action: str) -> None:
     run(session, "a")
     others_execute(
         db_path, f"CREATE TRIGGER t AFTER INSERT ON note BEGIN INSERT INTO log VALUES (1); SELECT {action}; END"
@@ -201,7 +199,7 @@ def test_a_trigger_that_somebody_made_meanwhile_leaves_nothing_behind(
     assert [run(session, "b"), run(session, "c")] == [2, 3]
 
 
-def test_a_table_that_somebody_made_anew_meanwhile_is_met_as_it_is(session: Session, db_path: Path) -> None:
+def test_a_table_that_was_made_anew_meanwhile_is_met_as_it_is(session: Session, db_path: Path) -> None:
     run(session, "a")
     others_execute(db_path, "DROP TABLE note")
     with pytest.raises(sqlite3.OperationalError, match="no such table"):

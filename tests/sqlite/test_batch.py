@@ -483,7 +483,7 @@ async def test_a_function_that_swallows_the_loss_of_its_transaction_fails(db: SQ
     assert await db.read("SELECT * FROM audit") == []
 
 
-async def test_a_cursor_kept_with_unread_rows_of_returning_stops_nobody(db: SQLiteDatabase) -> None:
+async def test_a_cursor_kept_with_unread_rows_of_returning_stops_no_job(db: SQLiteDatabase) -> None:
     kept: list[sqlite3.Cursor] = []
 
     def keep(conn: sqlite3.Connection) -> None:
@@ -496,7 +496,7 @@ async def test_a_cursor_kept_with_unread_rows_of_returning_stops_nobody(db: SQLi
     await run_among_neighbours(db, {0: culprit}, size=1)
 
 
-# -- nobody's fault --------------------------------------------------------------------------------------------------
+# -- no job's fault --------------------------------------------------------------------------------------------------
 
 
 async def test_a_full_disk_fails_the_whole_batch_and_the_writer_goes_on_when_there_is_space(db_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_what_was_told_before_the_end_is_heard_before_it(loop: asyncio.AbstractE
     assert heard == [1]
 
 
-def test_a_closed_loop_hears_nothing_and_who_tells_it_knows(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_closed_loop_hears_nothing_and_its_caller_knows(loop: asyncio.AbstractEventLoop) -> None:
     one = Bell(loop)
     one.hang()
     loop.close()
@@ -183,7 +183,7 @@ def test_a_thread_that_ends_just_before_its_loop_is_closed_leaves_no_descriptor(
     loop.run_until_complete(asyncio.sleep(0))
     Bell(loop).hang()
     before = bells()
-    loop.close()  # nobody has heard it
+    loop.close()  # it was never heard
     gc.collect()
     assert bells() == before - 1 - bells_of(loop)
 

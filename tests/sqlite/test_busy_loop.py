@@ -19,7 +19,7 @@ from aiomemdb.concurrency.worker import Worker, end_workers
 pytestmark = pytest.mark.fast_path("step-aside")  # they ask whether it is taken
 
 INSERT = "INSERT INTO t (x) VALUES (?)"
-# With nobody stepping aside: 20 writes took 1,500 turns, one write 1,200, 20 reads 250.
+# Without stepping aside: 20 writes took 1,500 turns, one write 1,200, 20 reads 250.
 FEW = 60
 # Seconds from one stepping aside to the next.
 AT_LEAST = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1, 0.1, 0.1]
@@ -101,7 +101,7 @@ async def test_a_loop_that_gets_busy_just_behind_a_write_does_not_keep_the_next_
     for _ in range(3):
         await db.write(INSERT, (1,))
         writing = asyncio.create_task(db.write(INSERT, (2,)))
-        await asyncio.sleep(0)  # it is posted, and nobody asks whether it is done
+        await asyncio.sleep(0)  # it is posted, and it is not asked whether it is done
         async with busy() as turns:
             await writing
             assert turns.count < 5 * FEW
@@ -138,7 +138,7 @@ async def test_the_loop_steps_aside_ever_more_seldom_for_a_call_that_takes_long(
     assert [pause >= at_least for pause, at_least in zip(loop.pauses, AT_LEAST, strict=True)] == [True] * 10
 
 
-async def test_nobody_steps_aside_for_a_thread_that_is_gone() -> None:
+async def test_no_loop_steps_aside_for_a_thread_that_is_gone() -> None:
     loop = Postponing()
     at_work(loop, is_alive=False)._step_aside(1, 0.0, 0.001)
     assert not loop.later
@@ -178,7 +178,7 @@ async def test_a_loop_steps_aside_for_many_threads_together_as_little_as_for_one
     assert len(waits) == 1
 
 
-async def test_a_thread_that_nobody_gave_work_asks_for_nothing() -> None:
+async def test_a_thread_without_work_asks_for_nothing() -> None:
     asked: list[int] = []
     worker: Worker[None] = Worker("idle", asyncio.get_running_loop())
     worker._aside._deliver = lambda *_: asked.append(1) is None

@@ -1,4 +1,4 @@
-"""A cancellation, of whatever task at whatever await, leaves nothing behind and undoes nobody else's job."""
+"""A cancellation, of whatever task at whatever await, leaves nothing behind and undoes no other job."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
 
 
 @pytest.fixture(autouse=True)
-async def _no_error_that_nobody_hears() -> AsyncIterator[None]:
+async def _no_unheard_error() -> AsyncIterator[None]:
     reports: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
     yield
@@ -175,7 +175,7 @@ async def test_a_cancelled_job_that_was_taken_runs_to_its_end(db: SQLiteDatabase
 
 
 async def test_a_job_cancelled_in_the_turn_before_it_would_be_taken_never_runs(db: SQLiteDatabase) -> None:
-    """Whoever hears of the batch before cancels a job that waits::
+    """A caller that hears of the batch before cancels a job that waits::
 
     batch settles  >  first goes on, cancels  >  writer takes the queue  >  second hears that it is cancelled
     """
@@ -211,7 +211,7 @@ async def test_a_cancelled_submit_that_still_waits_never_runs(db: SQLiteDatabase
     assert [row["job"] for row in await db.read("SELECT job FROM log")] == [2]
 
 
-async def test_cancelling_some_callers_of_a_batch_undoes_nobody_elses_job(db: SQLiteDatabase) -> None:
+async def test_cancelling_some_callers_of_a_batch_undoes_no_other_job(db: SQLiteDatabase) -> None:
     with Gate() as gate:
         held = asyncio.create_task(db.write_fn(gate.block))
         await gate.wait_entered()
@@ -270,7 +270,7 @@ async def test_a_query_function_cancelled_between_two_statements_is_stopped_at_t
         await assert_whole(db)
 
 
-async def test_a_snapshot_cancelled_in_a_long_query_gives_its_reader_back(db: SQLiteDatabase) -> None:
+async def test_a_snapshot_cancelled_in_a_long_query_returns_its_reader(db: SQLiteDatabase) -> None:
     async def look() -> None:
         async with db.snapshot() as snap:
             await snap.read(LONG_QUERY)
@@ -283,7 +283,7 @@ async def test_a_snapshot_cancelled_in_a_long_query_gives_its_reader_back(db: SQ
     await assert_whole(db)
 
 
-async def test_a_stream_cancelled_in_a_long_query_gives_its_reader_back(db: SQLiteDatabase) -> None:
+async def test_a_stream_cancelled_in_a_long_query_returns_its_reader(db: SQLiteDatabase) -> None:
     async def look() -> None:
         async for _ in db.read_stream(LONG_QUERY):
             pass
@@ -418,7 +418,7 @@ def own_task(ending: str) -> asyncio.Task[object]:
     return task
 
 
-async def test_the_writer_task_cancelled_while_idle_costs_nobody_a_job(db: SQLiteDatabase) -> None:
+async def test_the_writer_task_cancelled_while_idle_loses_no_job(db: SQLiteDatabase) -> None:
     await db.flush()
     own_task(":writer").cancel()
     await db.write(INSERT, (1,))
@@ -427,21 +427,21 @@ async def test_the_writer_task_cancelled_while_idle_costs_nobody_a_job(db: SQLit
     await assert_whole(db)
 
 
-async def test_the_writer_task_cancelled_before_its_first_step_costs_nobody_a_job(db_path: Path) -> None:
+async def test_the_writer_task_cancelled_before_its_first_step_loses_no_job(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         own_task(":writer").cancel()
         await db.write("CREATE TABLE t (x)")
         await assert_whole(db)
 
 
-async def test_the_writer_task_cancelled_again_and_again_costs_nobody_a_job(db: SQLiteDatabase) -> None:
+async def test_the_writer_task_cancelled_again_and_again_loses_no_job(db: SQLiteDatabase) -> None:
     dice = random.Random(1)
 
     async def harass(stop: asyncio.Event) -> None:
         while not stop.is_set():
             for task in own_tasks(":writer"):
                 task.cancel()
-            # A task that is cancelled before each first step gets nowhere, whoever starts it anew.
+            # A task that is cancelled before each first step gets nowhere, however often it is started anew.
             for _ in range(dice.randint(1, 6)):
                 await asyncio.sleep(0)
 
@@ -521,7 +521,7 @@ async def _cancel_the_writer_at_random(db_path: Path) -> None:
     assert reports == []
 
 
-async def test_the_writer_task_cancelled_while_a_batch_runs_costs_nobody_a_job(db: SQLiteDatabase) -> None:
+async def test_the_writer_task_cancelled_while_a_batch_runs_loses_no_job(db: SQLiteDatabase) -> None:
     with Gate() as gate:
         held = asyncio.create_task(db.write_fn(gate.block))
         await gate.wait_entered()
@@ -536,7 +536,7 @@ async def test_the_writer_task_cancelled_while_a_batch_runs_costs_nobody_a_job(d
     await assert_whole(db)
 
 
-async def test_the_writer_task_cancelled_gives_nobody_up_while_the_loop_goes_on(
+async def test_the_writer_task_cancelled_fails_no_job_while_the_loop_goes_on(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where asyncio.run cancels all tasks at its end it must, and soon: else the program would not end.

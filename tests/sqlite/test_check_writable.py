@@ -29,7 +29,7 @@ async def test_it_raises_inside_the_callers_own_transaction_and_nowhere_else(db_
             with pytest.raises(aiomemdb.ReentrancyError):
                 db.check_writable()
             with pytest.raises(aiomemdb.ReentrancyError):
-                await asyncio.create_task(another_task())  # for whom the holder waits
+                await asyncio.create_task(another_task())  # which the holder waits for
             others.set()
             await strange
         db.check_writable()

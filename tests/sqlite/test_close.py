@@ -499,7 +499,7 @@ async def test_a_stream_that_is_open_is_told(db: SQLiteDatabase) -> None:
             pass
 
 
-async def test_whoever_waits_for_a_reader_is_told(db: SQLiteDatabase) -> None:
+async def test_a_caller_that_waits_for_a_reader_gets_an_error(db: SQLiteDatabase) -> None:
     entered = asyncio.Event()
 
     async def look(leave: asyncio.Event) -> None:

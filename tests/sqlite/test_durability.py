@@ -286,7 +286,7 @@ async def test_a_commit_that_fails_with_its_transaction_still_open_is_settled_to
 
 
 def damage(path: Path, table: str) -> None:
-    """Overwrites the table's root page; nobody has the file open."""
+    """Overwrites the table's root page; no process has the file open."""
     [(page,)] = plain(path, "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,))
     with open(path, "r+b") as file:
         file.seek((page - 1) * 4096)

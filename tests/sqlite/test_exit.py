@@ -22,7 +22,7 @@ finally:
 """,
 }
 
-# How main() ends, and the exit code that this gives.
+# How main() ends, and the exit code that follows.
 ENDS: dict[str, tuple[str, int]] = {
     "end of script": ("", 0),
     "SystemExit": ("sys.exit(3)", 3),
@@ -127,7 +127,7 @@ ALWAYS += [
     ("asyncio.run", "collected", "stream open"),
     ("asyncio.run", "collected", "snapshot open"),
 ]
-# A block that was entered by hand and is dropped, where nobody shuts down asynchronous generators: Python itself
+# A block that was entered by hand and is dropped, where asynchronous generators are not shut down: Python itself
 # prints "Task was destroyed", of any such block.
 NOT_OURS = [("run_until_complete", "collected", busy) for busy in ("transaction open", "snapshot open")]
 REST = [
@@ -169,7 +169,7 @@ def test_a_closed_database_warns_of_nothing(db_path: Path) -> None:
     assert ended.stderr == ""
 
 
-def test_a_database_in_memory_leaves_no_file_when_nobody_closes_it(tmp_path: Path) -> None:
+def test_a_database_in_memory_leaves_no_file_when_it_is_never_closed(tmp_path: Path) -> None:
     ended = run_script(
         """
         import aiomemdb, asyncio, sys, tempfile

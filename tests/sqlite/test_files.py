@@ -234,7 +234,7 @@ async def test_too_many_open_files_are_told_and_leave_nothing(tmp_path: Path, fr
 
 
 async def test_files_that_may_not_be_written_or_read_are_told_so() -> None:
-    # In a program of its own, which is nobody: permissions don't bind root.
+    # In a program of its own, as a user without rights: permissions don't bind root.
     ended = await run_script_aside(
         """
         import asyncio, os, shutil, sqlite3, sys, tempfile
@@ -520,7 +520,7 @@ async def db(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[An
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_nothing_is_acknowledged_into_files_that_nobody_else_can_see(
+async def test_nothing_is_acknowledged_into_files_that_no_other_process_can_see(
     db: Any, db_path: Path, change: Callable[[Path], None]
 ) -> None:
     change(db_path)

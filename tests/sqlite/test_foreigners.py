@@ -100,7 +100,7 @@ async def test_a_plain_commit_is_noticed_once_a_handle_that_shared_the_file_is_s
     async with aiomemdb.connect(db_path) as silent:
         await silent.write(INSERT, (0,))
         foreign.execute(INSERT, (1,))
-        await db.write(INSERT, (2,))  # whose commit it was can't be told
+        await db.write(INSERT, (2,))  # whose commit it was is unknown
         assert seen(db) == [0]
         await asyncio.sleep(turnstile._ANNOUNCED_FOR)
         await db.write(INSERT, (3,))

@@ -488,7 +488,7 @@ WRITES_WITH_ROWS = [
 
 @pytest.mark.parametrize("verb", REFUSING_QUERIES)
 @pytest.mark.parametrize("known", [False, True])
-async def test_a_write_that_gives_rows_is_no_query(db: SQLiteDatabase, verb: str, known: bool) -> None:
+async def test_a_write_that_returns_rows_is_no_query(db: SQLiteDatabase, verb: str, known: bool) -> None:
     await db.write_script(
         "CREATE VIEW seen AS SELECT x FROM t;"
         "CREATE TRIGGER forget INSTEAD OF DELETE ON seen BEGIN DELETE FROM t WHERE x = old.x; END"

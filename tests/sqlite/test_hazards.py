@@ -64,7 +64,7 @@ def rows():
 def fork(in_child):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(20)  # where its parent failed, nobody answers it
+        signal.alarm(20)  # where its parent failed, no answer comes
         try:
             in_child()
         except BaseException as error:
@@ -89,7 +89,7 @@ def create():
 #     opens
 #     forks             opens anew, no lock
 #     closes; no log
-#                       writes 'of the child' into the removed log: acknowledged, and seen by nobody else
+#                       writes 'of the child' into the removed log: acknowledged, and seen by no other process
 PARENT_CLOSES_UNDER_ITS_CHILD = """
 create()
 ask, answer = os.pipe()
@@ -440,7 +440,7 @@ async def test_a_live_index_of_the_log_is_not_cut_by_the_next_program_that_opens
 @on_linux
 async def test_a_file_without_a_log_is_not_kept_from_those_who_write_it(db_path: Path) -> None:
     beside(db_path, "conn.execute('CREATE TABLE t (x)')")
-    Path(f"{db_path}-shm").touch()  # somebody has left it there
+    Path(f"{db_path}-shm").touch()  # another program has left it there
     async with aiomemdb.connect(db_path, read_only=True) as db:
         assert await db.read_value("SELECT count(*) FROM t") == 0
         beside(db_path, WRITE_AND_CLOSE)

@@ -765,7 +765,7 @@ async def test_a_thread_that_dies_during_its_commit_leaves_the_outcome_unknown(
 
 
 @pytest.mark.parametrize("where", ["a step is settled", "it is over"])
-async def test_a_ctrl_c_that_strikes_as_it_is_told_leaves_nobody_waiting(
+async def test_a_ctrl_c_that_strikes_as_it_is_reported_leaves_no_caller_waiting(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     async def hold_on() -> None:

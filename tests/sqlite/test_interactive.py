@@ -26,7 +26,7 @@ from tests.support.whole import assert_whole, eventually
 READ = "SELECT n FROM counter"
 ADD = "UPDATE counter SET n = n + 1"
 NEVER = 3600.0
-#: It waits for what it needs, and by itself it never gives anything up.
+#: It waits for what it needs, and by itself it never releases anything.
 PATIENT = Rule(patience=NEVER, idle=NEVER, timeout=NEVER)
 HASTY = Rule(patience=0.0, idle=NEVER, timeout=0.0)
 
@@ -246,10 +246,10 @@ async def test_one_that_writes_by_with_finds_out_on_a_snapshot_and_is_not_stale_
     assert await db.read_value(READ) == 2
 
 
-# -- one that has only read gives the writer up --------------------------------------------------------------
+# -- one that has only read releases the writer --------------------------------------------------------------
 
 
-async def test_one_that_has_only_read_gives_the_writer_up_when_it_is_idle(db: SQLiteDatabase) -> None:
+async def test_one_that_has_only_read_releases_the_writer_when_it_is_idle(db: SQLiteDatabase) -> None:
     connection = await begun(db)
     await become_idle(connection)
     assert has_snapshot(connection)

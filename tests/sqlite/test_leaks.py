@@ -201,7 +201,7 @@ WORK = [
 
 async def grows(db: Any, work: Callable[[Any, int], Awaitable[None]], count: int) -> int:
     await work(db, 5000)  # caches fill
-    await db.flush()  # the loop has let go of what it last woke somebody with
+    await db.flush()  # the loop has let go of what it last woke a task with
     before = in_use()
     await work(db, count)
     await db.flush()

@@ -39,7 +39,7 @@ def wal_size(path: Path) -> int:
 
 
 async def write_megabytes(db: SQLiteDatabase, path: Path, megabytes: int) -> int:
-    """In jobs of 100 rows; gives the largest size of the log meanwhile."""
+    """In jobs of 100 rows; returns the largest size of the log meanwhile."""
     largest = 0
     for _ in range(megabytes * MB // 350_000):
         await db.write_many(INSERT, [()] * 100)
@@ -75,7 +75,7 @@ async def test_the_log_is_cut_after_a_long_snapshot(
     db: SQLiteDatabase, db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "_TIMES_THE_WAIT", 0)  # else it is tried again after 2.5 s
-    monkeypatch.setattr(checkpoints, "_TRUNCATE_ABOVE", 4)  # of its usual 4 MB; else it must have grown to 64
+    monkeypatch.setattr(checkpoints, "_TRUNCATE_ABOVE", 4)  # of its usual 4 MB; otherwise it must have grown to 64
     async with db.snapshot() as snapshot:
         await snapshot.read(COUNT)
         await write_megabytes(db, db_path, 30)
@@ -108,7 +108,7 @@ async def test_after_an_error_and_close_there_is_no_log(db_path: Path) -> None:
     assert names_in(db_path.parent) == [db_path.name]
 
 
-async def test_a_checkpoint_that_fails_is_counted_and_nobody_is_hurt(
+async def test_a_checkpoint_that_fails_is_counted_and_harms_no_job(
     db: SQLiteDatabase, db_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = db._writer.session.connection  # type: ignore[union-attr]
@@ -146,7 +146,7 @@ async def test_checkpoint_empties_the_log(db: SQLiteDatabase, db_path: Path) -> 
     assert wal_size(db_path) == 0
 
 
-async def test_checkpoint_tells_that_a_snapshot_still_needs_the_log(db: SQLiteDatabase, db_path: Path) -> None:
+async def test_checkpoint_reports_that_a_snapshot_still_needs_the_log(db: SQLiteDatabase, db_path: Path) -> None:
     await db.write_many(INSERT, [()] * 10)
     async with db.snapshot() as snapshot:
         await db.write_many(INSERT, [()] * 10)
@@ -156,7 +156,7 @@ async def test_checkpoint_tells_that_a_snapshot_still_needs_the_log(db: SQLiteDa
     assert wal_size(db_path) == 0
 
 
-async def test_checkpoint_tells_that_a_snapshot_of_the_latest_state_keeps_the_log(
+async def test_checkpoint_reports_that_a_snapshot_of_the_latest_state_keeps_the_log(
     db: SQLiteDatabase, db_path: Path
 ) -> None:
     await db.write_many(INSERT, [()] * 10)
@@ -208,7 +208,7 @@ async def test_maintenance_on_a_read_only_database_is_sqlites_own_error(db: SQLi
                 await verb()
 
 
-async def test_texts_of_the_library_pass_for_nobody_else(db: SQLiteDatabase, db_path: Path) -> None:
+async def test_texts_of_the_library_pass_for_no_user(db: SQLiteDatabase, db_path: Path) -> None:
     async with db.transaction() as tx:
         await tx.read("SELECT 1")
     await db.vacuum()

@@ -66,7 +66,9 @@ def test_fifty_processes_on_a_new_file_get_equal_shares(db_path: Path, callers: 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("processes", "turn"), [(50, 0.025), (20, 0.1)])
-def test_where_turns_are_long_nobody_waits_for_many_times_his_share(db_path: Path, processes: int, turn: float) -> None:
+def test_where_turns_are_long_no_process_waits_for_many_times_its_share(
+    db_path: Path, processes: int, turn: float
+) -> None:
     def start(fleet: Fleet) -> None:
         for _ in range(processes):
             fleet.start(take_long_turns, path=str(db_path), turn=turn, seconds=15)

@@ -75,7 +75,7 @@ def session(db_path: Path) -> Iterator[Session]:
 
 
 def run(session: Session, sql: str, parameters: list[Any]) -> list[Any]:
-    """Runs the inserts as one batch; gives each one's rowid or its error."""
+    """Runs the inserts as one batch; returns each one's rowid or its error."""
     with asyncio.Runner() as runner:
         future = runner.get_loop().create_future()
     batch = Batch([(future, WRITE, sql, params) for params in parameters])
@@ -485,7 +485,7 @@ def test_a_callers_own_text_of_many_rows_is_told_what_it_inserted(session: Sessi
     assert batch.outcomes == [*range(1, 151), 150 + size]
 
 
-def test_what_a_run_compiles_tells_nothing_of_the_next_text(session: Session) -> None:
+def test_what_a_run_compiles_says_nothing_of_the_next_text(session: Session) -> None:
     with asyncio.Runner() as runner:
         future = runner.get_loop().create_future()
     insert, update = "INSERT INTO t VALUES (?, ?)", "UPDATE parent SET id = id"
@@ -522,7 +522,7 @@ def test_no_news_of_the_schema_is_lost_in_a_run(session: Session) -> None:
 
 
 def write_many(session: Session, sql: str, parameters: list[Any], *, beside: bool = False) -> Any:
-    """Gives the count or the error; ``beside`` another job, so that it has a savepoint."""
+    """Returns the count or the error; ``beside`` another job, so that it has a savepoint."""
     with asyncio.Runner() as runner:
         future = runner.get_loop().create_future()
     neighbour = (future, WRITE, "INSERT INTO parent DEFAULT VALUES", ())
@@ -782,7 +782,7 @@ def test_runs_give_what_single_statements_give(batches: list[Run]) -> None:
 @example([(("INSERT INTO failing VALUES (?)", 1), 100, [(30, 0, None), (40, 0, 2**70)], [1])], True)
 @example([(("INSERT INTO failing VALUES (?)", 1), 100, [(30, 0, 2**70), (40, 0, None)], [1])], True)
 @example([(("INSERT INTO ignoring VALUES (?)", 1), 170, [(30, 0, None), (165, 0, None)], [1])], True)
-def test_write_many_gives_what_executemany_gives(jobs: list[Run], beside: bool) -> None:
+def test_write_many_returns_what_executemany_returns(jobs: list[Run], beside: bool) -> None:
     with TemporaryDirectory() as folder, open_session(Path(folder) / "many.db", max_value_bytes=LIMIT) as session:
         create(session)
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as single:
@@ -798,7 +798,7 @@ def test_write_many_gives_what_executemany_gives(jobs: list[Run], beside: bool) 
 
 
 def all_of(connection: sqlite3.Connection, sql: str, parameters: list[tuple[Any, ...]]) -> Any:
-    """Runs the statements, all or none; gives the count or the error."""
+    """Runs the statements, all or none; returns the count or the error."""
     connection.execute("BEGIN")
     try:
         count = connection.execute(sql, parameters[0]).rowcount
@@ -812,8 +812,8 @@ def all_of(connection: sqlite3.Connection, sql: str, parameters: list[tuple[Any,
 
 
 def one(connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...]) -> Any:
-    """Runs one statement; gives the rowid that it inserted, or None. Its error is not compared: of what can't be bound
-    Python tells by whatever error the connection met just before.
+    """Runs one statement; returns the rowid that it inserted, or None. Its error is not compared: for a value that
+    can't be bound, Python reads it from whatever error the connection met just before.
     """
     try:
         cursor = connection.execute(sql, parameters)

@@ -34,7 +34,7 @@ async def enter(block: Any) -> None:
 
 
 async def settled(call: Callable[[], Any]) -> Any:
-    """What a verb gives, whether it is a coroutine, an iterator, a block, a future or a value."""
+    """What a verb returns, whether it is a coroutine, an iterator, a block, a future or a value."""
     made = call()
     if hasattr(made, "__anext__"):
         return await anext(made)
@@ -540,7 +540,7 @@ async def test_a_backup_over_a_file_that_is_there_or_into_no_folder_is_refused(d
         await db.backup(tmp_path / "missing" / "copy.db")
 
 
-async def test_misuse_in_another_thread_while_others_write_disturbs_nobody(db: Any) -> None:
+async def test_misuse_in_another_thread_while_others_write_disturbs_no_other(db: Any) -> None:
     refused: list[aiomemdb.WrongLoop] = []
 
     def misuse() -> None:

@@ -130,7 +130,7 @@ async def test_a_lone_writer_is_told_of_each_of_its_inserts(db: SQLiteDatabase, 
     assert all(len(event.jobs) == 1 for event in told.of(Committed))
 
 
-async def test_a_transaction_tells_its_steps_and_one_commit(db: SQLiteDatabase, told: Observed) -> None:
+async def test_a_transaction_reports_its_steps_and_one_commit(db: SQLiteDatabase, told: Observed) -> None:
     async with db.transaction() as tx:
         await tx.write("INSERT INTO note (name) VALUES ('a')")
         await tx.read("SELECT * FROM note")

@@ -41,7 +41,7 @@ def pragma(name: str) -> Callable[[GuardedConnection], Any]:
 
 
 async def everywhere(db: Any, look: Callable[[GuardedConnection], Any]) -> dict[str, Any]:
-    """What ``look`` gives on each connection, on its own thread, by the name of that thread."""
+    """What ``look`` returns on each connection, on its own thread, by the name of that thread."""
 
     def on_thread(raw: GuardedConnection) -> tuple[str, Any]:
         return threading.current_thread().name, look(raw)
@@ -289,7 +289,7 @@ async def test_durability_is_synchronous_and_readers_need_none(
         assert {value for name, value in found.items() if "reader" in name} <= {1, 2}
 
 
-async def test_the_journal_is_a_write_ahead_log_that_nobody_else_checkpoints(db_path: Path) -> None:
+async def test_the_journal_is_a_write_ahead_log_that_no_other_connection_checkpoints(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         assert await db.read_value("SELECT 1") == 1
         assert set((await everywhere(db, pragma("journal_mode"))).values()) == {"wal"}
@@ -438,7 +438,7 @@ async def test_what_is_too_old_is_told_so(db_path: Path, monkeypatch: pytest.Mon
         await open_and_close(db_path)
 
 
-async def test_the_repr_tells_the_state(db_path: Path) -> None:
+async def test_the_repr_shows_the_state(db_path: Path) -> None:
     db = aiomemdb.connect(db_path)
     assert repr(db) == f"<aiomemdb {db_path} not open>"
     async with db:

@@ -1,4 +1,4 @@
-"""Whose fault it is, and what holds for whom: errors from elsewhere, things left behind, and what outlives a COMMIT."""
+"""Where a fault lies: errors from elsewhere, things left behind, and what outlives a COMMIT."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ async def open_database(path: Path, **options: Any) -> Any:
 
 
 def assert_told_the_truth(path: Path, told: dict[int, Any]) -> None:
-    """Whoever got a result is in the file, whoever heard ``applied=False`` or an error of its own is not."""
+    """A job with a result is in the file, a job with ``applied=False`` or an error of its own is not."""
     rows = {x for [x] in plain(path, "SELECT x FROM t")}
     for x, outcome in told.items():
         applied = getattr(outcome, "applied", False) if isinstance(outcome, BaseException) else True
@@ -99,7 +99,7 @@ async def test_each_of_them_has_an_error_of_its_own(db_path: Path) -> None:
 
 
 @pytest.mark.parametrize("in_order", [True, False], ids=["told to stop", "killed"])
-async def test_a_writers_thread_whose_end_fails_leaves_nobody_waiting(db_path: Path, in_order: bool) -> None:
+async def test_a_writers_thread_whose_end_fails_leaves_no_caller_waiting(db_path: Path, in_order: bool) -> None:
     db = await open_database(db_path)
     writer = writer_of(db)
     end = writer.at_end
@@ -343,7 +343,7 @@ def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     loop = pytest.importorskip(request.param).new_event_loop()
     yield loop
     loop.close()
-    gc.collect()  # the handle, which nobody could close
+    gc.collect()  # the handle, which no code could close
 
 
 def abandoned(db: Any) -> None:

@@ -185,7 +185,7 @@ async def test_ten_thousand_jobs_cancelled_at_once_cost_no_time_to_speak_of(db: 
     await assert_whole(db)
 
 
-async def test_jobs_cancelled_while_their_batch_waits_for_a_lock_fail_nobody_behind_them(db_path: Path) -> None:
+async def test_jobs_cancelled_while_their_batch_waits_for_a_lock_fail_no_job_behind_them(db_path: Path) -> None:
     """Those behind a batch that met a lock fail with it, and it is counted who they are::
 
     1 in the batch, waits    1500 behind it    1500 are cancelled    1 more comes    lock_timeout

@@ -48,7 +48,7 @@ async def test_functions_in_a_snapshot_see_one_state_whatever_is_written_meanwhi
         assert await db.read_fn(count) == 6
 
 
-async def test_a_function_in_a_transaction_sees_its_changes_and_nobody_else_does(db: SQLiteDatabase) -> None:
+async def test_a_function_in_a_transaction_sees_its_changes_and_no_other_does(db: SQLiteDatabase) -> None:
     async with db.transaction() as tx:
         await tx.write(INSERT, (40,))
         async with tx.transaction() as nested:
@@ -59,7 +59,7 @@ async def test_a_function_in_a_transaction_sees_its_changes_and_nobody_else_does
 
 
 @both
-async def test_a_function_gets_its_arguments_and_gives_what_it_returns(db: SQLiteDatabase, open_handle: Any) -> None:
+async def test_a_function_gets_its_arguments_and_returns_its_result(db: SQLiteDatabase, open_handle: Any) -> None:
     def above(conn: sqlite3.Connection, least: int) -> list[int]:
         return [row["x"] for row in conn.execute("SELECT x FROM t WHERE x > ? ORDER BY x", (least,)).fetchall()]
 

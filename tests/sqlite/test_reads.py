@@ -36,21 +36,21 @@ def busy() -> sqlite3.OperationalError:
     return error
 
 
-# -- what a read gives ---------------------------------------------------------------------------------------
+# -- what a read returns ---------------------------------------------------------------------------------------
 
 
-async def test_read_gives_all_rows_in_order(db: aiomemdb.Database) -> None:
+async def test_read_returns_all_rows_in_order(db: aiomemdb.Database) -> None:
     assert [tuple(row) for row in await db.read("SELECT id, x FROM t ORDER BY id")] == [(1, 10), (2, 20), (3, 30)]
     assert await db.read("SELECT x FROM t WHERE id > 99") == []
 
 
-async def test_read_one_gives_the_first_row_or_none(db: aiomemdb.Database) -> None:
+async def test_read_one_returns_the_first_row_or_none(db: aiomemdb.Database) -> None:
     row = await db.read_one("SELECT * FROM t ORDER BY id DESC")
     assert row is not None and tuple(row) == (3, 30)
     assert await db.read_one("SELECT * FROM t WHERE id = ?", (99,)) is None
 
 
-async def test_read_value_gives_the_first_column_or_none(db: aiomemdb.Database) -> None:
+async def test_read_value_returns_the_first_column_or_none(db: aiomemdb.Database) -> None:
     assert await db.read_value("SELECT x, id FROM t ORDER BY id") == 10
     assert await db.read_value("SELECT x FROM t WHERE id = 99") is None
     assert await db.read_value("SELECT NULL") is None
@@ -163,7 +163,7 @@ async def test_a_function_reads_one_snapshot_throughout(db: aiomemdb.Database) -
     assert await db.read_value(COUNT) == 4
 
 
-# -- nobody blocks anybody -----------------------------------------------------------------------------------
+# -- reads and writes do not block each other ------------------------------------------------------------
 
 
 async def test_readers_go_on_while_a_function_keeps_the_writer(db: aiomemdb.Database) -> None:
@@ -469,7 +469,7 @@ async def test_a_read_that_waits_for_a_reader_times_out_unstarted(db_path: Path)
 async def test_an_interrupt_never_hits_the_next_query(db_path: Path) -> None:
     async with aiomemdb.connect(db_path, readers=1) as db:
         for _ in range(100):
-            # Quick queries that are cancelled at any moment, and one behind each that nobody cancelled.
+            # Quick queries that are cancelled at any moment, and one behind each that is not cancelled.
             doomed = asyncio.create_task(db.read(NUMBERS, (500,)))
             waiting = [asyncio.create_task(db.read_value("SELECT 7")) for _ in range(3)]
             await asyncio.sleep(0)
@@ -479,7 +479,7 @@ async def test_an_interrupt_never_hits_the_next_query(db_path: Path) -> None:
             await asyncio.wait([doomed])
 
 
-async def test_a_cancelled_read_stops_its_query_and_gives_its_reader_back(db: aiomemdb.Database) -> None:
+async def test_a_cancelled_read_stops_its_query_and_returns_its_reader(db: aiomemdb.Database) -> None:
     for _ in range(5):
         reads = [asyncio.create_task(db.read(ENDLESS)) for _ in range(4)]
         await eventually(lambda: db.statistics().readers_busy == 4)

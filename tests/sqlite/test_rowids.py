@@ -1,4 +1,4 @@
-"""What ``write`` gives: the rowid that this statement inserted, or None; never an earlier caller's."""
+"""What ``write`` returns: the rowid that this statement inserted, or None; never an earlier caller's."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class Model:
 @given(batches=st.lists(steps, min_size=1, max_size=4))
 @example([[("INSERT INTO docs (inserted) VALUES (:new)", 0, 200), ("DELETE FROM keyed", 0, 1)]])
 @example([[("INSERT INTO words VALUES (:new)", 0, 1), ("INSERT INTO words (words) VALUES ('optimize')", 0, 1)]])
-def test_each_write_gives_the_rowid_that_it_inserted_or_none(batches: list[list[Step]]) -> None:
+def test_each_write_returns_the_rowid_that_it_inserted_or_none(batches: list[list[Step]]) -> None:
     with TemporaryDirectory() as folder, open_session(Path(folder) / "rowids.db") as session:
         model = Model(session)
         for steps in batches:
@@ -180,7 +180,7 @@ def test_each_write_gives_the_rowid_that_it_inserted_or_none(batches: list[list[
 @pytest.mark.timeout(1800)
 @settings(max_examples=20_000)
 @given(batches=st.lists(steps, min_size=1, max_size=6))
-def test_each_write_gives_the_rowid_that_it_inserted_or_none_for_long(batches: list[list[Step]]) -> None:
+def test_each_write_returns_the_rowid_that_it_inserted_or_none_for_long(batches: list[list[Step]]) -> None:
     with TemporaryDirectory() as folder, open_session(Path(folder) / "rowids.db") as session:
         model = Model(session)
         for steps in batches:
@@ -189,10 +189,10 @@ def test_each_write_gives_the_rowid_that_it_inserted_or_none_for_long(batches: l
 
 @pytest.mark.parametrize("sql", STATEMENTS)
 @pytest.mark.parametrize("before", ["INSERT INTO plain (inserted) VALUES (:new)", "INSERT INTO other VALUES (:new)"])
-def test_no_write_gives_an_earlier_callers_rowid(tmp_path: Path, sql: str, before: str) -> None:
+def test_no_write_returns_an_earlier_callers_rowid(tmp_path: Path, sql: str, before: str) -> None:
     with open_session(tmp_path / "rowids.db") as session:
         model = Model(session)
-        model.run([(before, 0, 50)])  # the connection's lastrowid is 50 now, and nobody else's
+        model.run([(before, 0, 50)])  # the connection's lastrowid is 50 now, and no other's
         for _ in range(3):  # unknown, learnt, known
             model.run([(before, 0, 1), (sql, 1, 1), (before, 0, 1), (sql, 1, 2), (before, 0, 40), (sql, 2, 40)])
 
@@ -230,7 +230,7 @@ async def test_a_text_means_what_its_table_has_become(db: SQLiteDatabase) -> Non
         assert await db.write(insert) == 7
 
 
-async def test_a_table_that_becomes_a_view_gives_none(db: SQLiteDatabase) -> None:
+async def test_a_table_that_becomes_a_view_returns_none(db: SQLiteDatabase) -> None:
     insert = "INSERT INTO flip VALUES (7, 1)"
     assert await db.write(insert) == 7
     await db.write("DELETE FROM flip")
@@ -281,7 +281,7 @@ async def test_a_function_that_queries_while_an_insert_runs_changes_nothing(db_p
         assert outcomes == list(range(6, 56))
 
 
-async def test_a_function_that_queries_tells_nothing_of_a_text_that_another_verb_compiled(db_path: Path) -> None:
+async def test_a_function_that_queries_says_nothing_of_a_text_that_another_verb_compiled(db_path: Path) -> None:
     def prepare(conn: sqlite3.Connection) -> None:
         texts = iter(range(1000))
         conn.create_function("ask", 0, lambda: conn.execute(f"SELECT {next(texts)}").fetchone()[0])
@@ -538,7 +538,7 @@ def test_a_version_that_was_rolled_back_and_comes_again_is_not_taken_for_what_it
 
 
 @pytest.mark.parametrize("compile", ["write", "write_count", "write_many"])
-async def test_what_a_rollback_to_a_savepoint_gives_back_is_met_as_it_is(db: SQLiteDatabase, compile: str) -> None:
+async def test_what_a_rollback_to_a_savepoint_returns_back_is_met_as_it_is(db: SQLiteDatabase, compile: str) -> None:
     """A temp table is in no version of the file's schema."""
     await db.write(WITHOUT.format("TEMP"))
     async with db.transaction() as tx:
@@ -555,7 +555,7 @@ async def test_what_a_rollback_to_a_savepoint_gives_back_is_met_as_it_is(db: SQL
         assert [await tx.write(FLIP, (k,)) for k in (1, 2, 3)] == [None] * 3
 
 
-async def test_a_temp_trigger_that_a_savepoint_gives_back_fires(db: SQLiteDatabase) -> None:
+async def test_a_temp_trigger_that_a_savepoint_returns_back_fires(db: SQLiteDatabase) -> None:
     sql = "INSERT INTO other VALUES (?)"
     await db.write("CREATE TEMP TRIGGER tells AFTER INSERT ON main.other BEGIN DELETE FROM plain WHERE id = 1; END")
     async with db.transaction() as tx:

@@ -71,7 +71,7 @@ def session(db_path: Path) -> Iterator[Session]:
 
 
 def run(session: Session, jobs: list[tuple[str, Any]]) -> tuple[list[Any], Batch]:
-    """Runs the jobs as one batch; gives each one's rowid or the name of its error."""
+    """Runs the jobs as one batch; returns each one's rowid or the name of its error."""
     with asyncio.Runner() as runner:
         future = runner.get_loop().create_future()
     waiting: list[WriteJob] = [(future, WRITE, sql, params) for sql, params in jobs]

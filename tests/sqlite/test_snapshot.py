@@ -98,7 +98,7 @@ async def test_a_cancelled_read_leaves_the_snapshot_as_it_is(db: SQLiteDatabase)
         assert await snapshot.read_value(COUNT) == 3
 
 
-async def test_queries_that_nobody_waits_for_any_more_are_not_run(db_path: Path) -> None:
+async def test_queries_that_are_no_longer_awaited_are_not_run(db_path: Path) -> None:
     with Gate() as gate:
         async with aiomemdb.connect(db_path, prepare=sql_gate(gate)) as db, db.snapshot() as snapshot:
             # in the thread   gate()                │ 1
@@ -132,7 +132,7 @@ async def test_after_its_block_it_is_a_clear_error(db: SQLiteDatabase) -> None:
         await snapshot.read(COUNT)
 
 
-async def test_an_error_in_the_block_gives_its_reader_back(db: SQLiteDatabase) -> None:
+async def test_an_error_in_the_block_returns_its_reader(db: SQLiteDatabase) -> None:
     for _ in range(8):
         with pytest.raises(ZeroDivisionError):
             async with db.snapshot() as snapshot:

@@ -35,7 +35,7 @@ async def assert_reader_back(db: SQLiteDatabase) -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 99, 100, 101, 1000])
-async def test_it_gives_every_row_once_and_in_order_whatever_the_chunk(db: SQLiteDatabase, chunk: int) -> None:
+async def test_it_returns_every_row_once_and_in_order_whatever_the_chunk(db: SQLiteDatabase, chunk: int) -> None:
     assert [row["x"] async for row in db.read_stream(NUMBERS, (100,), chunk=chunk)] == list(range(1, 101))
     await assert_reader_back(db)
 
@@ -81,10 +81,10 @@ async def test_it_reads_one_snapshot(db: SQLiteDatabase) -> None:
     assert await db.read_value("SELECT count(*) FROM t") == 105
 
 
-# -- every way to leave it gives the reader back -------------------------------------------------------------
+# -- every way to leave it returns the reader -------------------------------------------------------------
 
 
-async def test_a_stream_that_outlived_its_task_gives_the_reader_back_when_dropped(db: SQLiteDatabase) -> None:
+async def test_a_stream_that_outlived_its_task_returns_the_reader_when_dropped(db: SQLiteDatabase) -> None:
     async def begin() -> object:
         stream = db.read_stream(NUMBERS, MANY, chunk=1)
         await anext(stream)
@@ -100,7 +100,7 @@ async def test_a_stream_that_outlived_its_task_gives_the_reader_back_when_droppe
         gc.enable()
 
 
-async def test_a_break_gives_the_reader_back(db: SQLiteDatabase) -> None:
+async def test_a_break_returns_the_reader(db: SQLiteDatabase) -> None:
     for _ in range(8):  # twice as often as there are readers
         async for row in db.read_stream(NUMBERS, MANY, chunk=10):
             if row["x"] == 15:
@@ -109,7 +109,7 @@ async def test_a_break_gives_the_reader_back(db: SQLiteDatabase) -> None:
     await assert_reader_back(db)
 
 
-async def test_an_error_in_the_loops_body_gives_the_reader_back(db: SQLiteDatabase) -> None:
+async def test_an_error_in_the_loops_body_returns_the_reader(db: SQLiteDatabase) -> None:
     for _ in range(8):
         with pytest.raises(ZeroDivisionError):
             async for _ in db.read_stream(NUMBERS, MANY):
@@ -118,7 +118,7 @@ async def test_an_error_in_the_loops_body_gives_the_reader_back(db: SQLiteDataba
     await assert_reader_back(db)
 
 
-async def test_the_end_of_its_block_gives_the_reader_back_though_the_stream_is_kept(db: SQLiteDatabase) -> None:
+async def test_the_end_of_its_block_returns_the_reader_though_the_stream_is_kept(db: SQLiteDatabase) -> None:
     async with db.read_stream(NUMBERS, MANY, chunk=10) as stream:
         assert (await anext(stream))["x"] == 1
         assert db.statistics().readers_busy == 1
@@ -126,7 +126,7 @@ async def test_the_end_of_its_block_gives_the_reader_back_though_the_stream_is_k
     await assert_reader_back(db)
 
 
-async def test_aclose_gives_the_reader_back_and_may_come_twice_or_first(db: SQLiteDatabase) -> None:
+async def test_aclose_returns_the_reader_and_may_come_twice_or_first(db: SQLiteDatabase) -> None:
     async with aclosing(db.read_stream(NUMBERS, MANY)) as stream:
         await anext(stream)
     await stream.aclose()
@@ -232,7 +232,7 @@ async def test_a_timeout_bounds_the_wait_for_a_reader(db_path: Path) -> None:
         await assert_reader_back(db)
 
 
-async def test_collected_in_another_thread_it_gives_the_reader_back(db: SQLiteDatabase) -> None:
+async def test_collected_in_another_thread_it_returns_the_reader(db: SQLiteDatabase) -> None:
     streams = [db.read_stream(NUMBERS, MANY)]
     await anext(streams[0])
     thread = threading.Thread(target=streams.clear)
@@ -257,7 +257,7 @@ def test_collected_after_its_loop_was_closed_it_is_silent(db_path: Path) -> None
 # -- errors --------------------------------------------------------------------------------------------------
 
 
-async def test_bad_sql_is_its_own_error_and_gives_the_reader_back(db: SQLiteDatabase) -> None:
+async def test_bad_sql_is_its_own_error_and_returns_the_reader(db: SQLiteDatabase) -> None:
     for _ in range(8):
         with pytest.raises(sqlite3.OperationalError, match="no such table") as caught:
             await anext(db.read_stream("SELECT * FROM missing WHERE x = ?", ("secret",)))
@@ -265,7 +265,7 @@ async def test_bad_sql_is_its_own_error_and_gives_the_reader_back(db: SQLiteData
     await assert_reader_back(db)
 
 
-async def test_an_error_halfway_ends_the_stream_and_gives_the_reader_back(db: SQLiteDatabase) -> None:
+async def test_an_error_halfway_ends_the_stream_and_returns_the_reader(db: SQLiteDatabase) -> None:
     stream = db.read_stream(f"SELECT json(CASE x WHEN 15 THEN '{{' ELSE 1 END) FROM ({NUMBERS})", (20,), chunk=5)
     seen = 0
     with pytest.raises(sqlite3.OperationalError, match="malformed JSON"):

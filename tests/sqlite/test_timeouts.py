@@ -178,7 +178,7 @@ async def test_a_timed_read_in_a_snapshot_leaves_the_snapshot_as_it_is(db: SQLit
     await assert_whole(db)
 
 
-async def test_a_stream_that_times_out_gives_its_reader_back(db: SQLiteDatabase) -> None:
+async def test_a_stream_that_times_out_returns_its_reader(db: SQLiteDatabase) -> None:
     with pytest.raises(ReadTimeout):
         async for _ in db.read_stream(LONG_QUERY, timeout=0.05):
             pass
@@ -269,7 +269,7 @@ async def test_a_lock_that_is_released_in_time_is_waited_out(db_path: Path) -> N
 
 
 async def test_a_wait_for_a_lock_is_not_counted_as_work_of_the_batch(db_path: Path) -> None:
-    # Else each batch would end at once after a wait, and whoever has to wait would also be slow.
+    # Otherwise each batch would end at once after a wait, and a job that has to wait would also be slow.
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
         with lock_held_by_another_program(db_path) as other, time_for_batches(0.5):

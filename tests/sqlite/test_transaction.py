@@ -406,7 +406,7 @@ async def test_a_transaction_held_too_long_is_rolled_back_and_its_holder_named(h
     await assert_whole(hasty)
 
 
-async def test_whoever_held_a_transaction_too_long_is_told_at_its_next_step(hasty: SQLiteDatabase) -> None:
+async def test_a_transaction_held_too_long_fails_at_its_next_step(hasty: SQLiteDatabase) -> None:
     async def hold() -> None:
         async with hasty.transaction() as tx:
             await tx.write(INSERT, (1,))
@@ -419,7 +419,7 @@ async def test_whoever_held_a_transaction_too_long_is_told_at_its_next_step(hast
     assert await jobs(hasty) == []
 
 
-async def test_whoever_held_a_transaction_too_long_is_told_where_its_block_ends(hasty: SQLiteDatabase) -> None:
+async def test_a_transaction_held_too_long_fails_where_its_block_ends(hasty: SQLiteDatabase) -> None:
     with pytest.raises(TransactionTimeout):
         async with hasty.transaction() as tx:
             await tx.write(INSERT, (1,))
@@ -427,7 +427,7 @@ async def test_whoever_held_a_transaction_too_long_is_told_where_its_block_ends(
     assert await jobs(hasty) == []
 
 
-async def test_whoever_held_a_nested_transaction_too_long_is_told(hasty: SQLiteDatabase) -> None:
+async def test_a_nested_transaction_held_too_long_fails(hasty: SQLiteDatabase) -> None:
     with pytest.raises(TransactionTimeout):
         async with hasty.transaction() as tx, tx.transaction() as inner:
             await inner.write(INSERT, (1,))

@@ -77,12 +77,12 @@ async def other(db: SQLiteDatabase, db_path: Path) -> AsyncIterator[OtherProcess
 
 
 def assert_free(path: Path) -> None:
-    """Nobody keeps the turn, or he who does is about to give it back."""
+    """The turn is free, or about to be returned."""
     with turn_taken(path, LONG):
         pass
 
 
-def somebody_is_next(path: Path) -> bool:
+def a_process_is_next(path: Path) -> bool:
     with open(f"{path}-next") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,7 +115,7 @@ async def test_a_write_that_waits_for_another_process_is_done_when_its_turn_come
 ) -> None:
     await other.does(BEGIN)
     waiting = patient.submit(INSERT, (1,))
-    await eventually(lambda: somebody_is_next(db_path))
+    await eventually(lambda: a_process_is_next(db_path))
     await other.does(END)
     assert await waiting == 2
     assert patient.statistics().lock_wait > 0
@@ -235,7 +235,7 @@ def test_the_wait_for_the_turn_counts_as_a_part_of_lock_timeout(db_path: Path) -
     ):
         foreign.execute("BEGIN IMMEDIATE")
         alone.take_turn()
-        alone.turnstile.waited = 1000.0  # as if it had been waited for; else this takes as long once more
+        alone.turnstile.waited = 1000.0  # as if it had been waited for; otherwise this takes as long once more
         with pytest.raises(LockTimeout):
             alone.begin(durable=False)
         alone.turnstile.release()
@@ -270,7 +270,7 @@ async def test_all_go_on_when_a_process_wakes_that_was_stopped_for_ten_seconds(
     db: SQLiteDatabase, db_path: Path
 ) -> None:
     with OtherProcess(db_path) as other:
-        # Else it would find its own transaction too old when it wakes.
+        # Otherwise it would find its own transaction too old when it wakes.
         await other.does("db = await aiomemdb.connect(path, max_hold=100)")
         await stop_in_transaction(db, other, 10)
 
@@ -460,7 +460,7 @@ async def test_a_note_on_another_log_says_nothing(
 ) -> None:
     await db.write(MANY_PAGES, (5_000_000,))
     await look_at_the_log(db)
-    inode = os.stat(f"{db_path}-wal").st_ino if same_inode else 1  # ext4 gives a deleted log's inode to the next one
+    inode = os.stat(f"{db_path}-wal").st_ino if same_inode else 1  # ext4 reuses a deleted log's inode for the next one
     Path(f"{db_path}-lock").write_text(f"{inode} 999999999 999999999 0")
     await patient.write(INSERT, (1,))
     await look_at_the_log(patient)
@@ -480,7 +480,7 @@ async def test_a_note_is_held_against_the_log_as_it_is_now(db: SQLiteDatabase, p
         assert db.statistics().checkpoints == 1
 
 
-async def test_a_log_that_somebody_keeps_is_tried_again_when_it_has_grown_or_when_time_has_passed(
+async def test_a_log_that_is_kept_is_tried_again_when_it_has_grown_or_when_time_has_passed(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints_module, "_WAIT_AT_MOST", 1)
@@ -592,7 +592,7 @@ async def test_a_transaction_that_is_held_too_long_ends_its_turn_though_its_loop
     assert await jobs(db) == [2]
 
 
-async def test_whoever_blocked_the_loop_for_too_long_is_told_at_each_further_step(
+async def test_a_transaction_that_blocked_the_loop_for_too_long_fails_at_each_further_step(
     db: SQLiteDatabase, db_path: Path
 ) -> None:
     async with aiomemdb.connect(db_path, max_hold=0.1) as holder:
@@ -749,7 +749,7 @@ async def test_the_last_one_closes_in_a_turn_that_it_does_not_wait_for_for_ever(
     assert plain(db_path, "SELECT count(*) FROM t") == [(0,)]
 
 
-async def test_close_gives_the_wait_for_its_last_turn_a_part_of_its_own_time(
+async def test_close_returns_the_wait_for_its_last_turn_a_part_of_its_own_time(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []

@@ -732,7 +732,7 @@ def test_a_note_is_lost_with_its_file_and_nothing_else_is(make: Make, path: Path
 # -- closing ---------------------------------------------------------------------------------------------------------
 
 
-def test_closing_gives_the_turn_back_and_may_be_done_twice(make: Make) -> None:
+def test_closing_returns_the_turn_and_may_be_done_twice(make: Make) -> None:
     one, two = make(), make()
     one.acquire(0)
     one.close()
@@ -744,7 +744,7 @@ def test_closing_gives_the_turn_back_and_may_be_done_twice(make: Make) -> None:
     os.close(reused)
 
 
-def test_one_that_is_collected_gives_the_turn_back(make: Make, path: Path) -> None:
+def test_one_that_is_collected_returns_the_turn(make: Make, path: Path) -> None:
     forgotten = Turnstile(path)
     forgotten.open()
     forgotten.acquire(0)

@@ -1,4 +1,4 @@
-"""What each write verb gives, takes and refuses."""
+"""What each write verb returns, takes and refuses."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_sql_without_a_statement_is_an_error(db: SQLiteDatabase, sql: str)
         ("CREATE TABLE other AS SELECT * FROM t", 0),
     ],
 )
-async def test_write_count_gives_the_rows_changed(db: SQLiteDatabase, sql: str, count: int) -> None:
+async def test_write_count_returns_the_rows_changed(db: SQLiteDatabase, sql: str, count: int) -> None:
     await db.write_many(INSERT, [(n,) for n in range(1, 6)])
     assert await db.write_count(sql) == count
 
@@ -140,13 +140,13 @@ async def test_exactly_one_caller_claims_a_task(db: SQLiteDatabase) -> None:
 # -- write_returning -------------------------------------------------------------------------------------------------
 
 
-async def test_write_returning_gives_all_rows(db: SQLiteDatabase) -> None:
+async def test_write_returning_returns_all_rows(db: SQLiteDatabase) -> None:
     rows = await db.write_returning("INSERT INTO t (x) VALUES (?), (?) RETURNING id, x AS value", ("a", "b"))
     assert [(row["id"], row[1]) for row in rows] == [(1, "a"), (2, "b")]
     assert all(isinstance(row, Row) for row in rows)
 
 
-async def test_write_returning_gives_no_rows_where_nothing_matched(db: SQLiteDatabase) -> None:
+async def test_write_returning_returns_no_rows_where_nothing_matched(db: SQLiteDatabase) -> None:
     assert await db.write_returning("DELETE FROM t RETURNING id") == []
 
 
@@ -404,7 +404,7 @@ async def test_transaction_control_in_a_script_is_a_clear_error(
 # -- write_fn --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_function_gets_its_arguments_and_gives_its_result(db: SQLiteDatabase) -> None:
+async def test_a_function_gets_its_arguments_and_returns_its_result(db: SQLiteDatabase) -> None:
     def fn(conn: sqlite3.Connection, *args: Any) -> Any:
         return conn.execute("SELECT ?1", args[:1]).fetchone()[0] if args == (1, "two") else None
 
@@ -413,7 +413,7 @@ async def test_a_function_gets_its_arguments_and_gives_its_result(db: SQLiteData
     assert await db.write_fn(functools.partial(lambda conn, a, b: a + b, b=2), 1) == 3
 
 
-async def test_check_then_act_has_nobody_between(db: SQLiteDatabase) -> None:
+async def test_check_then_act_has_no_writer_between(db: SQLiteDatabase) -> None:
     def add_once(conn: sqlite3.Connection, x: int) -> bool:
         if conn.execute("SELECT 1 FROM t WHERE x = ?", (x,)).fetchone():
             return False
@@ -625,7 +625,7 @@ async def test_a_cursor_in_the_traceback_of_an_error_holds_no_snapshot(db: SQLit
 # -- the same inside a transaction -----------------------------------------------------------------------------------
 
 
-async def test_each_verb_gives_the_same_inside_a_transaction(db: SQLiteDatabase) -> None:
+async def test_each_verb_returns_the_same_inside_a_transaction(db: SQLiteDatabase) -> None:
     async with db.transaction() as tx:
         assert await tx.write(INSERT, (1,)) == 1
         assert await tx.write_count("UPDATE t SET owner = 1") == 1

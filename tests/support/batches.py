@@ -41,7 +41,7 @@ def time_for_batches(seconds: float = 60.0) -> Iterator[None]:
 
 
 async def in_one_batch(db: SQLiteDatabase, *jobs: Awaitable[Any]) -> list[Any]:
-    """Runs the jobs while the writer is held, so that they queue up in this order; gives results and exceptions."""
+    """Runs the jobs while the writer is held, so that they queue up in this order; returns results and exceptions."""
     with Gate() as gate, time_for_batches():
         held = asyncio.create_task(db.write_fn(gate.block, once=True))
         await gate.wait_entered()

@@ -49,8 +49,8 @@ class Suspensions:
 async def cancelled_at(k: int, way: Way, main: Coroutine[Any, Any, Any]) -> bool:
     """Runs ``main`` as a task of its own, cancelled at its k-th suspension.
 
-    Gives whether there was a k-th one; it may have finished in spite of the cancellation. Its errors are raised,
-    and a cancellation that nobody asked for.
+    Returns whether there was a k-th one; it may have finished in spite of the cancellation. Its errors are raised,
+    and a cancellation that was not asked for.
     """
     suspensions = Suspensions()
 

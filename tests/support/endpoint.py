@@ -1,4 +1,4 @@
-"""An embeddings endpoint on 127.0.0.1 that answers as a test tells it to, and remembers what it was asked."""
+"""An embeddings endpoint on 127.0.0.1 that answers as a test says, and remembers what it was asked."""
 
 from __future__ import annotations
 

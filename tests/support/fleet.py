@@ -91,7 +91,7 @@ class Fleet:
             self._folder.cleanup()
 
     def start(self, work: Callable[..., Coroutine[Any, Any, None]], **arguments: Any) -> int:
-        """Orders one more worker and gives its number; it begins with the others, or at once if they have begun."""
+        """Orders one more worker and returns its number; it begins with the others, or at once if they have begun."""
         number = len(self.records)
         self.records.append([])
         order = {
@@ -125,7 +125,7 @@ class Fleet:
                 self._check_end(number, what)
 
     def finish(self) -> list[list[dict[str, Any]]]:
-        """As ``messages()``, to the end; gives all that was reported, by number."""
+        """As ``messages()``, to the end; returns all that was reported, by number."""
         for _ in self.messages():
             pass
         return self.records
@@ -171,7 +171,7 @@ class Fleet:
             raise AssertionError(f"worker {number} ended with code {code}:\n{errors}")
 
     def _late(self) -> str:
-        """Who has not ended in time, and where each stands: on SIGABRT it tells (``faulthandler``)."""
+        """Who has not ended in time, and where each stands: on SIGABRT it prints that (``faulthandler``)."""
         late, self._deadline = sorted(self._pids), time.monotonic() + _GRACE
         for number in late:
             self._signal(number, signal.SIGABRT)
@@ -190,6 +190,6 @@ class Fleet:
 
 
 def _barrier() -> tuple[int, IO[bytes]]:
-    """Whoever reads from the first waits until the second is closed."""
+    """A reader of the first waits until the second is closed."""
     waits, opens = os.pipe()
     return waits, open(opens, "wb")

@@ -10,7 +10,7 @@ reads are prefixes a read saw exactly the first n rows, and no part of a job
 read your writes   a read sees every write that returned before it was called, and never less than an earlier read
 not the future     a read sees no write that was called after it returned
 exactly once       an acknowledged write is there once, a failed one never, an unknown one at most once, each wholly
-                   and its rows together; nothing is there that nobody wrote
+                   and its rows together; nothing is there that was not written
 =================  ================================================================================================
 
 These are what strict serializability (https://jepsen.io/consistency/models/strong-serializable) comes to for a table
@@ -38,7 +38,7 @@ class Write:
         caller: whose calls are ordered among themselves: one database handle of one process.
         tokens: no other write of the history has one of them.
         called, returned: nanoseconds of ``time.monotonic_ns()``, one clock for all processes of a machine;
-            ``returned`` is None where nobody was there to hear it.
+            ``returned`` is None where no caller was there to hear it.
         applied: True, acknowledged; False, failed and not applied; None, unknown.
         durable: acknowledged, it is on stable storage.
     """
@@ -133,7 +133,7 @@ def _exactly_once(writes: Sequence[Write], table: Sequence[tuple[int, int]]) -> 
         elif there != list(range(there[0], there[0] + len(there))):
             yield f"{write} is there in parts, at rows {there}"
     for token, at in rows.items():
-        yield f"nobody wrote {token}, at rows {at}"
+        yield f"not written: {token}, at rows {at}"
 
 
 class _Highest:

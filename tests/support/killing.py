@@ -1,4 +1,4 @@
-"""Kills database threads, and closes loops, under whoever works with them."""
+"""Kills database threads, and closes loops, under their users."""
 
 from __future__ import annotations
 

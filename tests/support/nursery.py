@@ -36,7 +36,7 @@ class Worker:
         _wait_at(self.barrier)
 
     def report(self, **record: Any) -> None:
-        """Tells the test; what has been reported is not lost when this process is killed."""
+        """Reports to the test; what has been reported is not lost when this process is killed."""
         self.tell("record", record)
 
     def tell(self, kind: str, what: Any) -> None:

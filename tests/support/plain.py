@@ -26,7 +26,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def assert_healthy(path: str | Path) -> None:
-    """The file is whole, and nobody holds a transaction on it."""
+    """The file is whole, and no connection holds a transaction on it."""
     with closing(_open(path)) as conn:
         assert conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         try:

@@ -15,7 +15,7 @@ NUMBERS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT
 
 
 def sql_gate(gate: Gate) -> Callable[[sqlite3.Connection], None]:
-    """For ``connect(prepare=...)``: the SQL function ``gate()`` waits until the gate is opened, and gives NULL."""
+    """For ``connect(prepare=...)``: the SQL function ``gate()`` waits until the gate is opened, and returns NULL."""
 
     def prepare(conn: sqlite3.Connection) -> None:
         conn.create_function("gate", -1, gate.block)

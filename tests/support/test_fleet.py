@@ -70,7 +70,7 @@ def test_each_worker_is_a_process_of_its_own_and_is_heard() -> None:
     assert len(pids) == 5 and os.getpid() not in pids
 
 
-def test_nobody_begins_before_all_are_ready() -> None:
+def test_no_worker_begins_before_all_are_ready() -> None:
     with Fleet(limit=60) as fleet:
         for _ in range(20):
             fleet.start(greet, words="")
@@ -154,7 +154,7 @@ def test_what_is_left_at_the_end_of_the_block_is_killed_even_if_it_is_stopped() 
     assert len(pids) == 4 and all(map(is_gone, pids))
 
 
-def test_a_fleet_that_is_left_at_once_leaves_nobody() -> None:
+def test_a_fleet_that_is_left_at_once_leaves_no_process() -> None:
     with Fleet(limit=60) as fleet:
         for _ in range(10):
             fleet.start(hang)

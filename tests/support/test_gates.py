@@ -26,7 +26,7 @@ async def test_it_counts_those_who_entered() -> None:
             gate.open()
 
 
-async def test_waiting_for_nobody_ends_with_a_clear_error_and_can_be_repeated() -> None:
+async def test_waiting_for_no_arrival_ends_with_a_clear_error_and_can_be_repeated() -> None:
     with Gate() as gate:
         with pytest.raises(TimeoutError, match="0 of 1 entered the gate"):
             await gate.wait_entered(timeout=0.01)

@@ -111,7 +111,7 @@ def test_a_read_that_saw_what_was_called_later_is_found() -> None:
         ("by half", Write("one", (7, 8), 0, None, None), [8]),
         ("in parts", Write("one", (7, 8), 0, 10, True), [8, 7]),
         ("in parts", Write("one", (7, 8), 0, 10, True), [7, 1, 8]),
-        ("nobody wrote 9", Write("one", (7,), 0, 10, True), [7, 9]),
+        ("not written: 9", Write("one", (7,), 0, 10, True), [7, 9]),
     ],
 )
 def test_what_is_not_there_exactly_once_is_found(why: str, job: Write, there: list[int]) -> None:

@@ -23,7 +23,7 @@ from tests.support.history import Read, Write, violations
 from tests.support.nursery import Worker
 from tests.support.plain import assert_healthy, plain
 
-# All create it: on a brand-new file nobody knows who comes first. Nothing is UNIQUE, so that what is there twice
+# All create it: on a brand-new file any may come first. Nothing is UNIQUE, so that what is there twice
 # is seen; without AUTOINCREMENT and deletes the ids are 1, 2, 3, ... in commit order.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS history (id INTEGER PRIMARY KEY, token INTEGER NOT NULL);
@@ -249,7 +249,7 @@ async def take_long_turns(worker: Worker, *, path: str, turn: float, seconds: fl
 
 
 def assert_promises_kept(path: Path, records: Iterable[Iterable[dict[str, Any]]]) -> list[Write]:
-    """The file is healthy and the history of all that was reported is right; gives the writes.
+    """The file is healthy and the history of all that was reported is right; returns the writes.
 
     To be called when no other process has the file open any more.
     """

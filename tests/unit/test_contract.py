@@ -144,7 +144,7 @@ def test_nothing_else_is_refused(checked: list[str]) -> None:
 
 
 async def transfer(db: Database, amount: int) -> int:
-    """A program on what every engine gives."""
+    """A program on what every engine has."""
     async with db.transaction() as tx:
         row = await tx.read_one("SELECT balance FROM account")
         assert row is not None
@@ -152,7 +152,7 @@ async def transfer(db: Database, amount: int) -> int:
     return int(row.get("balance", 0)) - amount
 
 
-async def test_a_program_on_what_every_engine_gives_runs_on_the_fake() -> None:
+async def test_a_program_on_what_every_engine_has_runs_on_the_fake() -> None:
     row = FakeRow({"balance": 5})
     assert isinstance(row, Row)
     async with FakeDatabase({"SELECT balance FROM account": [row]}) as db:

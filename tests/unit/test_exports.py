@@ -1,4 +1,4 @@
-"""The public names, pinned: adding one is a decision, losing one breaks somebody."""
+"""The public names, pinned: adding one is a decision, losing one breaks programs."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_importing_it_loads_no_engine_and_no_memory() -> None:
     """)
 
 
-def test_what_every_engine_gives_is_there_where_there_is_no_sqlite() -> None:
+def test_what_every_engine_has_is_there_where_there_is_no_sqlite() -> None:
     in_a_new_process("""
         import sys
         sys.modules["sqlite3"] = sys.modules["aiosqlite"] = None
@@ -322,7 +322,7 @@ def test_every_public_verb_is_documented(kind: type) -> None:
         (aiomemdb.SQLiteSnapshot, aiomemdb.Snapshot, {"read_fn"}),
     ],
 )
-def test_sqlite_has_what_every_engine_gives_and_its_own(of_sqlite: type, protocol: type, added: set[str]) -> None:
+def test_sqlite_has_what_every_engine_has_and_its_own(of_sqlite: type, protocol: type, added: set[str]) -> None:
     assert verbs_of(of_sqlite) == verbs_of(protocol) | added
     for name in verbs_of(protocol):
         assert getattr(of_sqlite, name) is not getattr(protocol, name), f"{name} is only described"

@@ -207,7 +207,7 @@ async def test_each_who_is_failed_gets_an_error_of_its_own() -> None:
     assert first is not second
 
 
-async def test_its_repr_tells_what_it_holds() -> None:
+async def test_its_repr_shows_what_it_holds() -> None:
     pool = Pool([1, 2, 3], max_leases=1)
     await pool.acquire()
     tasks = await _waiting(pool, 2)

@@ -40,8 +40,8 @@ class AiomemdbStore(BaseStore):
     state. The synchronous methods are for other threads; on the loop's own thread they raise ``ReentrancyError``, which
     is an ``asyncio.InvalidStateError`` too.
 
-    ``query`` is compared by vectors where there is an ``index``, else by words: what has some stands first, then the
-    others, the latest first. Both look at each item of the namespace that passes the filter.
+    ``query`` is compared by vectors where there is an ``index``, otherwise by words: items with matches stand first,
+    then the others, the latest first. Both look at each item of the namespace that passes the filter.
 
     Args:
         db: an open database of ``aiomemdb.connect``, or one that is opened before the first call.
@@ -148,7 +148,7 @@ class AiomemdbStore(BaseStore):
         """Sweep from time to time, and return the task that does; one that runs already goes on.
 
         Args:
-            sweep_interval_minutes: default: ``sweep_interval_minutes`` of ``ttl``, else 5. A store that was made
+            sweep_interval_minutes: default: ``sweep_interval_minutes`` of ``ttl``, otherwise 5. A store that was made
                 without ``ttl`` sweeps nothing: the task ends at once.
         """
         if self.ttl_config is None:

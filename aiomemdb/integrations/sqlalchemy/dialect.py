@@ -135,8 +135,8 @@ def create_async_engine(
         await engine.dispose()
 
     All connections of a file and loop share one database, which is closed with the last of them: by
-    ``engine.dispose()``. Transactions follow one rule: they begin with the writer where that can be had soon, else as a
-    snapshot. One that has read what is no longer the latest, and then writes, is an ``OperationalError``, to be run
+    ``engine.dispose()``. Transactions follow one rule: they begin with the writer where it is soon free, otherwise as
+    a snapshot. One that has read what is no longer the latest, and then writes, is an ``OperationalError``, to be run
     again; nothing is ever lost without an error.
 
     Args:

@@ -126,7 +126,7 @@ class Identities:
     Attributes:
         made: the new entities, by id.
         changed: by id, those that were there before and are other now.
-        renamed: those that have other keys now, but for new ones that have their own alone.
+        renamed: those that have other keys now, except new ones that have their own alone.
         similar: (older, newer, cosine).
         vectors: (entity, vector) of new ones.
     """

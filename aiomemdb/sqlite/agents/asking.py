@@ -163,7 +163,7 @@ class Desk:
         raw.roll_back()
         raw.own("BEGIN")
         raw.look_at_schema()
-        # Else they would be connected while the query is compiled, which asks for more than to read.
+        # Otherwise they would be connected while the query is compiled, which asks for more than to read.
         raw.own("SELECT 1 FROM json_each('[]'), json_tree('[]')")
         raw.own("SELECT 1 FROM sqlite_temp_schema")
 

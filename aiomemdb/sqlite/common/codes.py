@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-__all__ = ["is_corruption", "is_doubtful", "is_nobodys_fault", "is_undone", "primary_code"]
+__all__ = ["is_corruption", "is_doubtful", "is_no_jobs_fault", "is_undone", "primary_code"]
 
 _NOBODYS_FAULT = frozenset([sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN])
 _CONSTRAINT_DATATYPE = 3091  # sqlite3 does not name it
@@ -47,7 +47,7 @@ def primary_code(error: BaseException) -> int:
     return 0 if code is None else code & 0xFF
 
 
-def is_nobodys_fault(connection: sqlite3.Connection, error: BaseException) -> bool:
+def is_no_jobs_fault(connection: sqlite3.Connection, error: BaseException) -> bool:
     """Whether it is the disk's, and would strike any other job too."""
     code = primary_code(error)
     return code in _NOBODYS_FAULT and not (code == sqlite3.SQLITE_FULL and _has_autoincrement(connection))
@@ -76,7 +76,7 @@ def is_undone(error: BaseException) -> bool:
 
     SQLite prepares to undo a statement only where it sees that a constraint or a function may refuse a row. Where any
     other error strikes, the rows before it stay, and are not counted: a malformed JSON in json_each(), a sum that
-    overflows, a row that is too large, a wrong type in a STRICT table. What Python refuses never ran, but for what it
+    overflows, a row that is too large, a wrong type in a STRICT table. What Python refuses never ran, except what it
     can't decode of RETURNING's rows.
     """
     if getattr(error, "sqlite_errorcode", None) is None:

@@ -63,7 +63,7 @@ class SQLiteConfig(Config):
 
     prepare: Callable[[sqlite3.Connection], object] | None = None
     """Called with each new ``sqlite3.Connection`` in its own thread, writer and readers alike: SQL functions,
-    collations, extensions, temp tables, and what ``pragmas`` takes, but for what is stored in the file. It may read the
+    collations, extensions, temp tables, and what ``pragmas`` takes, except what is stored in the file. It may read the
     file and not write it, as it runs outside of the turns that keep processes apart: ``ForbiddenStatement``. An error
     that it raises ends the opening of the database; from a reader that is opened later it goes to reads alone that no
     other reader can serve."""

@@ -16,10 +16,10 @@ class Recorder:
     """See ``aiomemdb.SQLiteStatistics`` for what each counter means, and ``aiomemdb.observing`` for the events.
 
     Attributes:
-        is_observed: somebody observes it. Where not, no event is made, nor anything that only events need.
+        is_observed: there is an observer. Where not, no event is made, nor anything that only events need.
         waiting_since: when the first of the jobs that wait now can have come, of ``time.monotonic``.
-        deliver: has the loop call something, from the writer's thread; what that tells, the loop hears before it hears
-            of the batch.
+        deliver: has the loop call something, from the writer's thread; the loop hears that before it hears of the
+            batch.
     """
 
     deliver: Callable[..., bool]

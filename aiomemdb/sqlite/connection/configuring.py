@@ -23,7 +23,7 @@ __all__ = ["configure_reader", "configure_writer"]
 
 T = TypeVar("T")
 
-# RETURNING needs 3.35, table_list, which tells WITHOUT ROWID tables, 3.37.
+# RETURNING needs 3.35, table_list, which shows WITHOUT ROWID tables, 3.37.
 _OLDEST_SQLITE = (3, 37, 0)
 
 # These shape a file when it is created, so they come before the first page is written.

@@ -51,7 +51,7 @@ class Assembly:
         path: the file; known once ``open`` has returned, as the readers are, and those of agents.
         writer: None where the file is opened for reading alone.
         observers: what is told of all that happens.
-        recorder: what tells them, and counts.
+        recorder: what reports them, and counts.
     """
 
     path: Path

@@ -71,7 +71,7 @@ class ChangeVerbs:
         Returns: what to iterate over. It watches from the call on. ``aclose()`` ends it, as does dropping it.
         Raises: ValueError, TypeError: no names. From its iteration: DatabaseClosed.
 
-        Cancellation: nothing is missed; the next turn tells it.
+        Cancellation: nothing is missed; the next turn reports it.
         """
         if not tables:
             raise ValueError("changes() needs the names of tables")

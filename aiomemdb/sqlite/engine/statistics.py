@@ -22,7 +22,7 @@ class SQLiteStatistics(Statistics):
     checkpoints: int
     """Counter: checkpoints that moved the log, or a part of it, into the database file."""
     checkpoint_failures: int
-    """Counter: checkpoints that failed (a full disk, an I/O error); the log grows, and commits go on, but for durable
+    """Counter: checkpoints that failed (a full disk, an I/O error); the log grows, and commits go on, except durable
     ones where a sync has failed."""
     checkpoint_error: str | None
     """The latest such failure."""

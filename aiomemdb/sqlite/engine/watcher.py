@@ -1,6 +1,6 @@
 """Waiting for changes of tables: this process's are told by its writer, others' are looked for.
 
-    every 0.05 s, while somebody waits                 | if the log's size or time is another, or just now
+    every 0.05 s, while a caller waits                 | if the log's size or time is another, or just now
     ---------------------------------------------------+----------------------------------------------------
     os.stat of the log and the file: 10 us, no query   | PRAGMA data_version on the writer's connection: it is
                                                        | another where others have committed, and no one else
@@ -40,7 +40,7 @@ def _nothing() -> None:
 
 
 class Watcher:
-    """Counts the changes of tables while somebody watches them.
+    """Counts the changes of tables while they are watched.
 
     Attributes:
         count: grows with each change; what was seen up to it is seen.

@@ -255,7 +255,7 @@ class KnownFiles:
 _BETWEEN_LOOKS = 0.01  # s; beside writers of large values the log grows by up to 1 MB a millisecond
 _CLOCK_TICK = 20_000_000  # ns; kernels tick every 1 to 10 ms
 
-# A look at what the process has open costs 1 us a descriptor. It is taken so often, in seconds, but for no more than
+# A look at what the process has open costs 1 us a descriptor. It is taken so often, in seconds, except no more than
 # this share of the writer's time.
 _BETWEEN_LOOKS_AT_PROCESS = 1.0
 _SHARE_OF_LOOKS_AT_PROCESS = 0.001

@@ -354,7 +354,7 @@ def _open_lock_file(name: str, database: os.stat_result) -> int:
             raise OSError(errno.EINVAL, "this is a link or no regular file; aiomemdb locks by it", name) from None
         return descriptor
     try:
-        # Root gives it away; others may at least give it to the database's group, if they are in it.
+        # Root may change its owner; others may at least assign it to the database's group, if they are in it.
         os.fchown(descriptor, database.st_uid if os.geteuid() == 0 else -1, database.st_gid)
     except OSError:
         pass  # a file system without owners, or a group that this user is not in

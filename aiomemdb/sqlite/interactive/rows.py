@@ -25,7 +25,7 @@ class Rest(Protocol):
         ...
 
     def close(self) -> None:
-        """Gives back what it holds; nothing is awaited."""
+        """Return what it holds; nothing is awaited."""
         ...
 
 

@@ -7,7 +7,7 @@ stop all others, those that only read too. So:
 1.  It begins with its first statement, with the writer if that can be had soon: ``patience`` seconds, counted from when
     the present holder took it. Otherwise it begins as a snapshot, on a reader. One that is ``Mode.IMMEDIATE``, or
     whose first statement is to write, waits for the writer up to ``timeout``.
-2.  One that has only read gives the writer up after ``idle`` seconds without a call, for a snapshot that is taken while
+2.  One that has only read releases the writer after ``idle`` seconds without a call, for a snapshot that is taken while
     the writer still is its own. The time is counted in looks: a look that comes late, on a busy loop, counts as one.
     Where a result is large, it is given up at once, and the result read on the snapshot.
 3.  A snapshot that is to write waits for the writer. Nothing was committed since it began: it goes on. Otherwise it is
@@ -297,7 +297,7 @@ class Transaction:
         self._keeps_writer = True
 
     def _may_move(self) -> bool:
-        """On any thread: whether it gives the writer up, if it has only read."""
+        """On any thread: whether it releases the writer, if it has only read."""
         return not self._keeps_writer
 
     def _look_later(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar  # Any: what a caller gives for arguments may be anything
+from typing import TYPE_CHECKING, Any, Generic, TypeVar  # Any: what a caller passes as arguments may be anything
 
 from ...concurrency.job import Operation
 from ...values import Result

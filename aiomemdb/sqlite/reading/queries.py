@@ -219,7 +219,7 @@ def failure_of(
     """What a query comes to that has failed: it is tried again while another program recovers the log, or has the file
     for itself.
     """
-    if primary_code(error) == sqlite3.SQLITE_BUSY:  # nobody is to see "database is locked"
+    if primary_code(error) == sqlite3.SQLITE_BUSY:  # no caller is to see "database is locked"
         try:
             raw.guard.clear()
             return retry_while_busy(lambda: fetch(raw, subject, arguments), lock_timeout, path)

@@ -217,7 +217,7 @@ class Readers:
         self.recorder.reads += count
         try:
             settle(finished, outcomes, failed=Failure in map(type, outcomes))
-        except BaseException:  # a Ctrl-C that struck inside it would leave them to nobody
+        except BaseException:  # a Ctrl-C that struck inside it would lose them
             self._finished.extendleft(reversed(finished))
             raise
 

@@ -47,7 +47,7 @@ from time import monotonic
 from ...concurrency.job import Failure, WriteJob, copy_error
 from ...database import Params
 from ...errors import AiomemdbError, CommitOutcomeUnknown, DatabaseReplaced, LockTimeout, WriterCrashed
-from ..common.codes import is_corruption, is_doubtful, is_nobodys_fault, is_undone, primary_code
+from ..common.codes import is_corruption, is_doubtful, is_no_jobs_fault, is_undone, primary_code
 from ..connection.error_notes import annotate
 from .operations import WRITE, run, run_in_savepoint, write_each
 from .runs import runs_of
@@ -133,7 +133,7 @@ class _Broken(Exception):
 
 
 def take_turn(session: Session, batch: Batch) -> bool:
-    """Waits for the batch's turn among the processes; tells whether it came. If not, all its jobs have failed."""
+    """Waits for the batch's turn among the processes; reports whether it came. If not, all its jobs have failed."""
     try:
         session.take_turn()
     except AiomemdbError as error:
@@ -187,7 +187,7 @@ def run_batch(session: Session, batch: Batch, *, budget: float = BATCH_SECONDS) 
 
 
 def _run_in_autocommit(session: Session, batch: Batch) -> bool:
-    """Rule 8: runs the only job, if it needs no transaction around it; tells whether it did, or has failed for good."""
+    """Rule 8: runs the only job, if it needs no transaction around it; reports whether it ran or failed for good."""
     [(_, operation, subject, arguments)] = batch.jobs
     sql, cursor, connection = session.autocommit_sql, session.cursor, session.connection
     if sql is None or subject is not sql or operation is not WRITE or batch.durable:
@@ -232,7 +232,7 @@ def _run_range(session: Session, batch: Batch, start: int, stop: int, deadline: 
         session.book.clear_cursor()
         session.rollback()
         _, cause, lost, ours = spoilt.args
-        if (lost and is_nobodys_fault(session.connection, cause)) or (ours and is_corruption(cause)):
+        if (lost and is_no_jobs_fault(session.connection, cause)) or (ours and is_corruption(cause)):
             raise _Broken(stop_if_corrupt(batch, cause)) from None
         raise
     except Astray:

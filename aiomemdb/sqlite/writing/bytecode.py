@@ -137,7 +137,7 @@ def follows(program: Program) -> bool:
     autoincrement = "MemMax" in names
     if len(rowids) != 1 + autoincrement or names.count("Next") != autoincrement:
         return False
-    # A rowid that the caller gives goes to the same register.
+    # A rowid that the caller passes goes to the same register.
     return all(op.p1 not in rowids for op in program if op.opcode == "MustBeInt")
 
 

@@ -27,7 +27,7 @@ from functools import partial
 from math import inf
 from threading import get_ident
 from time import monotonic
-from typing import Any, TypeVar  # Any: what a caller gives for arguments may be anything
+from typing import Any, TypeVar  # Any: what a caller passes as arguments may be anything
 
 from ...concurrency.job import Failure, Operation, SomeFuture, WriteJob, copy_error, settle_one
 from ...errors import AiomemdbError, WrongLoop

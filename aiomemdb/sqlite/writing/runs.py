@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import length_hint
-from typing import Any, TypeAlias  # Any: what a caller gives for SQL may be anything
+from typing import Any, TypeAlias  # Any: what a caller passes as SQL may be anything
 
 from ...concurrency.job import Operation, WriteJob
 from ...database import Params

@@ -102,7 +102,7 @@ def contents(conn: sqlite3.Connection) -> dict[str, Any]:
 
 
 def run_steps(conn: Any, steps: tuple[Job, ...], end: str, before: Callable[[Job], None] = lambda _: None) -> list[Any]:
-    """What a function of the program does on its connection; gives the outcome of each step."""
+    """What a function of the program does on its connection; returns the outcome of each step."""
     outcomes: list[Any] = []
     for step in steps:
         try:
@@ -151,7 +151,7 @@ class Oracle:
         return self._steps > _MOST_STEPS
 
     def run(self, job: Job) -> Any:
-        """What the job gives: its value, or Refused.
+        """What the job returns: its value, or Refused.
 
         Raises: TooMuchError: it works for too long.
         """
@@ -203,7 +203,7 @@ class Oracle:
             self.conn.execute("ROLLBACK")
 
     def _block(self, job: Job, commit: Callable[[], None], roll_back: Callable[[], None]) -> list[Any]:
-        """The steps of a transaction; gives their outcomes, and how it ended."""
+        """The steps of a transaction; returns their outcomes, and how it ended."""
         outcomes: list[Any] = []
         try:
             for step in job.steps:

@@ -33,7 +33,7 @@ class Difference:
     Attributes:
         round: its number, the last one's + 1 where it was seen at the end.
         job: that job, or None: what the file says.
-        expected: what plain sqlite3 gives; of a file, by table, where it differs.
+        expected: what plain sqlite3 returns; of a file, by table, where it differs.
     """
 
     round: int

@@ -272,7 +272,7 @@ class Texts:
         return Text(sql, 0, "schema")
 
     def _again(self) -> str:
-        """A statement of the schema itself: mostly it is there already, else it is made anew."""
+        """A statement of the schema itself: mostly it is there already, otherwise it is made anew."""
         return self.rng.choice(self.schema.statements)
 
     def text(self) -> Text:

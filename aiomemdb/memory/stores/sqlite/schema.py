@@ -251,7 +251,7 @@ THIRD: tuple[str, ...] = (
 def _one_form(table: str, ended: str, *columns: str) -> tuple[str, ...]:
     """An FTS5 index over a view of a table, of those of its rows that have their ``terms``.
 
-    ``scope`` tells in which namespace a row is (n) and, if it is believed (b), once more: a token of each, of which no
+    ``scope`` says in which namespace a row is (n) and, if it is believed (b), once more: a token of each, of which no
     text has the first character (``words.MARK``).
     """
     watched = ", ".join(["form", "terms", "namespace", ended, *columns])
