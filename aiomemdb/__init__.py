@@ -186,4 +186,4 @@ if not typing.TYPE_CHECKING:  # to type checkers what is missing is missing
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
     def __dir__():
-        return sorted({*globals(), *__all__, "blocking", "embedders", "errors"})
+        return sorted({*globals(), *__all__, "blocking", "embedders", "errors", "telemetry"})

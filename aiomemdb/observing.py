@@ -10,6 +10,10 @@ once and harms no job. Where no observer is, no event is made.
     Committed     a transaction is committed; in commit order, before the callers of a batch hear of it
     Checkpointed  a part of the log was moved into the file, or could not be
     ReadDone      a query was answered, or failed; in its caller's context
+    Closed        the database is closed; the last
+
+``on_open`` and ``around_verbs`` are the seam of the whole process: databases as they are opened, and the verbs of their
+memories.
 
 Times are of ``time.monotonic``, durations are seconds.
 """
@@ -19,13 +23,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import monotonic
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar  # Any: databases of all engines
+from weakref import WeakKeyDictionary
 
 __all__ = [
+    "Around",
     "Begun",
     "Checkpointed",
+    "Closed",
     "Committed",
     "Enqueued",
     "Event",
@@ -33,6 +41,9 @@ __all__ = [
     "Observer",
     "Observers",
     "ReadDone",
+    "around_verbs",
+    "on_open",
+    "opened",
 ]
 
 log: logging.Logger = logging.getLogger("aiomemdb")
@@ -123,8 +134,32 @@ class ReadDone:
     error: BaseException | None
 
 
-Event: TypeAlias = Enqueued | Begun | LockWaited | Committed | Checkpointed | ReadDone
+@dataclass(frozen=True, slots=True)
+class Closed:
+    pass
+
+
+Event: TypeAlias = Enqueued | Begun | LockWaited | Committed | Checkpointed | ReadDone | Closed
 Observer: TypeAlias = Callable[[Event], object]
+
+#: Called with an operation, as "search_memory", a namespace, and the verb's arguments; returns what is entered before
+#: the verb begins, which returns what is called with the verb's result.
+Around: TypeAlias = Callable[[str, str, tuple[object, ...]], AbstractContextManager[Callable[[object], object]]]
+
+#: By database: what goes around the verbs of its memory.
+around_verbs: WeakKeyDictionary[Any, Around] = WeakKeyDictionary()
+
+#: Each is called with each database of this process as soon as it is open, on its loop. What it raises is logged.
+on_open: list[Callable[[Any], object]] = []
+
+
+def opened(database: Any) -> None:
+    """A database is open: for the engine that opened it."""
+    for tell in tuple(on_open):
+        try:
+            tell(database)
+        except Exception:
+            log.exception("what observes the databases that are opened failed")
 
 
 class Observers:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
-from .view import View
+from .view import View, observed
 
 __all__ = ["AgentVerbs"]
 
 
 class AgentVerbs(View):
+    @observed("search_memory")
     async def agent_read(self, sql: str, params: Params = (), *, limits: AgentLimits | None = None) -> AgentAnswer:
         """Answer SQL from an untrusted agent, which sees the namespaces that this view reads, and nothing else.
 

@@ -9,7 +9,7 @@ from .drafts import Scope, checked_json, checked_similarity
 from .names import checked_name, checked_text
 from .pages import Page, page
 from .values import Entity, Name
-from .view import View, after_id, by_id, id_of, one_more
+from .view import View, after_id, by_id, id_of, observed, one_more
 
 __all__ = ["EntityVerbs"]
 
@@ -17,6 +17,7 @@ __all__ = ["EntityVerbs"]
 class EntityVerbs(View):
     """The verbs of entities."""
 
+    @observed("upsert_memory")
     async def find_or_create_entity(
         self,
         name: str,
@@ -82,6 +83,7 @@ class EntityVerbs(View):
                 return entity
         return None
 
+    @observed("search_memory")
     async def entities(self, *, type: str | None = None, after: str | None = None, limit: int = 100) -> Page[Entity]:
         """Return a page of entities by id, of one type or of any.
 
@@ -101,6 +103,7 @@ class EntityVerbs(View):
         )
         return page("entities", found, limit, by_id)
 
+    @observed("update_memory")
     async def update_entity(
         self,
         entity: Entity,
@@ -138,6 +141,7 @@ class EntityVerbs(View):
         model = None if vectors is None else vectors.model
         return await self._core.writable_store.update_entity(self._scope, id_of(entity), changes, vector, model)
 
+    @observed("update_memory")
     async def add_alias(self, entity: Entity, alias: str) -> Entity:
         """Let ``alias`` mean this entity too, and return the entity.
 
@@ -148,6 +152,7 @@ class EntityVerbs(View):
         key = self._alias_key(alias)
         return await self._core.writable_store.add_alias(self._scope, id_of(entity), key)
 
+    @observed("update_memory")
     async def remove_alias(self, entity: Entity, alias: str) -> Entity:
         """Take a name from an entity: from now on ``alias`` does not mean it, in any type.
 
@@ -165,6 +170,7 @@ class EntityVerbs(View):
     def _alias_key(self, alias: str) -> str:
         return self._core.drafter().key("alias", checked_name("alias", alias))
 
+    @observed("update_memory")
     async def merge(self, keep: Entity, duplicate: Entity) -> Entity:
         """Merge two entities into one, and return it.
 

@@ -10,7 +10,7 @@ from typing import Any
 from .names import checked_key
 from .pages import Page, Place, page, place_of
 from .values import Episode, NameLike, Remembered, Statement
-from .view import View, by_id, checked_count, one_more
+from .view import View, by_id, checked_count, observed, one_more
 
 __all__ = ["EpisodeVerbs"]
 
@@ -18,6 +18,7 @@ __all__ = ["EpisodeVerbs"]
 class EpisodeVerbs(View):
     """The verbs of texts."""
 
+    @observed("upsert_memory")
     async def remember(
         self,
         content: str,
@@ -119,6 +120,7 @@ class EpisodeVerbs(View):
         )
         return found[0] if found else None
 
+    @observed("search_memory")
     async def episodes(
         self, *, session: str | None = None, after: str | None = None, limit: int = 100
     ) -> Page[Episode]:

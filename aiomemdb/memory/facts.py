@@ -12,7 +12,7 @@ from .pages import Page, page
 from .questions import FactQuery
 from .times import micros_or_now, optional_micros
 from .values import Entity, Episode, Evidence, Fact, NameLike, Scalar, Statement, Subgraph
-from .view import View, after_id, by_id, checked_count, one_more
+from .view import View, after_id, by_id, checked_count, observed, one_more
 
 __all__ = ["FactVerbs"]
 
@@ -20,6 +20,7 @@ __all__ = ["FactVerbs"]
 class FactVerbs(View):
     """The verbs of facts."""
 
+    @observed("upsert_memory")
     async def add_fact(
         self,
         subject: NameLike,
@@ -81,6 +82,7 @@ class FactVerbs(View):
         [fact] = written
         return fact
 
+    @observed("update_memory")
     async def retract(self, fact: Fact, reason: str = "") -> Fact:
         """Stop believing a fact, from now on, and return it. Asked ``known_at`` an earlier time, it is still there.
 
@@ -99,6 +101,7 @@ class FactVerbs(View):
         )
         return found[0] if found else None
 
+    @observed("search_memory")
     async def facts(
         self,
         subject: str | Entity | None = None,
@@ -148,6 +151,7 @@ class FactVerbs(View):
         )
         return page("evidence", found, limit, by_id)
 
+    @observed("search_memory")
     async def neighbors(
         self,
         entity: str | Entity,
@@ -174,6 +178,7 @@ class FactVerbs(View):
             raise NotFound(f"no entity {entity!r}")
         return found
 
+    @observed("search_memory")
     async def path(
         self, source: str | Entity, target: str | Entity, *, max_hops: int = 4, as_of: datetime | None = None
     ) -> list[Fact] | None:

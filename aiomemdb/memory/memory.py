@@ -22,7 +22,7 @@ from .pages import Page, page
 from .recall import RecallVerbs
 from .sharing import SharedCore
 from .values import Counts, Entity, Episode, Event, Fact, Forgotten
-from .view import after_id, by_id, kind_of, one_more
+from .view import after_id, by_id, kind_of, observed, one_more
 
 __all__ = ["Memory"]
 
@@ -173,6 +173,7 @@ class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, AgentVer
 
     # Forgetting
 
+    @observed("delete_memory")
     async def forget(self, target: Entity | Fact | Episode) -> Forgotten:
         """Delete an entity, a fact or a text for good.
 
@@ -191,6 +192,7 @@ class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, AgentVer
         kind, ref = kind_of(target)
         return await self._core.writable_store.forget(self._scope, kind, ref)
 
+    @observed("delete_memory")
     async def forget_namespace(self) -> Forgotten:
         """Forget all of this view's own namespace: at once no call finds it, then its rows are deleted in slices.
 

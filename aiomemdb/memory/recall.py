@@ -28,7 +28,7 @@ from .rank import Reached, Scores
 from .store import Reads
 from .times import micros_or_now, optional_micros
 from .values import Hit, Recall
-from .view import View, checked_count
+from .view import View, checked_count, observed
 from .words import Asked, asked, keys_in
 
 __all__ = ["RecallVerbs", "Rerank", "Strategy"]
@@ -68,6 +68,7 @@ class _Candidates:
 class RecallVerbs(View):
     """The verbs that search."""
 
+    @observed("search_memory")
     async def recall(
         self,
         query: str,

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+
+from ..observing import around_verbs
 from .core import Core
 from .drafts import Scope
 from .pages import Place, place_of
 from .questions import Kind
 from .values import Entity, Episode, Event, Evidence, Fact
 
-__all__ = ["View", "after_id", "by_id", "checked_count", "id_of", "kind_of", "one_more"]
+__all__ = ["View", "after_id", "by_id", "checked_count", "id_of", "kind_of", "observed", "one_more"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+V = TypeVar("V", bound="View")
+
+Verb: TypeAlias = Callable[Concatenate[V, P], Coroutine[Any, Any, R]]
 
 
 class View:
@@ -31,6 +42,25 @@ class View:
         wanted = self._core.drafter().name("name", who)
         found = [await self._core.find(Scope(namespace), wanted) for namespace in self._scope.readable]
         return [entity.id for entity in found if entity is not None]
+
+
+def observed(operation: str) -> Callable[[Verb[V, P, R]], Verb[V, P, R]]:
+    """A verb that observers may be around; ``operation`` is what OpenTelemetry calls it."""
+
+    def decorate(verb: Verb[V, P, R]) -> Verb[V, P, R]:
+        @wraps(verb)
+        async def call(self: V, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            around = around_verbs.get(self._core.db) if around_verbs else None
+            if around is None:
+                return await verb(self, *args, **kwargs)
+            with around(operation, self._scope.namespace, args) as done:
+                result = await verb(self, *args, **kwargs)
+                done(result)
+                return result
+
+        return call
+
+    return decorate
 
 
 def kind_of(target: Entity | Fact | Episode) -> tuple[Kind, int]:

@@ -20,7 +20,7 @@ from ...config import checked_timeout
 from ...database import Database, Opened, Params, Transaction
 from ...errors import AiomemdbError, DatabaseClosed, WrongLoop
 from ...familiar import DATABASE, Familiar
-from ...observing import Observer
+from ...observing import Closed, Observer, opened
 from ...values import Row
 from ..common.errors import read_only_error
 from ..common.options import SQLiteConfig
@@ -122,6 +122,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, MaintenanceVerbs, AgentVerbs
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
         self._finalizer = weakref.finalize(self, assembly.abandon)
         _opened.add(self)
+        opened(self)
         return self
 
     async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:
@@ -157,6 +158,7 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, MaintenanceVerbs, AgentVerbs
         finally:
             if self._finalizer is not None:
                 self._finalizer.detach()
+            assembly.observers.tell(Closed())
 
     # Who may call
 
