@@ -42,6 +42,7 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
     from .agents import AgentAnswer, AgentLimits
     from .database import Database, Hold, Snapshot, Transaction
     from .engines import connect
+    from .memory.bulk import Document, Loaded, NotLoaded
     from .memory.memory import Memory
     from .memory.names import Normaliser
     from .memory.pages import Page
@@ -79,6 +80,7 @@ __all__ = [
     "Database",
     "DatabaseClosed",
     "DatabaseReplaced",
+    "Document",
     "EmbedderError",
     "EmptyStatement",
     "Entity",
@@ -93,6 +95,7 @@ __all__ = [
     "FormatError",
     "Hit",
     "Hold",
+    "Loaded",
     "LockTimeout",
     "Memory",
     "ModelChanged",
@@ -101,6 +104,7 @@ __all__ = [
     "NormaliserChanged",
     "NotAQuery",
     "NotFound",
+    "NotLoaded",
     "Page",
     "QueueFull",
     "ReadTimeout",
@@ -136,6 +140,7 @@ _ROOMS = {
     "agents": ["AgentAnswer", "AgentLimits"],
     "database": ["Database", "Hold", "Snapshot", "Transaction"],
     "engines": ["connect"],
+    "memory.bulk": ["Document", "Loaded", "NotLoaded"],
     "memory.memory": ["Memory"],
     "memory.names": ["Normaliser"],
     "memory.pages": ["Page"],

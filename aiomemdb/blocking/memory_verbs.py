@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
+from ..memory.bulk import Document, Loaded, Progress
 from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser
 from ..memory.pages import Page
 from ..memory.recall import Rerank, Strategy
@@ -271,6 +272,16 @@ class MemoryVerbs(Waits):
             metadata=metadata,
             replace=replace,
         )
+
+    def remember_many(
+        self,
+        documents: Iterable[Document] | AsyncIterable[Document],
+        *,
+        progress: Progress | None = None,
+        on_error: Literal["stop", "collect"] = "stop",
+    ) -> Loaded:
+        """Store many texts with their facts, each as ``remember`` does: whole or not at all, in the order given."""
+        return self._wait(self._inner.remember_many, documents, progress=progress, on_error=on_error)
 
     def remove_alias(self, entity: Entity, alias: str) -> Entity:
         """Take a name from an entity: from now on ``alias`` does not mean it, in any type."""

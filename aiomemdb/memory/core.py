@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
@@ -28,6 +28,8 @@ class Core:
     """
 
     vectors: Vectors | None = None
+    #: Whether a call may prepare its next job while this one runs.
+    works_ahead: bool = False
 
     def __init__(
         self,
@@ -80,6 +82,10 @@ class Core:
 
     async def embed(self, scope: Scope, draft: Draft) -> None:
         """Fill in a draft's vectors, where there is an embedder."""
+        await self.embed_all(scope, [draft])
+
+    async def embed_all(self, scope: Scope, drafts: Sequence[Draft]) -> None:
+        """Fill in the vectors of drafts, where there is an embedder, in one call of it."""
 
     @asynccontextmanager
     async def in_order(self, session: tuple[str, str] | None) -> AsyncIterator[asyncio.Future[None] | None]:

@@ -17,6 +17,7 @@ from .drafts import Scope
 from .entities import EntityVerbs
 from .episodes import EpisodeVerbs
 from .facts import FactVerbs
+from .loading import LoadingVerbs
 from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key
 from .pages import Page, page
 from .recall import RecallVerbs
@@ -27,7 +28,9 @@ from .view import after_id, by_id, kind_of, observed, one_more
 __all__ = ["Memory"]
 
 
-class Memory(Opened, EntityVerbs, FactVerbs, EpisodeVerbs, RecallVerbs, AgentVerbs, ChangeVerbs, Familiar):
+class Memory(
+    Opened, EntityVerbs, FactVerbs, EpisodeVerbs, LoadingVerbs, RecallVerbs, AgentVerbs, ChangeVerbs, Familiar
+):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 
     ``async with Memory.open("agent.db") as memory``, or ``memory = await Memory.open("agent.db")`` and

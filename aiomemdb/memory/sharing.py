@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -32,6 +32,8 @@ _WRITTEN_AT_ONCE = 160
 
 class SharedCore(Core):
     """Opened once, by the ``Memory`` that was made first; views borrow it. Calls that wait together are one job."""
+
+    works_ahead = True
 
     def __init__(
         self,
@@ -143,27 +145,29 @@ class SharedCore(Core):
             raise written
         return written
 
-    async def embed(self, scope: Scope, draft: Draft) -> None:
-        """Fills in a draft's vectors: its new names', its facts' and its text's, in one call of the embedder.
+    async def embed_all(self, scope: Scope, drafts: Sequence[Draft]) -> None:
+        """Fills in the drafts' vectors: new names', facts' and texts', in one call of the embedder.
 
         A name that is known needs none; if it is forgotten meanwhile, it is made anew without, until ``reembed()``.
         """
-        if self.vectors is None:
+        if self.vectors is None or not drafts:
             return
-        draft.model = self.vectors.model
-        wanted = [name for name in draft.who if isinstance(name, NameRequest)]
+        wanted = [name for draft in drafts for name in draft.who if isinstance(name, NameRequest)]
         known = await asyncio.gather(*(self.identity.find(scope, name) for name in wanted))
         names = [name for name, entity in zip(wanted, known, strict=True) if entity is None]
-        texts = [name.name for name in names] + [fact.text for fact in draft.facts]
-        if draft.episode is not None:
-            texts.append(draft.episode.content)
-        vectors = iter(await self.vectors.embed(texts))
+        facts = [fact for draft in drafts for fact in draft.facts]
+        texts = [draft.episode for draft in drafts if draft.episode is not None]
+        said = [name.name for name in names] + [fact.text for fact in facts] + [text.content for text in texts]
+        distinct = list(dict.fromkeys(said))  # documents of one source have names in common
+        vectors = dict(zip(distinct, await self.vectors.embed(distinct), strict=True))
         for name in names:
-            name.vector = next(vectors)
-        for fact in draft.facts:
-            fact.vector = next(vectors)
-        if draft.episode is not None:
-            draft.episode.vector = next(vectors)
+            name.vector = vectors[name.name]
+        for fact in facts:
+            fact.vector = vectors[fact.text]
+        for text in texts:
+            text.vector = vectors[text.content]
+        for draft in drafts:
+            draft.model = self.vectors.model
         if names:
             await find_near(self.vectors, [(scope, name) for name in names], self.near)
 

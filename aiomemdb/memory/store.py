@@ -258,12 +258,19 @@ class Writes(Protocol):
 
         return await self._together(make, names)
 
-    async def write(self, drafts: Sequence[tuple[Scope, Draft]]) -> list[Remembered | list[Fact] | Exception]:
+    async def write(
+        self, drafts: Sequence[tuple[Scope, Draft]], *, began: Callable[[], object] | None = None
+    ) -> list[Remembered | list[Fact] | Exception]:
         """Texts with their facts (Remembered), or facts alone, in order; each whole or not at all, in one job if none
         fails. Returns an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
+
+        Args:
+            began: called where the job runs, as it begins.
         """
         # Several are one job: at the end of each the word indexes write out their new words, a fifth of the time.
-        return await self._together(lambda some: self.job(remembering.title(some), remembering.write, some), drafts)
+        return await self._together(
+            lambda some: self.job(remembering.title(some), remembering.write, some, began), drafts
+        )
 
     async def _together(
         self, run: Callable[[Sequence[Item]], Awaitable[list[Any]]], items: Sequence[Item]

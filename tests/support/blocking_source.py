@@ -182,15 +182,16 @@ def _memory() -> str:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
+from ..memory.bulk import Document, Loaded, Progress
 from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser
 from ..memory.pages import Page
 from ..memory.recall import Rerank, Strategy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from ..drafts import Draft, NameRequest, Scope
@@ -16,7 +16,7 @@ from .moment import moment_of
 from .requests import Beginning, Changes, FactsSaid, KnownFacts, KnownNames, Names, NamesOf, NewerNames, State, Texts
 from .steps import Steps
 
-__all__ = ["find_or_create", "title", "write"]
+__all__ = ["changes_nothing", "find_or_create", "known_texts", "title", "write"]
 
 _Call: TypeAlias = tuple[Scope, Draft]
 
@@ -29,14 +29,40 @@ def title(calls: Sequence[_Call]) -> str | None:
     return "add_fact()" if draft.episode is None else f"remember() of {len(draft.facts):,} facts"
 
 
-def write(calls: Sequence[_Call]) -> Steps[list[Answer | Exception]]:
-    """Write drafts in order. One that is unwanted by now is left out."""
+def write(calls: Sequence[_Call], began: Callable[[], object] | None = None) -> Steps[list[Answer | Exception]]:
+    """Write drafts in order. One that is unwanted by now is left out. ``began`` is called first."""
+    if began is not None:
+        began()
     # Asked once: a caller may leave while the job runs.
     wanted = {place: call for place, call in enumerate(calls) if not call[1].unwanted}
     answers: dict[int, Answer | Exception] = {}
     if wanted:
         answers = yield from _write(wanted)
     return [answers.get(place, []) for place in range(len(calls))]
+
+
+def known_texts(calls: Sequence[_Call]) -> Steps[bool]:
+    """Whether each of the drafts is a text that is there, word for word, under its key."""
+    texts = [(scope.namespace, draft.episode) for scope, draft in calls if draft.episode is not None]
+    keys = [(namespace, text.key) for namespace, text in texts if text.key is not None]
+    if len(keys) < len(calls):
+        return False
+    current = yield from Texts(list(dict.fromkeys(keys)))
+    return all(
+        key in current and current[key].content == text.content for key, (_, text) in zip(keys, texts, strict=True)
+    )
+
+
+def changes_nothing(calls: Sequence[_Call]) -> Steps[bool]:
+    """Whether the drafts, written in the present state, would change nothing."""
+    steps = write(calls)
+    answer = None
+    try:
+        while not isinstance(request := steps.send(answer), Changes):
+            answer = yield request
+    except StopIteration:
+        return True
+    return request.is_empty
 
 
 def _write(calls: dict[int, _Call]) -> Steps[dict[int, Answer | Exception]]:

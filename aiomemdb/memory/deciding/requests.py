@@ -365,6 +365,11 @@ class Changes(Request[None]):
     switch: bool = False
     near_left: tuple[int, int] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether calls that remember have left nothing to be written: each other thing has its line of the audit."""
+        return not (any(moment.events for moment in self.moments) or self.mentions or self.supported)
+
     def __post_init__(self) -> None:
         """Give the calls their places in the order of knowledge, which is that of their lines in the audit."""
         before, last_at = 0, self.state.last_at
