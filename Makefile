@@ -12,7 +12,7 @@ DOCS := .venv/.docs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-quick docs test check conformance test-all soak mutants bench bench-quick bench-full \
-	bench-frameworks format clean
+	bench-frameworks page format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -71,13 +71,16 @@ bench-full: $(BENCH)  ## ten million rows, a million jobs, ten thousand readers 
 bench-frameworks: $(BENCH_FRAMEWORKS)  ## what frameworks' own classes on SQLite do with many agents, beside ours
 	.venvs/bench-frameworks/bin/python bench/frameworks.py $(ARGS)
 
+page:  ## build the page that shows a memory from aiomemdb/view/page, which needs node; the output is committed
+	cd aiomemdb/view/page && npm ci --silent --no-audit --no-fund && node build.mjs $(ARGS)
+
 format: $(READY)  ## generate aiomemdb.blocking, format the code and fix what ruff can fix
 	$(BIN)/python -m tests.support.blocking_source
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove the virtual environments, caches and builds
-	rm -rf .venv .venvs .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venvs aiomemdb/view/page/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made once, and again when pyproject.toml changes. A venv without pip was cut short: it is made anew.

@@ -136,6 +136,18 @@ class MemoryVerbs(Waits):
         """Return a page of why a fact is, or was, believed, in the order in which it was said."""
         return self._wait(self._inner.evidence, fact, after=after, limit=limit)
 
+    def export_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        around: str | Entity | None = None,
+        hops: int = 2,
+        limit: int = 2000,
+        overwrite: bool = False,
+    ) -> None:
+        """Write a page that shows this memory in a browser: one file, which needs no network and no server."""
+        self._wait(self._inner.export_html, path, around=around, hops=hops, limit=limit, overwrite=overwrite)
+
     def fact(self, id: int) -> Fact | None:
         """Return a fact by its id, or None: believed or expired, whenever it holds."""
         return self._wait(self._inner.fact, id)

@@ -21,6 +21,7 @@ from .loading import LoadingVerbs
 from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key
 from .pages import Page, page
 from .recall import RecallVerbs
+from .seeing import SeeingVerbs
 from .sharing import SharedCore
 from .values import Counts, Entity, Episode, Event, Fact, Forgotten
 from .view import after_id, by_id, kind_of, observed, one_more
@@ -29,7 +30,16 @@ __all__ = ["Memory"]
 
 
 class Memory(
-    Opened, EntityVerbs, FactVerbs, EpisodeVerbs, LoadingVerbs, RecallVerbs, AgentVerbs, ChangeVerbs, Familiar
+    Opened,
+    EntityVerbs,
+    FactVerbs,
+    EpisodeVerbs,
+    LoadingVerbs,
+    RecallVerbs,
+    AgentVerbs,
+    ChangeVerbs,
+    SeeingVerbs,
+    Familiar,
 ):
     """Entities, facts with two times, and the texts they were drawn from, shared by many agents.
 

@@ -1,4 +1,4 @@
-"""What a store may do outside of transactions: tell what was done, and answer SQL of agents."""
+"""What a store may do outside of transactions: tell what was done, answer SQL of agents, and read what a page shows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
 from ..errors import AiomemdbError
+from .pictures import Picture, PictureQuery
 from .questions import FeedPlace, Watch
 from .values import Entity, Episode, Event, Fact
 
@@ -43,3 +44,7 @@ class Outside(Protocol):
     ) -> AgentAnswer:
         """Answer SQL of an agent, which sees these namespaces and nothing else. Raises: what the engine does."""
         raise AiomemdbError("agents ask outside of transactions, of a memory whose engine has SQL for them")
+
+    async def picture(self, namespaces: Sequence[str], query: PictureQuery) -> Picture:
+        """What a page shows of these namespaces, in one state."""
+        raise AiomemdbError("a page is made outside of transactions, of a memory whose engine reads one for it")

@@ -134,6 +134,18 @@ def test_a_time_says_what_was_believed_then(memory: Path) -> None:
     assert call("facts", memory, "--as-of", "yesterday").exit_code == 2
 
 
+def test_a_page_of_a_memory_is_written_and_replaced_by_wish_alone(memory: Path, tmp_path: Path) -> None:
+    page = tmp_path / "memory.html"
+    assert ok("graph", memory).splitlines() == [str(page)]
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    again = call("graph", memory)
+    assert (again.exit_code, "--overwrite" in again.stderr) == (3, True)
+    ok("graph", memory, "--overwrite", "--around", "Ockham", "--limit", "9")
+    ok("graph", memory, tmp_path / "other.html")
+    unknown = call("graph", memory, "--overwrite", "--around", "Ockam")
+    assert (unknown.exit_code, "'Ockham'" in unknown.stderr) == (2, True)
+
+
 # -- any file ------------------------------------------------------------------------------------------------
 
 

@@ -16,11 +16,12 @@ from ....sqlite.reading.snapshot import SQLiteSnapshot
 from ...deciding.steps import Steps
 from ...drafts import NameRequest
 from ...pages import Place
+from ...pictures import Picture, PictureQuery
 from ...questions import FactQuery, FeedPlace, Found, Kind, Links, Model, Node, Token, VectorChanges, When
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
-from . import embeddings, erasing, feed, forgetting, identity, indexing, reading, search
+from . import embeddings, erasing, feed, forgetting, identity, indexing, picturing, reading, search
 from .agents import agent_scope
 from .jobs import Job, Opening
 from .migrating import is_current, migrate
@@ -201,6 +202,9 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
         self, namespaces: Sequence[str], sql: str, params: Params, limits: AgentLimits | None
     ) -> AgentAnswer:
         return await self._db._agent_read(agent_scope(namespaces), sql, params, limits)
+
+    async def picture(self, namespaces: Sequence[str], query: PictureQuery) -> Picture:
+        return await self._db.read_fn(picturing.picture, namespaces, query)
 
     async def open(self, normalisers: Mapping[str, str]) -> None:
         if not await self._db.read_fn(is_current, normalisers):

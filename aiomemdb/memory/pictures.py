@@ -1,0 +1,224 @@
+"""What a page shows of a memory: read from one state, bounded, as JSON that holds each row as a list. Pure.
+
+Times are whole milliseconds since 1970, rounded up: a moment in whole milliseconds then lies in a half-open period of
+microseconds exactly where it lies in the rounded one. What was known at a moment is decided by the order of events,
+whatever the clock did; ``known_times`` turns that order into times that are only to be compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = [
+    "MOST_FACTS",
+    "Picture",
+    "PictureQuery",
+    "choose",
+    "cut",
+    "known_times",
+    "milliseconds",
+    "room_for_texts",
+    "walk",
+]
+
+#: A picture looks at this many facts, the newest: it takes no longer in a memory that has more.
+MOST_FACTS = 200_000
+# Of one entity, how many: literal values crowd out the rest where an agent counts something.
+_MOST_OF_ONE = 400
+# All texts of a page together, and one of them, in characters.
+_TEXTS, _LONGEST, _SHORTEST = 1_400_000, 1_600, 160
+
+
+@dataclass(frozen=True, slots=True)
+class PictureQuery:
+    """Which part of a memory.
+
+    Attributes:
+        start: ids of entities to begin at; None: the best connected and the newest.
+        hops: how far from those.
+        limit: how many entities at most.
+    """
+
+    start: Sequence[int] | None
+    hops: int
+    limit: int
+
+
+@dataclass(slots=True)
+class Picture:
+    """Rows as ``FIELDS`` names them. ``totals`` is of all that is readable."""
+
+    totals: Mapping[str, int]
+    entities: list[list[Any]] = field(default_factory=list)
+    facts: list[list[Any]] = field(default_factory=list)
+    evidence: list[list[Any]] = field(default_factory=list)
+    episodes: list[list[Any]] = field(default_factory=list)
+    mentions: list[list[int]] = field(default_factory=list)
+    near: list[list[Any]] = field(default_factory=list)
+
+    def to_json(self, **about: Any) -> bytes:
+        """It and what is to be said ``about`` it, in UTF-8."""
+        rows = {name: getattr(self, name) for name in FIELDS}
+        whole = {**about, "totals": self.totals, "fields": FIELDS, **rows}
+        return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+FIELDS: Mapping[str, Sequence[str]] = {
+    "entities": [
+        "id",
+        "namespace",
+        "name",
+        "type",
+        "description",
+        "attributes",
+        "agent",
+        "created_at",
+        "known_from",
+        "degree",  # how many facts are about it, of those that the picture looked at
+        "aliases",
+    ],
+    "facts": [
+        "id",
+        "namespace",
+        "subject",
+        "predicate",
+        "object",
+        "value",
+        "text",
+        "valid_at",
+        "valid_offset",
+        "invalid_at",
+        "invalid_offset",
+        "created_at",
+        "known_from",
+        "expired_at",
+        "known_until",
+        "superseded_by",
+        "agent",
+    ],
+    "evidence": ["fact", "episode", "quote", "confidence", "agent", "created_at"],
+    "episodes": [
+        "id",
+        "namespace",
+        "key",
+        "version",
+        "session",
+        "seq",
+        "agent",
+        "source",
+        "content",
+        "begin",
+        "length",
+        "occurred_at",
+        "created_at",
+        "known_from",
+        "expired_at",
+    ],  # content: from the character ``begin`` on, of ``length``
+    "mentions": ["entity", "episode"],
+    "near": ["a", "b", "cosine"],
+}
+
+#: (fact, subject, object), newest first.
+Link = tuple[int, int, int | None]
+
+
+def choose(links: Iterable[Link], newest: Sequence[int], limit: int) -> tuple[dict[int, int], list[int]]:
+    """The entities to show, each with how many facts are about it, and the facts among them.
+
+    Three quarters are the best connected, the others the newest: a page of a large memory shows what it is about and
+    what was learnt today.
+
+    Args:
+        newest: entities, the newest first.
+    """
+    links = list(links)
+    degree = Counter[int]()
+    for _, subject, object in links:
+        degree[subject] += 1
+        if object is not None and object != subject:
+            degree[object] += 1
+    connected = sorted(degree, key=lambda id: (-degree[id], id))
+    chosen = dict.fromkeys(connected[: limit - limit // 4])
+    for id in [*newest, *connected[limit - limit // 4 :]]:
+        if len(chosen) >= limit:
+            break
+        chosen[id] = None
+    return {id: degree[id] for id in chosen}, _among(links, chosen, limit)
+
+
+def walk(
+    start: Iterable[int], hops: int, limit: int, links_of: Callable[[Sequence[int]], Iterable[Link]]
+) -> tuple[dict[int, int], list[int]]:
+    """As ``choose``, for what is within ``hops`` facts of where it starts: nearest first, of those equally near the
+    ones with most links to what was found before.
+    """
+    found, links = dict.fromkeys(start), dict[int, Link]()
+    frontier = list(found)
+    for hop in range(hops + 1):
+        reached = Counter[int]()
+        for link in links_of(frontier):
+            links[link[0]] = link
+            for end in link[1:]:
+                if end is not None and end not in found:
+                    reached[end] += 1
+        # Behind the last hop only the facts among those found are wanted.
+        frontier = sorted(reached, key=lambda id: (-reached[id], id))[: limit - len(found)] if hop < hops else []
+        if not frontier:
+            break
+        found.update(dict.fromkeys(frontier))
+    degree = Counter(end for link in links.values() for end in set(link[1:]) if end is not None)
+    newest_first = sorted(links.values(), reverse=True)
+    return {id: degree[id] for id in found}, _among(newest_first, found, limit)
+
+
+def _among(links: Iterable[Link], chosen: Mapping[int, object], limit: int) -> list[int]:
+    """Facts among the chosen, newest first: of one entity and of all a bounded number."""
+    most, facts, values = 10 * limit, list[int](), Counter[int]()
+    for fact, subject, object in links:
+        if subject not in chosen or (object is not None and object not in chosen):
+            continue
+        if object is None:
+            values[subject] += 1
+            if values[subject] > _MOST_OF_ONE:
+                continue
+        facts.append(fact)
+        if len(facts) == most:
+            break
+    return facts
+
+
+def known_times(backs: Iterable[tuple[int, int]]) -> Callable[[int, int], int | None]:
+    """A function of (event, its clock) to the time from which on what that event made known is known.
+
+    "Known at t" is all up to the newest event with a clock not after t. So an event counts as soon as any event from
+    it on has such a clock: from the least of their clocks on. Within a stretch the clock only went on, so that is its
+    own, or the first one's of a later stretch. What was there before all events was known since ever: None.
+
+    Args:
+        backs: (event, clock) of the first event of each stretch before which the clock had gone back.
+    """
+    stretches = [(first, clock) for first, clock in backs]
+
+    def known_from(event: int, at: int) -> int | None:
+        return None if event == 0 else min([at, *(clock for first, clock in stretches if first > event)])
+
+    return known_from
+
+
+def milliseconds(micros: int | None) -> int | None:
+    """Rounded up."""
+    return None if micros is None else -(-micros // 1000)
+
+
+def cut(text: str, most: int) -> str:
+    """A text as the page shows it: of a long one its begin, and how long it is."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def room_for_texts(count: int) -> int:
+    """How many characters of each text the page holds."""
+    return max(_SHORTEST, min(_LONGEST, _TEXTS // max(1, count)))
