@@ -42,6 +42,7 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
     from .agents import AgentAnswer, AgentLimits
     from .database import Database, Hold, Snapshot, Transaction
     from .engines import connect
+    from .memory.answers import AddedEntity, AddedFact
     from .memory.bulk import Document, Loaded, NotLoaded
     from .memory.memory import Memory
     from .memory.names import Normaliser
@@ -71,6 +72,8 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddedEntity",
+    "AddedFact",
     "AgentAnswer",
     "AgentLimits",
     "AiomemdbError",
@@ -140,6 +143,7 @@ _ROOMS = {
     "agents": ["AgentAnswer", "AgentLimits"],
     "database": ["Database", "Hold", "Snapshot", "Transaction"],
     "engines": ["connect"],
+    "memory.answers": ["AddedEntity", "AddedFact"],
     "memory.bulk": ["Document", "Loaded", "NotLoaded"],
     "memory.memory": ["Memory"],
     "memory.names": ["Normaliser"],

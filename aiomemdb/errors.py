@@ -246,7 +246,12 @@ class NotFound(AiomemdbError, LookupError):
     """The memory has no such entity, fact or episode in this namespace: never was, forgotten, or of another one.
 
     Not applied. What to do: look it up by name again, or use ``memory.scoped(namespace=...)``.
+
+    Attributes:
+        name: the name that no entity has, as it was written; None: what was not found was given by an id.
     """
+
+    name: str | None = None
 
 
 class AmbiguousEntity(AiomemdbError, LookupError):

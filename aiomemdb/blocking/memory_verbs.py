@@ -12,7 +12,9 @@ from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
+from ..memory.answers import AddedEntity, AddedFact
 from ..memory.bulk import Document, Loaded, Progress
+from ..memory.drafts import Missing
 from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser
 from ..memory.pages import Page
 from ..memory.recall import Rerank, Strategy
@@ -24,6 +26,7 @@ from ..memory.values import (
     Evidence,
     Fact,
     Forgotten,
+    Name,
     NameLike,
     Recall,
     Remembered,
@@ -45,6 +48,16 @@ class MemoryVerbs(Waits):
     def add_alias(self, entity: Entity, alias: str) -> Entity:
         """Let ``alias`` mean this entity too, and return the entity."""
         return self._wait(self._inner.add_alias, entity, alias)
+
+    def add_entities(
+        self,
+        names: Iterable[str | Name],
+        *,
+        facts: Iterable[Statement | tuple[NameLike, str, NameLike]] = (),
+        any_type: bool = False,
+    ) -> list[AddedEntity]:
+        """Find or create many entities in ONE job, and return for each whether it is new."""
+        return self._wait(self._inner.add_entities, names, facts=facts, any_type=any_type)
 
     def add_episode(
         self,
@@ -103,6 +116,12 @@ class MemoryVerbs(Waits):
             confidence=confidence,
             replace=replace,
         )
+
+    def add_facts(
+        self, statements: Iterable[Statement | tuple[NameLike, str, NameLike]], *, missing: Missing = "create"
+    ) -> list[AddedFact]:
+        """State many facts in ONE job, all of them or none, and return for each the fact and whether it is new."""
+        return self._wait(self._inner.add_facts, statements, missing=missing)
 
     def agent_read(self, sql: str, params: Params = (), *, limits: AgentLimits | None = None) -> AgentAnswer:
         """Answer SQL from an untrusted agent, which sees the namespaces that this view reads, and nothing else."""

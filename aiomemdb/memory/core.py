@@ -9,12 +9,13 @@ from typing import NoReturn
 
 from ..database import Database, Transaction
 from ..errors import ReentrancyError
+from .deciding.documents import Answer
 from .drafts import Draft, Drafter, NameRequest, Scope
 from .matrices import Vectors
 from .names import Normaliser
 from .reembedding import Progress
 from .store import ReadsAndWrites
-from .values import Entity, Fact, Remembered
+from .values import Entity
 
 __all__ = ["Core"]
 
@@ -73,7 +74,7 @@ class Core:
             raise made
         return made
 
-    async def write(self, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
+    async def write(self, scope: Scope, draft: Draft) -> Answer:
         """Write a draft."""
         [written] = await self.writable_store.write([(scope, draft)])
         if isinstance(written, Exception):

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from .names import Normaliser, checked_key, checked_name, checked_text, is_blank
 from .questions import Model, Token
@@ -24,6 +24,7 @@ __all__ = [
     "DraftEpisode",
     "DraftFact",
     "Drafter",
+    "Missing",
     "NameRequest",
     "Near",
     "Scope",
@@ -47,6 +48,9 @@ class Scope:
         return (self.namespace, *self.also_read)
 
 
+#: What becomes of names that no entity has.
+Missing: TypeAlias = Literal["create", "imply", "error"]
+
 #: Near names noted of a name, older ones: the rest is the business of a search by vectors.
 NEAR_KEPT = 8
 
@@ -62,6 +66,7 @@ class NameRequest:
         key, type_key: normalised; ``type_key`` is "" where there is no type.
         similarity: merge it with a near name of at least this cosine, or None.
         strict: several entities of this name are an error.
+        any_type: whatever the type of an entity of this name, it is the one; the type is that of a new one.
         vector: of the name, packed; None without an embedder.
         near: what was near in a snapshot ...
         seen: ... and its state: what is newer is compared in the job. None: there was nothing.
@@ -77,6 +82,7 @@ class NameRequest:
     vector: bytes | None = None
     near: Near = ()
     seen: Token | None = None
+    any_type: bool = False
 
 
 @dataclass(slots=True)
@@ -129,6 +135,9 @@ class Draft:
 
     Attributes:
         who: names to be found or created, and ids of entities, each once; the rest speaks of places in it.
+        added: the places of names that are to be added, one for each time that a name is given: what is new of them is
+            reported, and facts are stated of that alone. None: it is no list of names.
+        missing: what becomes of names that no entity has.
         episode: the text that evidences the facts, or None: then they are stated directly, or by ``evidence``.
         evidence: the id of an episode that is there already.
         model: of the vectors; None where there are none.
@@ -144,6 +153,8 @@ class Draft:
     model: Model | None = None
     near: float = 1.0
     unwanted: bool = False
+    added: list[int] | None = None
+    missing: Missing = "create"
 
 
 def canonical(value: Scalar) -> str:
@@ -196,6 +207,7 @@ class Drafter:
         self._normalise_predicate = normalise_predicate
         self.draft: Draft = Draft([], near=near)
         self._places: dict[object, int] = {}
+        self._added: dict[tuple[str, str], int] = {}
         self._said: dict[str, tuple[int, str]] = {}  # names as they were written: most come several times
 
     def name(self, what: str, named: str | Name) -> NameRequest:
@@ -235,6 +247,18 @@ class Drafter:
                 said = self._said[who] = self._place(what, who)
             return said
         return self._place(what, who)
+
+    def _subject(self, who: NameLike) -> tuple[int, str]:
+        """Where names are to be added, one of them, with or without its type."""
+        added = self.draft.added
+        if added is None:
+            return self.who("subject", who)
+        if isinstance(who, str | Name):
+            wanted = self.name("subject", who)
+            place = self._added.get((wanted.key, wanted.type_key))
+            if place is not None:
+                return place, wanted.name
+        raise ValueError(f"subject={who!r}: facts= are of the names that are added, by name")
 
     def _place(self, what: str, who: NameLike) -> tuple[int, str]:
         known: object
@@ -276,7 +300,7 @@ class Drafter:
         )
         if valid_at is not None and invalid_at is not None and invalid_at <= valid_at:
             raise ValueError(f"invalid_at={fact.invalid_at} must be later than valid_at={fact.valid_at}")
-        subject, subject_name = self.who("subject", fact.subject)
+        subject, subject_name = self._subject(fact.subject)
         object = value = given = None
         if fact.object is not None:
             object, end = self.who("object", fact.object)
@@ -304,6 +328,29 @@ class Drafter:
                 invalid_offset=offset_of(fact.invalid_at),
             )
         )
+
+    def facts(self, facts: Iterable[Statement | tuple[NameLike, str, NameLike]]) -> None:
+        """Adds facts. Raises: as ``fact``."""
+        if isinstance(facts, Statement | str):
+            raise TypeError("facts must be several: [Statement(...)]")
+        for fact in facts:
+            self.fact(fact)
+
+    def added(self, names: Iterable[str | Name], *, any_type: bool) -> None:
+        """Adds names that are to be added; before any fact. Raises: TypeError, ValueError: one of them can't be."""
+        if isinstance(names, str | Name):
+            raise TypeError("names must be several: add_entities([...])")
+        self.draft.added = []
+        for name in names:
+            if not isinstance(name, str | Name):
+                raise TypeError(f"{name!r}: a str or a Name")
+            place, _ = self._place("name", name)
+            request = self.draft.who[place]
+            assert isinstance(request, NameRequest)
+            request.any_type = any_type
+            self.draft.added.append(place)
+            self._added.setdefault((request.key, request.type_key), place)
+            self._added.setdefault((request.key, ""), place)
 
     def mentions(self, mentions: Iterable[NameLike]) -> None:
         if isinstance(mentions, str | Name | Entity):

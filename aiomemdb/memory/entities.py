@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .answers import AddedEntity
 from .drafts import Scope, checked_json, checked_similarity
 from .names import checked_name, checked_text
 from .pages import Page, page
-from .values import Entity, Name
+from .values import Entity, Name, NameLike, Statement
 from .view import View, after_id, by_id, id_of, observed, one_more
 
 __all__ = ["EntityVerbs"]
@@ -59,6 +60,43 @@ class EntityVerbs(View):
                 )
         wanted.similarity, wanted.strict = similarity, strict
         return await self._core.find_or_create(self._scope, wanted)
+
+    @observed("upsert_memory")
+    async def add_entities(
+        self,
+        names: Iterable[str | Name],
+        *,
+        facts: Iterable[Statement | tuple[NameLike, str, NameLike]] = (),
+        any_type: bool = False,
+    ) -> list[AddedEntity]:
+        """Find or create many entities in ONE job, and return for each whether it is new.
+
+        Of all callers, of all tasks and processes, that add a name at once, one alone is told that it is new. Each name
+        is taken as by ``find_or_create_entity``, one after another. An implied entity (see ``add_facts``) is new: it
+        gets the name as it is written here, and this type and description::
+
+            added = await memory.add_entities([Name("Ann", "person")], facts=[("Ann", "knows", "Bob")])
+
+        Args:
+            names: names, with or without types and descriptions.
+            facts: what is known of those that are new; of those that were there it is left out. Each fact's subject is
+                one of ``names``. Their objects are found or created too.
+            any_type: make none where an entity has the name, whatever its type; it stays as it is.
+
+        Returns: one for each name, in their order. Of a name that is given again the entity, as not new.
+        Raises:
+            ValueError, TypeError: a name can't be, see ``find_or_create_entity``; a fact can't be, see ``add_fact``, or
+                its subject is none of ``names``.
+            EmbedderError, ModelChanged: the embedder's vectors can't be used; nothing was written.
+        Cancellation: the job runs whole or not at all.
+        """
+        drafter = self._core.drafter()
+        drafter.added(names, any_type=any_type)
+        drafter.facts(facts)
+        await self._core.embed(self._scope, drafter.draft)
+        written = await self._core.write(self._scope, drafter.draft)
+        assert isinstance(written, list)
+        return [one for one in written if isinstance(one, AddedEntity)]
 
     async def entity(self, name_or_id: str | int, type: str | None = None) -> Entity | None:
         """Return the entity of a name or an id, or None.

@@ -65,8 +65,7 @@ class EpisodeVerbs(View):
             metadata=metadata,
             replace=replace,
         )
-        for fact in facts:
-            drafter.fact(fact)
+        drafter.facts(facts)
         drafter.mentions(mentions)
         draft, core = drafter.draft, self._core
         in_session = None if episode.session is None else (self._scope.namespace, episode.session)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from ..errors import NotFound
-from .drafts import canonical
+from .answers import AddedFact
+from .drafts import Draft, Missing, canonical
 from .names import checked_text
 from .pages import Page, page
 from .questions import FactQuery
@@ -76,11 +77,49 @@ class FactVerbs(View):
             if not isinstance(evidence, Episode):
                 raise TypeError(f"evidence={evidence!r}: an Episode (a bare number is never an id)")
             draft.evidence = evidence.id
+        [added] = await self._write_facts(draft)
+        return added.fact
+
+    @observed("upsert_memory")
+    async def add_facts(
+        self,
+        statements: Iterable[Statement | tuple[NameLike, str, NameLike]],
+        *,
+        missing: Missing = "create",
+    ) -> list[AddedFact]:
+        """State many facts in ONE job, all of them or none, and return for each the fact and whether it is new.
+
+        Each is stated as by ``add_fact``, one after another: a later one meets what an earlier one has made. The number
+        of statements of SQL is the same for any number of facts::
+
+            await memory.add_facts([("Ann", "knows", "Bob"), Statement(subject="Ann", predicate="age", value=7)])
+
+        Args:
+            statements: facts, as ``remember`` takes them.
+            missing: what becomes of names that no entity has. "create": the entities are made. "imply": they are made,
+                and ``implied`` until a call creates them or says something of them in another way. "error": none is
+                made, and nothing is written; an implied entity is missing too.
+
+        Returns: one for each statement, in their order.
+        Raises:
+            NotFound: with ``missing="error"``: a name is missing, the first of them is the error's ``name``. An
+                ``Entity`` is not of this namespace, or was forgotten.
+            ValueError, TypeError: a statement can't be, see ``add_fact``; ``missing`` is none of the three.
+            EmbedderError, ModelChanged: the embedder's vectors can't be used; nothing was written.
+        Cancellation: the job runs whole or not at all.
+        """
+        if missing not in ("create", "imply", "error"):
+            raise ValueError(f'missing={missing!r}: "create", "imply" or "error"')
+        drafter = self._core.drafter()
+        drafter.draft.missing = missing
+        drafter.facts(statements)
+        return await self._write_facts(drafter.draft)
+
+    async def _write_facts(self, draft: Draft) -> list[AddedFact]:
         await self._core.embed(self._scope, draft)
         written = await self._core.write(self._scope, draft)
         assert isinstance(written, list)
-        [fact] = written
-        return fact
+        return [one for one in written if isinstance(one, AddedFact)]
 
     @observed("update_memory")
     async def retract(self, fact: Fact, reason: str = "") -> Fact:

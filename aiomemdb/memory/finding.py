@@ -62,7 +62,7 @@ class Identity:
         while flight is None:
             before = self._flights.get(key)
             found = _raised(await self._lookups.add((scope, wanted)))
-            if found is not None:
+            if found is not None and not found.implied:
                 return found
             self._check_caller()
             flight = self._flights.get(key)

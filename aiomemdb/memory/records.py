@@ -24,6 +24,7 @@ def entity_of(
     attributes: str,
     agent: str | None,
     created_at: int,
+    implied: int,
 ) -> Entity:
     return Entity(
         id,
@@ -34,6 +35,7 @@ def entity_of(
         {} if attributes == "{}" else json.loads(attributes),
         agent,
         from_micros(created_at),
+        bool(implied),
     )
 
 

@@ -13,6 +13,7 @@ from ..database import Database
 from ..embedders import Embedder
 from ..errors import AiomemdbError, DatabaseClosed, ReentrancyError
 from .core import Core
+from .deciding.documents import Answer
 from .drafts import Draft, NameRequest, Scope
 from .finding import Identity, find_near
 from .matrices import Vectors
@@ -21,7 +22,7 @@ from .reembedding import Progress, Reembedding
 from .store import Store
 from .stores.choosing import store_of
 from .together import Together
-from .values import Entity, Fact, Remembered
+from .values import Entity
 
 __all__ = ["SharedCore"]
 
@@ -51,7 +52,7 @@ class SharedCore(Core):
         self._store: Store = store_of(db)
         self.vectors: Vectors | None = None if embedder is None else Vectors(self._store, embedder, vector_cache_bytes)
         self._identity: Identity | None = None
-        self._writes: Together[tuple[Scope, Draft], Remembered | list[Fact]] | None = None
+        self._writes: Together[tuple[Scope, Draft], Answer] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._closed = False
         self._last_in_session: dict[tuple[str, str], asyncio.Future[None]] = {}
@@ -132,7 +133,7 @@ class SharedCore(Core):
     async def find_or_create(self, scope: Scope, wanted: NameRequest) -> Entity:
         return await self.identity.find_or_create(scope, wanted)
 
-    async def write(self, scope: Scope, draft: Draft) -> Remembered | list[Fact]:
+    async def write(self, scope: Scope, draft: Draft) -> Answer:
         if self._writes is None:
             raise self._not_open()
         self.check_writable()  # the task that writes what waits together can't tell who waits in a transaction()
@@ -203,4 +204,4 @@ class SharedCore(Core):
 
 
 def _weight(item: tuple[Scope, Draft]) -> int:
-    return 1 + len(item[1].facts)
+    return 1 + len(item[1].facts) + len(item[1].added or ())

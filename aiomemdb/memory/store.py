@@ -27,6 +27,7 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple
 from ..database import Transaction
 from ..errors import AiomemdbError
 from .deciding import embedding, forgetting, merging, remembering, renaming, walking
+from .deciding.documents import Answer
 from .deciding.steps import Steps
 from .drafts import Draft, NameRequest, Scope
 from .outside import Outside
@@ -43,7 +44,7 @@ from .questions import (
     VectorChanges,
     When,
 )
-from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Remembered, Subgraph
+from .values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten, Subgraph
 from .words import Asked
 
 __all__ = ["Reads", "ReadsAndWrites", "Store", "Writes"]
@@ -260,9 +261,9 @@ class Writes(Protocol):
 
     async def write(
         self, drafts: Sequence[tuple[Scope, Draft]], *, began: Callable[[], object] | None = None
-    ) -> list[Remembered | list[Fact] | Exception]:
-        """Texts with their facts (Remembered), or facts alone, in order; each whole or not at all, in one job if none
-        fails. Returns an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
+    ) -> list[Answer | Exception]:
+        """Texts with their facts (Remembered), facts alone or names, in order; each whole or not at all, in one job if
+        none fails. Returns an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
 
         Args:
             began: called where the job runs, as it begins.

@@ -48,6 +48,8 @@ class Entity:
     """Who made it."""
     created_at: datetime
     """When it was made, or the first of those that were merged into it."""
+    implied: bool = False
+    """So far only ``add_facts(..., missing="imply")`` has named it."""
 
 
 @dataclass(frozen=True, slots=True)

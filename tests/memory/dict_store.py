@@ -113,7 +113,7 @@ class DictStore(Store):
 
     def entity(self, id: int) -> Any:
         row = self.t["entity"][self.root(id)]
-        return self.known.setdefault(row.id, replace(row.row, made=None, since=row.since))
+        return self.known.setdefault(row.id, replace(row.row, made=None, line=None, since=row.since))
 
     def root(self, id: int) -> int:
         return (id in self.t["entity"] and self.t["entity"][id].merged_into) or id
@@ -247,7 +247,10 @@ class DictStore(Store):
 
         def row(one: Any, namespace: str) -> Row:
             since, until = (at and base + at.before + 1 for at in (one.made, getattr(one, "ended", None)))
-            return Row(namespace, copy(one), since or one.since, until)
+            stored, line = copy(one), getattr(one, "line", None)
+            if line is not None:
+                stored.established = base + line.moment.before + line.place + 1
+            return Row(namespace, stored, since or one.since, until)
 
         for moment in changes.moments:
             t["space"][moment.namespace] = t["space"].get(moment.namespace) or t.next("space")

@@ -104,6 +104,8 @@ WRITING_VERBS: dict[str, Callable[[Memory, Remembered], Awaitable[object]]] = {
     "remember": lambda memory, made: memory.remember("text"),
     "add_episode": lambda memory, made: memory.add_episode("text"),
     "add_fact": lambda memory, made: memory.add_fact("a", "b", "c"),
+    "add_facts": lambda memory, made: memory.add_facts([("a", "b", "c")]),
+    "add_entities": lambda memory, made: memory.add_entities(["new"]),
     "update_entity": lambda memory, made: memory.update_entity(made.entities[0], name="x"),
     "add_alias": lambda memory, made: memory.add_alias(made.entities[0], "x"),
     "remove_alias": lambda memory, made: memory.remove_alias(made.entities[0], "Annie"),

@@ -7,13 +7,14 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from unittest import mock
 
 import pytest
 
-from aiomemdb import Entity, Fact, Memory, Name, Remembered, Statement
+from aiomemdb import AddedFact, Entity, Memory, Name, Remembered, Statement
 from aiomemdb.memory.deciding import forgetting, merging, moment, remembering, renaming
 from aiomemdb.memory.deciding.steps import Steps
 from aiomemdb.memory.drafts import Draft, Drafter, NameRequest, Scope
@@ -182,10 +183,25 @@ class Agents:
         if self.chance.random() < 0.6:
             return self.text(self.chance.choice([0, 1, 3, 6, 12]))
         drafter = Drafter(FOLDED, FOLDED_PREDICATE, NEAR)
+        if self.chance.random() < 0.4:
+            return self.added(drafter)
+        if self.chance.random() < 0.5:
+            drafter.draft.missing = self.chance.choice(["create", "imply", "imply", "error"])
+            drafter.facts(self.fact() for _ in range(self.chance.choice([0, 1, 3, 9])))
+            return self.embedded(self.chance.choice(SCOPES), drafter.draft)
         drafter.fact(self.fact())
         if self.chance.random() < 0.4:
             drafter.draft.evidence = self.chance.choice([*self.file.ids("episode"), 999])
         return self.embedded(self.chance.choice(SCOPES), drafter.draft)
+
+    def added(self, drafter: Drafter) -> Call:
+        pick, types = self.chance.choice, [None, None, "company", "person"]
+        names = [Name(pick(NAMES), pick(types), pick(["", "described"])) for _ in range(pick([0, 1, 3, 9]))]
+        drafter.added(names, any_type=pick([True, False]))
+        drafter.facts(
+            replace(self.fact(), subject=pick([name, name.name])) for name in names for _ in range(pick([0, 2]))
+        )
+        return self.embedded(pick(SCOPES), drafter.draft)
 
     def embedded(self, scope: Scope, draft: Draft) -> Call:
         if self.embeds:
@@ -286,7 +302,7 @@ def check_facts(seed: int) -> None:
             for fact in draft.facts:
                 alone = Draft(list(draft.who), [fact], evidence=text.episode.id, model=draft.model, near=NEAR)
                 [stated] = other.job(remembering.write, [(scope, alone)]) or []
-                assert isinstance(stated, list) and isinstance(stated[0], Fact)
+                assert isinstance(stated, list) and isinstance(stated[0], AddedFact)
             assert beliefs(one) == beliefs(other)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aiomemdb import Memory
+from aiomemdb import Memory, Name, Statement
 from aiomemdb.memory.names import fold
 from tests.memory.conftest import assert_sound
 from tests.memory.fleet import run_together
@@ -134,4 +134,36 @@ def test_documents_of_many_processes_agree_and_time_never_goes_back(db_path: Pat
     assert plain(db_path, "SELECT count(*), count(DISTINCT seq), max(seq) FROM episode GROUP BY session") == [
         (count, count, count) for count in (42, 39, 39)
     ]
+    assert_sound(db_path)
+
+
+async def add_names(meet: Callable[[], None], path: str, number: int) -> list[list[bool]]:
+    """The same names with a type, an observation and a relation of its own; says which were new."""
+    async with Memory.open(path, agent=f"agent {number}") as memory:
+        new = []
+        for begin in range(0, 40, 10):
+            names = [f"name {n}" for n in range(begin, begin + 10)]
+            meet()
+            related = await memory.add_facts([(name, "next to", f"beside {name}") for name in names], missing="imply")
+            added = await memory.add_entities(
+                [Name(name, f"type {number}") for name in names],
+                facts=[Statement(subject=name, predicate="observation", value=f"of {number}") for name in names],
+                any_type=True,
+            )
+            new += [[one.new, fact.new] for one, fact in zip(added, related, strict=True)]
+        return new
+
+
+def test_of_many_processes_that_add_a_name_one_is_told_that_it_is_new(db_path: Path) -> None:
+    new = run_together(add_names, [(str(db_path), number) for number in range(4)])
+    assert [[sum(each[name][what] for each in new) for what in range(2)] for name in range(40)] == [[1, 1]] * 40
+    # Each has what the one process has said of it that was told so.
+    [made] = plain(
+        db_path,
+        "SELECT count(*) FROM entity e JOIN fact f ON f.subject = e.id AND f.predicate = 'observation' "
+        "WHERE e.established IS NOT NULL AND 'of ' || substr(e.type, 6) = json_extract('[' || f.value || ']', '$[0]')",
+    )
+    assert made == (40,)
+    assert plain(db_path, "SELECT count(*), count(established) FROM entity") == [(80, 40)]
+    assert plain(db_path, "SELECT count(*) FROM fact") == [(80,)]
     assert_sound(db_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb import AmbiguousEntity, Entity, EpisodeExists, Fact, ModelChanged, NotFound, Remembered
+from aiomemdb import AddedFact, AmbiguousEntity, Entity, EpisodeExists, Fact, ModelChanged, NotFound, Remembered
 from aiomemdb.memory.drafts import Draft, DraftEpisode, DraftFact, NameRequest, Scope
 from aiomemdb.memory.questions import FactQuery, Model, When
 from aiomemdb.memory.store import Reads, Store
@@ -59,7 +59,7 @@ async def write_facts(store: Store, *facts: tuple[str, str, str]) -> list[Fact]:
     drafts = [DraftFact(keys.index(s), p, keys.index(o), None, f"{s} {p} {o}") for s, p, o in facts]
     written = await write(store, Draft([name(key) for key in keys], drafts))
     assert isinstance(written, list)
-    return written
+    return [one.fact for one in written if isinstance(one, AddedFact)]
 
 
 async def test_opening_again_changes_nothing(store: Store) -> None:

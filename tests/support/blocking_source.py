@@ -191,7 +191,9 @@ from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
+from ..memory.answers import AddedEntity, AddedFact
 from ..memory.bulk import Document, Loaded, Progress
+from ..memory.drafts import Missing
 from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser
 from ..memory.pages import Page
 from ..memory.recall import Rerank, Strategy
@@ -203,6 +205,7 @@ from ..memory.values import (
     Evidence,
     Fact,
     Forgotten,
+    Name,
     NameLike,
     Recall,
     Remembered,

@@ -20,6 +20,8 @@ import pytest
 import aiomemdb
 
 PUBLIC = [
+    "AddedEntity",
+    "AddedFact",
     "AgentAnswer",
     "AgentLimits",
     "AiomemdbError",

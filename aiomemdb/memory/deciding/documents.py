@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ...errors import EpisodeExists, NotFound
-from ..drafts import Draft, DraftEpisode, NameRequest, Scope
+from ..answers import AddedEntity, AddedFact
+from ..drafts import Draft, DraftEpisode, Scope
 from ..questions import Kind
 from ..records import episode_of
 from ..values import Entity, Episode, Fact, Remembered
@@ -21,7 +22,7 @@ from .moment import Moment
 
 __all__ = ["Answer", "Begun", "Deciding", "KnownEpisode", "KnownTexts"]
 
-Answer: TypeAlias = Remembered | list[Fact]
+Answer: TypeAlias = Remembered | list[AddedFact] | list[AddedEntity]
 
 
 @dataclass(slots=True, eq=False)
@@ -95,6 +96,7 @@ class Begun:
 
     Attributes:
         entities, episode: as its answer shows them, whatever later calls of the job do.
+        added: of names that were to be added, the entity of each, and whether it is new.
         text: what evidences its facts, a new text or one that is there; None: the agent itself.
         again: it is this text's very words that come again.
         replaced: the version that its text takes the place of.
@@ -107,6 +109,7 @@ class Begun:
     episode: Episode | None = None
     again: bool = False
     replaced: KnownEpisode | None = None
+    added: list[tuple[Entity, bool]] | None = None
 
 
 class Deciding:
@@ -144,27 +147,34 @@ class Deciding:
         if draft.evidence is not None and self._texts.namespaces.get(draft.evidence) != scope.namespace:
             return NotFound(f"no episode {draft.evidence} in namespace {scope.namespace!r}")
         for id in draft.who:
-            if isinstance(id, int) and (scope.namespace, id) not in self.identities.roots:
-                return NotFound(f"no entity {id} in namespace {scope.namespace!r}")
+            if isinstance(id, int):
+                if (scope.namespace, id) not in self.identities.roots:
+                    return NotFound(f"no entity {id} in namespace {scope.namespace!r}")
+            elif draft.missing == "error" and self.identities.lacks(scope.namespace, id):
+                error = NotFound(f"no entity {id.name!r} in namespace {scope.namespace!r}")
+                error.name = id.name
+                return error
         return None
 
     def begin(self, moment: Moment, draft: Draft) -> Begun:
         """Decide the first half of a call that was checked."""
-        names = [wanted for wanted in draft.who if isinstance(wanted, NameRequest)]
-        found = iter(self.identities.resolve(moment, names, draft.near))
-        who: list[KnownEntity] = []
-        for wanted in draft.who:
-            if isinstance(wanted, int):
-                who.append(self.identities.roots[moment.namespace, wanted])
-            else:
-                entity = next(found)
-                assert isinstance(entity, KnownEntity)  # nothing is ambiguous, as no draft is strict
-                who.append(entity)
+        who: dict[int, KnownEntity] = {}
+        facts, added = draft.facts, None
+        if draft.added is not None:
+            added = self._add(moment, draft, draft.added, who)
+            new = {entity.id for entity, is_new in added if is_new}
+            facts = [fact for fact in facts if who[fact.subject].id in new]
+            places: Iterable[int] = (fact.object for fact in facts if fact.object is not None)
+        else:
+            places = range(len(draft.who))
+        for place in places:
+            if place not in who:
+                who[place] = self._who(moment, draft, place)
         stated = [
             Stated.of(fact, who[fact.subject].id, None if fact.object is None else who[fact.object].id)
-            for fact in draft.facts
+            for fact in facts
         ]
-        begun = Begun(moment, stated, (), draft.evidence)
+        begun = Begun(moment, stated, (), draft.evidence, added=added)
         self.moments.append(moment)
         if draft.episode is not None:
             self._place(begun, draft.episode)
@@ -175,7 +185,7 @@ class Deciding:
             mentioned = self._texts.mentions[begun.text]
             begun.entities = tuple(mentioned[id].value() for id in sorted(mentioned))
         elif begun.episode is not None:
-            begun.entities = tuple(entity.value() for entity in dict.fromkeys(who))
+            begun.entities = tuple(entity.value() for entity in dict.fromkeys(who.values()))
         return begun
 
     def finish(self, begun: Begun, facts: Facts) -> Answer:
@@ -189,11 +199,43 @@ class Deciding:
             facts.outdate(moment, begun.replaced.id)
         if begun.again:
             assert text is not None
-            believed = facts.believed_of(text)
-        answer = [fact.value_in(moment.namespace) for fact in believed]
-        if begun.episode is None:
+            believed = [(fact, False) for fact in facts.believed_of(text)]
+        answer = [AddedFact(fact.value_in(moment.namespace), new) for fact, new in believed]
+        if begun.episode is not None:
+            return Remembered(begun.episode, tuple(one.fact for one in answer), begun.entities, not begun.again)
+        if begun.added is None:
             return answer
-        return Remembered(begun.episode, tuple(answer), begun.entities, not begun.again)
+        of_entity: dict[int, list[Fact]] = {}
+        for one in answer:
+            of_entity.setdefault(one.fact.subject, []).append(one.fact)
+        return [
+            AddedEntity(entity, new, tuple(of_entity.get(entity.id, ())) if new else ()) for entity, new in begun.added
+        ]
+
+    def _add(
+        self, moment: Moment, draft: Draft, places: Sequence[int], who: dict[int, KnownEntity]
+    ) -> list[tuple[Entity, bool]]:
+        """The entities of names that are to be added, and whether each is new: made, or implied so far."""
+        added: list[tuple[KnownEntity, bool]] = []
+        for place in places:
+            lines = len(moment.events)
+            if place not in who:
+                who[place] = self._who(moment, draft, place)
+            line = who[place].line
+            added.append((who[place], line is not None and line.moment is moment and line.place >= lines))
+        return [(entity.value(), new) for entity, new in added]
+
+    def _who(self, moment: Moment, draft: Draft, place: int) -> KnownEntity:
+        """The entity that a place of a draft speaks of, made where there is none."""
+        wanted, imply = draft.who[place], draft.missing == "imply"
+        if isinstance(wanted, int):
+            entity = self.identities.roots[moment.namespace, wanted]
+            if not imply:
+                self.identities.establish(moment, entity)
+            return entity
+        [found] = self.identities.resolve(moment, [wanted], draft.near, imply=imply)
+        assert isinstance(found, KnownEntity)  # nothing is ambiguous, as no draft is strict
+        return found
 
     def vectors(self, facts: Facts | None) -> list[tuple[str, Kind, int, bytes]]:
         """(namespace, kind, ref, vector) of all that is new and has one."""
@@ -263,7 +305,7 @@ class Deciding:
             self._texts.last_seq[session] = seq if last is None else max(last, seq)
         return seq
 
-    def _mention(self, draft: Draft, who: Sequence[KnownEntity], text: int) -> None:
+    def _mention(self, draft: Draft, who: Mapping[int, KnownEntity], text: int) -> None:
         """A text mentions what its facts are about, beside what it was said to mention."""
         places: Iterable[int] = [
             *draft.mentions,

@@ -145,12 +145,18 @@ class Facts:
         fact.texts.add(text)
         self._of_text.setdefault(text, {})[fact.id] = fact
 
-    def state(self, moment: Moment, stated: Sequence[Stated], text: int | None) -> list[KnownFact]:
-        """State facts, each with its evidence; return them, older ones where they were believed already.
+    def state(self, moment: Moment, stated: Sequence[Stated], text: int | None) -> list[tuple[KnownFact, bool]]:
+        """State facts, each with its evidence; return them, older ones where they were believed already, and whether
+        each is new.
 
         Evidence goes with each fact at once: a later one may supersede it, and what is left of it inherits that.
         """
-        return [self._state(moment, fact, text) for fact in stated]
+        answer = []
+        for one in stated:
+            next_id = self._next_id
+            fact = self._state(moment, one, text)
+            answer.append((fact, fact.id >= next_id))
+        return answer
 
     def unsaid(self, stated: Sequence[Stated], text: int) -> list[Stated]:
         """What a text has not stated yet. A fact that it has may have been retracted or superseded since: it stays

@@ -3,78 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ...errors import AmbiguousEntity, NotFound
 from ..drafts import NEAR_KEPT, NameRequest
 from ..names import may_be_one
-from ..questions import Token
-from ..records import entity_of
-from ..values import Entity
 from ..vectors import nearest, unpack_all
+from .known import Alias, KnownEntity
 from .moment import Moment
 from .picking import pick
 
 __all__ = ["Alias", "Identities", "KnownEntity", "NewerEntities", "root_of"]
-
-
-@dataclass(slots=True, eq=False)
-class KnownEntity:
-    """An entity as it is now, in the job that may have made it.
-
-    Attributes:
-        since: since when there is one; None: the job made it ...
-        made: ... at this moment.
-    """
-
-    id: int
-    namespace: str
-    key: str
-    name: str
-    type: str | None
-    type_key: str
-    description: str
-    attributes: str
-    agent: str | None
-    created_at: int
-    since: Token | None = None
-    made: Moment | None = None
-
-    def value(self) -> Entity:
-        return entity_of(
-            self.id,
-            self.namespace,
-            self.name,
-            self.type,
-            self.description,
-            self.attributes,
-            self.agent,
-            self.created_at,
-        )
-
-
-@dataclass(slots=True, eq=False)
-class Alias:
-    """A name of an entity; ``type`` is "" or a type's key.
-
-    Attributes:
-        stored: the type that it had before the job; None: the job made it.
-        gone: it is no name any more.
-    """
-
-    key: str
-    type: str
-    entity: KnownEntity
-    stored: str | None = None
-    gone: bool = False
-
-    @property
-    def id(self) -> int:
-        return self.entity.id
-
-    @property
-    def type_key(self) -> str:
-        return self.entity.type_key
 
 
 class NewerEntities:
@@ -168,30 +106,61 @@ class Identities:
         for key, found in aliases.items():
             self._aliases.setdefault(key, found)
 
-    def resolve(self, moment: Moment, names: Sequence[NameRequest], near: float) -> list[KnownEntity | AmbiguousEntity]:
+    def lacks(self, namespace: str, wanted: NameRequest) -> bool:
+        """Whether no entity has a name, or an implied one alone."""
+        picked = pick(self._aliases.get((namespace, wanted.key), ()), wanted)
+        return picked is None or (isinstance(picked, tuple) and picked[0].implied)
+
+    def resolve(
+        self, moment: Moment, names: Sequence[NameRequest], near: float, *, imply: bool = False
+    ) -> list[KnownEntity | AmbiguousEntity]:
         """The entity of each name, made where there is none.
 
         Args:
             near: from which cosine on names are noted as near.
+            imply: what is made is implied, and what is implied stays so.
         """
-        return [self._resolve(moment, wanted, near) for wanted in names]
+        return [self._resolve(moment, wanted, near, imply) for wanted in names]
 
-    def _resolve(self, moment: Moment, wanted: NameRequest, near: float) -> KnownEntity | AmbiguousEntity:
+    def _resolve(self, moment: Moment, wanted: NameRequest, near: float, imply: bool) -> KnownEntity | AmbiguousEntity:
         candidates = self._aliases.get((moment.namespace, wanted.key))
         picked = None if candidates is None else pick(candidates, wanted)
         if picked is None:
             near_ones = () if wanted.vector is None else self._near_ones(moment, wanted, wanted.vector, near)
-            return self._merged_into_near(moment, wanted, near_ones) or self._make(moment, wanted, near_ones, near)
+            merged = self._merged_into_near(moment, wanted, near_ones)
+            if merged is None:
+                return self._make(moment, wanted, near_ones, near, imply)
+            if not imply:
+                self.establish(moment, merged)
+            return merged
         if isinstance(picked, AmbiguousEntity):
             return picked
         alias, adopts = picked
         assert isinstance(alias, Alias)
         if adopts:
             self._adopt(moment, alias.entity, wanted)
+        if not imply:
+            self.establish(moment, alias.entity, wanted)
         return alias.entity
 
+    def establish(self, moment: Moment, entity: KnownEntity, wanted: NameRequest | None = None) -> None:
+        """An implied entity is one like any other from now on, called as it is written now."""
+        if not entity.implied:
+            return
+        entity.line = moment.line()
+        if wanted is not None:
+            entity.name = wanted.name if wanted.key == entity.key else entity.name
+            entity.description = entity.description or wanted.description
+        self.change(entity)
+        moment.note("establish", "entity", entity.id)
+
     def _make(
-        self, moment: Moment, wanted: NameRequest, near_ones: Sequence[tuple[KnownEntity, float]], near: float
+        self,
+        moment: Moment,
+        wanted: NameRequest,
+        near_ones: Sequence[tuple[KnownEntity, float]],
+        near: float,
+        imply: bool,
     ) -> KnownEntity:
         entity = KnownEntity(
             self._next_id,
@@ -205,6 +174,7 @@ class Identities:
             moment.agent,
             moment.at,
             made=moment,
+            line=None if imply else moment.line(),
         )
         self._next_id += 1
         self.made.append(entity)

@@ -68,6 +68,8 @@ def _take_over(into: KnownEntity, other: KnownEntity) -> None:
     assert into.since is not None and other.since is not None  # both were there before
     if other.since < into.since:
         into.since, into.created_at = other.since, other.created_at
+    if other.established is not None and (into.established is None or other.established < into.established):
+        into.established = other.established
 
 
 @dataclass(slots=True)

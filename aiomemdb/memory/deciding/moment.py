@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..drafts import Scope
 from ..times import now_micros
 
-__all__ = ["Moment", "moment_of"]
+__all__ = ["Line", "Moment", "moment_of"]
 
 
 @dataclass(slots=True, eq=False)
@@ -27,9 +28,20 @@ class Moment:
     before: int = 0
     events: list[tuple[str, str, int, int | None, str | None]] = field(default_factory=list)
 
+    def line(self) -> Line:
+        """The line of the audit that is left next."""
+        return Line(self, len(self.events))
+
     def note(self, operation: str, kind: str, ref: int, other: int | None = None, reason: str | None = None) -> None:
         """Leave a line for the audit."""
         self.events.append((operation, kind, ref, other, reason))
+
+
+class Line(NamedTuple):
+    """A line of the audit that a job leaves: which of those of its call, from 0 on."""
+
+    moment: Moment
+    place: int
 
 
 def moment_of(scope: Scope) -> Moment:

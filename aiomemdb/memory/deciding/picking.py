@@ -12,7 +12,7 @@ __all__ = ["Candidate", "Named", "meant", "pick"]
 
 
 class Named(Protocol):
-    """An alias that has the wanted key: its type, the id of its entity, and that one's type."""
+    """An alias that has the wanted key: its type, the id of its entity, that one's type, and whether it is implied."""
 
     @property
     def type(self) -> str: ...
@@ -20,6 +20,8 @@ class Named(Protocol):
     def id(self) -> int: ...
     @property
     def type_key(self) -> str: ...
+    @property
+    def implied(self) -> bool: ...
 
 
 class Candidate(NamedTuple):
@@ -28,22 +30,24 @@ class Candidate(NamedTuple):
     type: str
     id: int
     type_key: str
+    implied: bool = False
 
 
 def pick(candidates: Sequence[Named], wanted: NameRequest) -> tuple[Named, bool] | AmbiguousEntity | None:
     """Return the alias that a name means, and whether its entity adopts the type; None: there is none.
 
-    No type: the oldest entity of that name. A type: the same, otherwise one without a type, which adopts it.
+    No type: the oldest entity of that name, of those that are not implied if there are any. A type: the same,
+    otherwise one without a type, which adopts it. ``any_type``: as without a type, unless all are implied.
     """
     if not candidates:
         return None
-    if not wanted.type_key:
+    if not wanted.type_key or (wanted.any_type and not all(candidate.implied for candidate in candidates)):
         ids = {candidate.id for candidate in candidates}
         if wanted.strict and len(ids) > 1:
             return AmbiguousEntity(
                 f"{len(ids)} entities are called {wanted.name!r} ({', '.join(map(str, sorted(ids)))}): give type="
             )
-        return min(candidates, key=lambda candidate: candidate.id), False
+        return min(candidates, key=lambda candidate: (candidate.implied, candidate.id)), False
     for candidate in candidates:
         if candidate.type == wanted.type_key:
             return candidate, False

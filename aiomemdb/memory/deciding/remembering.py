@@ -26,7 +26,10 @@ def title(calls: Sequence[_Call]) -> str | None:
     if len(calls) != 1:
         return None
     _, draft = calls[0]
-    return "add_fact()" if draft.episode is None else f"remember() of {len(draft.facts):,} facts"
+    if draft.added is not None:
+        return f"add_entities() of {len(draft.added):,} names"
+    verb = "remember()" if draft.episode is not None else "add_facts()" if len(draft.facts) != 1 else "add_fact()"
+    return verb if verb == "add_fact()" else f"{verb} of {len(draft.facts):,} facts"
 
 
 def write(calls: Sequence[_Call], began: Callable[[], object] | None = None) -> Steps[list[Answer | Exception]]:

@@ -41,6 +41,7 @@ def update_entity(
             check_model(state.model, model)
             vectors = [(scope.namespace, "entity", entity.id, vector)]
     moment.note("update", "entity", entity.id)
+    identities.establish(moment, entity)
     yield from Changes(
         state,
         [moment],

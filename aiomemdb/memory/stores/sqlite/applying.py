@@ -66,7 +66,7 @@ def _namespaces(world: World, changes: Changes) -> dict[str, int]:
 # -- who is who --------------------------------------------------------------------------------------------------------
 
 
-_ENTITY = "id name key type type_key description attributes created_at created_event"
+_ENTITY = "id name key type type_key description attributes created_at created_event established"
 _CHANGE_ENTITY = (
     f"UPDATE entity SET {', '.join(f'{column} = r.{column}' for column in _ENTITY.split()[1:])} FROM {{rows}} r "
     "WHERE entity.id = r.id"
@@ -117,6 +117,7 @@ def _entity(world: World, entity: KnownEntity) -> tuple[object, ...]:
         entity.attributes,
         entity.created_at,
         entity.since if entity.made is None else world.event(entity.made),
+        entity.established if entity.line is None else world.line(entity.line),
     )
 
 
@@ -264,8 +265,16 @@ def _fact(world: World, spaces: dict[str, int], fact: KnownFact) -> tuple[object
         None if fact.ended is None else world.event(fact.ended),
         fact.superseded_by,
         fact.agent,
-        *of_fact(fact.text, fact.value, (support.quote for support in fact.support.values())),
+        *of_fact(fact.text, fact.value, _quotes(fact)),
     )
+
+
+def _quotes(fact: KnownFact) -> list[str | None]:
+    """In the order in which an index has the evidence of a fact: ``indexing`` reads them so."""
+    if len(fact.support) == 1:
+        return [support.quote for support in fact.support.values()]
+    by = sorted(fact.support, key=lambda by: (by[0] or 0, by[1] or ""))
+    return [fact.support[one].quote for one in by]
 
 
 # -- vectors -----------------------------------------------------------------------------------------------------------

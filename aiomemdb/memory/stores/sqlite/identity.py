@@ -49,7 +49,7 @@ def resolved(rows: Iterable[Row], names: Sequence[NameRequest]) -> list[Entity |
     entities: dict[int, Entity | Row] = {}
     for row in rows:
         place, alias_type, type_key, entity = row[0], row[1], row[2], row[3]
-        found.setdefault(place, []).append(Candidate(alias_type, entity, type_key))
+        found.setdefault(place, []).append(Candidate(alias_type, entity, type_key, bool(row[-1])))
         entities[entity] = row
     results: list[Entity | Exception | None] = []
     for place, wanted in enumerate(names):

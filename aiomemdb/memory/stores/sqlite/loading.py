@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ...deciding.documents import KnownEpisode, KnownTexts
 from ...deciding.facts import KnownFact
 from ...deciding.identity import Alias, KnownEntity
-from ...deciding.moment import Moment
+from ...deciding.moment import Line, Moment
 from ...deciding.requests import (
     Beginning,
     BelievedFact,
@@ -86,6 +86,10 @@ class World:
         """The first event that a call of the job leaves."""
         return self.last_event + moment.before + 1
 
+    def line(self, line: Line) -> int:
+        """A line of the audit that the job leaves."""
+        return self.event(line.moment) + line.place
+
     def entity(self, namespace: str, columns: Sequence[object]) -> KnownEntity:
         """An entity that was read, by its columns."""
         id, *others = columns
@@ -149,7 +153,10 @@ def load_texts(world: World, request: Texts) -> dict[tuple[str, str], KnownEpiso
 
 
 # The entities that keys name, that ids stand for, and that texts mention.
-_ENTITY = "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at, e.created_event"
+_ENTITY = (
+    "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at, "
+    "e.created_event, e.established"
+)
 _ALIASED = f"e.place, e.alias, {_ENTITY}"
 _BY_KEY = (
     f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {{rows}} r "

@@ -12,7 +12,7 @@ from ...times import now_micros
 from .identity import index_all_names
 from .indexing import begin
 from .normalising import normalise
-from .schema import FIRST, FOURTH, SECOND, THIRD
+from .schema import FIFTH, FIRST, FOURTH, SECOND, THIRD
 
 __all__ = ["check_version", "is_current", "migrate", "newest_version"]
 
@@ -22,6 +22,7 @@ _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], No
     ("one order of knowledge, offsets, one normal form", SECOND, normalise),
     ("words of all names", THIRD, index_all_names),
     ("one form of words", FOURTH, begin),
+    ("implied entities", FIFTH, None),
 )
 
 # What a statement of a migration makes, and the tables that FTS5 keeps behind one of its own

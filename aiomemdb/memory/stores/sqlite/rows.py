@@ -21,7 +21,10 @@ __all__ = [
 ]
 
 # Columns, for tables that are called e, f, p and n (memory_namespace).
-ENTITY = "e.id, n.name AS namespace, e.name, e.type, e.description, e.attributes, e.agent, e.created_at"
+ENTITY = (
+    "e.id, n.name AS namespace, e.name, e.type, e.description, e.attributes, e.agent, e.created_at, "
+    "e.established IS NULL"
+)
 FACT = (
     "f.id, n.name AS namespace, f.subject, ifnull(f.predicate_given, f.predicate) AS predicate, f.object, "
     "ifnull(f.value_given, f.value) AS value, f.text, f.valid_at, f.valid_offset, f.invalid_at, f.invalid_offset, "
