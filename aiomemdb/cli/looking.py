@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -10,9 +12,10 @@ from typing import Annotated, Literal, TypeVar
 import typer
 
 from ..errors import NotFound
+from ..memory.changes import KINDS
 from ..memory.memory import Memory
 from ..memory.pages import Page
-from ..memory.values import Entity, Episode, Fact
+from ..memory.values import Entity, Episode, Event, Fact
 from .options import All, AlsoRead, AsJson, AsOf, File, KnownAt, Limit, Namespace, Timeout
 from .output import Output, plain
 from .performing import FOUND, OK, memory, perform
@@ -263,4 +266,49 @@ def counts(file: File, namespace: Namespace = "default", as_json: AsJson = False
     perform(output, work, timeout=timeout)
 
 
-VERBS: tuple[Callable[..., None], ...] = (entities, facts, episodes, recall, path, history, counts)
+def tail(
+    file: File,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="POSITION", help="Begin behind this change, or at the 'start'; default: now."),
+    ] = None,
+    kinds: Annotated[list[str], typer.Option("--kind", help=f"Of {', '.join(KINDS)}; may repeat; default: all.")] = [],  # noqa: B006
+    count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many changes.")] = None,
+    namespace: Namespace = "default",
+    also_read: AlsoRead = [],  # noqa: B006
+    as_json: AsJson = False,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Follow what is done in a memory, by all processes, as it is committed, until Ctrl-C."""
+    output = Output(as_json)
+
+    async def work() -> None:
+        async with memory(file, timeout=timeout, namespace=namespace, also_read=also_read) as opened:
+            shown = 0
+            async with aclosing(opened.changes(after, kinds=kinds or KINDS)) as changes:
+                async for change in changes:
+                    if as_json:
+                        output.document({**plain(change.event), "item": change.item, "position": change.position})
+                    else:
+                        output.line(change.event.at, *_words(change.event), _text_of(change.item))
+                    sys.stdout.flush()  # a program behind a pipe is waiting for it
+                    shown += 1
+                    if shown == count:
+                        return
+
+    perform(output, work, timeout=None)
+
+
+def _words(event: Event) -> tuple[str, str, str]:
+    return event.operation, f"{event.kind} {event.ref}", event.agent or ""
+
+
+def _text_of(item: Entity | Fact | Episode | None) -> str:
+    if isinstance(item, Entity):
+        return item.name
+    if isinstance(item, Fact):
+        return item.text
+    return item.content if isinstance(item, Episode) else ""
+
+
+VERBS: tuple[Callable[..., None], ...] = (entities, facts, episodes, recall, path, history, counts, tail)

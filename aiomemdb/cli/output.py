@@ -52,6 +52,10 @@ class Output:
             for item in items:
                 self._line("\t".join(_cell(item.get(column)) for column in columns))
 
+    def line(self, *cells: object) -> None:
+        """One line of a listing that has no end: its cells, with tabs between them."""
+        self._line("\t".join(map(_cell, cells)))
+
     def text(self, text: str) -> None:
         """Text for people, as it is."""
         self._line(text)

@@ -6,9 +6,10 @@ import asyncio
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = [
     "DEBUG",
     "FAILED",
     "FOUND",
+    "HAS_MEMORY",
     "INTERRUPTED",
     "OK",
     "USAGE",
@@ -32,11 +34,16 @@ __all__ = [
     "database",
     "has_memory",
     "memory",
+    "naming",
     "perform",
+    "perform_here",
 ]
 
 #: Exit statuses.
 OK, FOUND, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+#: Finds a row in a file that has a memory.
+HAS_MEMORY = "SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'"
 
 #: Whether an error shows its traceback.
 DEBUG: ContextVar[bool] = ContextVar("aiomemdb_debug", default=False)
@@ -60,8 +67,13 @@ def perform(output: Output, work: Callable[[], Coroutine[Any, Any, int | None]],
         async with asyncio.timeout(timeout):
             return await work()
 
+    perform_here(output, partial(run, limited), timeout=timeout)
+
+
+def perform_here(output: Output, work: Callable[[], int | None], *, timeout: float | None = None) -> None:
+    """As ``perform``, of work that is synchronous; ``timeout`` is for the message of its end alone."""
     try:
-        status = run(limited)
+        status = work()
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -93,7 +105,17 @@ def check_exists(path: Path) -> None:
 
 
 async def has_memory(db: SQLiteDatabase) -> bool:
-    return await db.read_value("SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'") is not None
+    return await db.read_value(HAS_MEMORY) is not None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of the file names it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        error.add_note(f"{path}: {error}")
+        raise
 
 
 @asynccontextmanager
@@ -106,12 +128,9 @@ async def database(
     """
     if not create:
         check_exists(path)
-    try:
+    with naming(path):
         async with connect(path, read_only=read_only, lock_timeout=_FOR_THE_FILE * timeout, readers=2) as db:
             yield db
-    except sqlite3.Error as error:
-        error.add_note(f"{path}: {error}")
-        raise
 
 
 @asynccontextmanager

@@ -257,6 +257,9 @@ READING = [
     ("path", "a", "b"),
     ("history", "fact", "1"),
     ("counts",),
+    ("tail",),
+    ("query", "SELECT 1"),
+    ("shell",),
     ("doctor",),
 ]
 

@@ -29,6 +29,7 @@ _ADVICE = (
     ("one statement at a time", "agent_read() takes one SELECT: ask one after another"),
     ("VACUUM", "agent_read() takes one SELECT, which only reads"),
     ('near "explain"', "agent_read() takes one SELECT (or WITH ... SELECT), which only reads"),
+    ("incomplete input", "the SQL ends too early: agent_read() takes one whole SELECT"),
     ("parser stack overflow", "the SQL is nested too deep: use WITH tables"),
     ("Expression tree is too large", "the SQL is nested too deep: use WITH tables, or fewer conditions"),
     ("LIKE or GLOB pattern too complex", "a pattern may have 100 bytes"),
