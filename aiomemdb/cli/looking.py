@@ -162,6 +162,9 @@ def recall(
     budget: Annotated[
         int | None, typer.Option("--budget", min=0, help="Print a prompt of at most so many tokens.")
     ] = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", min=0, max=1, help="Leave out what is less sure; 0.4 is a good one.")
+    ] = None,
     strategy: Annotated[
         Literal["expand", "ppr", "hybrid"], typer.Option("--strategy", help="How links count.")
     ] = "expand",
@@ -179,7 +182,13 @@ def recall(
     async def work() -> int:
         async with memory(file, timeout=timeout, namespace=namespace, also_read=also_read) as opened:
             found = await opened.recall(
-                question, limit=limit, budget=budget, as_of=as_of, known_at=known_at, strategy=strategy
+                question,
+                limit=limit,
+                budget=budget,
+                min_score=min_score,
+                as_of=as_of,
+                known_at=known_at,
+                strategy=strategy,
             )
         if budget is not None and not as_json:
             output.text(found.to_prompt(budget))

@@ -4,13 +4,14 @@ frontier, vectors. ``store.py`` has the questions.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from .values import Entity, Episode, Evidence, Fact
 
 __all__ = [
+    "ByWords",
     "FactQuery",
     "FeedPlace",
     "Found",
@@ -48,6 +49,26 @@ class When:
 
     as_of: int
     known: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByWords:
+    """What words find of a kind.
+
+    Attributes:
+        rows: (id, BM25), best first; the greater the better.
+        sought: the words that were looked for.
+        counts: in how many of the readable rows each word of the question is; of some it is enough to know that they
+            are in more than ``words.RARE``, and the store may stop at some number, of rows too.
+        readable: how many readable rows there are.
+        held: for the best of the rows which of the words looked for they have.
+    """
+
+    rows: Sequence[tuple[int, float]] = ()
+    sought: Collection[str] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    readable: int = 0
+    held: Mapping[int, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

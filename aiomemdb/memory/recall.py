@@ -20,7 +20,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Literal, TypeAlias, get_args
 
-from . import rank
+from . import certainty, rank
 from .core import Core
 from .drafts import Scope
 from .questions import Links, Node, When
@@ -28,7 +28,7 @@ from .rank import Reached, Scores
 from .store import Reads
 from .times import micros_or_now, optional_micros
 from .values import Hit, Recall
-from .view import View, checked_count, observed
+from .view import View, checked_count, checked_share, observed
 from .words import Asked, asked, keys_in
 
 __all__ = ["RecallVerbs", "Rerank", "Strategy"]
@@ -63,6 +63,8 @@ class _Candidates:
     """Entities that the question names: the share of its words that their name takes."""
     keys: frozenset[str] = frozenset()
     """The normalised names that the question may hold."""
+    sure: float = 0.0
+    """How sure it is that the memory knows something of it, from 0 to 1."""
 
 
 class RecallVerbs(View):
@@ -76,6 +78,7 @@ class RecallVerbs(View):
         limit: int = 10,
         hops: int = 1,
         budget: int | None = None,
+        min_score: float | None = None,
         as_of: datetime | None = None,
         known_at: datetime | None = None,
         kinds: Iterable[str] = ("fact", "episode"),
@@ -91,6 +94,9 @@ class RecallVerbs(View):
                 and vectors.
             hops: how many links are followed from a hit (``"expand"``).
             budget: how many tokens ``to_prompt`` may have; hits that would not fit are left out.
+            min_score: what a hit must have as its ``score``, from 0 to 1; what has less is not found. 0.4 keeps most
+                questions that the memory can't answer from finding anything. None: whatever is found. ``rerank`` gets
+                what is left.
             as_of: facts that held then; default: now.
             known_at: what was believed then; default: now. That is all facts, texts and entities up to the newest event
                 with a clock that is not after this time.
@@ -102,13 +108,14 @@ class RecallVerbs(View):
                 are so many.
 
         Raises:
-            ValueError: an unknown kind or strategy, a negative ``limit``, ``hops`` or ``budget``, a naive
-                time.
-            TypeError: ``query`` is no text, ``kinds`` are not several.
+            ValueError: an unknown kind or strategy, a negative ``limit``, ``hops`` or ``budget``, a ``min_score`` that
+                is not from 0 to 1, a naive time.
+            TypeError: ``query`` is no text, ``kinds`` are not several, ``min_score`` is no number.
             EmbedderError, ModelChanged: the embedder's vectors can't be used; what ``rerank`` raises.
         Cancellation: nothing happens.
         """
         wanted = _checked(query, limit, hops, budget, kinds, strategy)
+        at_least = 0.0 if min_score is None else checked_share("min_score", min_score)
         when = When(micros_or_now("as_of", as_of))
         known = optional_micros("known_at", known_at)
         question = query.replace("\0", " ").encode(errors="ignore").decode()  # no text that is stored has these
@@ -132,6 +139,8 @@ class RecallVerbs(View):
             if strategy != "hybrid":
                 scores = await search.of_speakers(found, scores)
             scores = {node: score for node, score in scores.items() if node[0] in wanted}
+            scores = certainty.calibrated(scores, found.sure)
+            scores = {node: score for node, score in scores.items() if score >= at_least}
             hits = await search.hits(found, scores, how, limit if rerank is None else max(limit, _RERANKED))
         if rerank is not None and hits:
             hits = await _reranked(rerank, query, hits)
@@ -184,7 +193,7 @@ class _Searching:
         )
         found = _Candidates()
         for place, kind in enumerate(kinds):
-            legs = by_words[place] if words else [], near.get(kind, [])
+            legs = by_words[place].rows if words else [], near.get(kind, [])
             found.own.update({(kind, id): score for id, score in rank.fuse(*legs, rank.FUSION).items()})
             for leg, scores in zip(legs, (found.bm25, found.cosine), strict=True):
                 scores.update({(kind, id): score for id, score in leg})
@@ -192,6 +201,11 @@ class _Searching:
             share = min(1.0, _weight(asked(key)) / max(1, _weight(words)))
             found.named["entity", id] = max(share, found.named.get(("entity", id), 0.0))
         found.keys = frozenset(keys)
+        covered = [certainty.covered(words, one) for one in by_words]
+        nearest = [cosine for leg in near.values() for _, cosine in leg[:1]]
+        found.sure = certainty.sure(
+            max([*covered, *found.named.values()], default=None), max(nearest, default=0.0) if near else None
+        )
         if "entity" in kinds:
             for node, share in found.named.items():
                 found.own[node] = max(share, found.own.get(node, 0.0))

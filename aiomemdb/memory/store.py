@@ -33,6 +33,7 @@ from .drafts import Draft, NameRequest, Scope
 from .outside import Outside
 from .pages import Place
 from .questions import (
+    ByWords,
     FactQuery,
     Found,
     Kind,
@@ -135,9 +136,9 @@ class Reads(Protocol):
 
     async def words(
         self, namespaces: Sequence[str], kind: Kind, words: Sequence[Asked], when: When, limit: int
-    ) -> list[tuple[int, float]]:
-        """The rows of a kind in which these words are, whatever they are in a query language: (id, BM25), best first;
-        the greater the better. A word that several pieces make up is a phrase.
+    ) -> ByWords:
+        """The rows of a kind in which these words are, whatever they are in a query language. A word that several
+        pieces make up is a phrase.
 
         Which words are looked for depends on in how many of the readable rows each is (``words.choose``); how much each
         counts, on the whole file.

@@ -243,7 +243,12 @@ class Hit:
     """"fact", "episode" or "entity"."""
     item: Fact | Episode | Entity
     score: float
-    """The greater the better; says nothing outside this recall."""
+    """How sure recall is of it: from 0 to 1, and the same from one question to the next.
+
+    The first hit has how much of what the question asks for the memory has: of its words, rare ones counting more, the
+    share that the best text or fact has; with an embedder 0.6 of that and 0.4 of the cosine of the nearest one. The
+    others stand to it as they rank. After a ``rerank`` hook it is what that returned.
+    """
     bm25: float | None
     """How well the question's words fit it; None: by words it was not found."""
     similarity: float | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, ParamSpec, SupportsFloat, TypeAlias, TypeVar
 
 from ..observing import around_verbs
 from .core import Core
@@ -78,6 +78,16 @@ def checked_count(what: str, limit: int) -> int:
     if not 0 <= limit < 2**62:
         raise ValueError(f"{what}={limit}: from 0 to 2**62 - 1")
     return limit
+
+
+def checked_share(what: str, share: float) -> float:
+    """Raises: TypeError: no number; ValueError: it is not from 0 to 1."""
+    if isinstance(share, bool) or not isinstance(share, SupportsFloat):
+        raise TypeError(f"{what}={share!r}: a number from 0 to 1")
+    number = float(share)
+    if not 0 <= number <= 1:  # nor is NaN
+        raise ValueError(f"{what}={share!r}: a number from 0 to 1")
+    return number
 
 
 def one_more(limit: int) -> int:

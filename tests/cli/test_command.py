@@ -93,6 +93,8 @@ def test_recall_answers_with_scores_or_with_a_prompt(memory: Path) -> None:
     assert "Ockham" in ok("recall", memory, "Where does Ada live?", "--budget", 100)
     assert call("recall", memory, "zebra").exit_code == 0
     assert call("recall", memory, "zebra", "--fail-empty").exit_code == 1
+    unsure = ("recall", memory, "Which ferry of Ostend did Ada take?", "--fail-empty")
+    assert [call(*unsure, "--min-score", least).exit_code for least in (0, 0.4)] == [0, 1]
 
 
 def test_a_path_is_found_or_its_absence_is_the_exit_status(memory: Path) -> None:

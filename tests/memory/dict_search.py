@@ -12,7 +12,7 @@ from typing import Any
 from aiomemdb.memory.dates import Day
 from aiomemdb.memory.deciding import requests as asked
 from aiomemdb.memory.deciding.embedding import check_model
-from aiomemdb.memory.questions import Found, Links, VectorChanges
+from aiomemdb.memory.questions import ByWords, Found, Links, VectorChanges
 from aiomemdb.memory.times import from_micros
 from aiomemdb.memory.words import choose, counted, form, indexed, is_begin, runs
 from tests.memory.dict_store import KINDS, DictStore, Row, State
@@ -77,13 +77,17 @@ class SearchingDictStore(DictStore):
         texts = {id: self.text(kind, row) for id, row in self.rows(kind)}
         here, scores = {*self.there_now(namespaces, kind, texts, replace(when, as_of=None))}, Counter[int]()
         found = {word: self.having(word, texts) for word in counted(asked)}
-        for word in choose(asked, {word: len(here & {*rows}) for word, rows in found.items()}, 5000):
+        counts = {word: len(here & {*rows}) for word, rows in found.items()}
+        chosen = choose(asked, counts, 5000)
+        for word in chosen:
             for id, count in found[word].items():
                 rarity = math.log(1 + (len(texts) + 0.5) / (len(found[word]) + 0.5))
                 scores[id] += rarity * count / (count + 1.2)  # type: ignore[assignment]
-        here = {*self.there_now(namespaces, kind, scores, when)}
+        there = {*self.there_now(namespaces, kind, scores, when)}
         best = sorted(scores.items(), key=lambda one: (-one[1], -one[0]))
-        return [(id, score) for id, score in best if id in here][:limit]
+        best = [(id, score) for id, score in best if id in there][:limit]
+        held = {id: {word for word in chosen if id in found[word]} for id, _ in best[:5]}
+        return ByWords(best, chosen, counts, len(here), held)
 
     def having(self, word: str, texts: dict[int, str]) -> dict[int, int]:
         """In which texts a word is, or its pieces one behind the other, and how often."""

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...questions import Found, Links, Node, When
+from ...questions import ByWords, Found, Links, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
 from ...values import Entity, Episode, Fact
 from ...words import MARK, RARE, Asked, choose, counted, is_begin, passing
@@ -21,15 +21,17 @@ __all__ = ["around", "named", "read", "sources", "string", "there", "words"]
 # FTS5 ranks every row in which a word is, and that takes some 2.5 us a row: so many take 12 ms, however large the file
 # is. Counting them takes a hundredth of that.
 _RANKED = 5_000
+# Of so many of the best it is looked at which words they have. Four times as many change no figure by half a point.
+_BEST = 5
 
 
 def words(
     conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, asked: Sequence[Asked], when: When, limit: int
-) -> list[tuple[int, float]]:
+) -> ByWords:
     """FTS5 returns its rows best first, so the join that finds which of them count ends with the last one wanted."""
     spaces = _spaces(conn, namespaces)
     if not spaces or not asked:
-        return []
+        return ByWords()
     scope = " OR ".join(f'"{MARK}{"b" if when.known is None else "n"}{space}"' for space in spaces.split(", "))
     before = [f"{kind}_words"] if kind in unindexed(conn) else []
     indexes, sought = [f"{kind}_search", *before], counted(asked)
@@ -38,8 +40,11 @@ def words(
     counts = _count(conn, indexes, [word for word in sought if word not in common], _RANKED, scope)
     counts |= _count(conn, indexes, sorted(common), RARE if any(counts.values()) else _RANKED, scope)
     chosen = choose(asked, counts, _RANKED)
+    [readable] = conn.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM {kind}_search WHERE {kind}_search MATCH ? LIMIT ?)", (scope, _RANKED + 1)
+    ).fetchone()
     if not chosen:
-        return []
+        return ByWords(counts=counts, readable=readable)
     strings = " OR ".join(map(string, chosen))
     # To rank by the scope takes a look at all that is in it: it pays where others have more rows than there are here.
     everywhere = _count(conn, indexes, chosen, _RANKED)
@@ -56,7 +61,25 @@ def words(
             {"words": match, "limit": limit, "as_of": when.as_of, "known": event_upto(when.known)},
         ).fetchone()
         found += [(id, score) for id, score in json.loads(text)]
-    return sorted(found, key=lambda one: (-one[1], -one[0]))[:limit]
+    best = sorted(found, key=lambda one: (-one[1], -one[0]))[:limit]
+    held = _held(conn, indexes, chosen, [id for id, _ in best[:_BEST]])
+    return ByWords(best, chosen, counts, readable, held)
+
+
+def _held(
+    conn: sqlite3.Connection, indexes: Sequence[str], words: Sequence[str], ids: Sequence[int]
+) -> dict[int, list[str]]:
+    """Which of the words each row has."""
+    held: dict[int, list[str]] = {id: [] for id in ids}
+    for index in indexes:
+        [text] = conn.execute(
+            "SELECT json_group_array(json_array(i.value, j.key)) FROM json_each(:words) j CROSS JOIN json_each(:ids) i "
+            f"CROSS JOIN {index} w WHERE {index} MATCH j.value AND w.rowid = i.value",
+            {"words": json_list(map(string, words)), "ids": json_list(ids)},
+        ).fetchone()
+        for id, place in json.loads(text):
+            held[id].append(words[place])
+    return held
 
 
 def string(word: str) -> str:

@@ -17,7 +17,7 @@ from ...deciding.steps import Steps
 from ...drafts import NameRequest
 from ...pages import Place
 from ...pictures import Picture, PictureQuery
-from ...questions import FactQuery, FeedPlace, Found, Kind, Links, Model, Node, Token, VectorChanges, When
+from ...questions import ByWords, FactQuery, FeedPlace, Found, Kind, Links, Model, Node, Token, VectorChanges, When
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
@@ -94,7 +94,7 @@ class SQLiteReads(Reads):
 
     async def words(
         self, namespaces: Sequence[str], kind: Kind, words: Sequence[Asked], when: When, limit: int
-    ) -> list[tuple[int, float]]:
+    ) -> ByWords:
         return await self._reads.read_fn(search.words, namespaces, kind, words, when, limit)
 
     async def around(
