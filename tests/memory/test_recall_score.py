@@ -107,16 +107,14 @@ async def test_the_higher_the_threshold_the_fewer_hits(memory: Memory, strategy:
 async def test_what_others_wrote_does_not_change_how_sure_it_is(memory: Memory) -> None:
     """Nor what is believed no more: a question is silent, or not, by what is readable alone."""
     await fill(memory)
-    before = [scores(await memory.recall(question))[:1] for question in (*OWN, *FOREIGN)]
+    questions = (*OWN, *FOREIGN, "white wheels", "piano of brass", "roses of Turin")
+    before = [scores(await memory.recall(question))[:1] for question in questions]
     for n in range(30):
-        await memory.scoped(namespace="theirs").remember(f"the ferry to Ostend, turtles, piano, tune, engine {n}")
-        fact = await memory.add_fact("Nate", "feeds", f"turtle {n}")
-        await memory.forget(await memory.remember(f"medals for dance {n}") and fact)
-    for n in range(30):
-        episode = await memory.episodes(limit=1000)
-        [mine] = [each for each in episode if each.content == f"medals for dance {n}"]
-        await memory.forget(mine)
-    assert [scores(await memory.recall(question))[:1] for question in (*OWN, *FOREIGN)] == before
+        await memory.scoped(namespace="theirs").remember(f"the ferry to Ostend, turtles, white piano, tune, Turin {n}")
+        made = await memory.remember(f"wheels and medals for dance {n}", [("Nate", "feeds", f"turtle of brass {n}")])
+        await memory.retract(made.facts[0])
+        await memory.forget(made.episode)
+    assert [scores(await memory.recall(question))[:1] for question in questions] == before
 
 
 async def test_an_entity_that_is_all_the_question_names_is_sure(memory: Memory) -> None:
