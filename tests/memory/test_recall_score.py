@@ -54,7 +54,7 @@ async def test_scores_are_from_0_to_1_and_fall(memory: Memory, strategy: Strateg
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-async def test_one_threshold_tells_what_is_known_from_what_is_not(memory: Memory, strategy: Strategy) -> None:
+async def test_one_threshold_parts_what_is_known_from_what_is_not(memory: Memory, strategy: Strategy) -> None:
     await fill(memory)
     for question in OWN:
         assert (await memory.recall(question, strategy=strategy, min_score=THRESHOLD)).hits, question
