@@ -11,7 +11,7 @@ BENCH_FRAMEWORKS := .venvs/bench-frameworks/.ready
 DOCS := .venv/.docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick docs test check conformance test-all soak mutants bench bench-quick bench-full \
+.PHONY: help demo demo-quick docs test test-postgres check conformance test-all soak mutants bench bench-quick bench-full \
 	bench-frameworks page format clean
 
 help:  ## list the targets
@@ -26,6 +26,11 @@ demo-quick: $(READY)  ## the same in a few seconds
 
 test: $(READY)  ## run the tests, two at a time
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)
+
+test-postgres: $(READY)  ## the tests on a PostgreSQL server, which they start; or on that of AIOMEMDB_TEST_POSTGRES=URL
+	@$(BIN)/python -m tests.support.postgres || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[postgres-test]'
+	$(BIN)/python -m pytest tests/postgres $(ARGS)
 
 check: $(READY)  ## formatting, lint, words, which room imports which, and types
 	$(BIN)/ruff format --check .

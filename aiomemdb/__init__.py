@@ -29,7 +29,9 @@ from .errors import (
     ReadTimeout,
     ReentrancyError,
     SchemaTooNew,
+    ServerLost,
     SnapshotEnded,
+    TransactionConflict,
     TransactionEnded,
     TransactionLost,
     TransactionTimeout,
@@ -62,6 +64,10 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
         Statement,
         Subgraph,
     )
+    from .postgres.database import PostgresDatabase
+    from .postgres.snapshot import PostgresSnapshot
+    from .postgres.statistics import PostgresStatistics
+    from .postgres.transaction import PostgresHold, PostgresTransaction
     from .runner import run
     from .sqlite.engine.database import SQLiteDatabase
     from .sqlite.engine.statistics import SQLiteStatistics
@@ -109,6 +115,11 @@ __all__ = [
     "NotFound",
     "NotLoaded",
     "Page",
+    "PostgresDatabase",
+    "PostgresHold",
+    "PostgresSnapshot",
+    "PostgresStatistics",
+    "PostgresTransaction",
     "QueueFull",
     "ReadTimeout",
     "Recall",
@@ -122,12 +133,14 @@ __all__ = [
     "SQLiteStatistics",
     "SQLiteTransaction",
     "SchemaTooNew",
+    "ServerLost",
     "Snapshot",
     "SnapshotEnded",
     "Statement",
     "Statistics",
     "Subgraph",
     "Transaction",
+    "TransactionConflict",
     "TransactionEnded",
     "TransactionLost",
     "TransactionTimeout",
@@ -163,6 +176,10 @@ _ROOMS = {
         "Statement",
         "Subgraph",
     ],
+    "postgres.database": ["PostgresDatabase"],
+    "postgres.snapshot": ["PostgresSnapshot"],
+    "postgres.statistics": ["PostgresStatistics"],
+    "postgres.transaction": ["PostgresHold", "PostgresTransaction"],
     "runner": ["run"],
     "sqlite.engine.database": ["SQLiteDatabase"],
     "sqlite.reading.snapshot": ["SQLiteSnapshot"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,16 +15,21 @@ from .later import Later
 if TYPE_CHECKING:
     import sqlite3
 
+    from .postgres import database as postgres_database
+    from .postgres import options as postgres_options
     from .sqlite.common import options as sqlite_options
     from .sqlite.engine import database as sqlite_database
 else:
     sqlite3 = Later("sqlite3")
+    postgres_database = Later(".postgres.database", __package__)
+    postgres_options = Later(".postgres.options", __package__)
     sqlite_database = Later(".sqlite.engine.database", __package__)
     sqlite_options = Later(".sqlite.common.options", __package__)
 
 __all__ = ["ENGINES", "Engine", "connect"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
 class Engine(NamedTuple):
@@ -45,8 +50,23 @@ def _sqlite(target: str | os.PathLike[str], options: Mapping[str, Any]) -> sqlit
     return sqlite_database.SQLiteDatabase(path, config)
 
 
+def _postgres(target: str | os.PathLike[str], options: Mapping[str, Any]) -> postgres_database.PostgresDatabase:
+    config = postgres_options.PostgresConfig(**options)
+    return postgres_database.PostgresDatabase(os.fspath(target), config)
+
+
+_POSTGRES = Engine(
+    "PostgreSQL",
+    _postgres,
+    frozenset({"reconnect", "replica_wait", "replicas", "statement_cache", "transactions"}),
+)
+
 #: By the scheme of a URL; a plain path is an SQLite file.
-ENGINES: dict[str | None, Engine] = {None: Engine("SQLite", _sqlite, frozenset({"prepare", "pragmas"}))}
+ENGINES: dict[str | None, Engine] = {
+    None: Engine("SQLite", _sqlite, frozenset({"prepare", "pragmas"})),
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+}
 
 
 @suggests_options
@@ -61,6 +81,11 @@ def connect(
     max_hold: float = 10.0,
     prepare: Callable[[sqlite3.Connection], object] | None = None,
     pragmas: Mapping[str, sqlite_options.PragmaValue] | None = None,
+    transactions: int | None = None,
+    reconnect: float | None = None,
+    statement_cache: int | None = None,
+    replicas: Sequence[str] | None = None,
+    replica_wait: float | None = None,
     label: str | None = None,
     read_only: bool = False,
 ) -> sqlite_database.SQLiteDatabase:
@@ -74,8 +99,11 @@ def connect(
     ``datetime.fromisoformat(row["at"])``, ``json.loads(row["data"])``. Adapters of ``sqlite3.register_adapter`` serve
     for what you write.
 
+    With a URL ``postgresql://user@host/database`` it is a ``PostgresDatabase``: the same verbs, on a server. (Type
+    checkers see the type for a path; annotate ``db: aiomemdb.Database`` in code that is for both.)
+
     Args:
-        target: a path.
+        target: a path, or a URL.
         readers: read-only connections at most, a thread each; those after the first are opened when they are needed.
         durability: "normal" survives any death of the process, "full" a power cut too.
         max_pending: jobs that may wait for the writer before ``submit`` raises ``QueueFull``.
@@ -84,22 +112,38 @@ def connect(
         max_hold: seconds that one ``transaction()`` may keep the writer.
         prepare: of SQLite: called with each new ``sqlite3.Connection``: SQL functions, collations, extensions.
         pragmas: of SQLite: PRAGMAs for every connection; ``foreign_keys`` is on by default.
-        label: names the threads and tasks; default: the file's name.
+        transactions: of PostgreSQL: how many ``transaction()`` may be open at a time, by default 8.
+        reconnect: of PostgreSQL: seconds in which a lost server is looked for, by default 30.
+        statement_cache: of PostgreSQL: statements that a connection keeps prepared, by default 256; 0 behind a pooler.
+        replicas: of PostgreSQL: URLs of standbys, which take the reads.
+        replica_wait: of PostgreSQL: seconds that a read waits for a replica that is behind, by default 0.1.
+        label: names the threads and tasks; default: the file's name, or the database's.
         read_only: open an existing file for reading alone, also on a file system that can't be written.
 
-    The reasons for the defaults are in ``aiomemdb.config.Config`` and ``aiomemdb.sqlite.common.options.SQLiteConfig``.
+    The reasons for the defaults are in ``aiomemdb.config.Config``, ``aiomemdb.sqlite.common.options.SQLiteConfig`` and
+    ``aiomemdb.postgres.options.PostgresConfig``.
 
     Raises:
         TypeError, ValueError: an option of the wrong type, out of range or of another engine, an unknown URL scheme; at
             once.
-        OSError, sqlite3.DatabaseError: when opened: see the message.
+        ImportError: a URL of PostgreSQL, and no driver: ``aiomemdb[postgres]``.
+        OSError, sqlite3.DatabaseError, psycopg.Error: when opened: see the message.
     """
     engine = _engine_of(target)
-    own = {name: value for name, value in (("prepare", prepare), ("pragmas", pragmas)) if value is not None}
+    own = {
+        "prepare": prepare,
+        "pragmas": pragmas,
+        "transactions": transactions,
+        "reconnect": reconnect,
+        "statement_cache": statement_cache,
+        "replicas": replicas,
+        "replica_wait": replica_wait,
+    }
+    own = {name: value for name, value in own.items() if value is not None}
     for name in own:
         if name not in engine.options:
-            others = " and ".join(other.name for other in ENGINES.values() if name in other.options)
-            raise TypeError(f"{name}= is an option of {others}, and {target!r} is of {engine.name}")
+            others = " and ".join({other.name: None for other in ENGINES.values() if name in other.options})
+            raise ValueError(f"{name}= is an option of {others}, and {_shown(target)} is of {engine.name}")
     options = {
         "readers": readers,
         "durability": durability,
@@ -117,12 +161,22 @@ def connect(
 
 def _engine_of(target: object) -> Engine:
     scheme = _SCHEME.match(target) if isinstance(target, str) else None
-    engine = ENGINES.get(scheme and scheme[1])
+    engine = ENGINES.get(scheme and scheme[1].lower())
     if engine is None:
         assert scheme is not None
-        raise ValueError(f"unknown URL scheme {scheme[1]!r} in {target!r}: give the path of an SQLite file")
+        raise ValueError(
+            f"unknown URL scheme {scheme[1]!r} in {_shown(target)}: give the path of an SQLite file, or postgresql://..."
+        )
     return engine
 
 
+def _shown(target: object) -> str:
+    """Without what stands before the host in a URL: it may be a password."""
+    return repr(_USER.sub("", target) if isinstance(target, str) else target)
+
+
 def _label(target: object) -> str:
+    if isinstance(target, str) and _SCHEME.match(target):
+        # What is behind "?" may be a password, too.
+        return _USER.sub("", target).partition("?")[0].partition("://")[2].partition("/")[2] or "db"
     return Path(str(target)).name or "db"

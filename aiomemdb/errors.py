@@ -10,6 +10,7 @@
     ├── ReadTimeout            the caller's own timeout= ran out; its query is stopped (TimeoutError)
     ├── TransactionTimeout     a transaction() was held longer than max_hold           (TimeoutError)
     ├── CommitOutcomeUnknown   the disk failed during COMMIT and could not be asked again
+    ├── ServerLost             no server could be reached, or an answer of it is lost
     ├── WriterCrashed          the writer stopped; reads go on
     ├── DatabaseReplaced       the file at this path is no longer the one that was opened
     ├── ForkedError            used, or opened, in a forked child of a process that had it open
@@ -17,6 +18,7 @@
     ├── ReentrancyError        would wait for itself: a write inside its own transaction()
     ├── TransactionEnded       a verb of a transaction() after the end of its block
     ├── TransactionLost        a verb of a transaction() that an earlier step of its block has lost
+    ├── TransactionConflict    another transaction was in the way of this one: run it again
     ├── SnapshotEnded          a verb of a snapshot() after the end of its block
     ├── ForbiddenStatement     transaction control, ATTACH, VACUUM or a PRAGMA inside a job; a query in a write verb
     ├── NotAQuery              a verb that returns rows got SQL that returns none
@@ -60,7 +62,9 @@ __all__ = [
     "ReadTimeout",
     "ReentrancyError",
     "SchemaTooNew",
+    "ServerLost",
     "SnapshotEnded",
+    "TransactionConflict",
     "TransactionEnded",
     "TransactionLost",
     "TransactionTimeout",
@@ -138,11 +142,22 @@ class TransactionTimeout(AiomemdbError, TimeoutError):
 class CommitOutcomeUnknown(AiomemdbError):
     """COMMIT failed in a way that leaves open whether it will be there after a restart (``applied`` is None).
 
-    The writer has stopped. What to do: reopen the database and look.
+    On SQLite the writer has stopped. On PostgreSQL no server could be asked within ``reconnect`` seconds.
+    What to do: reopen the database, or wait for a server, and look.
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, applied=None)
+
+
+class ServerLost(AiomemdbError):
+    """No PostgreSQL server could be reached within ``reconnect`` seconds; or the connection of a snapshot or a stream
+    was lost.
+
+    ``applied`` is False: the job had not begun, or it is known that its COMMIT did not come through. It is True where
+    that came through and what the statement returned was lost with the connection.
+    What to do: where it is False, try again when there is a server; where it is True, look at what was written.
+    """
 
 
 class WriterCrashed(AiomemdbError):
@@ -210,6 +225,14 @@ class TransactionLost(AiomemdbError):
     """An earlier step of this ``transaction()`` has rolled all of it back: a full disk, ``ON CONFLICT ROLLBACK``.
 
     Nothing of the transaction was applied. What to do: leave the block; ``__cause__`` is the error of that step.
+    """
+
+
+class TransactionConflict(AiomemdbError):
+    """Another transaction was in the way of this ``transaction()``, which gave way: a serialisation failure, or a
+    deadlock. Not applied.
+
+    What to do: run the block again, from its first read on.
     """
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
-__all__ = ["DATABASE", "HOLD", "MEMORY", "SNAPSHOT", "TRANSACTION", "Familiar", "suggests_options"]
+__all__ = ["DATABASE", "HOLD", "MEMORY", "POSTGRES", "SNAPSHOT", "TRANSACTION", "Familiar", "suggests_options"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -119,6 +119,25 @@ DATABASE: Mapping[str, str] = {
     "rollback": "an error rolls its own job back; for several steps: async with db.transaction() as tx",
     "savepoint": "use async with db.transaction() as tx; tx.transaction() nests as a savepoint",
     "stats": "use statistics()",
+}
+
+_FUNCTIONS = (
+    "PostgreSQL has no functions on a connection: async with db.transaction() as tx runs several steps, tx.read(...) "
+    "and tx.write(...)"
+)
+POSTGRES: Mapping[str, str] = {
+    **{name: advice for name, advice in DATABASE.items() if "prepare=" not in advice and "write_fn" not in advice},
+    **dict.fromkeys(["acquire", "connection", "read_fn", "write_fn"], _FUNCTIONS),
+    **dict.fromkeys(["backup", "iterdump"], "PostgreSQL has programs for it: pg_dump, pg_basebackup"),
+    **dict.fromkeys(
+        ["checkpoint", "optimize", "vacuum"], "the server does it by itself (autovacuum, checkpoint_timeout)"
+    ),
+    **dict.fromkeys(["agent_read"], "it is SQLite's alone: use a role of its own, with the server's limits"),
+    **dict.fromkeys(["changes", "wait_for_change"], "it is SQLite's alone; a Memory has changes() on each engine"),
+    **dict.fromkeys(["copy", "copy_from", "copy_to"], "use write_many(sql, rows), or psql"),
+    **dict.fromkeys(["listen", "notify"], "connections are shared: listen on one of psycopg's own"),
+    "isolation_level": "use transaction(isolation=...)",
+    "pragma": "use read_value('SHOW ...'), and ALTER ROLE or the URL to set it",
 }
 
 MEMORY: Mapping[str, str] = {

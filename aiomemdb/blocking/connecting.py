@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from .. import engines
 from ..concurrency.loop_thread import stay
@@ -28,6 +28,11 @@ def connect(
     max_hold: float = 10.0,
     prepare: Callable[[sqlite3.Connection], object] | None = None,
     pragmas: Mapping[str, sqlite_options.PragmaValue] | None = None,
+    transactions: int | None = None,
+    reconnect: float | None = None,
+    statement_cache: int | None = None,
+    replicas: Sequence[str] | None = None,
+    replica_wait: float | None = None,
     label: str | None = None,
     read_only: bool = False,
 ) -> Database:
@@ -45,6 +50,11 @@ def connect(
             max_hold=max_hold,
             prepare=prepare,
             pragmas=pragmas,
+            transactions=transactions,
+            reconnect=reconnect,
+            statement_cache=statement_cache,
+            replicas=replicas,
+            replica_wait=replica_wait,
             label=label,
             read_only=read_only,
         ),

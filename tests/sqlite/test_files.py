@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, str]:
         ("te\0st.db", ValueError, "NUL"),
         ("file:test.db", ValueError, "plain path"),
         ("file:///tmp/test.db?mode=ro", ValueError, "path"),
-        ("postgresql://host/db", ValueError, "unknown URL scheme 'postgresql'"),
+        ("mysql://host/db", ValueError, "unknown URL scheme 'mysql'"),
         ("sqlite:///test.db", ValueError, "unknown URL scheme 'sqlite'.*path"),
         ("sqlite+aiosqlite:///test.db", ValueError, r"unknown URL scheme 'sqlite\+aiosqlite'"),
     ],

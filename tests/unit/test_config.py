@@ -12,6 +12,7 @@ import pytest
 import aiomemdb
 from aiomemdb.config import Config, checked_timeout
 from aiomemdb.engines import ENGINES, Engine
+from aiomemdb.postgres.options import PostgresConfig
 from aiomemdb.sqlite.common.options import SQLiteConfig
 
 
@@ -26,7 +27,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 def test_connect_takes_every_option_with_the_same_default() -> None:
     options = dict(inspect.signature(aiomemdb.connect).parameters)
     del options["target"]
-    assert set(options) == {field.name for field in dataclasses.fields(SQLiteConfig)}
+    configs = [*dataclasses.fields(SQLiteConfig), *dataclasses.fields(PostgresConfig)]
+    assert set(options) == {field.name for field in configs}
     for field in dataclasses.fields(SQLiteConfig):
         if field.default is not dataclasses.MISSING and field.name != "label":  # its default is the file's name
             assert options[field.name].default == field.default
@@ -188,11 +190,25 @@ def test_a_scheme_chooses_the_engine(other_engine: list[tuple[Any, Any]]) -> Non
 
 @pytest.mark.parametrize(("option", "value"), [("pragmas", {}), ("prepare", lambda conn: None)])
 def test_an_option_of_another_engine_says_which(other_engine: list[tuple[Any, Any]], option: str, value: Any) -> None:
-    with pytest.raises(TypeError, match=f"^{option}= is an option of SQLite, and 'other://x' is of Other$"):
+    with pytest.raises(ValueError, match=f"^{option}= is an option of SQLite, and 'other://x' is of Other$"):
         aiomemdb.connect("other://x", **{option: value})
     assert not other_engine
 
 
-def test_the_options_of_sqlite_are_those_of_its_config() -> None:
-    own = {field.name for field in dataclasses.fields(SQLiteConfig)} - {f.name for f in dataclasses.fields(Config)}
-    assert ENGINES[None].options == own
+@pytest.mark.parametrize(("scheme", "config"), [(None, SQLiteConfig), ("postgresql", PostgresConfig)])
+def test_the_options_of_an_engine_are_those_of_its_config(scheme: str | None, config: Any) -> None:
+    own = {field.name for field in dataclasses.fields(config)} - {f.name for f in dataclasses.fields(Config)}
+    assert ENGINES[scheme].options == own
+
+
+@pytest.mark.parametrize("option", sorted(ENGINES["postgresql"].options))
+def test_an_option_of_postgresql_is_refused_for_a_file(option: str) -> None:
+    with pytest.raises(ValueError, match=f"^{option}= is an option of PostgreSQL, and 'a.db' is of SQLite$"):
+        aiomemdb.connect("a.db", **{option: 1})  # type: ignore[arg-type]
+
+
+def test_no_error_of_connect_shows_a_password() -> None:
+    for target, options in [("mysql://me:secret@host/db", {}), ("other://me:secret@h/d", {"pragmas": {}})]:
+        with pytest.raises(ValueError) as caught:
+            aiomemdb.connect(target, **options)  # type: ignore[arg-type]
+        assert "secret" not in str(caught.value)

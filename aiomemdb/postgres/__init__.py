@@ -1,0 +1,1 @@
+"""The PostgreSQL engine. ``aiomemdb.connect("postgresql://...")`` makes its database."""

@@ -1,0 +1,129 @@
+"""How connections are made, and made again: by role, with what every session of that role has."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from .driver import NOTHING, checked_conninfo, open_connection, psycopg
+from .link import Command, Link
+from .operations import one_value
+from .options import PostgresConfig
+
+__all__ = ["Connector"]
+
+log: logging.Logger = logging.getLogger("aiomemdb")
+
+# In seconds: how soon a server that was not there is asked again.
+_AGAIN = (0.02, 1.0)
+_ONE_ATTEMPT = 10.0
+
+
+class Connector:
+    """Opens the links of one database.
+
+    Attributes:
+        settings: what each transaction begins with, where a session keeps nothing.
+        is_direct: each link has a server's process to itself; behind a pooler (``statement_cache=0``) it has not.
+    """
+
+    def __init__(self, target: str, config: PostgresConfig, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.config: PostgresConfig = config
+        self.is_direct: bool = config.statement_cache > 0
+        self.settings: list[Command] = [] if self.is_direct else [_setting("lock_timeout", self.lock_timeout_ms)]
+        self._conninfo = checked_conninfo(target)
+        self._opening: set[asyncio.Task[Link]] = set()
+        self._is_closed = False
+
+    async def open(self, role: str, *, writes: bool, timeout: float = _ONE_ATTEMPT) -> Link:
+        """A new link, of the first host in turn that serves.
+
+        Raises:
+            psycopg.Error: none does.
+        """
+        # It awaits more than futures: in a task of its own.
+        name = f"aiomemdb:{self.config.label}:{role}"
+        opening = self.loop.create_task(self._open(name, writes=writes, timeout=timeout), name=f"{name}:connect")
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            if not opening.done():
+                opening.cancel()
+                opening.add_done_callback(_close_unwanted)
+            raise
+
+    async def _open(self, name: str, *, writes: bool, timeout: float) -> Link:
+        connection = await open_connection(
+            self._conninfo, name=name[:63], primary=not self.config.read_only, timeout=timeout
+        )
+        link = Link(connection, self.loop, statement_cache=self.config.statement_cache)
+        try:
+            if self.is_direct:
+                for answer in await link.ask(self._session(writes=writes)):
+                    if isinstance(answer, psycopg.Error):
+                        raise answer
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _session(self, *, writes: bool) -> list[Command]:
+        commands = [f"SET lock_timeout = {self.lock_timeout_ms}"]
+        if not writes:
+            commands.append("SET default_transaction_read_only = on")
+        return [(command.encode(), NOTHING) for command in commands]
+
+    @property
+    def lock_timeout_ms(self) -> int:
+        return max(1, min(2**31 - 1, int(self.config.lock_timeout * 1000)))
+
+    async def again(self, role: str, *, writes: bool, until: float) -> Link:
+        """A new link, as soon as there is a server; ``until`` is of the loop's clock.
+
+        Raises:
+            psycopg.Error: there was none; the latest error.
+        """
+        pause, loop = _AGAIN[0], self.loop
+        while True:
+            left = until - loop.time()
+            try:
+                return await self.open(role, writes=writes, timeout=min(_ONE_ATTEMPT, max(left, 0.1)))
+            except (psycopg.Error, asyncio.CancelledError) as error:
+                # Cancelled: the loop may be ending, and has ended the attempt.
+                if self._is_closed or loop.time() + pause >= until:
+                    if isinstance(error, psycopg.Error):
+                        raise
+                    raise psycopg.OperationalError("the attempt to connect was cancelled") from None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _AGAIN[1])
+
+    async def close(self) -> None:
+        """Ends the attempts that go on; no more are made."""
+        self._is_closed = True
+        for opening in list(self._opening):
+            opening.cancel()
+            opening.add_done_callback(_close_unwanted)
+        if self._opening:
+            await asyncio.wait(list(self._opening))
+
+
+def _setting(name: str, value: object) -> Command:
+    """Of one transaction."""
+    return f"SELECT set_config('{name}', '{value}', true)".encode(), NOTHING
+
+
+def _close_unwanted(opening: asyncio.Task[Link]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+async def weak_setting(link: Link) -> str | None:
+    """Which setting of the server's lets it acknowledge what is not on stable storage, or None."""
+    for name, weak in (("fsync", "off"), ("synchronous_commit", "off")):
+        [answer] = await link.ask([(f"SELECT current_setting('{name}')".encode(), NOTHING)])
+        if not isinstance(answer, psycopg.Error) and one_value(answer, link.loader) == weak:  # type: ignore[arg-type]
+            return f"{name}={weak}"
+    return None

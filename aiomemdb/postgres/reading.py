@@ -1,0 +1,259 @@
+"""Queries: on a connection for each, for as long as it runs; and on one that is held, for a snapshot.
+
+A query that its caller has left, or that took too long, is stopped on the server. Its connection is then in doubt, as a
+word to stop may come late, and is closed; one that is held is asked until the word has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from time import monotonic
+from typing import Any, TypeVar
+
+from ..errors import ReadTimeout, ServerLost
+from .codes import is_stale
+from .connecting import Connector
+from .driver import NOTHING, Loader, ServerResult, psycopg
+from .link import NOT_RUN, Answer, Command, Link, Lost
+from .operations import Work, annotate, commands_of, one_value, result_of, rows_of
+from .pool import LinkPool
+from .recorder import Recorder
+
+__all__ = ["ALL", "EACH", "FIRST", "VALUE", "Fetch", "Readers", "culprit", "read_timeout"]
+
+R = TypeVar("R")
+
+#: What a read verb makes of the results.
+Fetch = Callable[[Sequence[ServerResult], Loader], R]
+
+ALL: Fetch[Any] = lambda results, loader: rows_of(results[0], loader)  # noqa: E731
+EACH: Fetch[Any] = lambda results, loader: [result_of(result, loader) for result in results]  # noqa: E731
+FIRST: Fetch[Any] = lambda results, loader: next(iter(rows_of(results[0], loader, 1)), None)  # noqa: E731
+
+
+def _value(results: Sequence[ServerResult], loader: Loader) -> Any:
+    rows_of(results[0], loader, 0)  # or raises that there are none
+    return one_value(results[0], loader)
+
+
+VALUE: Fetch[Any] = _value
+VERBS: dict[Any, str] = {ALL: "read", FIRST: "read_one", VALUE: "read_value", EACH: "reads"}
+
+BEGIN_SNAPSHOT: Command = (b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NOTHING)
+END: Command = (b"ROLLBACK", NOTHING)
+
+
+def read_timeout(timeout: float, *, started: bool) -> ReadTimeout:
+    state = "it was running, and was stopped" if started else "it was still waiting for a connection, and never runs"
+    return ReadTimeout(f"the query took longer than timeout={timeout} s: {state}", started=started)
+
+
+def culprit(work: Work, answers: Sequence[Answer]) -> psycopg.Error | None:
+    """The error of the first statement that failed, with its SQL; None: all went well."""
+    for (made, _), answer in zip(work, answers, strict=True):
+        if isinstance(answer, psycopg.Error):
+            annotate(answer, made)
+            return answer
+        if answer is NOT_RUN:
+            return psycopg.errors.InFailedSqlTransaction("not run")
+    return None
+
+
+class Readers:
+    """The connections that read.
+
+    Attributes:
+        pool: for queries; each has a connection while it runs.
+        held: for snapshots and streams.
+    """
+
+    def __init__(self, connector: Connector, recorder: Recorder) -> None:
+        self.loop: asyncio.AbstractEventLoop = connector.loop
+        self.recorder: Recorder = recorder
+        self.connector: Connector = connector
+        self.pool: LinkPool = self._pool("reader")
+        self.held: LinkPool = self._pool("snapshot")
+
+    def _pool(self, role: str) -> LinkPool:
+        connector = self.connector
+        return LinkPool(
+            connector.config.readers,
+            self.loop,
+            lambda: connector.open(role, writes=False),
+            lambda: connector.again(role, writes=False, until=self.loop.time() + connector.config.reconnect),
+        )
+
+    async def lease(self, pool: LinkPool, timeout: float | None) -> Link:
+        """
+        Raises: ReadTimeout, ServerLost, DatabaseClosed.
+        Cancellation: holds nothing.
+        """
+        began = monotonic()
+        waiter = pool.lease()
+        try:
+            if timeout is not None:
+                await asyncio.wait([waiter], timeout=timeout)
+                if not waiter.done():
+                    waiter.cancel()
+                    raise read_timeout(timeout, started=False)
+            link = await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                pool.release(waiter.result())
+            raise
+        self.recorder.reader_wait_max = max(self.recorder.reader_wait_max, monotonic() - began)
+        return link
+
+    async def read(self, fetch: Fetch[R], work: Work, timeout: float | None) -> R:
+        """One query, or several of one state."""
+        return await self.told(VERBS[fetch], work, self._read(fetch, work, timeout))
+
+    async def told(self, verb: str, work: Work, reading: Coroutine[Any, Any, R]) -> R:
+        """Counts it, and reports it to observers."""
+        self.recorder.reads += 1
+        if not self.recorder.is_observed:
+            return await reading
+        done: asyncio.Future[None] = self.loop.create_future()
+        self.recorder.tell_read(done, verb, work)
+        try:
+            result = await reading
+        except asyncio.CancelledError:
+            done.cancel()
+            raise
+        except BaseException as error:
+            done.set_exception(error)
+            done.exception()
+            raise
+        done.set_result(None)
+        return result
+
+    def give_back(self, link: Link) -> None:
+        """Ends what the holder of a connection has left open; nothing is awaited."""
+        if link.lost is not None or link.is_busy:  # its caller has left
+            self.held.discard(link)
+            return
+
+        def ended(answer: asyncio.Future[list[Answer]]) -> None:
+            if answer.exception() is not None or culprit_of_begin(answer.result()) is not None:
+                self.held.discard(link)
+            else:
+                self.held.release(link)
+
+        link.ask([END]).add_done_callback(ended)
+
+    async def _read(self, fetch: Fetch[R], work: Work, timeout: float | None) -> R:
+        deadline = None if timeout is None else self.loop.time() + timeout
+        until = self.loop.time() + self.connector.config.reconnect
+        is_stale_once = False
+        while True:
+            left = None if deadline is None else max(0.0, deadline - self.loop.time())
+            link = self.pool.take() or await self.lease(self.pool, left)
+            try:
+                answers = await self._ask(link, work, deadline, timeout)
+            except Lost as lost:
+                self.pool.release(link)
+                if self.loop.time() >= until:
+                    raise ServerLost(f"the connection was lost while the query ran: {lost}") from lost.cause
+                continue
+            except BaseException:
+                self.pool.discard(link)
+                raise
+            error = culprit(work, answers)
+            if error is not None and is_stale(error) and not is_stale_once:
+                is_stale_once = True
+                link.forget_statements()
+                self.pool.release(link)
+                continue
+            self.pool.release(link)
+            if error is not None:
+                raise error
+            return fetch(answers, link.loader)  # type: ignore[arg-type]
+
+    async def _ask(self, link: Link, work: Work, deadline: float | None, timeout: float | None) -> Sequence[Answer]:
+        commands = commands_of(work)
+        if self.connector.is_direct and len(commands) == 1:
+            request = link.ask(commands)
+            before = 0
+        else:
+            before = 1 + len(self.connector.settings)
+            request = link.ask([BEGIN_SNAPSHOT, *self.connector.settings, *commands, END])
+        if deadline is not None:
+            await asyncio.wait([request], timeout=max(0.0, deadline - self.loop.time()))
+            if not request.done():
+                assert timeout is not None
+                raise read_timeout(timeout, started=True)
+        answers = await request
+        if before:
+            first = culprit_of_begin(answers[:before])
+            if first is not None:
+                raise first
+            failed = any(isinstance(answer, psycopg.Error) for answer in answers)
+            if failed:
+                await link.ask([END])
+            return answers[before:-1]
+        return answers
+
+
+def culprit_of_begin(answers: Sequence[Answer]) -> psycopg.Error | None:
+    return next((answer for answer in answers if isinstance(answer, psycopg.Error)), None)
+
+
+class HeldReads:
+    """Queries in one transaction that only reads, one after another, each behind a savepoint."""
+
+    def __init__(self, link: Link, connector: Connector) -> None:
+        self.link: Link = link
+        self._connector = connector
+        self._line = asyncio.Lock()
+
+    async def begin(self) -> None:
+        """The state is that of now, not of the first query."""
+        answers = await self.link.ask([BEGIN_SNAPSHOT, *self._connector.settings, (b"SELECT 1", NOTHING)])
+        error = culprit_of_begin(answers)
+        if error is not None:
+            raise error
+
+    async def read(self, fetch: Fetch[R], work: Work, timeout: float | None, check: Callable[[], None]) -> R:
+        deadline = None if timeout is None else self.link.loop.time() + timeout
+        async with self._line:
+            check()
+            request = self.link.ask([SAVE, *commands_of(work), RELEASE])
+            try:
+                try:
+                    if deadline is not None:
+                        await asyncio.wait([request], timeout=max(0.0, deadline - self.link.loop.time()))
+                        if not request.done():
+                            assert timeout is not None
+                            raise read_timeout(timeout, started=True)
+                    answers = await asyncio.shield(request)
+                except BaseException:
+                    if not request.done():
+                        await stopped(self.link, request)
+                    raise
+                error = culprit(work, answers[1:-1])
+                if error is not None:
+                    await self.link.ask([BACK, RELEASE])
+                    raise error
+            except Lost as lost:
+                raise ServerLost(f"the connection of this snapshot was lost: {lost}") from lost.cause
+        return fetch(answers[1:-1], self.link.loader)  # type: ignore[arg-type]
+
+
+SAVE: Command = (b"SAVEPOINT aiomemdb_step", NOTHING)
+RELEASE: Command = (b"RELEASE SAVEPOINT aiomemdb_step", NOTHING)
+BACK: Command = (b"ROLLBACK TO SAVEPOINT aiomemdb_step", NOTHING)
+
+
+async def stopped(link: Link, request: asyncio.Future[list[Answer]]) -> None:
+    """Stops what runs behind a savepoint, and takes it back; a cancellation meanwhile closes the connection."""
+    try:
+        await link.stop()
+        await asyncio.wait([request])
+        if request.exception() is None and any(isinstance(answer, psycopg.Error) for answer in request.result()):
+            # The word to stop may strike here, too.
+            while any(isinstance(answer, psycopg.Error) for answer in await link.ask([BACK, RELEASE])):
+                pass
+    except BaseException:
+        link.close()
+        raise
