@@ -286,7 +286,7 @@ async def everything(reads: Reads) -> list[object]:
         await reads.episodes(here),
         await reads.history(here, "fact", 1),
         await reads.counts("here"),
-        [id for id, _ in await reads.words(here, "fact", [Asked(("a",))], when, 9)],
+        [id for id, _ in (await reads.words(here, "fact", [Asked(("a",))], when, 9)).rows],
         await reads.around(here, nodes, [1], when, 50),
         await reads.there(here, "fact", [1, 2], when),
         (await reads.read(here, nodes, when)).items,
