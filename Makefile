@@ -9,10 +9,11 @@ READY := .venv/.ready
 BENCH := .venv/.bench
 BENCH_FRAMEWORKS := .venvs/bench-frameworks/.ready
 DOCS := .venv/.docs
+DIST := .venv/.dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick docs test test-postgres check conformance test-all soak mutants bench bench-quick bench-full \
-	bench-frameworks page format clean
+.PHONY: help demo demo-quick dist docs test test-postgres check conformance test-all soak mutants bench bench-quick \
+	bench-full bench-frameworks page format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -43,6 +44,9 @@ check: $(READY)  ## formatting, lint, words, which room imports which, and types
 
 conformance: $(READY)  ## run the tests of other projects, fetched by pip, on our shapes and adapters: ARGS="--only sqlalchemy-2.1"
 	$(BIN)/python -m conformance $(ARGS)
+
+dist: $(DIST)  ## build the sdist and the wheel, check them, and install them with and without each extra: ten minutes
+	$(BIN)/python .ci/dist.py $(ARGS)
 
 docs: $(DOCS)  ## build the documentation's site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
@@ -100,6 +104,11 @@ $(READY): pyproject.toml
 # What builds the site.
 $(DOCS): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+# What packs it.
+$(DIST): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dist]'
 	@touch $@
 
 # The peers that bench/ measures, on top; nothing else needs them.

@@ -268,12 +268,28 @@ def test_the_readme_has_python_to_copy() -> None:
     assert any(where.startswith("README.md") for where, _ in _blocks())
 
 
-@pytest.mark.parametrize("block", [pytest.param(text, id=where) for where, text in _blocks()])
+#: Blocks that need more than the library: which test runs them, where what they need is installed.
+ELSEWHERE = {
+    "docs/guides/agent-framework.md": "tests/frameworks/test_agent_framework.py",
+    "docs/guides/claude-agent.md": "tests/frameworks/test_claude_agent.py",
+    "docs/guides/google-adk.md": "tests/frameworks/test_google_adk.py",
+    "docs/guides/langgraph.md": "tests/frameworks/test_langgraph_processes.py",
+    "docs/guides/llama-index.md": "tests/frameworks/test_llama_index.py",
+    "docs/guides/openai-agents.md": "tests/frameworks/test_openai_agents.py",
+    "docs/guides/programs.md": "tests/frameworks/test_sqlalchemy_examples.py",
+    "docs/guides/pydantic-ai.md": "tests/frameworks/test_pydantic_ai.py",
+}
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_the_blocks_of_a_page_that_needs_more_are_run_by_another_test(page: str) -> None:
+    assert page.removeprefix("docs/") in (ROOT / ELSEWHERE[page]).read_text()
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(text, id=where) for where, text in _blocks() if where.partition(",")[0] not in ELSEWHERE]
+)
 def test_a_block_of_the_documentation_runs_as_a_program(block: str, tmp_path: Path) -> None:
-    """A block that begins with ``# fragment`` is part of a larger program: it is only compiled."""
-    if block.startswith("# fragment"):
-        compile(block, "documentation", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        return
     program, folder = tmp_path / "block.py", tmp_path / "folder"
     program.write_text(block)
     folder.mkdir()

@@ -25,7 +25,7 @@ from aiomemdb.integrations.agent_framework import (
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.agent_framework import CheckpointCase, HistoryCase, HistoryConversation, SessionCase
 from tests.frameworks.differential.harness import WAYS, Case
-from tests.frameworks.examples import run_example
+from tests.frameworks.examples import run_example, run_guide
 from tests.frameworks.hostile import loses_nothing_to_a_kill
 
 # Its session stores are an experiment, which their in-memory class says at its first use.
@@ -239,3 +239,15 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
 
 async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
     await loses_nothing_to_a_kill(db_path, HistoryConversation)
+
+
+def test_the_blocks_of_its_guide_run(tmp_path: Path) -> None:
+    run_guide(
+        "guides/agent-framework.md",
+        tmp_path,
+        """
+        from agent_framework_sessions import FakeClient
+        client = FakeClient()
+    """,
+    )
+    assert list(tmp_path.glob("*.db"))

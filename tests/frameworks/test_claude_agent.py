@@ -17,7 +17,7 @@ from aiomemdb.integrations.claude_agent import AiomemdbSessionStore
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.claude_agent import ClaudeCase, ClaudeConversation
 from tests.frameworks.differential.harness import WAYS, Case
-from tests.frameworks.examples import run_example
+from tests.frameworks.examples import run_example, run_guide
 from tests.frameworks.hostile import loses_nothing_to_a_kill
 
 KEY: Any = {"project_key": "p", "session_id": "s"}
@@ -169,3 +169,8 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
 
 async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
     await loses_nothing_to_a_kill(db_path, ClaudeConversation)
+
+
+def test_the_blocks_of_its_guide_run(tmp_path: Path) -> None:
+    run_guide("guides/claude-agent.md", tmp_path)
+    assert list(tmp_path.glob("*.db"))

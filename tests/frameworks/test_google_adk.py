@@ -28,7 +28,7 @@ from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancella
 from tests.frameworks.differential.google_adk import ADKCase, ADKConversation
 from tests.frameworks.differential.google_adk_memory import MemoryCase
 from tests.frameworks.differential.harness import WAYS, Case
-from tests.frameworks.examples import run_example
+from tests.frameworks.examples import run_example, run_guide
 from tests.frameworks.hostile import loses_nothing_to_a_kill
 from tests.support.fleet import Fleet
 from tests.support.nursery import Worker
@@ -327,3 +327,15 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
 
 async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
     await loses_nothing_to_a_kill(db_path, ADKConversation)
+
+
+def test_the_blocks_of_its_guide_run(tmp_path: Path) -> None:
+    run_guide(
+        "guides/google-adk.md",
+        tmp_path,
+        """
+        from google_adk_sessions import Counter
+        agent = Counter(name="counter")
+    """,
+    )
+    assert list(tmp_path.glob("*.db"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiomemdb
 from aiomemdb.integrations.langgraph import AiomemdbCache, AiomemdbSaver, AiomemdbStore
-from tests.frameworks.examples import run_example
+from tests.frameworks.examples import run_example, run_guide
 from tests.frameworks.langgraph_values import at, checkpoint
 from tests.support.fleet import Fleet
 from tests.support.nursery import Worker
@@ -80,3 +80,17 @@ async def test_what_was_acknowledged_outlives_a_kill_and_no_step_is_half_there(t
 def test_64_agents_at_once_lose_nothing(tmp_path: Path) -> None:
     printed = run_example("langgraph_agents", tmp_path / "a.db")
     assert "64 agents; the last answers: I was sent 9 messages\n960 checkpoints\n64 answers" in printed
+
+
+def test_the_blocks_of_its_guide_run(tmp_path: Path) -> None:
+    run_guide(
+        "guides/langgraph.md",
+        tmp_path,
+        """
+        from langgraph.graph import START, StateGraph
+        from langgraph_agents import State, model
+        builder = StateGraph(State).add_node("model", model).add_edge(START, "model")
+        inputs = {"messages": ["Hello"]}
+    """,
+    )
+    assert list(tmp_path.glob("*.db"))

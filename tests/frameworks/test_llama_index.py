@@ -19,7 +19,7 @@ from aiomemdb.integrations.llama_index import AiomemdbChatStore
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.harness import WAYS, Case
 from tests.frameworks.differential.llama_index import LlamaCase, LlamaConversation
-from tests.frameworks.examples import run_example
+from tests.frameworks.examples import run_example, run_guide
 from tests.frameworks.hostile import loses_nothing_to_a_kill
 from tests.support.plain import plain
 
@@ -162,3 +162,8 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
 
 async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
     await loses_nothing_to_a_kill(db_path, LlamaConversation)
+
+
+def test_the_blocks_of_its_guide_run(tmp_path: Path) -> None:
+    run_guide("guides/llama-index.md", tmp_path)
+    assert list(tmp_path.glob("*.db"))

@@ -18,7 +18,7 @@ from aiomemdb.integrations.openai_agents import AiomemdbSession
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.harness import WAYS, Case
 from tests.frameworks.differential.openai_agents import OpenAICase, OpenAIConversation
-from tests.frameworks.examples import run_example
+from tests.frameworks.examples import run_example, run_guide
 from tests.frameworks.hostile import loses_nothing_to_a_kill
 from tests.support.plain import plain
 
@@ -168,3 +168,17 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
 
 async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
     await loses_nothing_to_a_kill(db_path, OpenAIConversation)
+
+
+def test_the_blocks_of_its_guide_run(tmp_path: Path) -> None:
+    run_guide(
+        "guides/openai-agents.md",
+        tmp_path,
+        """
+        from agents import Agent, set_tracing_disabled
+        from openai_agents_sessions import FakeModel
+        set_tracing_disabled(True)
+        agent = Agent(name="helper", model=FakeModel())
+    """,
+    )
+    assert list(tmp_path.glob("*.db"))

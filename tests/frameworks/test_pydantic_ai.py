@@ -19,7 +19,7 @@ from aiomemdb.integrations.pydantic_ai import AiomemdbConversationStore
 from tests.frameworks.attacks import NO_KEYS, attack, refuses, survives_cancellations
 from tests.frameworks.differential.harness import WAYS, Case
 from tests.frameworks.differential.pydantic_ai import PydanticCase, PydanticConversation
-from tests.frameworks.examples import run_example
+from tests.frameworks.examples import run_example, run_guide
 from tests.frameworks.hostile import loses_nothing_to_a_kill
 
 
@@ -187,3 +187,17 @@ def test_the_example_loses_nothing(db_path: Path) -> None:
 
 async def test_four_processes_lose_nothing_though_one_is_killed(db_path: Path) -> None:
     await loses_nothing_to_a_kill(db_path, PydanticConversation)
+
+
+def test_the_blocks_of_its_guide_run(tmp_path: Path) -> None:
+    run_guide(
+        "guides/pydantic-ai.md",
+        tmp_path,
+        """
+        from pydantic_ai import Agent
+        from pydantic_ai.models.function import FunctionModel
+        from pydantic_ai_conversations import answer
+        agent = Agent(FunctionModel(answer))
+    """,
+    )
+    assert list(tmp_path.glob("*.db"))
