@@ -214,6 +214,10 @@ class MemoryVerbs(Waits):
         """Delete an entity, a fact or a text for good."""
         return self._wait(self._inner.forget, target)
 
+    def forget_entities(self, names: Iterable[NameLike]) -> Forgotten:
+        """Delete some entities for good, with their facts, aliases and mentions: all at once, as by ``forget``."""
+        return self._wait(self._inner.forget_entities, names)
+
     def forget_namespace(self) -> Forgotten:
         """Forget all of this view's own namespace: at once no call finds it, then its rows are deleted in slices."""
         return self._wait(self._inner.forget_namespace)
@@ -323,6 +327,16 @@ class MemoryVerbs(Waits):
     def retract(self, fact: Fact, reason: str = "") -> Fact:
         """Stop believing a fact, from now on, and return it. Asked ``known_at`` an earlier time, it is still there."""
         return self._wait(self._inner.retract, fact, reason)
+
+    def retract_entities(self, names: Iterable[NameLike], reason: str = "") -> list[Entity]:
+        """Stop believing all facts about some entities in ONE job, and take the entities for implied."""
+        return self._wait(self._inner.retract_entities, names, reason)
+
+    def retract_facts(
+        self, statements: Iterable[Statement | tuple[NameLike, str, NameLike]], reason: str = ""
+    ) -> list[tuple[Fact, ...]]:
+        """Stop believing many facts in ONE job, all of them or none, found by what they say::"""
+        return self._wait(self._inner.retract_facts, statements, reason)
 
     def update_entity(
         self,

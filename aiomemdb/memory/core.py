@@ -10,7 +10,8 @@ from typing import NoReturn
 from ..database import Database, Transaction
 from ..errors import ReentrancyError
 from .deciding.documents import Answer
-from .drafts import Draft, Drafter, NameRequest, Scope
+from .drafter import Drafter
+from .drafts import Draft, NameRequest, Scope
 from .matrices import Vectors
 from .names import Normaliser
 from .reembedding import Progress

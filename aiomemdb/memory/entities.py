@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .answers import AddedEntity
-from .drafts import Scope, checked_json, checked_similarity
+from .drafter import checked_json, checked_similarity
+from .drafts import Scope
 from .names import checked_name, checked_text
 from .pages import Page, page
-from .values import Entity, Name, NameLike, Statement
+from .values import Entity, Forgotten, Name, NameLike, Statement
 from .view import View, after_id, by_id, id_of, observed, one_more
 
 __all__ = ["EntityVerbs"]
@@ -60,6 +61,41 @@ class EntityVerbs(View):
                 )
         wanted.similarity, wanted.strict = similarity, strict
         return await self._core.find_or_create(self._scope, wanted)
+
+    @observed("update_memory")
+    async def retract_entities(self, names: Iterable[NameLike], reason: str = "") -> list[Entity]:
+        """Stop believing all facts about some entities in ONE job, and take the entities for implied.
+
+        What an implied entity is, ``add_facts`` says: ``add_entities`` reports it as new when it adds it again. Texts
+        that mention them stay as they are. Asked ``known_at`` an earlier time, the facts are still there.
+
+        Args:
+            names: names or entities. A name without a type means all entities that have it.
+            reason: kept in the history of each entity and fact.
+
+        Returns: the entities that were not implied before, each once. Names that no entity has are no error.
+        Raises: ValueError, TypeError: a name can't be, see ``find_or_create_entity``.
+        Cancellation: the job runs whole or not at all.
+        """
+        who = self._core.drafter().all_of(names)
+        why = checked_text("reason", reason)
+        return await self._core.writable_store.retract_entities(self._scope, who, why)
+
+    @observed("delete_memory")
+    async def forget_entities(self, names: Iterable[NameLike]) -> Forgotten:
+        """Delete some entities for good, with their facts, aliases and mentions: all at once, as by ``forget``.
+
+        One job hides all of them. What is more than a little is deleted in slices, between which others write.
+
+        Args:
+            names: names or entities. A name without a type means all entities that have it.
+
+        Returns: how many rows of each kind were deleted. Names that no entity has are no error.
+        Raises: ValueError, TypeError: a name can't be, see ``find_or_create_entity``.
+        Cancellation: what is hidden stays hidden. The rest is deleted when the file is opened next.
+        """
+        who = self._core.drafter().all_of(names)
+        return await self._core.writable_store.forget_entities(self._scope, who)
 
     @observed("upsert_memory")
     async def add_entities(

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from ..errors import NotFound
 from .answers import AddedFact
-from .drafts import Draft, Missing, canonical
+from .drafter import canonical
+from .drafts import Draft, Missing
 from .names import checked_text
 from .pages import Page, page
 from .questions import FactQuery
@@ -132,6 +133,32 @@ class FactVerbs(View):
         if not isinstance(fact, Fact):
             raise TypeError(f"{fact!r}: a Fact")
         return await self._core.writable_store.retract(self._scope, fact.id, checked_text("reason", reason))
+
+    @observed("update_memory")
+    async def retract_facts(
+        self,
+        statements: Iterable[Statement | tuple[NameLike, str, NameLike]],
+        reason: str = "",
+    ) -> list[tuple[Fact, ...]]:
+        """Stop believing many facts in ONE job, all of them or none, found by what they say::
+
+            await memory.retract_facts([("Ann", "knows", "Bob"), Statement(subject="Ann", predicate="age", value=7)])
+
+        Args:
+            statements: facts as ``add_facts`` takes them. What counts of each is its subject, its predicate, its object
+                or value, and ``valid_at`` where that is given: otherwise the fact is meant whenever it begins. A name
+                without a type means all entities that have it.
+            reason: kept in the history of each.
+
+        Returns: for each statement the facts that were believed, as they are now; () where there was none, or an
+            earlier statement has retracted it. Names that no entity has are no error.
+        Raises: ValueError, TypeError: a statement can't be, see ``add_fact``.
+        Cancellation: the job runs whole or not at all.
+        """
+        drafter = self._core.drafter()
+        drafter.facts(statements)
+        draft, why = drafter.draft, checked_text("reason", reason)
+        return await self._core.writable_store.retract_facts(self._scope, draft.who, draft.facts, why)
 
     async def fact(self, id: int) -> Fact | None:
         """Return a fact by its id, or None: believed or expired, whenever it holds."""

@@ -15,7 +15,7 @@ from aiomemdb.memory.deciding.embedding import check_model
 from aiomemdb.memory.questions import ByWords, Found, Links, VectorChanges
 from aiomemdb.memory.times import from_micros
 from aiomemdb.memory.words import choose, counted, form, indexed, is_begin, runs
-from tests.memory.dict_store import KINDS, DictStore, Row, State
+from tests.memory.dict_store import KINDS, DictStore, Row, State, bare
 
 __all__ = ["SearchingDictStore"]
 
@@ -31,6 +31,10 @@ class SearchingDictStore(DictStore):
             if namespace in found and id > (request.since[namespace] or State(0)).entity:
                 found[namespace].append((self.entity(id), data))
         return found
+
+    def FactsAlike(self, request: asked.FactsAlike) -> list[Any]:
+        facts = [bare(row.row) for _, row in self.rows("fact") if row.until is None]
+        return [fact for fact in facts if fact.identity[:3] in request.wanted]
 
     def Embeddable(self, request: asked.Embeddable) -> dict[int, str]:
         return {id: row.namespace for id, row in self.rows(request.kind) if id in request.ids and not row.merged_into}

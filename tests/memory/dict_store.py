@@ -186,7 +186,8 @@ class DictStore(Store):
         return sorted({fact for fact, _, _ in self.t["evidence"]} - others)
 
     def FactsWith(self, request: asked.FactsWith) -> list[int]:
-        return [id for id, row in self.rows("fact") if request.entity in (row.subject, row.object)]
+        here = [(id, row) for id, row in self.rows("fact") if {row.subject, row.object} & {*request.entities}]
+        return [id for id, row in here if row.until is None or not request.believed]
 
     def EntitiesOf(self, request: asked.EntitiesOf) -> Any:
         ids = {self.root(id) for id in request.ids}
@@ -218,7 +219,8 @@ class DictStore(Store):
     def Hide(self, request: asked.Hide) -> tuple[Forgotten, None]:
         for fact in request.facts:
             request.moment.note("forget", "fact", fact)
-        ids = {id for id, row in self.rows("entity") if row.merged_into in request.ids}.union(request.ids)
+        merged = self.rows("entity") if request.kind == "entity" else ()
+        ids = {id for id, row in merged if row.merged_into in request.ids}.union(request.ids)
         return self.delete_rows({request.kind: ids, "fact": {*request.facts}}), None
 
     def HideNamespace(self, request: asked.HideNamespace) -> Any:

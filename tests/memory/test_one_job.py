@@ -17,7 +17,8 @@ import pytest
 from aiomemdb import AddedFact, Entity, Memory, Name, Remembered, Statement
 from aiomemdb.memory.deciding import forgetting, merging, moment, remembering, renaming
 from aiomemdb.memory.deciding.steps import Steps
-from aiomemdb.memory.drafts import Draft, Drafter, NameRequest, Scope
+from aiomemdb.memory.drafter import Drafter
+from aiomemdb.memory.drafts import Draft, NameRequest, Scope
 from aiomemdb.memory.names import FOLDED, FOLDED_PREDICATE, fold
 from aiomemdb.memory.questions import Model
 from aiomemdb.memory.stores.sqlite import migrating
@@ -107,10 +108,12 @@ class File:
 
     def embed(self, scope: Scope, names: Iterable[NameRequest], stale: int) -> None:
         """Vectors, and what was near in a snapshot from before the last few entities."""
+        [last] = self.conn.execute("SELECT ifnull(max(id), 0) FROM entity").fetchone()
+        upto = max(0, last - stale)
         rows = self.conn.execute(
             "SELECT v.ref, v.data FROM vector v JOIN memory_namespace n ON n.id = v.namespace "
             "WHERE n.name = ? AND v.kind = 'entity' AND v.ref <= ? ORDER BY v.ref",
-            (scope.namespace, max(0, self.ids("entity")[-1] - stale)),
+            (scope.namespace, upto),
         ).fetchall()
         matrix = unpack([row[1] for row in rows], MODEL.dim)
         for name in names:
@@ -119,7 +122,6 @@ class File:
                 name.vector = packed(name.name)
                 query = unpack([name.vector], MODEL.dim)
                 [near] = nearest(matrix, [row[0] for row in rows], query, top=16, at_least=NEAR)
-                upto = max(0, self.ids("entity")[-1] - stale)
                 name.near, name.seen = tuple(near), SQLiteState(upto, upto)
 
 
@@ -225,8 +227,18 @@ class Agents:
             (renaming.update_entity, scope, one, {"type": "person", "type_key": "person"}, None, None),
             (forgetting.retract, scope, pick(ids("fact")), "why"),
             (forgetting.forget, scope, kind, pick(ids(kind))),
+            self.taken_back(scope),
         ]
         return pick(jobs)
+
+    def taken_back(self, scope: Scope) -> tuple[Any, ...]:
+        """Facts or entities by what they are called."""
+        pick, drafter = self.chance.choice, Drafter(FOLDED, FOLDED_PREDICATE, NEAR)
+        if self.chance.random() < 0.5:
+            drafter.facts(self.fact() for _ in range(pick([1, 3, 20])))
+            return (forgetting.retract_facts, scope, drafter.draft.who, drafter.draft.facts, pick(["", "why"]))
+        who = drafter.all_of(self.name() for _ in range(pick([0, 1, 3])))
+        return pick([(forgetting.retract_entities, scope, who, "why"), (forgetting.forget_entities, scope, who)])
 
 
 class Dicts:

@@ -22,6 +22,7 @@ __all__ = [
     "Embeddable",
     "EmbeddedNames",
     "EntitiesOf",
+    "FactsAlike",
     "FactsOf",
     "FactsOnlyBy",
     "FactsSaid",
@@ -205,9 +206,17 @@ class FactsOnlyBy(Request[list[int]]):
 
 @dataclass(slots=True, eq=False)
 class FactsWith(Request[list[int]]):
-    """The ids of all facts about an entity, those that are hidden too."""
+    """The ids of the facts about entities, by id: of all, those that are hidden too; or of those that are believed."""
 
-    entity: int
+    entities: Sequence[int]
+    believed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class FactsAlike(Request[list[KnownFact]]):
+    """The believed facts of (subject, predicate, object or canonical value), whenever they begin, by id."""
+
+    wanted: Sequence[tuple[int, str, int | str]]
 
 
 @dataclass(slots=True, eq=False)

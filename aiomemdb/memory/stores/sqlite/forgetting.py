@@ -55,10 +55,12 @@ def load_facts_only_by(world: World, request: FactsOnlyBy) -> list[int]:
 
 def load_facts_with(world: World, request: FactsWith) -> list[int]:
     """Facts that were hidden before, and still wait, are hidden with it now."""
+    which = " AND expired_at IS NULL" if request.believed else ""
     return _ids(
         world.conn,
-        "SELECT id FROM fact WHERE subject = :entity UNION SELECT id FROM fact WHERE object = :entity",
-        entity=request.entity,
+        f"SELECT id FROM fact WHERE subject IN {_LISTED}{which} UNION SELECT id FROM fact WHERE object IN {_LISTED}"
+        f"{which} ORDER BY id",
+        ids=json_list(request.entities),
     )
 
 

@@ -14,6 +14,7 @@ from ...deciding.moment import Line, Moment
 from ...deciding.requests import (
     Beginning,
     BelievedFact,
+    FactsAlike,
     FactsOf,
     FactsSaid,
     KnownFacts,
@@ -35,6 +36,7 @@ __all__ = [
     "OF_OTHER",
     "World",
     "load_facts",
+    "load_facts_alike",
     "load_facts_of",
     "load_names",
     "load_names_of",
@@ -283,6 +285,10 @@ _OF_TEXT = (
     f"SELECT r.text AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN episode p ON p.id = r.text "
     "CROSS JOIN fact_evidence v ON v.episode = p.id CROSS JOIN fact f ON f.id = v.fact AND f.namespace = p.namespace"
 )
+_ALIKE = (
+    "{rows} r CROSS JOIN fact f ON f.subject = r.subject AND f.predicate = r.predicate "
+    "AND coalesce(f.object, f.value) = r.target WHERE f.expired_at IS NULL"
+)
 _FACTS_BELIEVED = f"({_BELIEVED}) f"
 _FACTS = f"({_BELIEVED} UNION ALL {_OF_PAIR} UNION ALL {_OF_TEXT}) f"
 _FACTS_AND_LATER = f"({_BELIEVED} UNION ALL {_OF_PAIR_OR_LATER} UNION ALL {_OF_TEXT}) f"
@@ -325,6 +331,11 @@ def load_facts(world: World, request: FactsSaid) -> KnownFacts:
 
 def _since(valid_at: int | None) -> int:
     return UNBOUNDED if valid_at is None else valid_at
+
+
+def load_facts_alike(world: World, request: FactsAlike) -> list[KnownFact]:
+    rows = load(world.conn, _FACT, _ALIKE, {}, "subject predicate target", request.wanted)
+    return [KnownFact(*columns) for columns in sorted(rows, key=lambda row: row[0])]
 
 
 def load_one_fact(world: World, request: OneFact) -> KnownFact | None:

@@ -11,7 +11,8 @@ from ...deciding.merging import merge
 from ...deciding.moment import moment_of
 from ...deciding.picking import Candidate, pick
 from ...deciding.requests import Beginning, Changes
-from ...drafts import NameRequest, Scope, canonical
+from ...drafter import canonical
+from ...drafts import NameRequest, Scope
 from ...names import FOLDED, FOLDED_PREDICATE
 from .applying import write_changes
 from .loading import World, load_state

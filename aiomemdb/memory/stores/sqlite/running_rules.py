@@ -28,6 +28,7 @@ _ANSWERS: dict[type[Request[Any]], Callable[[World, Any], Any]] = {
     requests.FactsOf: loading.load_facts_of,
     requests.Versions: forgetting.load_versions,
     requests.FactsOnlyBy: forgetting.load_facts_only_by,
+    requests.FactsAlike: loading.load_facts_alike,
     requests.FactsWith: forgetting.load_facts_with,
     requests.Embeddable: embeddings.load_embeddable,
     requests.Lacking: embeddings.load_lacking,
