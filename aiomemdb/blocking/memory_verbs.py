@@ -248,6 +248,10 @@ class MemoryVerbs(Waits):
         """Return the shortest chain of facts from one entity to another, whichever way each fact points."""
         return self._wait(self._inner.path, source, target, max_hops=max_hops, as_of=as_of)
 
+    def position(self) -> str:
+        """Return the position behind all that was done so far: ``changes(after=position)`` goes on from there."""
+        return self._wait(self._inner.position)
+
     def recall(
         self,
         query: str,

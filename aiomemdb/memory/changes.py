@@ -41,6 +41,16 @@ class ChangeVerbs(View):
             raise ValueError(f"kinds={kinds!r}: several of {', '.join(KINDS)}")
         return self._changes(_place(after), after is None, wanted)
 
+    async def position(self) -> str:
+        """Return the position behind all that was done so far: ``changes(after=position)`` goes on from there.
+
+        So a program that reads first, or reports that it watches, misses nothing that is done meanwhile.
+
+        Raises: what reads raise; AiomemdbError: in a transaction.
+        Cancellation: nothing happens.
+        """
+        return _position(await self._core.store.newest_place(self._scope.readable))
+
     async def _changes(self, place: FeedPlace, from_now: bool, kinds: tuple[str, ...]) -> AsyncGenerator[Change, None]:
         store, readable = self._core.store, self._scope.readable
         watch = store.watch()

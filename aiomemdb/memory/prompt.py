@@ -15,7 +15,7 @@ _WORD = re.compile(r"\w{2,}")
 
 def estimate_tokens(text: str) -> int:
     """How many tokens a text has, about: four characters of ASCII are one, each other character is one by itself."""
-    ascii = sum(map(str.isascii, text))
+    ascii = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
     return -(-ascii // 4) + len(text) - ascii
 
 

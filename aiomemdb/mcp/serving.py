@@ -1,0 +1,125 @@
+"""The server: its tools by name, each call on a view of the memory that has the client's name."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import AiomemdbError
+from ..memory.memory import Memory
+from ..memory.names import MAX_NAME
+from . import seven
+from .arguments import BadArguments, checked
+from .listing import URI
+from .service import Answer, Client, NoSuchResource
+from .seven_listing import LISTED
+from .subscriptions import Subscriptions
+
+__all__ = ["MemoryService", "Options"]
+
+_LOG = logging.getLogger("aiomemdb.mcp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a memory is served.
+
+    Attributes:
+        agent: who writes; None: what the client calls itself.
+        also_read: further namespaces that are read.
+        read_only: no tool that writes.
+        deletes: False: no tool that takes something away.
+        max_answer: how many tokens an answer has at most, by estimate.
+    """
+
+    agent: str | None = None
+    also_read: tuple[str, ...] = ()
+    read_only: bool = False
+    deletes: bool = True
+    max_answer: int = 25_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    listed: Mapping[str, Any]
+    run: Callable[[Memory, Mapping[str, Any], Client], Awaitable[Answer]]
+    writes: bool
+
+
+class MemoryService:
+    """A memory, served. Made on the loop that serves it."""
+
+    name: str = "aiomemdb"
+
+    def __init__(self, memory: Memory, options: Options) -> None:
+        self.version: str = importlib.metadata.version("aiomemdb")
+        self.instructions: str | None = None
+        self._options = options
+        self._memory = memory.scoped(also_read=options.also_read)
+        self._tools = _tools(options)
+        self._subscriptions = Subscriptions(self._memory)
+
+    @property
+    def tools(self) -> Sequence[Mapping[str, Any]]:
+        return [tool.listed for tool in self._tools.values()]
+
+    @property
+    def resources(self) -> Sequence[Mapping[str, Any]]:
+        return ()
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], client: Client) -> Answer:
+        found = self._tools.get(tool)
+        if found is None:
+            return Answer(f"MCP error -32602: Tool {tool} not found", failed=True)
+        try:
+            asked = checked(tool, found.listed["inputSchema"], arguments)
+            return await found.run(self._view(client), asked, client)
+        except (BadArguments, AiomemdbError, sqlite3.Error, ValueError, TypeError) as error:
+            return Answer(_words(error), failed=True)
+        except Exception as error:
+            _LOG.exception("%s failed", tool)
+            return Answer(_words(error), failed=True)
+
+    async def read(self, uri: str) -> Mapping[str, Any]:
+        raise NoSuchResource(f"MCP error -32602: Resource {uri} not found")
+
+    async def watching(self) -> None:
+        await self._subscriptions.watching()
+
+    def subscribe(self, uri: str, key: Hashable, tell: Callable[[], Awaitable[None]]) -> None:
+        if uri == URI:
+            self._subscriptions.add(uri, key, tell)
+
+    def unsubscribe(self, uri: str, key: Hashable) -> None:
+        self._subscriptions.remove(uri, key)
+
+    async def close(self) -> None:
+        await self._subscriptions.close()
+
+    def _view(self, client: Client) -> Memory:
+        agent = self._options.agent or " ".join((client.name or "").replace("\0", "").split())[:MAX_NAME]
+        return self._memory.scoped(agent=agent or None, also_read=self._options.also_read)
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _tools(options: Options) -> Mapping[str, _Tool]:
+    found: dict[str, _Tool] = {}
+    for listed in LISTED:
+        name = listed["name"]
+        found[name] = _Tool(listed, _seven(seven.TOOLS[name], options.max_answer), name in seven.WRITING)
+    writing = {name for name, tool in found.items() if tool.writes}
+    left_out = writing if options.read_only else set() if options.deletes else seven.DELETING
+    return {name: tool for name, tool in found.items() if name not in left_out}
+
+
+def _seven(
+    run: Callable[[Memory, Mapping[str, Any], Client, int], Awaitable[Answer]], most: int
+) -> Callable[[Memory, Mapping[str, Any], Client], Awaitable[Answer]]:
+    return lambda memory, asked, client: run(memory, asked, client, most)
