@@ -57,7 +57,7 @@ EXTRAS = {
 #: What the page of a memory is built from; the package has what is built.
 SOURCES = "aiomemdb/view/page/"
 #: Extras for those that work on aiomemdb itself.
-OF_DEVELOPERS = {"bench", "bench-frameworks", "demo", "dev", "dist", "docs", "test"}
+OF_DEVELOPERS = {"bench", "bench-frameworks", "demo", "dev", "dist", "docs", "postgres-test", "test"}
 
 
 def run(*command: object, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
