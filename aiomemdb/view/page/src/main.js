@@ -303,6 +303,7 @@ class App {
       if (next !== null && next !== undefined) this.choose("entity", next, true);
     }
     if (event.key === "Enter" && id !== null) {
+      event.preventDefault(); // it would press what gets the focus
       if (this.panel.element.hidden) this.choose("entity", id);
       this.panel.element.querySelector("button, summary").focus();
     }
