@@ -10,9 +10,10 @@ BENCH := .venv/.bench
 BENCH_FRAMEWORKS := .venvs/bench-frameworks/.ready
 DOCS := .venv/.docs
 DIST := .venv/.dist
+PAGE := .venv/.page
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick dist docs test test-postgres check conformance test-all soak mutants bench bench-quick \
+.PHONY: help demo demo-quick dist docs test test-postgres check conformance test-page test-all soak mutants bench bench-quick \
 	bench-full bench-frameworks page format clean
 
 help:  ## list the targets
@@ -50,6 +51,9 @@ dist: $(DIST)  ## build the sdist and the wheel, check them, and install them wi
 
 docs: $(DOCS)  ## build the documentation's site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+test-page: $(PAGE)  ## run the tests of the page that shows a memory in Chromium, where there is one
+	AIOMEMDB_PAGE=1 $(BIN)/python -m pytest tests/page $(ARGS)
 
 test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 	.ci/test_all.sh $(ARGS)
@@ -109,6 +113,11 @@ $(DOCS): $(READY)
 # What packs it.
 $(DIST): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dist]'
+	@touch $@
+
+# What opens the page in a browser.
+$(PAGE): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[page]'
 	@touch $@
 
 # The peers that bench/ measures, on top; nothing else needs them.

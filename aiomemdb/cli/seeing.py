@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ..pageserver.server import serve_page
 from .options import AlsoRead, File, Namespace, Timeout
 from .output import Output
 from .performing import memory, perform
@@ -46,4 +49,30 @@ def graph(
     perform(output, work, timeout=timeout)
 
 
-VERBS: tuple[Callable[..., None], ...] = (graph,)
+def serve(
+    file: File,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0: any free one.")] = 8765,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    namespace: Namespace = "default",
+    also_read: AlsoRead = [],  # noqa: B006
+    timeout: Timeout = 60.0,
+) -> None:
+    """Show the memory in a browser on this machine, live, until Ctrl-C; it reads alone."""
+    output = Output()
+
+    async def work() -> None:
+        async with (
+            memory(file, timeout=timeout, namespace=namespace, also_read=also_read) as opened,
+            serve_page(opened, port=port, title=file.stem) as address,
+        ):
+            output.text(address)
+            sys.stdout.flush()
+            output.note("anyone with this address reads the memory; Ctrl-C ends it")
+            if open_it:
+                webbrowser.open(address)
+            await asyncio.get_running_loop().create_future()  # until Ctrl-C
+
+    perform(output, work, timeout=None)
+
+
+VERBS: tuple[Callable[..., None], ...] = (graph, serve)

@@ -11,7 +11,7 @@ from .questions import FeedPlace
 from .values import Change
 from .view import View
 
-__all__ = ["KINDS", "ChangeVerbs"]
+__all__ = ["KINDS", "ChangeVerbs", "place_of", "position_of"]
 
 _AT_ONCE = 100
 KINDS = ("entity", "fact", "episode", "namespace")
@@ -39,7 +39,7 @@ class ChangeVerbs(View):
         wanted = tuple(kinds)
         if isinstance(kinds, str) or not set(wanted) <= set(KINDS):
             raise ValueError(f"kinds={kinds!r}: several of {', '.join(KINDS)}")
-        return self._changes(_place(after), after is None, wanted)
+        return self._changes(place_of(after), after is None, wanted)
 
     async def position(self) -> str:
         """Return the position behind all that was done so far: ``changes(after=position)`` goes on from there.
@@ -66,7 +66,7 @@ class ChangeVerbs(View):
                             del spaces[name]
                             if name in behind.spaces:
                                 spaces[name] = behind.spaces[name]
-                    yield Change(event, item, _position(FeedPlace(event.id, spaces)))
+                    yield Change(event, item, position_of(FeedPlace(event.id, spaces)))
                 place = behind
                 if not found:
                     await anext(watch)
@@ -74,12 +74,14 @@ class ChangeVerbs(View):
             await watch.aclose()
 
 
-def _position(place: FeedPlace) -> str:
+def position_of(place: FeedPlace) -> str:
+    """A place as callers keep it."""
     text = json.dumps(["changes", place.event, place.spaces], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _place(after: str | None) -> FeedPlace:
+def place_of(after: str | None) -> FeedPlace:
+    """Raises: ValueError, TypeError: it is no position."""
     if after is None or after == "start":
         return FeedPlace(0, {})
     if not isinstance(after, str):

@@ -39,13 +39,16 @@ class PictureQuery:
 
     Attributes:
         start: ids of entities to begin at; None: the best connected and the newest.
-        hops: how far from those.
+        hops: how far from those; 0: them alone.
         limit: how many entities at most.
+        facts, texts: further rows that are to be in it; the ends of such a fact are then too.
     """
 
     start: Sequence[int] | None
     hops: int
     limit: int
+    facts: Sequence[int] = ()
+    texts: Sequence[int] = ()
 
 
 @dataclass(slots=True)

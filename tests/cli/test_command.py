@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -381,3 +383,22 @@ def test_a_traceback_comes_with_debug_alone(memory: Path) -> None:
 
 def test_the_version_is_told() -> None:
     assert "aiomemdb 0.1" in ok("--version")
+
+
+def test_serve_prints_an_address_that_answers_until_ctrl_c(memory: Path) -> None:
+    command = [sys.executable, "-m", "aiomemdb", "serve", str(memory), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address = serving.stdout.readline().strip()
+        page = httpx2.get(address, trust_env=False, timeout=60)
+        refused = httpx2.get(address.partition("?")[0], trust_env=False, timeout=60)
+        serving.send_signal(signal.SIGINT)
+        _, said = serving.communicate(timeout=60)
+    assert (page.status_code, refused.status_code, serving.returncode) == (200, 403, 130), said
+    assert "Traceback" not in said
+
+
+def test_serve_says_that_a_port_is_in_use(memory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = call("serve", memory, "--port", other.getsockname()[1])
+    assert (result.exit_code, "is in use" in result.stderr) == (3, True)

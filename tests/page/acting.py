@@ -54,7 +54,7 @@ async def at(page: Page, **times: datetime | None) -> None:
     await page.evaluate("(hash) => { location.hash = hash; }", parts.replace("+", "%2B"))
     wanted = [None if times.get(name) is None else times[name].timestamp() * 1000 for name in ("as_of", "known_at")]  # type: ignore[union-attr]
     await page.wait_for_function(
-        "([a, k]) => { const { model } = document.documentElement.app; return model.asOf === a && model.knownAt === k }",
+        "([a, k]) => document.documentElement.app.model.asOf === a && document.documentElement.app.model.knownAt === k",
         arg=wanted,
     )
 

@@ -13,7 +13,10 @@ from tests.page.conftest import Opening
 _RUN = "<img src=x onerror=\"document.title='run'\">"
 TEXTS = (*HOSTILE, _RUN, "\"'><svg onload=alert(1)>", "a\x01b\x0bc", "\U0001f600" * 40)
 # Elements and attributes that the page never makes.
-_FOREIGN = "() => document.querySelectorAll('img, iframe, object, embed, base, form, [onerror], [onload], [href^=javascript]').length"
+_FOREIGN = (
+    "() => document.querySelectorAll('img, iframe, object, embed, base, form, [onerror], [onload], [href^=javascript]')"
+    ".length"
+)
 
 
 async def test_hostile_names_and_texts_show_as_text(tmp_path: Path, opening: Opening) -> None:

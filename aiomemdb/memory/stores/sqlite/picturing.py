@@ -51,11 +51,15 @@ def picture(conn: sqlite3.Connection, namespaces: Sequence[str], query: PictureQ
             return (link for id in ids for link in _links(conn, spaces, id, most))
 
         start = conn.execute(
-            f"SELECT DISTINCT ifnull(merged_into, id) FROM entity WHERE id IN {_VALUES}", (json_list(query.start),)
+            f"SELECT DISTINCT ifnull(merged_into, id) FROM entity WHERE id IN {_VALUES} "
+            f"UNION SELECT subject FROM fact WHERE id IN {_VALUES} "
+            f"UNION SELECT object FROM fact WHERE id IN {_VALUES} AND object IS NOT NULL",
+            (json_list(query.start), *[json_list(query.facts)] * 2),
         ).fetchall()
         degrees, facts = walk([row[0] for row in start], query.hops, query.limit, links_of)
+        facts = list(dict.fromkeys([*query.facts, *facts]))
     shown = Picture(_totals(conn, list(spaces)))
-    _Filling(conn, spaces, shown).fill(degrees, facts)
+    _Filling(conn, spaces, shown).fill(degrees, facts, query.texts)
     return shown
 
 
@@ -110,7 +114,7 @@ class _Filling:
             ).fetchall()
         )
 
-    def fill(self, degrees: dict[int, int], facts: Sequence[int]) -> None:
+    def fill(self, degrees: dict[int, int], facts: Sequence[int], texts: Sequence[int]) -> None:
         entities = json_list(degrees)
         aliases: dict[int, list[str]] = {}
         for entity, key in self.conn.execute(
@@ -136,7 +140,7 @@ class _Filling:
                     ]
                 )
         self._facts(facts)
-        self._texts(entities)
+        self._texts(texts)
         self.shown.near += [
             [a, b, round(cosine, 3)]
             for a, b, cosine in self.conn.execute(
@@ -156,6 +160,8 @@ class _Filling:
             (json_list(facts),),
         ).fetchall():
             id, space, subject, predicate, object, value, text, valid, valid_offset, invalid, invalid_offset = row[:11]
+            if space not in self.spaces:  # one that was asked for by its id
+                continue
             created, event, at, expired, expired_event, expired_clock, superseded_by, agent = row[11:]
             known = self.known_from(event, created if at is None else at)
             until = None
@@ -169,7 +175,7 @@ class _Filling:
                 ]
             )
 
-    def _texts(self, entities: str) -> None:
+    def _texts(self, wanted: Sequence[int]) -> None:
         """Why facts are believed, and which texts mention an entity; of a text the part around the first quote."""
         quotes: dict[int, str] = {}
         lines: dict[int, int] = {}
@@ -191,6 +197,8 @@ class _Filling:
             ).fetchall():
                 self.shown.mentions.append([entity, episode])
                 quotes.setdefault(episode, "")
+        for episode in wanted:
+            quotes.setdefault(episode, "")
         room = room_for_texts(len(quotes))
         for id, quote in islice(quotes.items(), 20_000):
             for row in self.conn.execute(

@@ -339,7 +339,9 @@ export class Graph {
     this.letter();
   }
 
-  pulse(ids) {
+  pulse(ids, facts = []) {
+    const agents = new Map(facts.map((id) => this.model.facts.get(id)).filter(Boolean).flatMap((fact) => [fact.subject, fact.object, `f${fact.subject}>${fact.object}>${fact.predicate}`].map((each) => [String(each), fact.agent])));
+    for (const [id, agent] of agents) this.cy.getElementById(id).data("pulse", this.colors.of("agent", agent));
     const lit = this.cy.collection(ids.map((id) => this.cy.getElementById(String(id))).filter((each) => each.nonempty()));
     lit.addClass("pulse");
     setTimeout(() => lit.removeClass("pulse"), 2600);

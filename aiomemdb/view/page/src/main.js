@@ -71,11 +71,35 @@ class App {
     this.timeline.refresh();
     this.setTheme(this.colors.theme);
     if (!model.entities.size) this.begin();
+    this.graph.kept = this.graph.stored();
     await this.graph.draw(model.firstView(innerWidth < 800 ? 60 : FIRST));
     this.recount();
     await this.followHash();
     document.documentElement.dataset.ready = "true";
     this.live?.follow(this);
+  }
+
+  // Rows came in: colours for new types and agents, sliders, the legend.
+  learnt() {
+    const { model } = this;
+    this.colors.know("type", model.types().map(([type]) => type));
+    this.colors.know("agent", model.agents().map((agent) => agent.name));
+    this.legend.refresh();
+    this.timeline.refresh();
+    this.refreshPanel();
+    this.table.refresh();
+    this.counted();
+    if (model.entities.size) this.welcome?.remove();
+  }
+
+  connected(yes) {
+    this.dot.classList.toggle("off", !yes);
+    fill(this.dot, yes ? "live" : "connecting…");
+    document.documentElement.dataset.live = String(yes);
+  }
+
+  told(text) {
+    fill(this.said, text);
   }
 
   begin() {
@@ -284,7 +308,7 @@ class App {
     if (typing || this.help.open) return;
     if (event.key === "/") {
       event.preventDefault();
-      this.search.input.focus();
+      this.search.input.select();
       return;
     }
     if (event.key === "?") return this.help.showModal();

@@ -21,7 +21,7 @@ export class Search {
     if (this.app.live && question.trim()) {
       await new Promise((resume) => setTimeout(resume, 120));
       if (this.asked !== asked) return;
-      hits = await this.app.live.recall(question).catch(() => hits);
+      hits = await this.app.live.recall(this.app, question).catch(() => hits);
       if (this.asked === asked) this.show(hits, question);
     }
   }

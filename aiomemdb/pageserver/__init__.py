@@ -1,0 +1,1 @@
+"""The page of a memory, live: a server on this machine alone."""
