@@ -21,7 +21,7 @@ __all__ = ["serve_page"]
 async def serve_page(memory: Memory, *, port: int = 0, title: str = "memory") -> AsyncIterator[str]:
     """Serve the page of a memory, live, on 127.0.0.1 as long as the block runs.
 
-    ``async with serve_page(memory) as address``: whoever has the address, with its token, reads the memory.
+    ``async with serve_page(memory) as address``. Any program that has the address, with its token, reads the memory.
 
     Args:
         port: where it listens; 0: a free one.

@@ -131,6 +131,7 @@ async def test_a_path_between_two_is_that_of_the_verb(memory: Memory, written: P
     panel = page.locator(".panel")
     await click_entity(page, "Ada")
     await titled(page, "Ada")
+    await page.keyboard.press("0")  # nothing is behind the panel
     await click_entity(page, "Museum", shift=True)
     await titled(page, "Ada → Museum")
     assert await panel.locator(".chain > li").count() == len(chain) == 3
