@@ -49,7 +49,7 @@ class ChangeVerbs(View):
         Raises: what reads raise; AiomemdbError: in a transaction.
         Cancellation: nothing happens.
         """
-        return _position(await self._core.store.newest_place(self._scope.readable))
+        return position_of(await self._core.store.newest_place(self._scope.readable))
 
     async def _changes(self, place: FeedPlace, from_now: bool, kinds: tuple[str, ...]) -> AsyncGenerator[Change, None]:
         store, readable = self._core.store, self._scope.readable
