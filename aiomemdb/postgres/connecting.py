@@ -9,6 +9,7 @@ from .driver import NOTHING, checked_conninfo, open_connection, psycopg
 from .link import Command, Link
 from .operations import one_value
 from .options import PostgresConfig
+from .watching import Watch
 
 __all__ = ["Connector"]
 
@@ -34,6 +35,7 @@ class Connector:
         self.settings: list[Command] = [] if self.is_direct else [_setting("lock_timeout", self.lock_timeout_ms)]
         self._conninfo = checked_conninfo(target)
         self._opening: set[asyncio.Task[Link]] = set()
+        self._watch = Watch(loop)
         self._is_closed = False
 
     async def open(self, role: str, *, writes: bool, timeout: float = _ONE_ATTEMPT) -> Link:
@@ -59,7 +61,7 @@ class Connector:
         connection = await open_connection(
             self._conninfo, name=name[:63], primary=not self.config.read_only, timeout=timeout
         )
-        link = Link(connection, self.loop, statement_cache=self.config.statement_cache)
+        link = Link(connection, self.loop, self._watch, statement_cache=self.config.statement_cache)
         try:
             if self.is_direct:
                 for answer in await link.ask(self._session(writes=writes)):
@@ -108,6 +110,7 @@ class Connector:
             opening.add_done_callback(_close_unwanted)
         if self._opening:
             await asyncio.wait(list(self._opening))
+        self._watch.end()
 
 
 def _setting(name: str, value: object) -> Command:

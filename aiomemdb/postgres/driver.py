@@ -17,13 +17,14 @@ try:
     from psycopg import adapt, pq
     from psycopg.conninfo import conninfo_to_dict
     from psycopg.pq import abc
-    from psycopg.types import numeric
+    from psycopg.types import numeric, string
 except ImportError as _missing:
     raise ImportError(
         "a postgresql:// target needs the driver psycopg (3.2 or newer): pip install 'aiomemdb[postgres]'"
     ) from _missing
 
 from ..concurrency.job import settle_one
+from .watching import Watch, is_ready
 
 __all__ = [
     "Arguments",
@@ -99,7 +100,7 @@ async def open_connection(
     return await psycopg.AsyncConnection.connect(autocommit=True, prepare_threshold=None, **options)
 
 
-async def cancel(pgconn: ServerConnection, loop: asyncio.AbstractEventLoop) -> None:
+async def cancel(pgconn: ServerConnection, loop: asyncio.AbstractEventLoop, watch: Watch) -> None:
     """Has the server stop what this connection runs. Returns when the server has heard of it, or can't be reached."""
     try:
         cancelling = pgconn.cancel_conn()
@@ -112,20 +113,27 @@ async def cancel(pgconn: ServerConnection, loop: asyncio.AbstractEventLoop) -> N
     try:
         cancelling.start()
         while (state := cancelling.poll()) not in (pq.PollingStatus.OK, pq.PollingStatus.FAILED):
-            await _ready(cancelling.socket, loop, to_read=state == pq.PollingStatus.READING)
+            await _ready(cancelling.socket, loop, watch, to_read=state == pq.PollingStatus.READING)
     except psycopg.Error:
         pass
     finally:
         cancelling.finish()
 
 
-async def _ready(descriptor: int, loop: asyncio.AbstractEventLoop, *, to_read: bool) -> None:
+async def _ready(descriptor: int, loop: asyncio.AbstractEventLoop, watch: Watch, *, to_read: bool) -> None:
     ready: asyncio.Future[None] = loop.create_future()
     add, remove = (loop.add_reader, loop.remove_reader) if to_read else (loop.add_writer, loop.remove_writer)
+
+    def look() -> None:
+        if is_ready(descriptor, to_read=to_read):
+            settle_one(ready, None)
+
     add(descriptor, settle_one, ready, None)
+    watch.add(look)
     try:
         await ready
     finally:
+        watch.looks.discard(look)
         remove(descriptor)
 
 
@@ -177,6 +185,16 @@ _IntegerText.format = pq.Format.TEXT
 _Integer.format = pq.Format.BINARY
 
 
+class _BytesText(adapt.Dumper):
+    """Within an array. psycopg's own escapes for a connection, and without one as old servers wanted it."""
+
+    format = pq.Format.TEXT
+    oid = 17
+
+    def dump(self, obj: Any) -> bytes:
+        return b"\\x" + bytes(obj).hex().encode()
+
+
 class _Context:
     connection = None
 
@@ -184,6 +202,9 @@ class _Context:
         self.adapters = adapt.AdaptersMap(psycopg.adapters)
         self.adapters.register_dumper(int, _IntegerText)
         self.adapters.register_dumper(int, _Integer)
+        for kind in (bytes, bytearray, memoryview):
+            self.adapters.register_dumper(kind, _BytesText)
+            self.adapters.register_dumper(kind, string.BytesBinaryDumper)
 
 
 class Dumper:

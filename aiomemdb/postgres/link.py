@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from .driver import Arguments, Loader, ServerResult, cancel, error_of, is_end_of_connection, pq, psycopg
+from .watching import Watch, is_ready
 
 __all__ = ["FLUSH", "NOT_RUN", "Answer", "Command", "Link", "Lost"]
 
@@ -88,12 +89,19 @@ class Link:
     """
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], loop: asyncio.AbstractEventLoop, *, statement_cache: int
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        loop: asyncio.AbstractEventLoop,
+        watch: Watch,
+        *,
+        statement_cache: int,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.loader: Loader = Loader(connection)
         self.lost: Lost | None = None
         self._connection = connection
+        self._watch = watch
+        self._look = self._look_at_socket  # one object, by which it is taken out
         self._pgconn = pgconn = connection.pgconn
         self.pid: int = pgconn.backend_pid
         self.server_version: int = pgconn.server_version
@@ -150,6 +158,7 @@ class Link:
             self._pgconn.pipeline_sync()
             self._kinds.append(_MARK)
             self._flush()
+            self._watch.add(self._look)
         except psycopg.Error as error:
             self._lose(error)
         return request
@@ -222,8 +231,13 @@ class Link:
             self._lose(error or psycopg.OperationalError("the connection is lost"))
         elif self._request is not None and self._at == len(self._kinds):
             request, self._request = self._request, None
+            self._watch.looks.discard(self._look)
             if not request.done():
                 request.set_result(self._answers)
+
+    def _look_at_socket(self) -> None:
+        if self._descriptor >= 0 and is_ready(self._descriptor):
+            self._readable()
 
     def _receive(self) -> None:
         pgconn, kinds = self._pgconn, self._kinds
@@ -293,6 +307,7 @@ class Link:
                 pass
             self._pgconn.finish()
         request, self._request = self._request, None
+        self._watch.looks.discard(self._look)
         if request is not None and not request.done():
             try:
                 request.set_exception(self.lost)
@@ -303,7 +318,7 @@ class Link:
     async def stop(self) -> None:
         """Has the server stop what runs here; what is asked is answered all the same. Returns when it has heard."""
         if self.lost is None:
-            await cancel(self._pgconn, self.loop)
+            await cancel(self._pgconn, self.loop, self._watch)
 
     async def destroy(self) -> None:
         """Has the server stop what it runs here, and closes."""

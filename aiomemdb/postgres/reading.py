@@ -84,8 +84,9 @@ class Readers:
             lambda: connector.again(role, writes=False, until=self.loop.time() + connector.config.reconnect),
         )
 
-    async def lease(self, pool: LinkPool, timeout: float | None) -> Link:
-        """
+    async def lease(self, pool: LinkPool, timeout: float | None, *, asked: float | None = None) -> Link:
+        """A link, within ``timeout`` seconds; ``asked`` is what the caller has asked for.
+
         Raises: ReadTimeout, ServerLost, DatabaseClosed.
         Cancellation: holds nothing.
         """
@@ -96,7 +97,7 @@ class Readers:
                 await asyncio.wait([waiter], timeout=timeout)
                 if not waiter.done():
                     waiter.cancel()
-                    raise read_timeout(timeout, started=False)
+                    raise read_timeout(asked or timeout, started=False)
             link = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
@@ -148,7 +149,7 @@ class Readers:
         is_stale_once = False
         while True:
             left = None if deadline is None else max(0.0, deadline - self.loop.time())
-            link = self.pool.take() or await self.lease(self.pool, left)
+            link = self.pool.take() or await self.lease(self.pool, left, asked=timeout)
             try:
                 answers = await self._ask(link, work, deadline, timeout)
             except Lost as lost:

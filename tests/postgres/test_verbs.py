@@ -63,6 +63,19 @@ async def test_values_come_back_as_they_were_stored(db: PostgresDatabase) -> Non
         assert list((await db.read(f"{sql}, $10::text[]", values))[0]) == values
 
 
+async def test_bytes_in_an_array_come_back_as_they_were(db: PostgresDatabase) -> None:
+    blobs = [bytes(range(256)), b'\x00\\x"{}', b"", b"''"]
+    assert await db.read_value("SELECT $1::bytea[]", (blobs,)) == blobs
+    assert await db.read_value("SELECT $1::bytea[]", ([bytearray(blob) for blob in blobs],)) == blobs
+    assert [row[0] for row in await db.read("SELECT unnest($1::bytea[])", (blobs,))] == blobs
+    assert await db.read_value("SELECT $1::bytea", (memoryview(blobs[0]),)) == blobs[0]
+
+
+async def test_texts_in_an_array_come_back_as_they_were(db: PostgresDatabase) -> None:
+    texts = ['a"b', "a\\b", "{}", "NULL", "", "a,b", "é", None]
+    assert await db.read_value("SELECT $1::text[]", (texts,)) == texts
+
+
 async def test_ints_of_all_sizes_share_a_statement_with_few_types(db: PostgresDatabase) -> None:
     assert await db.read_value("SELECT pg_typeof($1)::text", (1,)) == "integer"
     assert await db.read_value("SELECT pg_typeof($1)::text", (2**31,)) == "bigint"
