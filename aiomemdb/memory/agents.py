@@ -31,7 +31,7 @@ class AgentVerbs(View):
             SELECT f.text FROM json_each(search_facts('berlin wall')) s JOIN facts f ON f.id = s.value ORDER BY s.key
 
         By no statement does anything of another namespace come out, nor a text that was replaced or forgotten, except
-        how many rows a table has.
+        how many rows a table has, and, by the time that a search takes, whether a word is common in the file.
 
         Args:
             sql: one SELECT, or WITH and a SELECT.

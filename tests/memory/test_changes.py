@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from aiomemdb import AiomemdbError, Change, Entity, Fact, Memory
+from aiomemdb.memory.changes import _AT_ONCE
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -58,6 +59,17 @@ async def test_a_reader_goes_on_from_each_position(memory: Memory) -> None:
     for place in range(len(whole) - 1):
         rest = await read(memory, len(whole) - place - 1, whole[place].position)
         assert told(rest) == told(whole[place + 1 :])
+
+
+async def test_more_than_is_read_at_once_is_told_whole_and_goes_on_from_each_end(memory: Memory) -> None:
+    await memory.remember("many", mentions=[f"name {number}" for number in range(2 * _AT_ONCE + 50)])
+    ids = await audit(memory)
+    assert len(ids) > 2 * _AT_ONCE
+    whole = await read(memory, len(ids))
+    assert [change.event.id for change in whole] == ids
+    for place in (_AT_ONCE - 1, _AT_ONCE, 2 * _AT_ONCE - 1):
+        rest = await read(memory, len(ids) - place - 1, whole[place].position)
+        assert [change.event.id for change in rest] == ids[place + 1 :]
 
 
 async def test_kinds_are_chosen(memory: Memory) -> None:

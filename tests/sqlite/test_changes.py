@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -104,6 +105,17 @@ async def test_what_others_commit_while_the_watching_begins_is_not_missed(db: SQ
 async def test_a_database_that_is_only_read_sees_others(db: SQLiteDatabase, db_path: Path) -> None:
     async with aiomemdb.connect(db_path, read_only=True) as reading, await settled(reading, "note") as changes:
         await db.write("INSERT INTO note VALUES (1)")
+        assert await turn(changes) == {"note"}
+
+
+async def test_where_a_file_is_only_read_a_second_commit_within_a_tick_of_the_clock_is_not_missed(
+    db: SQLiteDatabase, db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log was begun anew before the first, so that its size is the same as well."""
+    async with aiomemdb.connect(db_path, read_only=True) as reading, await settled(reading, "note") as changes:
+        after_both = ((1, 4096, time.time_ns() + 3600 * 10**9), (2, 4096, 0))
+        monkeypatch.setattr(reading._assembly.watcher, "_stat", lambda: after_both)  # type: ignore[union-attr]
+        assert await turn(changes) == {"note"}
         assert await turn(changes) == {"note"}
 
 

@@ -249,6 +249,7 @@ BOMBS = [
     f"WITH RECURSIVE t(n, s) AS (SELECT 1, {_ROW} UNION ALL SELECT n + 1, s FROM t) SELECT DISTINCT s || n FROM t",
     f"WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT group_concat({_ROW}) FROM t",
     "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT json_group_array(n) FROM t",
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT json_group_object(n, n) OVER () FROM t",
     "SELECT count(*) FROM facts a, facts b, facts c, facts d, facts e, facts f, facts g, facts h, facts i, facts j",
     "SELECT count(*) FROM json_each((SELECT json_group_array(id) FROM facts)) a, "
     + ", ".join(f"json_each('[1,2,3,4,5,6,7,8,9,10]') j{i}" for i in range(10)),

@@ -45,7 +45,7 @@ def explain(
     readable: Readable | None,
     *,
     hidden: str,
-    searches: Sequence[str] = (),
+    refusals: Sequence[str] = (),
 ) -> BaseException:
     """The error to hand to the caller; the connection has forgotten it then."""
     denied = raw.guard.denied
@@ -57,8 +57,8 @@ def explain(
         return ForbiddenStatement("the query is too large: use fewer expressions and tables")
     if not isinstance(error, sqlite3.Error | sqlite3.Warning):
         return error
-    if searches:
-        return ForbiddenStatement(searches[0])
+    if refusals:
+        return ForbiddenStatement(refusals[0])
     text = _text(raw, denied, str(error), sql, readable)
     if hidden:
         text = text.replace(f"{hidden}_", "")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,9 +28,10 @@ from ..common.codes import primary_code
 from ..connection.guarded import GuardedConnection
 from ..connection.policies import READER
 from ..file.busy import retry_while_busy
+from . import heap
 from .advice import explain
 from .policy import agent_policy, no_table
-from .program import OneTooMany, largest_value
+from .program import OneTooMany, gathers, largest_value
 from .scope import Readable, Scope
 from .shape import shape_of
 
@@ -94,7 +95,7 @@ class Desk:
     is_doubtful: bool = False
     is_clean: bool | None = None
     _limits: dict[int, int] = field(default_factory=dict)
-    _searches: list[str] = field(default_factory=list)
+    _refusals: list[str] = field(default_factory=list)
     _changes: int = 0
 
     def set_up(self, raw: GuardedConnection) -> None:
@@ -102,6 +103,7 @@ class Desk:
         raw.own("PRAGMA temp_store=FILE")
         raw.own("PRAGMA cache_size=-2000")
         raw.own("PRAGMA mmap_size=0")
+        raw.watch_progress(None, 0)
         raw.row_factory = None
         raw.asking.row_factory = None
         self._changes = raw.total_changes
@@ -109,7 +111,7 @@ class Desk:
     def ask(self, raw: GuardedConnection, question: Question) -> AgentAnswer:
         """Raises: ForbiddenStatement, sqlite3.Error: with a text for a model; ValueError: of the scope."""
         raw.guard.clear()
-        self._searches.clear()
+        self._refusals.clear()
         readable: Readable | None = None
         try:
             self._check_text(question)
@@ -119,7 +121,7 @@ class Desk:
         except BaseException as error:
             raw.limit(self._limits)  # so small a limit may be in the way of the library's own, too
             self.is_doubtful |= primary_code(error) not in _HARMLESS or isinstance(error, MemoryError)
-            raise explain(raw, error, question.sql, readable, hidden=self.token, searches=self._searches) from None
+            raise explain(raw, error, question.sql, readable, hidden=self.token, refusals=self._refusals) from None
 
     def _check_text(self, question: Question) -> None:
         sql, limits = question.sql, question.limits
@@ -202,7 +204,7 @@ class Desk:
             try:
                 return call(name, words)
             except OneTooMany as error:
-                self._searches.append(str(error))
+                self._refusals.append(str(error))
                 raise
 
         for name in scope.searches:
@@ -251,12 +253,31 @@ class Desk:
             self._check_search(question)
         most = min(limits.value_bytes, largest_value(program, searches=searches))
         raw.obey(policy(inner_tables=readable.inner))
+        if gathers(program):
+            most = min(most, heap.LARGEST_GATHERED)
+            raw.watch_progress(self._look_at_memory(), heap.LOOKS_EVERY)
         raw.limit({sqlite3.SQLITE_LIMIT_LENGTH: most})
         raw.text_factory = _Text
         try:
             return self._fetch(raw, question)
         finally:
             raw.text_factory = str
+            raw.watch_progress(None, 0)
+
+    def _look_at_memory(self) -> Callable[[], bool]:
+        """Returns what stops a query that gathers too much."""
+        memory_in_use = heap.memory_in_use
+        if memory_in_use is None:
+            raise OneTooMany("json_group_array() and json_group_object() are not available here: select the rows")
+        most = memory_in_use() + heap.MOST_GATHERED
+
+        def look() -> bool:
+            if memory_in_use() <= most:
+                return False
+            self._refusals.append("json_group_array() and json_group_object() gather too much here: fewer rows at once")
+            return True
+
+        return look
 
     def _named(self, raw: GuardedConnection, sql: str) -> frozenset[str]:
         """Its WITH tables. Not those with a name that the file has, too: elsewhere in the text that may be meant."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["MOST_MEMORY", "OneTooMany", "largest_value"]
+__all__ = ["MOST_MEMORY", "OneTooMany", "gathers", "largest_value"]
 
 MOST_MEMORY = 48_000_000
 _SORTED = 2_000_000  # what one sorter, or one table that is made on the way, keeps in memory at most: its cache
@@ -94,6 +94,13 @@ def largest_value(program: Sequence[Sequence[Any]], *, searches: bool) -> int:
     if searches:
         _check_searches(program)
     return most
+
+
+def gathers(program: Sequence[Sequence[Any]]) -> bool:
+    """Whether it makes JSON of many rows: see heap.py."""
+    return any(
+        opcode in ("AggStep", "AggStep1") and p4.startswith("json_group_") for _, opcode, _, _, _, p4, *_ in program
+    )
 
 
 def _check_searches(program: Sequence[Sequence[Any]]) -> None:

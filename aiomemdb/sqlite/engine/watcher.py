@@ -6,7 +6,8 @@
                                                        | another where others have committed, and no one else
 
 Two commits in one tick of the file system's clock look like one. And a commit is seen in the log before it can be read.
-So after the log has changed, the version is asked for some time, and once a second in any case.
+So after the log has changed, the version is asked for some time, and once a second in any case. Where the file is open
+for reading alone there is none to ask: a change that is as young as a tick is told once more, when it is older.
 """
 
 from __future__ import annotations
@@ -161,6 +162,9 @@ class Watcher:
     def _ask(self) -> None:
         self._asked_at = monotonic()
         if self._writer is None:  # all commits are others'
+            if self._is_recent and self._version is not None:
+                self._version = ()  # another than any
+            self._is_recent = _is_recent(self._seen)
             self._answered(self._seen)
             return
         asked = self._writer.submit(_version)
