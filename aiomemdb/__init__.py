@@ -44,7 +44,7 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
     from .agents import AgentAnswer, AgentLimits
     from .database import Database, Hold, Snapshot, Transaction
     from .engines import connect
-    from .memory.answers import AddedEntity, AddedFact
+    from .memory.answers import AddedEntity, AddedFact, Graph
     from .memory.bulk import Document, Loaded, NotLoaded
     from .memory.memory import Memory
     from .memory.names import Normaliser
@@ -102,6 +102,7 @@ __all__ = [
     "Forgotten",
     "ForkedError",
     "FormatError",
+    "Graph",
     "Hit",
     "Hold",
     "Loaded",
@@ -156,7 +157,7 @@ _ROOMS = {
     "agents": ["AgentAnswer", "AgentLimits"],
     "database": ["Database", "Hold", "Snapshot", "Transaction"],
     "engines": ["connect"],
-    "memory.answers": ["AddedEntity", "AddedFact"],
+    "memory.answers": ["AddedEntity", "AddedFact", "Graph"],
     "memory.bulk": ["Document", "Loaded", "NotLoaded"],
     "memory.memory": ["Memory"],
     "memory.names": ["Normaliser"],

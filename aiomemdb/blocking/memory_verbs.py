@@ -12,7 +12,7 @@ from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
-from ..memory.answers import AddedEntity, AddedFact
+from ..memory.answers import AddedEntity, AddedFact, Graph
 from ..memory.bulk import Document, Loaded, Progress
 from ..memory.drafts import Missing
 from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser
@@ -221,6 +221,17 @@ class MemoryVerbs(Waits):
     def forget_namespace(self) -> Forgotten:
         """Forget all of this view's own namespace: at once no call finds it, then its rows are deleted in slices."""
         return self._wait(self._inner.forget_namespace)
+
+    def graph(
+        self,
+        *,
+        names: Iterable[str] | None = None,
+        containing: str | None = None,
+        predicate: str | None = None,
+        implied: bool = False,
+    ) -> Graph:
+        """Return entities and the facts that are believed of them now, all in one snapshot."""
+        return self._wait(self._inner.graph, names=names, containing=containing, predicate=predicate, implied=implied)
 
     def history(self, target: Entity | Fact | Episode, *, after: str | None = None, limit: int = 1000) -> Page[Event]:
         """Return a page of what was done to it, by which agent and when, oldest first."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .values import Entity, Fact
 
-__all__ = ["AddedEntity", "AddedFact"]
+__all__ = ["AddedEntity", "AddedFact", "Graph"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,15 @@ class AddedEntity:
     """Whether this name made it. Of all callers, of all tasks and processes, one alone is told True."""
     facts: tuple[Fact, ...] = ()
     """The facts that were stated of it, as it is new; in the order in which they were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Entities, and what is believed of them now, of one state."""
+
+    entities: tuple[Entity, ...]
+    """In the order in which they were created."""
+    facts: tuple[Fact, ...]
+    """By id: values of these entities, and facts with an object of which one end at least is among them."""
+    others: tuple[Entity, ...]
+    """The other ends, by id."""

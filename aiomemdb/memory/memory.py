@@ -17,6 +17,7 @@ from .drafts import Scope
 from .entities import EntityVerbs
 from .episodes import EpisodeVerbs
 from .facts import FactVerbs
+from .graphs import GraphVerbs
 from .loading import LoadingVerbs
 from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key
 from .pages import Page, page
@@ -33,6 +34,7 @@ class Memory(
     Opened,
     EntityVerbs,
     FactVerbs,
+    GraphVerbs,
     EpisodeVerbs,
     LoadingVerbs,
     RecallVerbs,

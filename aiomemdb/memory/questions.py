@@ -15,6 +15,7 @@ __all__ = [
     "FactQuery",
     "FeedPlace",
     "Found",
+    "GraphQuery",
     "Kind",
     "Links",
     "Model",
@@ -154,6 +155,24 @@ class FactQuery:
     any_knowledge: bool = False
     after: int = 0
     limit: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQuery:
+    """Which part of the graph, as it is believed at ``as_of``, in microseconds; None for all of it.
+
+    Attributes:
+        keys: entities that one of these normalised names means.
+        containing: entities with this in a name, a type or a value; in small letters (``substrings``).
+        predicate: normalised; values of it alone are looked at and answered.
+        implied: whether entities are answered that facts alone have named.
+    """
+
+    as_of: int
+    keys: Sequence[str] | None = None
+    containing: str | None = None
+    predicate: str | None = None
+    implied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar, TypeVarTuple
 
+from .answers import Graph
 from .deciding import embedding, walking
 from .deciding.steps import Steps
 from .drafts import NameRequest
 from .pages import Place
-from .questions import ByWords, FactQuery, Found, Kind, Links, Model, NearNamesLeft, Node, Token, VectorChanges, When
+from .questions import (
+    ByWords,
+    FactQuery,
+    Found,
+    GraphQuery,
+    Kind,
+    Links,
+    Model,
+    NearNamesLeft,
+    Node,
+    Token,
+    VectorChanges,
+    When,
+)
+from .substrings import shown, takes_in
 from .values import Counts, Entity, Episode, Event, Evidence, Fact, Subgraph
 from .words import Asked
 
@@ -54,6 +69,40 @@ class Reads(Protocol):
     async def facts(self, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
         """By id."""
         ...
+
+    async def graph(self, namespaces: Sequence[str], query: GraphQuery) -> Graph:
+        """Entities in the order of their creation, what is believed of them, and the other ends of that.
+
+        A store that can look for a part of a text itself does so: this reads all of the namespaces.
+        """
+        entities = await self.entities(namespaces, ids=None, type_key=None, after=0, limit=-1)
+        facts = await self.facts(namespaces, FactQuery(query.as_of))
+        if query.predicate is not None:
+            of_it = {
+                fact.id for fact in await self.facts(namespaces, FactQuery(query.as_of, predicates=[query.predicate]))
+            }
+            facts = [fact for fact in facts if fact.object is not None or fact.id in of_it]
+        wanted = {entity.id: entity for entity in entities if query.implied or not entity.implied}
+        if query.keys is not None:
+            named = {id for _, id in await self.named(namespaces, query.keys)}
+            wanted = {id: entity for id, entity in wanted.items() if id in named}
+        if query.containing is not None:
+            part = query.containing
+            saying = {fact.subject for fact in facts if fact.value is not None and takes_in(shown(fact.value), part)}
+            wanted = {
+                id: entity
+                for id, entity in wanted.items()
+                if id in saying or takes_in(entity.name, part) or takes_in(entity.type or "", part)
+            }
+        everything = query.keys is None and query.containing is None
+        facts = [
+            fact
+            for fact in facts
+            if fact.subject in wanted or (fact.object is not None and (everything or fact.object in wanted))
+        ]
+        ends = {end for fact in facts for end in (fact.subject, fact.object) if end is not None} - wanted.keys()
+        others = [entity for entity in entities if entity.id in ends]
+        return Graph(tuple(wanted.values()), tuple(facts), tuple(others))
 
     async def surroundings(
         self, namespaces: Sequence[str], start: Sequence[int], query: FactQuery, hops: int

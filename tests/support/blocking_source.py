@@ -191,7 +191,7 @@ from ..database import Params
 from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
-from ..memory.answers import AddedEntity, AddedFact
+from ..memory.answers import AddedEntity, AddedFact, Graph
 from ..memory.bulk import Document, Loaded, Progress
 from ..memory.drafts import Missing
 from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser

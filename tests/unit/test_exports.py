@@ -42,6 +42,7 @@ PUBLIC = [
     "Fact",
     "ForbiddenStatement",
     "Forgotten",
+    "Graph",
     "ForkedError",
     "FormatError",
     "Hit",

@@ -30,6 +30,7 @@ __all__ = [
     "facts",
     "facts_where",
     "history",
+    "in_spaces",
     "links_of",
 ]
 
@@ -38,7 +39,7 @@ _VALUES = "(SELECT value FROM json_each(?))"
 _ROOTS = "(SELECT DISTINCT ifnull(o.merged_into, o.id) AS value FROM json_each(?) j JOIN entity o ON o.id = j.value)"
 
 
-def _in_spaces(conn: sqlite3.Connection, namespaces: Sequence[str], table: str) -> tuple[str, object]:
+def in_spaces(conn: sqlite3.Connection, namespaces: Sequence[str], table: str) -> tuple[str, object]:
     """The condition that a row is of one of the namespaces, and its parameter. Of a single one, which is usual, an
     index has the rows in the order of their ids.
     """
@@ -57,7 +58,7 @@ def entities(
     limit: int = -1,
 ) -> list[Entity]:
     """By id; the ids of merged ones lead to those that stayed."""
-    here, spaces = _in_spaces(conn, namespaces, "e")
+    here, spaces = in_spaces(conn, namespaces, "e")
     source, params = "entity e", list[object]()
     if ids is not None:
         source = f"{_ROOTS} r CROSS JOIN entity e ON e.id = r.value"
@@ -105,7 +106,7 @@ def facts(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery)
     """What is named drives the search, each by its index; left to itself, SQLite prefers the order of ids to that."""
     if query.around is not None:
         return _facts_around(conn, namespaces, query)
-    here, spaces = _in_spaces(conn, namespaces, "f")
+    here, spaces = in_spaces(conn, namespaces, "f")
     where, params = _conditions(conn, query)
     source, driving = "fact f", list[object]()
     chosen = (("id", _VALUES, query.ids), ("subject", _ROOTS, query.subjects), ("object", _ROOTS, query.objects))
@@ -139,7 +140,7 @@ def facts_where(world: World, request: FactsWhere) -> list[Fact]:
 
 def _facts_around(conn: sqlite3.Connection, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
     """Each way has its index; one OR of both would scan."""
-    here, spaces = _in_spaces(conn, namespaces, "+f")
+    here, spaces = in_spaces(conn, namespaces, "+f")
     where, params = _conditions(conn, query)
     each_way = " UNION ".join(
         f"SELECT f.id FROM json_each(?) j CROSS JOIN fact f ON f.{end} = j.value WHERE {' AND '.join([here, *where])}"
@@ -154,7 +155,7 @@ def links_of(world: World, request: LinksOf) -> list[tuple[int, int | None, bool
     """Filtered afterwards: of a hundred thousand facts that don't hold, none may be stepped over for nothing."""
     conn, asked = world.conn, world.links
     if asked is None:  # a rule asks for many entities in the same words
-        here, spaces = _in_spaces(conn, request.namespaces, "f")
+        here, spaces = in_spaces(conn, request.namespaces, "f")
         where, params = _conditions(conn, request.query)
         counts = " AND ".join([here, *where])
         sql = " UNION ALL ".join(
@@ -173,7 +174,7 @@ def links_of(world: World, request: LinksOf) -> list[tuple[int, int | None, bool
 def evidence(
     conn: sqlite3.Connection, namespaces: Sequence[str], fact: int, after: int = 0, limit: int = -1
 ) -> list[Evidence]:
-    here, spaces = _in_spaces(conn, namespaces, "+f")
+    here, spaces = in_spaces(conn, namespaces, "+f")
     rows = conn.execute(
         f"SELECT {EVIDENCE} FROM fact f CROSS JOIN fact_evidence v ON v.fact = f.id "
         f"WHERE f.id = ? AND {here} AND v.id > ? ORDER BY v.id LIMIT ?",
@@ -191,7 +192,7 @@ def episodes(
     after: Place | None,
     limit: int,
 ) -> list[Episode]:
-    here, spaces = _in_spaces(conn, namespaces, "p")
+    here, spaces = in_spaces(conn, namespaces, "p")
     where, params = [here], [spaces]
     for column, value in (("p.id", ref), ("p.key", key), ("p.session", session)):
         if value is not None:
@@ -216,7 +217,7 @@ def episodes(
 def history(
     conn: sqlite3.Connection, namespaces: Sequence[str], kind: Kind, ref: int, after: int = 0, limit: int = -1
 ) -> list[Event]:
-    here, spaces = _in_spaces(conn, namespaces, "+v")
+    here, spaces = in_spaces(conn, namespaces, "+v")
     rows = conn.execute(
         "SELECT v.id, v.at, v.operation, v.kind, v.ref, v.other, v.agent, v.reason FROM memory_event v "
         f"WHERE v.ref = ? AND v.kind = ? AND {here} AND v.id > ? ORDER BY v.id LIMIT ?",

@@ -13,15 +13,29 @@ from ....sqlite.engine.change_verbs import TableChanges
 from ....sqlite.engine.database import SQLiteDatabase
 from ....sqlite.engine.transaction import SQLiteTransaction
 from ....sqlite.reading.snapshot import SQLiteSnapshot
+from ...answers import Graph
 from ...deciding.steps import Steps
 from ...drafts import NameRequest
 from ...pages import Place
 from ...pictures import Picture, PictureQuery
-from ...questions import ByWords, FactQuery, FeedPlace, Found, Kind, Links, Model, Node, Token, VectorChanges, When
+from ...questions import (
+    ByWords,
+    FactQuery,
+    FeedPlace,
+    Found,
+    GraphQuery,
+    Kind,
+    Links,
+    Model,
+    Node,
+    Token,
+    VectorChanges,
+    When,
+)
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
-from . import embeddings, erasing, feed, forgetting, identity, indexing, picturing, reading, search
+from . import embeddings, erasing, feed, forgetting, graphs, identity, indexing, picturing, reading, search
 from .agents import agent_scope
 from .jobs import Job, Opening
 from .migrating import is_current, migrate
@@ -64,6 +78,9 @@ class SQLiteReads(Reads):
 
     async def facts(self, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
         return await self._reads.read_fn(reading.facts, namespaces, query)
+
+    async def graph(self, namespaces: Sequence[str], query: GraphQuery) -> Graph:
+        return await self._reads.read_fn(graphs.graph, namespaces, query)
 
     async def evidence(
         self, namespaces: Sequence[str], fact: int, *, after: int = 0, limit: int = -1
