@@ -5,8 +5,8 @@ its place, and has run nothing behind it. The transaction is rolled back, and ru
 done in pieces, each behind a savepoint, and a second failure costs no more than its piece; pieces become smaller
 while jobs fail. A COMMIT that is refused (a deferred foreign key) names no job: the batch is halved.
 
-Where a verb needs rows, and the statement is not known to return any, the COMMIT is sent apart, once the answer was
-looked at.
+Where a statement is not known to return what its verb needs, and what can always be read, the COMMIT is sent apart,
+once the answer was looked at.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .codes import is_conflict, is_lock_timeout, is_stale
 from .driver import NOTHING, psycopg
 from .link import FLUSH, NOT_RUN, Answer, Command, Link, Lost
 from .operations import FLUSH as FLUSHING
-from .operations import RETURNING, SCRIPT, WRITE, annotate, answered, commands_of
+from .operations import SCRIPT, WRITE, annotate, answered, can_be_read, commands_of
 from .outcomes import BEGIN, COMMIT, ROLLBACK, Ledger
 
 __all__ = ["DURABLE", "Batch", "run_batch"]
@@ -174,7 +174,7 @@ class _Run:
             places.append(len(commands))
             commands += commands_of(batch.jobs[index][2])
         places.append(len(commands))
-        apart = any(self._is_to_be_looked_at(index) for index in indexes)
+        apart = not all(can_be_read(*batch.jobs[index][1:3]) for index in indexes)
         end = self._end()
         batch.is_sent = True
         try:
@@ -185,12 +185,20 @@ class _Run:
             raise
         self._check_begin(answers[: len(begin)])
         results: dict[int, Any] = {}
+        is_committed = not apart and not any(
+            isinstance(answer, psycopg.Error) or answer is NOT_RUN for answer in answers[len(begin) : places[-1] + 1]
+        )
         for index, start, stop in zip(indexes, places, places[1:], strict=False):
             error, at = self._judge(index, answers[start:stop], results)
-            if error is not None:
-                session.left_open()
-                await self._failed(index, error, at)
-                return await self._in_pieces([each for each in indexes if each != index])
+            if error is None:
+                continue
+            if is_committed:  # the schema has changed, and what it returned can't be read any more
+                error.add_note("it was applied, and what it returned can't be read")
+                results[index] = Failure(self._annotated(error, index, at))
+                continue
+            session.left_open()
+            await self._failed(index, error, at)
+            return await self._in_pieces([each for each in indexes if each != index])
         if apart:
             batch.in_doubt = results
             ended = await session.link.ask(end)
@@ -234,10 +242,6 @@ class _Run:
                 applied=True,
             )
         )
-
-    def _is_to_be_looked_at(self, index: int) -> bool:
-        _, operation, work, _ = self._batch.jobs[index]
-        return operation is RETURNING and work[0][0].returns_rows is not True
 
     def _check_begin(self, answers: Sequence[Answer]) -> None:
         for answer in answers:

@@ -134,10 +134,18 @@ class Hold:
     # Steps
 
     def step(
-        self, work: Work, answer: Callable[[Any, Any], R], *, reads: bool = False, is_savepoint: bool = False
+        self,
+        work: Work,
+        answer: Callable[[Any, Any], R],
+        *,
+        reads: bool = False,
+        looks: bool = False,
+        is_savepoint: bool = False,
     ) -> asyncio.Future[R]:
-        """One request, behind those before it; ``answer`` makes of its results what the caller gets."""
-        return self._put(lambda: self._step(work, answer, reads=reads, is_savepoint=is_savepoint))
+        """One request, behind those before it; ``answer`` makes of its results what the caller gets. Where that may
+        fail, it ``looks`` before the step is kept.
+        """
+        return self._put(lambda: self._step(work, answer, reads=reads, looks=looks, is_savepoint=is_savepoint))
 
     def _put(self, run: Callable[[], Any]) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self.loop.create_future()
@@ -178,11 +186,13 @@ class Hold:
         if future.cancelled() and running is not None and not running.done() and not self.ending:
             self._stopping = detached(self._link.stop(), self.loop)
 
-    async def _step(self, work: Work, answer: Callable[[Any, Any], R], *, reads: bool, is_savepoint: bool) -> R:
+    async def _step(
+        self, work: Work, answer: Callable[[Any, Any], R], *, reads: bool, looks: bool, is_savepoint: bool
+    ) -> R:
         begin = [] if self._begun else self._begin()
         self._begun = True
         save = [] if is_savepoint else [SAVE, _READ_ONLY] if reads else [SAVE]
-        behind = [] if is_savepoint else [BACK, RELEASE] if reads else [RELEASE]
+        behind = [] if is_savepoint else [BACK, RELEASE] if reads else [] if looks else [RELEASE]
         try:
             results = await self._asked(begin, save, work, behind)
             error = culprit(work, results)
@@ -196,12 +206,20 @@ class Hold:
                 if not reads:
                     self.write_errors += 1
                 raise self._of(error, work)
+            try:
+                result = answer(results, self._link.loader)
+            except BaseException:
+                if looks:
+                    await self._take_back()
+                raise
+            if looks:
+                await self._link.ask([RELEASE])
         except Lost as lost:
             self._lose(lost.cause)
             raise self._gone() from None
         if not reads and not is_savepoint:
             self.writes += 1
-        return answer(results, self._link.loader)
+        return result
 
     async def _asked(
         self, begin: list[Command], save: list[Command], work: Work, behind: list[Command]
@@ -263,6 +281,8 @@ class Hold:
         self._lose(error)
 
     def _lose(self, error: BaseException) -> None:
+        if self.error is not None:  # it has ended early, and this is what came of that
+            return
         if not isinstance(error, AiomemdbError):
             lost = TransactionLost(f"this transaction is lost, nothing of it was applied: {error}")
             lost.__cause__ = error

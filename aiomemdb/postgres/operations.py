@@ -27,6 +27,7 @@ __all__ = [
     "Work",
     "annotate",
     "answered",
+    "can_be_read",
     "checked_params",
     "commands_of",
     "one_value",
@@ -106,6 +107,12 @@ STEPS: Operation[list[Result]] = _operation(
 )
 
 
+_LOADS_NOTHING = (COUNT, MANY, SCRIPT, FLUSH)
+# bool, bytea, name, int8, int2, int4, text, oid, json, float4, float8, bpchar, varchar, numeric, uuid, jsonb: Python
+# has each value of theirs. (Of a date it has no 'infinity'.)
+_SURE = frozenset([16, 17, 19, 20, 21, 23, 25, 26, 114, 700, 701, 1042, 1043, 1700, 2950, 3802])
+
+
 # What callers pass
 
 
@@ -179,11 +186,24 @@ def commands_of(work: Work) -> list[Command]:
     return [(made.command, arguments) for made, arguments in work]
 
 
+def can_be_read(operation: Operation[Any], work: Work) -> bool:
+    """Whether the answers are known to be what the verb needs, before they are there. Where not, they are to be looked
+    at before what they are of is committed.
+    """
+    if operation in _LOADS_NOTHING:
+        return True
+    if operation is RETURNING and work[0][0].returns_rows is not True:
+        return False
+    return all(made.is_sure or not made.may_return for made, _ in work)
+
+
 def answered(operation: Operation[R], work: Work, results: Results, loader: Loader) -> R:
     """What a job's caller gets. Raises: NotAQuery, and what psycopg can't read."""
     for (made, _), result in zip(work, results, strict=True):
         if made.returns_rows is None:
             made.returns_rows = result.status == pq.ExecStatus.TUPLES_OK
+        if made.may_return:
+            made.is_sure = all(result.ftype(column) in _SURE for column in range(result.nfields))
     return operation.run(results, loader)
 
 

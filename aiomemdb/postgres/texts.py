@@ -58,14 +58,16 @@ class Statement:
         within: that holds for a ``transaction()`` too.
         may_return: it may return rows.
         returns_rows: it has returned rows before, or none; None where it has not run yet.
+        is_sure: what it has returned is of types that can always be read.
     """
 
-    __slots__ = ("command", "forbidden", "is_query", "may_return", "returns_rows", "sql", "within")
+    __slots__ = ("command", "forbidden", "is_query", "is_sure", "may_return", "returns_rows", "sql", "within")
 
     def __init__(self, sql: str, words: tuple[str, ...]) -> None:
         self.sql: str = sql
         self.command: bytes = sql.encode()
         self.returns_rows: bool | None = None
+        self.is_sure: bool = False
         first = words[0] if words else ""
         self.is_query: bool = first in _QUERIES
         self.may_return: bool = first not in ("INSERT", "UPDATE", "DELETE", "MERGE") or "RETURNING" in words

@@ -17,7 +17,7 @@ from ..familiar import HOLD, TRANSACTION, Familiar
 from .driver import NOTHING
 from .granting import Granting
 from .hold import Hold, held_holds
-from .operations import Checker, Work, answered
+from .operations import Checker, Work, answered, can_be_read
 from .reading import VERBS, Fetch, read_timeout
 from .texts import Statement
 from .verbs import ReadVerbs, WriteVerbs
@@ -72,7 +72,11 @@ class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
         self._check()
         if durable:
             self._hold.durable = True
-        step = self._hold.step(work, lambda results, loader: answered(operation, work, results, loader))
+        step = self._hold.step(
+            work,
+            lambda results, loader: answered(operation, work, results, loader),
+            looks=not can_be_read(operation, work),
+        )
         self._hold.stepped(step, operation.name, work)
         return step if timeout is None else self._timed(step, operation, timeout)
 

@@ -188,6 +188,21 @@ async def test_what_returns_no_rows_where_rows_are_wanted_is_not_applied(db: Pos
     assert await db.read_value("SELECT count(*) FROM item") == neighbours
 
 
+@pytest.mark.parametrize("neighbours", [0, 5])
+async def test_what_returns_a_value_that_python_has_not_is_not_applied(db: PostgresDatabase, neighbours: int) -> None:
+    await db.write("ALTER TABLE item ADD day date")
+    sql = "INSERT INTO item (name, day) VALUES ($1, $2::date) RETURNING day"
+    await db.write_returning(sql, ("known", "2026-01-01"))
+    others = [db.submit("INSERT INTO item (name) VALUES ($1)", (f"n{n}",)) for n in range(neighbours)]
+    with pytest.raises(psycopg.DataError):
+        await db.write_returning(sql, ("never", "infinity"))
+    async with db.transaction() as tx:
+        with pytest.raises(psycopg.DataError):
+            await tx.write_returning(sql, ("never", "infinity"))
+    await asyncio.gather(*others)
+    assert await db.read_value("SELECT count(*) FROM item") == neighbours + 1
+
+
 async def test_reads_give_rows_one_row_and_a_value(db: PostgresDatabase) -> None:
     assert [tuple(row) for row in await db.read("SELECT n FROM generate_series(1, 3) AS n")] == [(1,), (2,), (3,)]
     assert await db.read_one("SELECT 1 WHERE false") is None
