@@ -11,6 +11,7 @@ from ..concurrency.loop_thread import stay
 from ..familiar import MEMORY, Familiar
 from ..memory.changes import KINDS
 from ..memory.memory import Memory as AsyncMemory
+from ..memory.names import Normaliser
 from ..memory.values import Change
 from .database import Database, Transaction
 from .memory_verbs import MemoryVerbs
@@ -41,6 +42,14 @@ class Memory(Opened, MemoryVerbs, Familiar):
     def db(self) -> Database:
         """The database of the memory, for ``backup()``, ``statistics()`` and tables of your own."""
         return Database(self._inner.db, self._stay)
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """What says which spellings of a name are equal, as the file has recorded it.
+
+        Raises: DatabaseClosed: the memory is not open.
+        """
+        return self._inner.normaliser
 
     def close(self, timeout: float = 10.0) -> None:
         """Close all views: refuse new calls, write what waits, close the database if the memory opened it. Idempotent.

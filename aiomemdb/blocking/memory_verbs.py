@@ -15,7 +15,7 @@ from ..memory import memory
 from ..memory.answers import AddedEntity, AddedFact, Graph
 from ..memory.bulk import Document, Loaded, Progress
 from ..memory.drafts import Missing
-from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser
+from ..memory.names import Normaliser
 from ..memory.pages import Page
 from ..memory.recall import Rerank, Strategy
 from ..memory.values import (
@@ -380,8 +380,8 @@ class MemoryVerbs(Waits):
         namespace: str = "default",
         agent: str | None = None,
         embedder: Embedder | None = None,
-        normaliser: Normaliser = FOLDED,
-        predicate_normaliser: Normaliser = FOLDED_PREDICATE,
+        normaliser: Normaliser | Literal["folded", "exact"] | None = None,
+        predicate_normaliser: Normaliser | None = None,
         near: float = 0.8,
         vector_cache_bytes: int = 512 * 1024 * 1024,
     ) -> Self:

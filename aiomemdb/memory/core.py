@@ -13,7 +13,7 @@ from .deciding.documents import Answer
 from .drafter import Drafter
 from .drafts import Draft, NameRequest, Scope
 from .matrices import Vectors
-from .names import Normaliser
+from .names import Normalisers
 from .reembedding import Progress
 from .store import ReadsAndWrites
 from .values import Entity
@@ -37,13 +37,11 @@ class Core:
         self,
         db: Database,
         find_store: Callable[[], ReadsAndWrites],
-        normaliser: Normaliser,
-        predicate_normaliser: Normaliser,
+        normalisers: Normalisers,
         near: float,
     ) -> None:
         self.db: Database = db
-        self.normaliser: Normaliser = normaliser
-        self.predicate_normaliser: Normaliser = predicate_normaliser
+        self.normalisers: Normalisers = normalisers
         self.near: float = near
         self._find_store = find_store
 
@@ -58,7 +56,7 @@ class Core:
         return self.store
 
     def drafter(self) -> Drafter:
-        return Drafter(self.normaliser, self.predicate_normaliser, self.near)
+        return Drafter(self.normalisers, self.near)
 
     # Names, texts and facts
 
@@ -104,7 +102,7 @@ class Core:
             self._find_store()
             return store
 
-        return Core(self.db, find_store, self.normaliser, self.predicate_normaliser, self.near)
+        return Core(self.db, find_store, self.normalisers, self.near)
 
     # What concerns the whole memory
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from .drafts import Draft, DraftEpisode, DraftFact, NameRequest
-from .names import Normaliser, checked_key, checked_name, checked_text, is_blank
+from .names import Normalisers, checked_key, checked_name, checked_text, is_blank
 from .times import offset_of, optional_micros
 from .values import Entity, Name, NameLike, Scalar, Statement
 
@@ -62,9 +62,10 @@ def checked_similarity(similarity: float | None) -> None:
 class Drafter:
     """Collects one job's names, each once, and the facts that speak of them."""
 
-    def __init__(self, normalise: Normaliser, normalise_predicate: Normaliser, near: float) -> None:
-        self._normalise = normalise
-        self._normalise_predicate = normalise_predicate
+    def __init__(self, normalisers: Normalisers, near: float) -> None:
+        self._normalise = normalisers.names
+        self._normalise_predicate = normalisers.predicates
+        self._exact_values = normalisers.exact_values
         self.draft: Draft = Draft([], near=near)
         self._places: dict[object, int] = {}
         self._added: dict[tuple[str, str], int] = {}
@@ -77,13 +78,12 @@ class Drafter:
         return self._request(what, named.name, named.type, named.description)
 
     def _request(self, what: str, name: str, type: str | None, description: str) -> NameRequest:
-        name = checked_name(what, name)
+        name = checked_name(what, name, exact=self._normalise.exact)
         request = NameRequest(name, self.key(what, name))
         if description != "":
             request.description = checked_text("description", description)
         if type is not None:
-            request.type = checked_name("type", type)
-            request.type_key = self.key("type", request.type)
+            request.type, request.type_key = self.type(type)
         return request
 
     def key(self, what: str, name: str) -> str:
@@ -93,8 +93,17 @@ class Drafter:
             raise ValueError(f"{what}={name!r}: nothing is left of it by the normaliser {self._normalise.name!r}")
         return checked_text(what, key)
 
+    def type(self, type: str) -> tuple[str, str]:
+        """A type as it is shown, and its key. Raises: as ``name``."""
+        shown = checked_name("type", type, exact=self._normalise.exact)
+        return shown, self.key("type", shown)
+
+    def value(self, value: Scalar) -> str:
+        """A literal as it is compared. Raises: as ``canonical``."""
+        return as_json(value) if self._exact_values else canonical(value)
+
     def predicate(self, predicate: str) -> str:
-        key = self._normalise_predicate(checked_name("predicate", predicate))
+        key = self._normalise_predicate(checked_name("predicate", predicate, exact=self._normalise_predicate.exact))
         if not isinstance(key, str) or not key:
             raise ValueError(f"predicate={predicate!r}: nothing is left of it by its normaliser")
         return checked_text("predicate", key)
@@ -166,9 +175,10 @@ class Drafter:
             object, end = self.who("object", fact.object)
         else:
             assert fact.value is not None
-            value, given = canonical(fact.value), as_json(fact.value)
+            value, given = self.value(fact.value), as_json(fact.value)
             end = fact.value if isinstance(fact.value, str) else value
-        predicate, shown = self.predicate(fact.predicate), " ".join(fact.predicate.split())
+        predicate = self.predicate(fact.predicate)
+        shown = fact.predicate if self._normalise_predicate.exact else " ".join(fact.predicate.split())
         text = f"{subject_name} {shown} {end}" if fact.text is None else checked_text("text", fact.text)
         self.draft.facts.append(
             DraftFact(

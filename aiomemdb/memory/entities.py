@@ -8,7 +8,7 @@ from typing import Any
 from .answers import AddedEntity
 from .drafter import checked_json, checked_similarity
 from .drafts import Scope
-from .names import checked_name, checked_text
+from .names import checked_text
 from .pages import Page, page
 from .values import Entity, Forgotten, Name, NameLike, Statement
 from .view import View, after_id, by_id, id_of, observed, one_more
@@ -167,7 +167,7 @@ class EntityVerbs(View):
 
         Raises: ValueError, TypeError: ``limit`` is no count from 1, ``after`` no cursor of this listing.
         """
-        type_key = None if type is None else self._core.drafter().key("type", type)
+        type_key = None if type is None else self._core.drafter().type(type)[1]
         found = await self._core.store.entities(
             self._scope.readable,
             ids=None,
@@ -198,11 +198,10 @@ class EntityVerbs(View):
         """
         drafter, changes, vector = self._core.drafter(), dict[str, Any](), None
         if type is not None:
-            changes["type"] = checked_name("type", type)
-            changes["type_key"] = drafter.key("type", changes["type"])
+            changes["type"], changes["type_key"] = drafter.type(type)
         if name is not None:
-            changes["name"] = checked_name("name", name)
-            changes["key"] = drafter.key("name", changes["name"])
+            wanted = drafter.name("name", name)
+            changes["name"], changes["key"] = wanted.name, wanted.key
         if description is not None:
             changes["description"] = checked_text("description", description)
         if attributes is not None:
@@ -242,7 +241,7 @@ class EntityVerbs(View):
         return await self._core.writable_store.remove_alias(self._scope, id_of(entity), key)
 
     def _alias_key(self, alias: str) -> str:
-        return self._core.drafter().key("alias", checked_name("alias", alias))
+        return self._core.drafter().name("alias", alias).key
 
     @observed("update_memory")
     async def merge(self, keep: Entity, duplicate: Entity) -> Entity:

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from ..errors import NotFound
 from .answers import AddedFact
-from .drafter import canonical
 from .drafts import Draft, Missing
 from .names import checked_text
 from .pages import Page, page
@@ -197,7 +196,7 @@ class FactVerbs(View):
             subjects=None if subject is None else await self._ids(subject),
             objects=None if object is None else await self._ids(object),
             predicates=None if predicate is None else [self._core.drafter().predicate(predicate)],
-            value=None if value is None else canonical(value),
+            value=None if value is None else self._core.drafter().value(value),
             after=after_id("facts", after),
             limit=one_more(limit),
         )

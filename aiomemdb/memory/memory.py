@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Self
+from typing import Literal, Self
 
 from ..database import Database, Opened, Transaction
 from ..embedders import Embedder
@@ -19,7 +19,7 @@ from .episodes import EpisodeVerbs
 from .facts import FactVerbs
 from .graphs import GraphVerbs
 from .loading import LoadingVerbs
-from .names import FOLDED, FOLDED_PREDICATE, Normaliser, checked_key
+from .names import Normaliser, checked_key
 from .pages import Page, page
 from .recall import RecallVerbs
 from .seeing import SeeingVerbs
@@ -75,6 +75,15 @@ class Memory(
         """The database of the memory, for ``backup()``, ``statistics()`` and tables of your own."""
         return self._core.db
 
+    @property
+    def normaliser(self) -> Normaliser:
+        """What says which spellings of a name are equal, as the file has recorded it.
+
+        Raises: DatabaseClosed: the memory is not open.
+        """
+        _ = self._core.store
+        return self._core.normalisers.names
+
     # Opening
 
     @classmethod
@@ -86,8 +95,8 @@ class Memory(
         namespace: str = "default",
         agent: str | None = None,
         embedder: Embedder | None = None,
-        normaliser: Normaliser = FOLDED,
-        predicate_normaliser: Normaliser = FOLDED_PREDICATE,
+        normaliser: Normaliser | Literal["folded", "exact"] | None = None,
+        predicate_normaliser: Normaliser | None = None,
         near: float = 0.8,
         vector_cache_bytes: int = 512 * 1024 * 1024,
     ) -> Memory:
@@ -98,8 +107,13 @@ class Memory(
             namespace: names, facts and texts are written to this namespace alone, and names identified in it.
             agent: the name of the writing agent, kept with each row.
             embedder: turns texts into vectors. Without an embedder everything works by words, names and graph.
-            normaliser: says which spellings of a name are equal. Default: those that are equal by NFKC, case folded,
-                without invisible characters, with one kind of apostrophe and of hyphen. It can't change in a file.
+            normaliser: says which spellings of a name or a type are equal. The file records it, and it can't change.
+                None: as the file has it, a new one "folded". "folded": those that are equal by NFKC, case folded,
+                without invisible characters, with one kind of apostrophe and of hyphen. "exact": those that are equal
+                byte for byte; so are predicates and string values then. A ``Normaliser`` of your own is given each
+                time.
+            predicate_normaliser: the same for predicates; None: as the file has it, a new one like its names, "folded"
+                where these have one of your own.
             near: the least cosine at which two names are noted as near. They are never merged by that.
             vector_cache_bytes: the memory for vectors, four bytes a number: by default half a million vectors of 256
                 numbers, of texts, facts and names together. The vectors of a namespace that needs more are read from
@@ -107,7 +121,10 @@ class Memory(
 
         Raises:
             ImportError: an embedder, but no numpy (``aiomemdb[embeddings]``).
-            SchemaTooNew, NormaliserChanged: when it is opened.
+            ValueError: there is no normaliser of that name.
+            SchemaTooNew: when it is opened.
+            NormaliserChanged: when it is opened: the file has another normaliser than this one, or one of your own
+                that is not given.
             ValueError: when it is opened: the database has tables, views, indexes or triggers of its own by the
                 memory's names, those of its full-text indexes' inner tables included.
         """

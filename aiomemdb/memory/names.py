@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..errors import NormaliserChanged
+
 __all__ = [
+    "EXACT",
     "FOLDED",
     "FOLDED_PREDICATE",
     "IGNORABLE",
     "MAX_NAME",
+    "NORMALISERS",
     "Normaliser",
+    "Normalisers",
+    "as_recorded",
     "checked_key",
     "checked_name",
     "checked_text",
+    "chosen",
     "fold",
     "is_blank",
     "may_be_one",
+    "with_defaults",
 ]
 
 #: The longest name, type, predicate, key or session, in characters: longer ones are texts that went astray.
@@ -40,6 +48,9 @@ class Normaliser:
 
     name: str
     function: Callable[[str], str]
+    exact: bool = False
+    """Whether a name is kept as it was written, with all its spaces; then values are compared as they were given too.
+    Otherwise each run of spaces in a name is one."""
 
     def __call__(self, text: str) -> str:
         return self.function(text)
@@ -78,6 +89,67 @@ def fold(text: str) -> str:
 
 FOLDED = Normaliser("nfkc-casefold-2", fold)
 FOLDED_PREDICATE = Normaliser("nfkc-casefold-2", fold)
+EXACT = Normaliser("exact", str, exact=True)
+
+#: By the names that callers choose them by.
+NORMALISERS: dict[str, Normaliser] = {"folded": FOLDED, "exact": EXACT}
+
+# What a file records of its normalisers: for what, and the name of the one.
+_NAMES, _PREDICATES, _VALUES = "normaliser", "predicate normaliser", "value normaliser"
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisers:
+    """The normalisers of a memory.
+
+    Attributes:
+        exact_values: strings are one if they are equal; otherwise if their canonical forms (NFC) are.
+    """
+
+    names: Normaliser = FOLDED
+    predicates: Normaliser = FOLDED_PREDICATE
+    exact_values: bool = False
+
+    def recorded(self) -> dict[str, str]:
+        """What a file records of them."""
+        values = "exact" if self.exact_values else "nfc"
+        return {_NAMES: self.names.name, _PREDICATES: self.predicates.name, _VALUES: values}
+
+
+def chosen(names: Normaliser | str | None, predicates: Normaliser | None) -> tuple[Normalisers, list[str]]:
+    """What a new file gets, and what of it the caller has named: an old one must have recorded that.
+
+    Raises: ValueError, TypeError: there is none of that name.
+    """
+    one = NORMALISERS.get(names) if isinstance(names, str) else FOLDED if names is None else names
+    if one is None:
+        raise ValueError(f"normaliser={names!r}: {' or '.join(map(repr, NORMALISERS))}, or a Normaliser")
+    for what, each in (("normaliser", one), ("predicate_normaliser", predicates)):
+        if each is not None and not isinstance(each, Normaliser):
+            raise TypeError(f"{what}={each!r}: a Normaliser")
+    given = [use for use, each in ((_NAMES, names), (_PREDICATES, predicates)) if each is not None]
+    return Normalisers(one, predicates or (EXACT if one.exact else FOLDED_PREDICATE), one.exact), given
+
+
+def as_recorded(wanted: Normalisers, recorded: Mapping[str, str]) -> Normalisers:
+    """Those that a file has recorded. Raises: NormaliserChanged: a private one, which the caller has not given."""
+    found: dict[str, Normaliser] = {}
+    known = {one.name: one for one in (*NORMALISERS.values(), FOLDED_PREDICATE)}
+    uses = ((_NAMES, "normaliser", wanted.names), (_PREDICATES, "predicate_normaliser", wanted.predicates))
+    for use, parameter, one in uses:
+        name = recorded[use]
+        if name != one.name and name not in known:
+            raise NormaliserChanged(
+                f"the file's {use} is {name!r}, a private one: give it to Memory.open({parameter}=...), as the program "
+                "does that made the file"
+            )
+        found[use] = one if name == one.name else known[name]
+    return Normalisers(found[_NAMES], found[_PREDICATES], recorded[_VALUES] == "exact")
+
+
+def with_defaults(recorded: Mapping[str, str]) -> dict[str, str]:
+    """What a file has recorded; one that has recorded nothing of values compares their canonical forms."""
+    return {_VALUES: "nfc", **recorded} if _NAMES in recorded else {**recorded}
 
 
 def is_blank(text: str) -> bool:
@@ -102,8 +174,8 @@ def checked_text(what: str, text: str) -> str:
     return text
 
 
-def checked_name(what: str, name: str) -> str:
-    """The name with its spaces collapsed.
+def checked_name(what: str, name: str, *, exact: bool = False) -> str:
+    """The name with its spaces collapsed, or ``exact`` as it is.
 
     Raises: as ``checked_text``; ValueError also where nothing of it shows, or it is longer than ``MAX_NAME``.
     """
@@ -111,7 +183,9 @@ def checked_name(what: str, name: str) -> str:
         raise TypeError(f"{what} must be a str, not {type(name).__name__}")
     if len(name) > MAX_NAME:
         raise ValueError(f"{what} has {len(name):,} characters; at most {MAX_NAME:,} make a name")
-    name = " ".join(checked_text(what, name).split())
+    checked_text(what, name)
+    if not exact:
+        name = " ".join(name.split())
     if is_blank(name):
         raise ValueError(f"{what} is empty")
     return name

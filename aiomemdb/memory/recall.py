@@ -184,7 +184,7 @@ class _Searching:
     async def candidates(self, question: str, embedded: Sequence[bytes], kinds: Sequence[str]) -> _Candidates:
         """What words, vectors and names find of each kind, fused."""
         words = asked(question)
-        keys = keys_in(question, self._core.normaliser)
+        keys = keys_in(question, self._core.normalisers.names)
         reads, spaces = self._reads, self._namespaces
         near, named, *by_words = await _all(
             self._near(embedded, kinds),
@@ -322,7 +322,7 @@ class _Searching:
         if not texts or not found.keys:
             return scores
         sources = await self._reads.sources(texts)
-        named = {source for source in set(sources.values()) if self._core.normaliser(source) in found.keys}
+        named = {source for source in set(sources.values()) if self._core.normalisers.names(source) in found.keys}
         spoken = {("episode", id): scores["episode", id] for id, source in sources.items() if source in named}
         return scores | {node: rank.SPEAKER * score for node, score in spoken.items()}
 

@@ -17,7 +17,7 @@ from .deciding.documents import Answer
 from .drafts import Draft, NameRequest, Scope
 from .finding import Identity, find_near
 from .matrices import Vectors
-from .names import Normaliser
+from .names import Normaliser, as_recorded, chosen
 from .reembedding import Progress, Reembedding
 from .store import Store
 from .stores.choosing import store_of
@@ -42,12 +42,13 @@ class SharedCore(Core):
         *,
         owns_db: bool,
         embedder: Embedder | None,
-        normaliser: Normaliser,
-        predicate_normaliser: Normaliser,
+        normaliser: Normaliser | str | None,
+        predicate_normaliser: Normaliser | None,
         near: float,
         vector_cache_bytes: int,
     ) -> None:
-        super().__init__(db, self._open_store, normaliser, predicate_normaliser, near)
+        normalisers, self._given = chosen(normaliser, predicate_normaliser)
+        super().__init__(db, self._open_store, normalisers, near)
         self.owns_db = owns_db
         self._store: Store = store_of(db)
         self.vectors: Vectors | None = None if embedder is None else Vectors(self._store, embedder, vector_cache_bytes)
@@ -96,9 +97,8 @@ class SharedCore(Core):
         if self.owns_db:
             await self.db.__aenter__()
         try:
-            await self._store.open(
-                {"normaliser": self.normaliser.name, "predicate normaliser": self.predicate_normaliser.name}
-            )
+            recorded = await self._store.open(self.normalisers.recorded(), given=self._given)
+            self.normalisers = as_recorded(self.normalisers, recorded)
         except BaseException:
             if self.owns_db:
                 with anyio.CancelScope(shield=True):

@@ -20,7 +20,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
@@ -195,8 +195,15 @@ class ReadsAndWrites(Reads, Writes, Outside, Protocol):
 class Store(ReadsAndWrites, Protocol):
     """What an engine does for the memory."""
 
-    async def open(self, normalisers: Mapping[str, str]) -> None:
-        """Make the tables or bring them up to date. Raises: SchemaTooNew, NormaliserChanged."""
+    async def open(self, normalisers: Mapping[str, str], *, given: Collection[str] | None = None) -> dict[str, str]:
+        """Make the tables or bring them up to date; return what is recorded of normalisers (``names.with_defaults``).
+
+        Args:
+            normalisers: what each is for, and its name, for where nothing is recorded.
+            given: for what another one may not be recorded; None: for all.
+
+        Raises: SchemaTooNew, NormaliserChanged.
+        """
         ...
 
     async def sweep(self) -> None:

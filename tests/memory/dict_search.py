@@ -32,6 +32,10 @@ class SearchingDictStore(DictStore):
                 found[namespace].append((self.entity(id), data))
         return found
 
+    def FactsWith(self, request: asked.FactsWith) -> list[int]:
+        here = [(id, row) for id, row in self.rows("fact") if {row.subject, row.object} & {*request.entities}]
+        return [id for id, row in here if row.until is None or not request.believed]
+
     def FactsAlike(self, request: asked.FactsAlike) -> list[Any]:
         facts = [bare(row.row) for _, row in self.rows("fact") if row.until is None]
         return [fact for fact in facts if fact.identity[:3] in request.wanted]

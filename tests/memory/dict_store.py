@@ -185,10 +185,6 @@ class DictStore(Store):
         others = {fact for fact, text, _ in self.t["evidence"] if text not in request.episodes}
         return sorted({fact for fact, _, _ in self.t["evidence"]} - others)
 
-    def FactsWith(self, request: asked.FactsWith) -> list[int]:
-        here = [(id, row) for id, row in self.rows("fact") if {row.subject, row.object} & {*request.entities}]
-        return [id for id, row in here if row.until is None or not request.believed]
-
     def EntitiesOf(self, request: asked.EntitiesOf) -> Any:
         ids = {self.root(id) for id in request.ids}
         return [row.value() for id, row in self.rows("entity", request.namespaces) if id in ids]
@@ -219,8 +215,8 @@ class DictStore(Store):
     def Hide(self, request: asked.Hide) -> tuple[Forgotten, None]:
         for fact in request.facts:
             request.moment.note("forget", "fact", fact)
-        merged = self.rows("entity") if request.kind == "entity" else ()
-        ids = {id for id, row in merged if row.merged_into in request.ids}.union(request.ids)
+        of_entity = request.ids if request.kind == "entity" else ()
+        ids = {id for id, row in self.rows("entity") if row.merged_into in of_entity}.union(request.ids)
         return self.delete_rows({request.kind: ids, "fact": {*request.facts}}), None
 
     def HideNamespace(self, request: asked.HideNamespace) -> Any:
@@ -373,9 +369,11 @@ class DictStore(Store):
     async def snapshot(self):
         yield self.copy()
 
-    async def open(self, normalisers):
-        if self.t["meta"].setdefault("normalisers", {**normalisers}) != normalisers:
-            raise NormaliserChanged(f"they are {self.t['meta']['normalisers']}")
+    async def open(self, normalisers, *, given=None):
+        recorded = self.t["meta"].setdefault("normalisers", {**normalisers})
+        if any(recorded[use] != normalisers[use] for use in (normalisers if given is None else given)):
+            raise NormaliserChanged(f"they are {recorded}")
+        return recorded
 
     def within(self, tx):
         if (store := getattr(tx, "store_of", {}).get(self)) is None:

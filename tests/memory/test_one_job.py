@@ -19,7 +19,7 @@ from aiomemdb.memory.deciding import forgetting, merging, moment, remembering, r
 from aiomemdb.memory.deciding.steps import Steps
 from aiomemdb.memory.drafter import Drafter
 from aiomemdb.memory.drafts import Draft, NameRequest, Scope
-from aiomemdb.memory.names import FOLDED, FOLDED_PREDICATE, fold
+from aiomemdb.memory.names import Normalisers, fold
 from aiomemdb.memory.questions import Model
 from aiomemdb.memory.stores.sqlite import migrating
 from aiomemdb.memory.stores.sqlite.identity import RESOLVE, resolve_params, resolved
@@ -83,7 +83,7 @@ class File:
         self.conn.execute("PRAGMA foreign_keys = ON")
         self.clock = Clock(seed)
         with mock.patch.object(migrating, "now_micros", lambda: 0):
-            migrate(self.conn, {"normaliser": FOLDED.name, "predicate normaliser": FOLDED_PREDICATE.name})
+            migrate(self.conn, Normalisers().recorded())
         self.conn.execute("UPDATE memory_migration SET at = 0")
 
     def job(self, rule: Callable[..., Steps[T]], *args: Any) -> T | Exception:
@@ -164,7 +164,7 @@ class Agents:
 
     def text(self, count: int) -> Call:
         pick = self.chance.choice
-        drafter = Drafter(FOLDED, FOLDED_PREDICATE, NEAR)
+        drafter = Drafter(Normalisers(), NEAR)
         session = pick([None, None, "s1", "s2"])
         drafter.episode(
             pick(["one", "two", 'thr"ee\n']),
@@ -184,7 +184,7 @@ class Agents:
     def call(self) -> Call:
         if self.chance.random() < 0.6:
             return self.text(self.chance.choice([0, 1, 3, 6, 12]))
-        drafter = Drafter(FOLDED, FOLDED_PREDICATE, NEAR)
+        drafter = Drafter(Normalisers(), NEAR)
         if self.chance.random() < 0.4:
             return self.added(drafter)
         if self.chance.random() < 0.5:
@@ -233,7 +233,7 @@ class Agents:
 
     def taken_back(self, scope: Scope) -> tuple[Any, ...]:
         """Facts or entities by what they are called."""
-        pick, drafter = self.chance.choice, Drafter(FOLDED, FOLDED_PREDICATE, NEAR)
+        pick, drafter = self.chance.choice, Drafter(Normalisers(), NEAR)
         if self.chance.random() < 0.5:
             drafter.facts(self.fact() for _ in range(pick([1, 3, 20])))
             return (forgetting.retract_facts, scope, drafter.draft.who, drafter.draft.facts, pick(["", "why"]))

@@ -194,7 +194,7 @@ from ..memory import memory
 from ..memory.answers import AddedEntity, AddedFact, Graph
 from ..memory.bulk import Document, Loaded, Progress
 from ..memory.drafts import Missing
-from ..memory.names import FOLDED, FOLDED_PREDICATE, Normaliser
+from ..memory.names import Normaliser
 from ..memory.pages import Page
 from ..memory.recall import Rerank, Strategy
 from ..memory.values import (

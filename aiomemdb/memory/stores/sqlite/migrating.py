@@ -8,13 +8,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
 from ....errors import NormaliserChanged, SchemaTooNew
+from ...names import with_defaults
 from ...times import now_micros
 from .identity import index_all_names
 from .indexing import begin
 from .normalising import normalise
 from .schema import FIFTH, FIRST, FOURTH, SECOND, THIRD
 
-__all__ = ["check_version", "is_current", "migrate", "newest_version"]
+__all__ = ["check_version", "migrate", "newest_version", "recorded_if_current"]
 
 # (name, statements, what then brings rows up to date or None), in order.
 _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], None] | None], ...] = (
@@ -31,20 +32,27 @@ _MADE = re.compile(r"CREATE (?:UNIQUE |VIRTUAL )?(?:TABLE|INDEX|TRIGGER|VIEW) (\
 _BEHIND_FTS5 = ("data", "idx", "content", "docsize", "config")
 
 
-def is_current(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
-    """Whether there is nothing for ``migrate`` to do; asked first, as a reader waits for no writer.
+def recorded_if_current(
+    conn: sqlite3.Connection, normalisers: Mapping[str, str], given: Iterable[str]
+) -> dict[str, str] | None:
+    """What ``migrate`` returns, if there is nothing to do for it; asked first, as a reader waits for no writer.
 
     Raises: SchemaTooNew, NormaliserChanged, ValueError: see ``migrate``.
     """
-    return _version(conn) == len(_MIGRATIONS) and _check_normalisers(conn, normalisers)
+    if _version(conn) != len(_MIGRATIONS):
+        return None
+    recorded = _recorded(conn, normalisers, given)
+    return recorded if all(use in recorded for use in normalisers) else None
 
 
-def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
+def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str], given: Iterable[str] = ()) -> dict[str, str]:
     """Brings the file up to this version, in one job, and looks whether its keys were made as ours will be.
 
     Args:
-        normalisers: what each is for, and its name.
+        normalisers: what each is for, and its name, recorded where nothing is.
+        given: for what the file must have the same.
 
+    Returns: what is recorded of normalisers.
     Raises:
         SchemaTooNew: a later version of the library wrote the file.
         NormaliserChanged: the file's keys were made by another normaliser.
@@ -60,9 +68,11 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> None:
     for _, _, rows in pending:
         if rows is not None:  # at last, as it is this version's code, for its tables
             rows(conn)
+    recorded = _recorded(conn, normalisers, given)
     for use, name in normalisers.items():
-        conn.execute("INSERT INTO memory_meta VALUES (?, ?) ON CONFLICT DO NOTHING", (use, name))
-    _check_normalisers(conn, normalisers)
+        if use not in recorded:
+            conn.execute("INSERT INTO memory_meta VALUES (?, ?)", (use, name))
+    return {**normalisers, **recorded}
 
 
 def _version(conn: sqlite3.Connection) -> int:
@@ -120,12 +130,13 @@ def _not_ours(names: Iterable[str]) -> ValueError:
     )
 
 
-def _check_normalisers(conn: sqlite3.Connection, normalisers: Mapping[str, str]) -> bool:
-    """Whether all are recorded. Raises: NormaliserChanged."""
-    stored = dict(tuple(row) for row in conn.execute("SELECT key, value FROM memory_meta").fetchall())
-    for use, name in normalisers.items():
-        if stored.get(use, name) != name:
+def _recorded(conn: sqlite3.Connection, normalisers: Mapping[str, str], given: Iterable[str]) -> dict[str, str]:
+    """What the file has recorded of these. Raises: NormaliserChanged."""
+    stored = with_defaults(dict(tuple(row) for row in conn.execute("SELECT key, value FROM memory_meta").fetchall()))
+    for use in given:
+        if stored.get(use, normalisers[use]) != normalisers[use]:
             raise NormaliserChanged(
-                f"the file's {use} is {stored[use]!r}, not {name!r}: open it with the one that made its keys"
+                f"the file's {use} is {stored[use]!r}, not {normalisers[use]!r}: open it with the one that made its "
+                "keys; no normaliser given takes what the file has"
             )
-    return all(use in stored for use in normalisers)
+    return {use: stored[use] for use in normalisers if use in stored}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar, TypeVarTuple
 
@@ -38,7 +38,7 @@ from ...words import Asked
 from . import embeddings, erasing, feed, forgetting, graphs, identity, indexing, picturing, reading, search
 from .agents import agent_scope
 from .jobs import Job, Opening
-from .migrating import is_current, migrate
+from .migrating import migrate, recorded_if_current
 from .running_rules import run
 from .states import known_upto
 
@@ -223,9 +223,10 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
     async def picture(self, namespaces: Sequence[str], query: PictureQuery) -> Picture:
         return await self._db.read_fn(picturing.picture, namespaces, query)
 
-    async def open(self, normalisers: Mapping[str, str]) -> None:
-        if not await self._db.read_fn(is_current, normalisers):
-            await self._db.write_fn(Opening(migrate), normalisers)
+    async def open(self, normalisers: Mapping[str, str], *, given: Collection[str] | None = None) -> dict[str, str]:
+        uses = list(normalisers if given is None else given)
+        recorded = await self._db.read_fn(recorded_if_current, normalisers, uses)
+        return await self._db.write_fn(Opening(migrate), normalisers, uses) if recorded is None else recorded
 
     async def sweep(self) -> None:
         for namespace in await self._db.read_fn(forgetting.forgotten_namespaces):
