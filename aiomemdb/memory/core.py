@@ -106,6 +106,10 @@ class Core:
 
     # What concerns the whole memory
 
+    def keyed_by(self, normalisers: Normalisers) -> None:
+        """Go on with the normalisers that the file has recorded."""
+        self.normalisers = normalisers
+
     async def open(self) -> None:
         _refuse("a view of a memory within a transaction is open as long as both are")
 

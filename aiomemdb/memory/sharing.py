@@ -98,7 +98,7 @@ class SharedCore(Core):
             await self.db.__aenter__()
         try:
             recorded = await self._store.open(self.normalisers.recorded(), given=self._given)
-            self.normalisers = as_recorded(self.normalisers, recorded)
+            self.keyed_by(as_recorded(self.normalisers, recorded))
         except BaseException:
             if self.owns_db:
                 with anyio.CancelScope(shield=True):
