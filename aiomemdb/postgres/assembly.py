@@ -21,6 +21,7 @@ from .outcomes import Ledger, prepare_table
 from .pool import LinkPool
 from .reading import Readers
 from .recorder import Recorder
+from .replicas import POSITION, ask_position
 from .statistics import PostgresStatistics
 from .writer import Writer
 
@@ -52,14 +53,15 @@ class Assembly:
         self.holds: Granting | None = None
         self.observers: Observers = Observers()
         self.recorder: Recorder = Recorder(self.observers)
-        self._connector = Connector(target, config, loop)
+        self._connector = Connector(target, config, loop, primary=not config.read_only)
+        self._replicas = [Connector(url, config, loop, primary=False) for url in config.replicas]
         self._table = ""
 
     async def open(self) -> None:
         """Opens all of it or, where that raises, nothing."""
         links: list[Link] = []
         try:
-            self.readers = Readers(self._connector, self.recorder)
+            self.readers = Readers(self._connector, self._replicas, self.recorder)
             if not self._config.read_only:
                 writing = await self._connector.open("writer", writes=True)
                 links.append(writing)
@@ -79,8 +81,7 @@ class Assembly:
             for link in links:
                 link.close()
             raise
-        self.readers.pool.links.add(first)
-        self.readers.pool.release(first)
+        self.readers.primary.pool.add(first)
         if not self._config.read_only:
             self._open_writing(writing, ledger)
 
@@ -97,8 +98,8 @@ class Assembly:
             self.recorder,
             reopen=self._reopen,
             settings=connector.settings,
-            after=None,
-            on_position=self._on_position,
+            after=POSITION if self._replicas else None,
+            on_position=self.readers.replicas.committed,
             max_hold=config.max_hold,
             is_full=config.durability == "full",
         )
@@ -108,14 +109,12 @@ class Assembly:
             connector,
             self.recorder,
             settings=connector.settings,
-            after=None,
+            after=POSITION if self._replicas else None,
             check_caller=holds.check_caller,
-            on_position=self._on_position,
+            on_position=self.readers.replicas.committed,
+            on_new_server=partial(self.readers.replicas.committed, is_new_server=True),
         )
         self.observers.on_change.append(partial(self._observe, self.writer))
-
-    def _on_position(self, position: str) -> None:
-        """Where the log was behind a COMMIT."""
 
     async def _open_for_transactions(self, *, again: bool) -> Link:
         connector = self._connector
@@ -141,7 +140,10 @@ class Assembly:
         while True:
             link = await self._connector.again("transaction", writes=True, until=until)
             try:
-                return await ledger.adopt(link, is_direct=self._connector.is_direct)
+                applied = await ledger.adopt(link, is_direct=self._connector.is_direct)
+                if self._replicas:
+                    self.readers.replicas.committed(await ask_position(link))
+                return applied
             except Exception:
                 if self.loop.time() >= until:
                     raise
@@ -162,9 +164,9 @@ class Assembly:
             pending=0 if writer is None else len(writer.queue),
             running=0 if writer is None else writer.running,
             transaction_holder=open_holds[0].holder if open_holds else None,
-            readers=len(readers.pool.links) + len(readers.held.links),
-            readers_busy=readers.pool.busy + readers.held.busy,
-            reads_pending=readers.pool.waiting + readers.held.waiting,
+            readers=sum(len(pool.links) for pool in readers.pools),
+            readers_busy=sum(pool.busy for pool in readers.pools),
+            reads_pending=sum(pool.waiting for pool in readers.pools),
             writes=recorder.writes,
             write_errors=recorder.write_errors,
             batches=recorder.batches,
@@ -206,14 +208,15 @@ class Assembly:
                 self.holds.expire_all(DatabaseClosed("the database was closed; the transaction is rolled back"))
                 await self._forget_ledgers(deadline)
                 await self.holds.pool.close(deadline)
-            await self.readers.pool.close(soon)
-            await self.readers.held.close(soon)
+            for pool in self.readers.pools:
+                await pool.close(soon)
             if self.writer is not None:
                 await self.writer.end_link(in_time=self.loop.time() < deadline)
         finally:
             late.cancel()
             self._end_at_once()
-            await self._connector.close()
+            for connector in (self._connector, *self._replicas):
+                await connector.close()
 
     async def _forget_ledgers(self, deadline: float) -> None:
         """No outcome is open: the rows of the connections for transactions go."""
@@ -230,8 +233,8 @@ class Assembly:
         log.warning("%s: close() waits for %s, for up to %g s in all", self._shown, what, timeout)
 
     def _end_at_once(self) -> None:
-        self.readers.pool.end()
-        self.readers.held.end()
+        for pool in self.readers.pools:
+            pool.end()
         if self.holds is not None:
             self.holds.pool.end()
 
@@ -257,5 +260,5 @@ class Assembly:
             self.writer.leave_to_parent()
         if self.holds is not None:
             self.holds.pool.leave_to_parent()
-        self.readers.pool.leave_to_parent()
-        self.readers.held.leave_to_parent()
+        for pool in self.readers.pools:
+            pool.leave_to_parent()

@@ -28,11 +28,12 @@ class Connector:
         is_direct: each link has a server's process to itself; behind a pooler (``statement_cache=0``) it has not.
     """
 
-    def __init__(self, target: str, config: PostgresConfig, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, target: str, config: PostgresConfig, loop: asyncio.AbstractEventLoop, *, primary: bool) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.config: PostgresConfig = config
         self.is_direct: bool = config.statement_cache > 0
         self.settings: list[Command] = [] if self.is_direct else [_setting("lock_timeout", self.lock_timeout_ms)]
+        self._primary = primary
         self._conninfo = checked_conninfo(target)
         self._opening: set[asyncio.Task[Link]] = set()
         self._watch = Watch(loop)
@@ -58,9 +59,7 @@ class Connector:
             raise
 
     async def _open(self, name: str, *, writes: bool, timeout: float) -> Link:
-        connection = await open_connection(
-            self._conninfo, name=name[:63], primary=not self.config.read_only, timeout=timeout
-        )
+        connection = await open_connection(self._conninfo, name=name[:63], primary=self._primary, timeout=timeout)
         link = Link(connection, self.loop, self._watch, statement_cache=self.config.statement_cache)
         try:
             if self.is_direct:

@@ -71,7 +71,7 @@ class PostgresDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         elif self._assembly is None:
             state = "not open"
         else:
-            state = f"{self._assembly.writer!r} {self._assembly.readers.pool!r}"
+            state = f"{self._assembly.writer!r} {self._assembly.readers!r}"
         return f"<aiomemdb {without_password(self._target)} {state}>"
 
     @property

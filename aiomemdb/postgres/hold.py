@@ -62,7 +62,7 @@ class Holds:
         reopen: Callable[[Ledger], Any],
         settings: Sequence[Command],
         after: Command | None,
-        on_position: Callable[[str], None],
+        on_position: Callable[[Any], None],
         max_hold: float,
         is_full: bool,
     ) -> None:
@@ -71,7 +71,7 @@ class Holds:
         self.ledgers: dict[Link, Ledger] = {}
         self.reopen = reopen
         self.after: Command | None = after
-        self.on_position: Callable[[str], None] = on_position
+        self.on_position: Callable[[Any], None] = on_position
         self.max_hold: float = max_hold
         self.is_full: bool = is_full
         self.open: set[Hold] = set()

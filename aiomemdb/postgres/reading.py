@@ -12,13 +12,14 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from ..errors import ReadTimeout, ServerLost
-from .codes import is_stale
+from .codes import is_conflict, is_stale
 from .connecting import Connector
 from .driver import NOTHING, Loader, ServerResult, psycopg
 from .link import NOT_RUN, Answer, Command, Link, Lost
 from .operations import Work, annotate, commands_of, one_value, result_of, rows_of
 from .pool import LinkPool
 from .recorder import Recorder
+from .replicas import Place, Replicas
 
 __all__ = ["ALL", "EACH", "FIRST", "VALUE", "Fetch", "Readers", "culprit", "read_timeout"]
 
@@ -64,25 +65,35 @@ class Readers:
     """The connections that read.
 
     Attributes:
-        pool: for queries; each has a connection while it runs.
-        held: for snapshots and streams.
+        primary: the server that is written.
+        replicas: which server a read goes to.
     """
 
-    def __init__(self, connector: Connector, recorder: Recorder) -> None:
+    def __init__(self, connector: Connector, replicas: list[Connector], recorder: Recorder) -> None:
         self.loop: asyncio.AbstractEventLoop = connector.loop
         self.recorder: Recorder = recorder
         self.connector: Connector = connector
-        self.pool: LinkPool = self._pool("reader")
-        self.held: LinkPool = self._pool("snapshot")
+        self.primary: Place = Place(connector, "reader", patient=True)
+        places = [Place(each, "reader", patient=False) for each in replicas]
+        self.replicas: Replicas = Replicas(self.primary, places, recorder, wait=connector.config.replica_wait)
 
-    def _pool(self, role: str) -> LinkPool:
-        connector = self.connector
-        return LinkPool(
-            connector.config.readers,
-            self.loop,
-            lambda: connector.open(role, writes=False),
-            lambda: connector.again(role, writes=False, until=self.loop.time() + connector.config.reconnect),
-        )
+    @property
+    def pools(self) -> list[LinkPool]:
+        return [pool for place in (self.primary, *self.replicas.places) for pool in (place.pool, place.held)]
+
+    def __repr__(self) -> str:
+        return f"<Readers {self.primary.pool!r} {len(self.replicas.places)} replicas>"
+
+    async def hold(self, timeout: float | None) -> tuple[Link, LinkPool]:
+        """A link for a snapshot or a stream, and where it goes back to."""
+        place = await self.replicas.choose()
+        try:
+            return await self.lease(place.held, timeout), place.held
+        except ServerLost:
+            if not place.is_replica:
+                raise
+            place.leave_out()
+        return await self.lease(self.primary.held, timeout), self.primary.held
 
     async def lease(self, pool: LinkPool, timeout: float | None, *, asked: float | None = None) -> Link:
         """A link, within ``timeout`` seconds; ``asked`` is what the caller has asked for.
@@ -129,17 +140,17 @@ class Readers:
         done.set_result(None)
         return result
 
-    def give_back(self, link: Link) -> None:
+    def give_back(self, link: Link, pool: LinkPool) -> None:
         """Ends what the holder of a connection has left open; nothing is awaited."""
         if link.lost is not None or link.is_busy:  # its caller has left
-            self.held.discard(link)
+            pool.discard(link)
             return
 
         def ended(answer: asyncio.Future[list[Answer]]) -> None:
             if answer.exception() is not None or culprit_of_begin(answer.result()) is not None:
-                self.held.discard(link)
+                pool.discard(link)
             else:
-                self.held.release(link)
+                pool.release(link)
 
         link.ask([END]).add_done_callback(ended)
 
@@ -147,26 +158,39 @@ class Readers:
         deadline = None if timeout is None else self.loop.time() + timeout
         until = self.loop.time() + self.connector.config.reconnect
         is_stale_once = False
+        place = self.primary if not self.replicas.places else await self.replicas.choose()
         while True:
+            pool = place.pool
             left = None if deadline is None else max(0.0, deadline - self.loop.time())
-            link = self.pool.take() or await self.lease(self.pool, left, asked=timeout)
+            try:
+                link = pool.take() or await self.lease(pool, left, asked=timeout)
+            except ServerLost:
+                if not place.is_replica:
+                    raise
+                place.leave_out()
+                place = await self.replicas.choose(but=place)
+                continue
             try:
                 answers = await self._ask(link, work, deadline, timeout)
             except Lost as lost:
-                self.pool.release(link)
+                pool.release(link)
+                place = await self.replicas.choose(but=place)
                 if self.loop.time() >= until:
                     raise ServerLost(f"the connection was lost while the query ran: {lost}") from lost.cause
                 continue
             except BaseException:
-                self.pool.discard(link)
+                pool.discard(link)
                 raise
             error = culprit(work, answers)
             if error is not None and is_stale(error) and not is_stale_once:
                 is_stale_once = True
                 link.forget_statements()
-                self.pool.release(link)
+                pool.release(link)
                 continue
-            self.pool.release(link)
+            pool.release(link)
+            if error is not None and place.is_replica and is_conflict(error):
+                place = self.primary  # what it replays was in the way of the query
+                continue
             if error is not None:
                 raise error
             return fetch(answers, link.loader)  # type: ignore[arg-type]

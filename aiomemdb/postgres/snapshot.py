@@ -50,7 +50,7 @@ async def open_snapshot(
     find: Callable[[], tuple[Readers, Checker]], *, timeout: float | None
 ) -> AsyncIterator[PostgresSnapshot]:
     readers, checker = find()  # or raises why there are none, now that the block is entered
-    link = await readers.lease(readers.held, timeout)
+    link, pool = await readers.hold(timeout)
     held = HeldReads(link, readers.connector)
     snapshot = PostgresSnapshot(held, readers, checker)
     try:
@@ -61,4 +61,4 @@ async def open_snapshot(
         yield snapshot
     finally:
         snapshot._ended = True
-        readers.give_back(link)
+        readers.give_back(link, pool)

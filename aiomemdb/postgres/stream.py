@@ -12,6 +12,7 @@ from ..values import Row
 from .driver import NOTHING, psycopg
 from .link import Command, Link, Lost
 from .operations import Work, annotate, rows_of
+from .pool import LinkPool
 from .reading import BEGIN_SNAPSHOT, Readers, read_timeout
 
 __all__ = ["RowStream"]
@@ -31,6 +32,7 @@ class RowStream:
         self._timeout = timeout
         self._rows: deque[Row] = deque()
         self._link: Link | None = None
+        self._pool: LinkPool | None = None
         self._fetching = False
         self._closed = False
 
@@ -53,7 +55,7 @@ class RowStream:
         self._fetching = True
         try:
             if self._link is None:
-                self._link = await self._readers.lease(self._readers.held, self._timeout)
+                self._link, self._pool = await self._readers.hold(self._timeout)
                 rows = await self._readers.told("read_stream", self._work, self._first())
             else:
                 rows = await self._ask([self._fetch()])
@@ -98,8 +100,8 @@ class RowStream:
     def _release(self) -> None:
         self._closed = True
         link, self._link = self._link, None
-        if link is not None:
-            self._readers.give_back(link)
+        if link is not None and self._pool is not None:
+            self._readers.give_back(link, self._pool)
 
     async def aclose(self) -> None:
         """Returns the connection; rows that were fetched already are dropped."""
@@ -109,4 +111,4 @@ class RowStream:
     def __del__(self) -> None:
         # Collected on any thread, perhaps after the loop has ended: the loop itself takes the connection back.
         if self._link is not None:
-            call_on_loop(self._link.loop, self._readers.give_back, self._link)
+            call_on_loop(self._link.loop, self._readers.give_back, self._link, self._pool)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from threading import get_ident
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..concurrency.detached import detached
 from ..concurrency.failing import Failing
@@ -33,6 +33,7 @@ from .driver import psycopg
 from .link import Command, Link, Lost
 from .outcomes import Ledger
 from .recorder import Recorder
+from .replicas import ask_position
 
 __all__ = ["Writer", "not_started"]
 
@@ -57,6 +58,7 @@ class Writer:
         present: what it runs now.
         check_caller: raises where the caller would wait for a transaction of its own.
         on_position: called with the place in the log behind each COMMIT, if ``after`` asks for it.
+        on_new_server: the same of a server that was found in the place of another.
     """
 
     def __init__(
@@ -69,7 +71,8 @@ class Writer:
         settings: list[Command],
         after: Command | None,
         check_caller: Callable[[], None],
-        on_position: Callable[[str], None],
+        on_position: Callable[[Any], None],
+        on_new_server: Callable[[Any], None],
     ) -> None:
         loop, config = connector.loop, connector.config
         self.loop: asyncio.AbstractEventLoop = loop
@@ -89,6 +92,7 @@ class Writer:
         self._recorder = recorder
         self._check_caller = check_caller
         self._on_position = on_position
+        self._on_new_server = on_new_server
         self._failing = Failing(loop)
         self._lost_since: float | None = None
         self._life = Lifecycle(loop, self.name, tell=self._on, tell_error=self._died)
@@ -219,6 +223,8 @@ class Writer:
             raise Lost(psycopg.OperationalError("given up"))
         try:
             applied = await self.ledger.adopt(link, is_direct=self._connector.is_direct)
+            if self._after is not None:
+                self._on_new_server(await ask_position(link))
         except (psycopg.Error, Lost) as error:
             link.close()
             if self.loop.time() < until:
