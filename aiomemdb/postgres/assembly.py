@@ -15,7 +15,7 @@ from ..observing import Observers
 from .connecting import Connector, weak_setting
 from .driver import without_password
 from .granting import Granting
-from .link import Link
+from .link import Link, Lost
 from .options import PostgresConfig
 from .outcomes import Ledger, prepare_table
 from .pool import LinkPool
@@ -55,6 +55,7 @@ class Assembly:
         self.recorder: Recorder = Recorder(self.observers)
         self._connector = Connector(target, config, loop, primary=not config.read_only)
         self._replicas = [Connector(url, config, loop, primary=False) for url in config.replicas]
+        self._connector.make_room = self._make_room
         self._table = ""
 
     async def open(self) -> None:
@@ -116,13 +117,25 @@ class Assembly:
         )
         self.observers.on_change.append(partial(self._observe, self.writer))
 
+    def _make_room(self) -> None:
+        """An idle connection is closed, of the largest pool that has one."""
+        pools = [] if self.holds is None else [self.holds.pool]
+        pools += [self.readers.primary.pool, self.readers.primary.held]
+        any(pool.give_up_idle() for pool in sorted(pools, key=lambda pool: -len(pool.links)))
+
     async def _open_for_transactions(self, *, again: bool) -> Link:
         connector = self._connector
-        if again:
-            link = await connector.again("transaction", writes=True, until=self.loop.time() + self._config.reconnect)
-        else:
-            link = await connector.open("transaction", writes=True)
-        return await self._adopted(link, Ledger(self._table))
+        until = self.loop.time() + self._config.reconnect
+        while True:
+            if again:
+                link = await connector.again("transaction", writes=True, until=until)
+            else:
+                link = await connector.open("transaction", writes=True)
+            try:
+                return await self._adopted(link, Ledger(self._table))
+            except Lost:
+                if not again or self.loop.time() >= until:
+                    raise
 
     async def _adopted(self, link: Link, ledger: Ledger) -> Link:
         try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from .driver import NOTHING, checked_conninfo, open_connection, psycopg
-from .link import Command, Link
+from .link import Command, Link, Lost
 from .operations import one_value
 from .options import PostgresConfig
 from .watching import Watch
@@ -25,6 +26,8 @@ class Connector:
 
     Attributes:
         settings: what each transaction begins with, where a session keeps nothing.
+        make_room: called where an attempt has failed: the server may have no connection to spare, and this database may
+            have one that is idle.
         is_direct: each link has a server's process to itself; behind a pooler (``statement_cache=0``) it has not.
     """
 
@@ -33,6 +36,7 @@ class Connector:
         self.config: PostgresConfig = config
         self.is_direct: bool = config.statement_cache > 0
         self.settings: list[Command] = [] if self.is_direct else [_setting("lock_timeout", self.lock_timeout_ms)]
+        self.make_room: Callable[[], object] = lambda: None
         self._primary = primary
         self._conninfo = checked_conninfo(target)
         self._opening: set[asyncio.Task[Link]] = set()
@@ -66,6 +70,9 @@ class Connector:
                 for answer in await link.ask(self._session(writes=writes)):
                     if isinstance(answer, psycopg.Error):
                         raise answer
+        except Lost as lost:
+            link.close()
+            raise psycopg.OperationalError(str(lost)) from lost.cause
         except BaseException:
             link.close()
             raise
@@ -98,6 +105,7 @@ class Connector:
                     if isinstance(error, psycopg.Error):
                         raise
                     raise psycopg.OperationalError("the attempt to connect was cancelled") from None
+            self.make_room()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _AGAIN[1])
 

@@ -99,6 +99,14 @@ class LinkPool:
         self._grow()
         self._look_whether_empty()
 
+    def give_up_idle(self) -> bool:
+        """Closes a link that is idle, if there is one."""
+        link = self.take()
+        if link is not None:
+            self.links.discard(link)
+            link.close()
+        return link is not None
+
     def add(self, link: Link) -> None:
         """One that was opened elsewhere, in the place of one that was lost."""
         self.links.add(link)
