@@ -45,7 +45,7 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
     from .database import Database, Hold, Snapshot, Transaction
     from .engines import connect
     from .memory.answers import AddedEntity, AddedFact, Graph
-    from .memory.bulk import Document, Loaded, NotLoaded
+    from .memory.bulk import Document, Exported, Imported, Loaded, NotLoaded
     from .memory.memory import Memory
     from .memory.names import Normaliser
     from .memory.pages import Page
@@ -97,6 +97,7 @@ __all__ = [
     "EpisodeExists",
     "Event",
     "Evidence",
+    "Exported",
     "Fact",
     "ForbiddenStatement",
     "Forgotten",
@@ -105,6 +106,7 @@ __all__ = [
     "Graph",
     "Hit",
     "Hold",
+    "Imported",
     "Loaded",
     "LockTimeout",
     "Memory",
@@ -158,7 +160,7 @@ _ROOMS = {
     "database": ["Database", "Hold", "Snapshot", "Transaction"],
     "engines": ["connect"],
     "memory.answers": ["AddedEntity", "AddedFact", "Graph"],
-    "memory.bulk": ["Document", "Loaded", "NotLoaded"],
+    "memory.bulk": ["Document", "Exported", "Imported", "Loaded", "NotLoaded"],
     "memory.memory": ["Memory"],
     "memory.names": ["Normaliser"],
     "memory.pages": ["Page"],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
@@ -13,7 +13,6 @@ from ..embedders import Embedder
 from ..familiar import suggests_options
 from ..memory import memory
 from ..memory.answers import AddedEntity, AddedFact, Graph
-from ..memory.bulk import Document, Loaded, Progress
 from ..memory.drafts import Missing
 from ..memory.names import Normaliser
 from ..memory.pages import Page
@@ -35,12 +34,12 @@ from ..memory.values import (
     Subgraph,
 )
 from .database import Database
-from .waiting import Waits
+from .moving_verbs import MovingVerbs
 
 __all__ = ["MemoryVerbs"]
 
 
-class MemoryVerbs(Waits):
+class MemoryVerbs(MovingVerbs):
     """The verbs; each is documented at ``aiomemdb.Memory``."""
 
     _inner: memory.Memory
@@ -324,16 +323,6 @@ class MemoryVerbs(Waits):
             metadata=metadata,
             replace=replace,
         )
-
-    def remember_many(
-        self,
-        documents: Iterable[Document] | AsyncIterable[Document],
-        *,
-        progress: Progress | None = None,
-        on_error: Literal["stop", "collect"] = "stop",
-    ) -> Loaded:
-        """Store many texts with their facts, each as ``remember`` does: whole or not at all, in the order given."""
-        return self._wait(self._inner.remember_many, documents, progress=progress, on_error=on_error)
 
     def remove_alias(self, entity: Entity, alias: str) -> Entity:
         """Take a name from an entity: from now on ``alias`` does not mean it, in any type."""

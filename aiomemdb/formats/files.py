@@ -18,8 +18,8 @@ from ..errors import FormatError
 __all__ = ["Source", "Target", "opened_twice", "replace_file", "writing"]
 
 #: A path, "-" for standard input or output, or an open file.
-Source: TypeAlias = "str | os.PathLike[str] | IO[Any]"
-Target: TypeAlias = "str | os.PathLike[str] | IO[Any]"
+Source: TypeAlias = str | os.PathLike[str] | IO[Any]
+Target: TypeAlias = str | os.PathLike[str] | IO[Any]
 
 # Bytes of a pipe that are kept in memory until it has ended; more of them are kept in a temporary file.
 _IN_MEMORY = 1 << 22

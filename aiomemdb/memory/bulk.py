@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from .values import NameLike, Statement
 
-__all__ = ["Document", "Loaded", "NotLoaded", "Progress"]
+__all__ = ["Document", "Exported", "Imported", "Loaded", "NotLoaded", "Progress"]
 
 #: ``progress(done, total)``, called on the loop; ``total`` is None where it is not known.
 Progress: TypeAlias = Callable[[int, int | None], object]
@@ -51,3 +51,22 @@ class Loaded:
     """Documents that were there under their key; facts and mentions that they did not have were added."""
     failed: tuple[NotLoaded, ...] = ()
     """With ``on_error="collect"``: the others, in the order in which they were given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What ``export`` wrote."""
+
+    entities: int
+    episodes: int
+    facts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What ``import_`` read, and what of it was new here."""
+
+    rows: int
+    """Entities, texts and facts, evidence and lines of the audit of the source."""
+    new: int
+    """Entities, texts and facts that were made; the others were here."""

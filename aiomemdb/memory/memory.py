@@ -19,8 +19,10 @@ from .episodes import EpisodeVerbs
 from .facts import FactVerbs
 from .graphs import GraphVerbs
 from .loading import LoadingVerbs
+from .moving import MovingVerbs
 from .names import Normaliser, checked_key
 from .pages import Page, page
+from .questions import BEFORE_ALL
 from .recall import RecallVerbs
 from .seeing import SeeingVerbs
 from .sharing import SharedCore
@@ -37,6 +39,7 @@ class Memory(
     GraphVerbs,
     EpisodeVerbs,
     LoadingVerbs,
+    MovingVerbs,
     RecallVerbs,
     AgentVerbs,
     ChangeVerbs,
@@ -263,7 +266,7 @@ class Memory(
         """
         kind, ref = kind_of(target)
         found = await self._core.store.history(
-            self._scope.readable, kind, ref, after=after_id("history", after), limit=one_more(limit)
+            self._scope.readable, kind, ref, after=after_id("history", after, first=BEFORE_ALL), limit=one_more(limit)
         )
         return page("history", found, limit, by_id)
 

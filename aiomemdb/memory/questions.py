@@ -30,6 +30,9 @@ __all__ = [
 #: "entity", "fact" or "episode".
 Kind = str
 
+#: Less than the id of any line of the audit: lines that were imported have negative ones.
+BEFORE_ALL: int = -(2**63) + 1
+
 #: (kind, id): "entity", "fact" or "episode", and which.
 Node: TypeAlias = tuple[str, int]
 

@@ -9,8 +9,10 @@ from .answers import Graph
 from .deciding import embedding, walking
 from .deciding.steps import Steps
 from .drafts import NameRequest
+from .exporting import Exports
 from .pages import Place
 from .questions import (
+    BEFORE_ALL,
     ByWords,
     FactQuery,
     Found,
@@ -34,7 +36,7 @@ R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
 
-class Reads(Protocol):
+class Reads(Exports, Protocol):
     """Questions about what is in the namespaces named.
 
     Raises: what the engine's ``Database`` raises. Cancellation: nothing happens.
@@ -138,7 +140,7 @@ class Reads(Protocol):
         ...
 
     async def history(
-        self, namespaces: Sequence[str], kind: Kind, ref: int, *, after: int = 0, limit: int = -1
+        self, namespaces: Sequence[str], kind: Kind, ref: int, *, after: int = BEFORE_ALL, limit: int = -1
     ) -> list[Event]:
         """By id."""
         ...

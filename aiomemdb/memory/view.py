@@ -97,10 +97,10 @@ def one_more(limit: int) -> int:
     return limit + 1
 
 
-def after_id(listing: str, cursor: str | None) -> int:
-    """The id after which a page begins."""
+def after_id(listing: str, cursor: str | None, *, first: int = 0) -> int:
+    """The id after which a page begins; ``first`` is that of the first page."""
     place = place_of(listing, cursor, 1)
-    return 0 if place is None else place[0]
+    return first if place is None else place[0]
 
 
 def by_id(item: Entity | Fact | Episode | Event | Evidence) -> Place:

@@ -17,6 +17,12 @@ import pytest
 from aiomemdb import Database, Memory
 from tests.memory.dict_database import DictDatabase
 
+_LINES = [
+    *((table, "created_event") for table in ("entity", "episode", "fact")),
+    *((table, "expired_event") for table in ("episode", "fact")),
+    ("entity", "established"),
+]
+
 
 def assert_sound(path: Path) -> None:
     """The file is whole: pages, foreign keys, word indexes, and no row is without what it belongs to."""
@@ -37,13 +43,13 @@ def assert_sound(path: Path) -> None:
             "AND ref NOT IN (SELECT id FROM entity WHERE merged_into IS NULL)",
             "SELECT ref FROM vector WHERE kind = 'fact' AND ref NOT IN (SELECT id FROM fact)",
             "SELECT ref FROM vector WHERE kind = 'episode' AND ref NOT IN (SELECT id FROM episode)",
-            "SELECT id FROM (SELECT id, at < lag(at) OVER (ORDER BY id) AS back FROM memory_event) WHERE back "
-            "AND id NOT IN (SELECT event FROM memory_clock_back)",
-            "SELECT id FROM fact WHERE created_event NOT IN (SELECT id FROM memory_event)",
-            "SELECT id FROM fact WHERE expired_event NOT IN (SELECT id FROM memory_event)",
-            "SELECT id FROM episode WHERE created_event NOT IN (SELECT id FROM memory_event)",
-            "SELECT id FROM episode WHERE expired_event NOT IN (SELECT id FROM memory_event)",
-            "SELECT id FROM entity WHERE created_event NOT IN (SELECT id FROM memory_event)",
+            "SELECT id FROM (SELECT id, at < lag(at) OVER (ORDER BY id) AS back FROM memory_event WHERE id > 0) "
+            "WHERE back AND id NOT IN (SELECT event FROM memory_clock_back)",
+            # Below 0 they are times: what was imported is known since then.
+            *(
+                f"SELECT id FROM {table} WHERE {column} >= 0 AND {column} NOT IN (SELECT id FROM memory_event)"
+                for table, column in _LINES
+            ),
         ):
             assert conn.execute(orphans).fetchall() == [], orphans
 
@@ -78,3 +84,16 @@ async def memory(target: Target) -> AsyncIterator[Memory]:
         yield memory
     if isinstance(target, Path):
         assert_sound(target)
+
+
+@pytest.fixture
+def other_target(kept_by: str, tmp_path: Path) -> Target:
+    return tmp_path / "other.db" if kept_by == "sqlite" else DictDatabase()
+
+
+@pytest.fixture
+async def other(other_target: Target) -> AsyncIterator[Memory]:
+    async with Memory.open(other_target) as memory:
+        yield memory
+    if isinstance(other_target, Path):
+        assert_sound(other_target)

@@ -9,7 +9,8 @@ from aiomemdb import Hold, Transaction
 from aiomemdb.memory.store import Store
 from aiomemdb.memory.stores.choosing import store_of
 from tests.memory.dict_search import SearchingDictStore
-from tests.memory.dict_store import DictStore, Tables
+from tests.memory.dict_store import DictStore
+from tests.memory.dict_tables import Tables
 from tests.support.fake_database import FakeDatabase, FakeHold
 
 __all__ = ["DictDatabase"]

@@ -15,14 +15,15 @@ from aiomemdb.memory.deciding.embedding import check_model
 from aiomemdb.memory.questions import ByWords, Found, Links, VectorChanges
 from aiomemdb.memory.times import from_micros
 from aiomemdb.memory.words import choose, counted, form, indexed, is_begin, runs
-from tests.memory.dict_store import KINDS, DictStore, Row, State, bare
+from tests.memory.dict_moving import MovingDictStore
+from tests.memory.dict_tables import KINDS, Row, State, bare
 
 __all__ = ["SearchingDictStore"]
 
 TEXTS = {"entity": ("name", "description"), "fact": ("text",), "episode": ("content",)}
 
 
-class SearchingDictStore(DictStore):
+class SearchingDictStore(MovingDictStore):
     """Word search knows neither stems nor accents."""
 
     def NewerNames(self, request: Any) -> Any:

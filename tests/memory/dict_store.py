@@ -13,7 +13,7 @@ from asyncio import Lock
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from aiomemdb.errors import NormaliserChanged
@@ -25,69 +25,9 @@ from aiomemdb.memory.deciding.steps import follow
 from aiomemdb.memory.records import event_of, evidence_of
 from aiomemdb.memory.store import Store
 from aiomemdb.memory.values import Counts, Forgotten
+from tests.memory.dict_tables import KINDS, PAST, Row, State, Tables, bare, line_of, within
 
 __all__ = ["DictStore", "Tables"]
-
-KINDS = ("entity", "episode", "fact")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row, what it is where rules need it, and from which line of the audit to which it was believed."""
-
-    namespace: str
-    row: Any
-    since: int
-    until: int | None = None
-    merged_into: int | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.row, name)
-
-    def value(self) -> Any:
-        return self.row.value_in(self.namespace) if hasattr(self.row, "value_in") else self.row.value()
-
-    def counts(self, namespaces: Any, known: Any, as_of: int | None) -> bool:
-        """Whether it is readable, believed in a state (None: now) and holding."""
-        upto = math.inf if known is None else known.event
-        now = self.since <= upto and (self.until is None or upto < self.until)
-        holds = as_of is None or not hasattr(self.row, "valid_at") or within(self.valid_at, as_of, self.invalid_at)
-        return self.namespace in namespaces and self.merged_into is None and now and holds
-
-
-def within(begin: int | None, when: int, end: int | None) -> bool:
-    return (begin is None or begin <= when) and (end is None or end > when)
-
-
-@dataclass(frozen=True, order=True)
-class State:
-    """A token."""
-
-    event: int
-    entity: int = field(default=0, compare=False)
-    of: Any = field(default=None, compare=False)
-
-
-class Tables(defaultdict[str, dict[Any, Any]]):
-    """By name: entity, episode, fact, by id; alias, an id by (namespace, key, type); similar, a cosine by both ids;
-    mention, by (entity, text); evidence, (id, support) by (fact, text, agent); vector, by (model, kind, ref); event, by
-    id, (namespace, at, agent, operation, kind, ref, other, reason); space, an id by name; last, the last id by table.
-    """
-
-    def next(self, name: str) -> int:
-        self["last"][name] = self["last"].get(name, 0) + 1
-        return int(self["last"][name])
-
-    def drop(self, name: str, gone: Any) -> int:
-        keys = [key for key in self[name] if gone(key)]
-        for key in keys:
-            del self[name][key]
-        return len(keys)
-
-
-def bare(fact: Any) -> Any:
-    """A fact without what only the job knows that made it."""
-    return replace(fact, support={}, texts=set(), made=None, ended=None, heir_of=None, vector=None, founded=False)
 
 
 class DictStore(Store):
@@ -229,8 +169,9 @@ class DictStore(Store):
         t, (entities, texts, facts) = self.t, [gone.get(kind, set()) for kind in KINDS]
         t.drop("vector", lambda key: key[2] in gone.get(key[1], ()))
         t.drop("similar", lambda pair: bool(entities & {*pair}))
-        for id, line in t["event"].items():
-            t["event"][id] = (*line[:-1], None) if line[5] in gone.get(line[4], ()) else line
+        for lines in (t["event"], t["past"]):
+            for id, line in lines.items():
+                lines[id] = (*line[:-1], None) if line[5] in gone.get(line[4], ()) else line
         return Forgotten(
             aliases=t.drop("alias", lambda key: t["alias"][key] in entities),
             evidence=t.drop("evidence", lambda key: key[0] in facts or key[1] in texts),
@@ -244,10 +185,10 @@ class DictStore(Store):
         t, base, meta = self.t, len(self.t["event"]), self.t["meta"]
 
         def row(one: Any, namespace: str) -> Row:
-            since, until = (at and base + at.before + 1 for at in (one.made, getattr(one, "ended", None)))
+            since, until = (line_of(at, base) for at in (one.made, getattr(one, "ended", None)))
             stored, line = copy(one), getattr(one, "line", None)
             if line is not None:
-                stored.established = base + line.moment.before + line.place + 1
+                stored.established = line_of(line.moment, base) + line.place
             return Row(namespace, stored, since or one.since, until)
 
         for moment in changes.moments:
@@ -256,11 +197,11 @@ class DictStore(Store):
         t.drop("alias", {*changes.aliases_gone}.__contains__)
         t["alias"].update({alias[:3]: alias[3] for alias in changes.aliases})
         for text in changes.outdated:
-            t["episode"][text.id] = replace(t["episode"][text.id], row=copy(text), until=base + text.ended.before + 1)  # type: ignore[union-attr]
+            t["episode"][text.id] = replace(t["episode"][text.id], row=copy(text), until=line_of(text.ended, base))
         t["episode"].update({text.id: row(text, text.namespace) for text in changes.episodes})
         for id, moment, successor in changes.expired:
             fact = replace(t["fact"][id].row, expired_at=moment.at, superseded_by=successor)
-            t["fact"][id] = replace(t["fact"][id], row=fact, until=base + moment.before + 1)
+            t["fact"][id] = replace(t["fact"][id], row=fact, until=line_of(moment, base))
         for new in changes.facts:
             t["fact"][new.id] = replace(row(new, new.made.namespace), row=bare(new))  # type: ignore[union-attr]
             heirs = {key[:2]: data for key, data in t["vector"].items() if key[1:] == ("fact", new.heir_of)}
@@ -281,6 +222,9 @@ class DictStore(Store):
             meta["model"] = changes.model
         if changes.near_left is not None:
             meta["near"] = changes.near_left if changes.near_left[0] < changes.near_left[1] else None
+        t["past"].update(enumerate(changes.past, start=PAST + len(t["past"])))
+        for id, successor in changes.successors:
+            t["fact"][id] = replace(t["fact"][id], row=replace(t["fact"][id].row, superseded_by=successor))
         lines = [(at.namespace, at.at, at.agent, *event) for at in changes.moments for event in at.events]
         t["event"].update(enumerate(lines, start=base + 1))
         for kind, made in zip(KINDS, (changes.entities, changes.episodes, changes.facts), strict=True):
@@ -319,7 +263,7 @@ class DictStore(Store):
         return [row.value() for row in (found if limit < 0 else found[:limit])]
 
     def upto(self, known_at: int) -> State:
-        return State(max((id for id, line in self.t["event"].items() if line[1] <= known_at), default=0))
+        return State(max((id for id, line in self.t["event"].items() if line[1] <= known_at), default=0), past=known_at)
 
     async def known_upto(self, known_at):
         return self.upto(known_at)
@@ -343,8 +287,11 @@ class DictStore(Store):
         found = [self.t["episode"][id].value() for place, id in placed if after is None or place > after]
         return found if limit < 0 else found[:limit]
 
-    async def history(self, namespaces, kind, ref, *, after=0, limit=-1):
-        lines = [(id, *line) for id, line in self.t["event"].items() if line[0] in namespaces and id > after]
+    def lines(self) -> list[tuple[int, Any]]:
+        return [*self.t["past"].items(), *self.t["event"].items()]
+
+    async def history(self, namespaces, kind, ref, *, after=-math.inf, limit=-1):
+        lines = [(id, *line) for id, line in self.lines() if line[0] in namespaces and id > after]
         lines = [line for line in lines if line[5:7] == (kind, ref)]
         found = [event_of(id, at, *what, agent, why) for id, _, at, agent, *what, why in lines]
         return found if limit < 0 else found[:limit]

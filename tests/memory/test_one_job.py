@@ -29,7 +29,7 @@ from aiomemdb.memory.stores.sqlite.running_rules import run
 from aiomemdb.memory.stores.sqlite.states import SQLiteState
 from aiomemdb.memory.vectors import nearest, pack, unpack
 from tests.memory.dict_search import SearchingDictStore
-from tests.memory.dict_store import Tables
+from tests.memory.dict_tables import Tables
 from tests.memory.support import SpellingEmbedder, day
 
 T = TypeVar("T")

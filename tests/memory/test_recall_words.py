@@ -226,7 +226,7 @@ async def test_an_old_file_is_brought_up_to_date_in_the_background(db_path: Path
         assert sweeping is not None
         await sweeping
         assert await memory.db.read_fn(indexing.unindexed) == []
-    assert max(int(path.stem) for path in SCHEMAS.glob("*.sql")) == 5
+    assert max(int(path.stem) for path in SCHEMAS.glob("*.sql")) == 6
 
 
 async def test_what_changes_before_its_turn_is_indexed_once(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

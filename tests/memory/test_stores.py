@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from aiomemdb.memory.deciding import requests
+from aiomemdb.memory.deciding import parcels, requests
 from aiomemdb.memory.deciding.steps import Request, Steps, follow
 from aiomemdb.memory.stores.sqlite import running_rules
 from tests.memory import dict_store
 from tests.memory.dict_search import SearchingDictStore
 
-ASKED = [one for one in vars(requests).values() if isinstance(one, type) and issubclass(one, Request)]
+ALL = {**vars(requests), **vars(parcels)}.values()
+ASKED = [one for one in ALL if isinstance(one, type) and issubclass(one, Request)]
 
 
 @pytest.mark.parametrize("asked", [one for one in ASKED if one is not Request])

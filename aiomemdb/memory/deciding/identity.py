@@ -241,8 +241,22 @@ class Identities:
                 return entity
         return None
 
+    def of_key(self, namespace: str, key: str) -> Sequence[Alias]:
+        """What a key means, by type."""
+        return self._aliases.get((namespace, key), ())
+
+    def bring_name(self, entity: KnownEntity, key: str, type: str) -> None:
+        """Let a key of a type, which means nothing yet, mean an entity."""
+        self._add_alias(key, type, entity)
+        if entity.made is None or key != entity.key:
+            self.renamed.add(entity.id)
+
     def _adopt(self, moment: Moment, entity: KnownEntity, wanted: NameRequest) -> None:
-        entity.type, entity.type_key = wanted.type, wanted.type_key
+        self.adopt(moment, entity, wanted.type, wanted.type_key)
+
+    def adopt(self, moment: Moment, entity: KnownEntity, type: str | None, type_key: str) -> None:
+        """Give an entity without a type one."""
+        entity.type, entity.type_key = type, type_key
         self.give_type(entity)
         self.change(entity)
         moment.note("update", "entity", entity.id)

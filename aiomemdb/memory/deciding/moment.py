@@ -18,6 +18,8 @@ class Moment:
     Attributes:
         namespace: where it writes.
         at: what the clock says, in microseconds; it may have said more before.
+        past: it is of a memory that is brought back: known since this time, by the clock, before all that this one's
+            audit has. It leaves no lines.
         before: how many lines of the audit the job's earlier calls leave: the order of knowledge.
         events: (operation, kind, ref, other, reason), in order.
     """
@@ -25,6 +27,7 @@ class Moment:
     namespace: str
     agent: str | None
     at: int
+    past: int | None = None
     before: int = 0
     events: list[tuple[str, str, int, int | None, str | None]] = field(default_factory=list)
 

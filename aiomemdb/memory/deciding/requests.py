@@ -347,6 +347,9 @@ class Changes(Request[None]):
         vectors: (namespace, kind, ref, data); each takes the place of an older or an inherited one.
         adopt: whether ``model`` becomes the file's if that has none; ``switch``: even if it has another.
         near_left: what ``State.near_left`` is to be; None: as it was.
+        past: lines of the audit of a memory that is brought back: (namespace, at, agent, operation, kind, ref, other,
+            reason). They stand before all lines, behind those of the past that are there.
+        successors: (fact, what took its place).
     """
 
     state: State
@@ -373,11 +376,14 @@ class Changes(Request[None]):
     adopt: bool = True
     switch: bool = False
     near_left: tuple[int, int] | None = None
+    past: Sequence[tuple[str, int, str | None, str, str, int, int | None, str | None]] = ()
+    successors: Sequence[tuple[int, int]] = ()
 
     @property
     def is_empty(self) -> bool:
-        """Whether calls that remember have left nothing to be written: each other thing has its line of the audit."""
-        return not (any(moment.events for moment in self.moments) or self.mentions or self.supported)
+        """Whether there is nothing to be written, by calls that remember or bring back."""
+        unsaid = (self.mentions, self.supported, self.past, self.successors)  # these alone leave no line in the audit
+        return not any((*unsaid, *(moment.events for moment in self.moments)))
 
     def __post_init__(self) -> None:
         """Give the calls their places in the order of knowledge, which is that of their lines in the audit."""

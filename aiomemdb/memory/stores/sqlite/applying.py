@@ -15,6 +15,7 @@ from ...questions import Model
 from .identity import index_names
 from .indexing import of_entity, of_episode, of_fact, reindex
 from .loading import OF_OTHER, World
+from .restoring import note_past
 from .setwise import apply, insert
 from .states import model_id
 
@@ -36,6 +37,15 @@ def write_changes(world: World, changes: Changes) -> None:
         insert(world.conn, "mention", "entity episode", list(changes.mentions), "ON CONFLICT DO NOTHING")
     _write_near_names(world.conn, changes)
     _write_vectors(world, spaces, changes)
+    if changes.past:
+        note_past(world.conn, [(spaces[namespace], *line) for namespace, *line in changes.past])
+    if changes.successors:
+        apply(
+            world.conn,
+            "UPDATE fact SET superseded_by = r.successor FROM {rows} r WHERE fact.id = r.fact",
+            "fact successor",
+            changes.successors,
+        )
     if changes.backs:
         insert(world.conn, "memory_clock_back", "event", [(world.event(moment),) for moment in changes.backs])
     note(

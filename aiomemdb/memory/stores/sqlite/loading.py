@@ -30,7 +30,7 @@ from ...questions import Model
 from .rows import json_list
 from .schema import UNBOUNDED
 from .setwise import load
-from .states import FROM_ACTIVE_MODEL, SQLiteState, entity_upto, namespace_id
+from .states import FROM_ACTIVE_MODEL, SQLiteState, entity_upto, namespace_id, of_past
 
 __all__ = [
     "OF_OTHER",
@@ -85,7 +85,9 @@ class World:
     links: tuple[str, list[object]] | None = None
 
     def event(self, moment: Moment) -> int:
-        """The first event that a call of the job leaves."""
+        """The first event that a call of the job leaves, or what stands for one in the past."""
+        if moment.past is not None:
+            return of_past(moment.past)
         return self.last_event + moment.before + 1
 
     def line(self, line: Line) -> int:

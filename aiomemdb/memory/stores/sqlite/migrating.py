@@ -13,7 +13,7 @@ from ...times import now_micros
 from .identity import index_all_names
 from .indexing import begin
 from .normalising import normalise
-from .schema import FIFTH, FIRST, FOURTH, SECOND, THIRD
+from .schema import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD
 
 __all__ = ["check_version", "migrate", "newest_version", "recorded_if_current"]
 
@@ -24,6 +24,7 @@ _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], No
     ("words of all names", THIRD, index_all_names),
     ("one form of words", FOURTH, begin),
     ("implied entities", FIFTH, None),
+    ("rows by time", SIXTH, None),
 )
 
 # What a statement of a migration makes, and the tables that FTS5 keeps behind one of its own

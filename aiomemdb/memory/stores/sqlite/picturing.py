@@ -15,12 +15,12 @@ from ...pictures import (
     PictureQuery,
     choose,
     cut,
-    known_times,
     milliseconds,
     room_for_texts,
     walk,
 )
 from .rows import json_list
+from .states import clocks
 
 __all__ = ["picture"]
 
@@ -108,11 +108,7 @@ class _Filling:
         self.conn = conn
         self.spaces = spaces
         self.shown = shown
-        self.known_from = known_times(
-            conn.execute(
-                "SELECT b.event, v.at FROM memory_clock_back b JOIN memory_event v ON v.id = b.event"
-            ).fetchall()
-        )
+        self.known_from = clocks(conn)
 
     def fill(self, degrees: dict[int, int], facts: Sequence[int], texts: Sequence[int]) -> None:
         entities = json_list(degrees)

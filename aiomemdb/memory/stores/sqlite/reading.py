@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ...deciding.requests import EntitiesOf, FactsWhere, LinksOf
 from ...pages import Place
-from ...questions import FactQuery, Kind
+from ...questions import BEFORE_ALL, FactQuery, Kind
 from ...records import entity_of, episode_of, event_of, evidence_of, fact_of
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact
 from .loading import World
@@ -19,7 +19,7 @@ from .rows import (
     facts_by_id,
     json_list,
 )
-from .states import known_upto, namespace_id
+from .states import known_from, known_still, known_upto, namespace_id
 
 __all__ = [
     "counts",
@@ -85,8 +85,9 @@ def _conditions(conn: sqlite3.Connection, query: FactQuery) -> tuple[list[str], 
     elif query.known_at is None:
         where.append("f.expired_at IS NULL")
     else:
-        where.append("f.created_event <= ? AND (f.expired_event IS NULL OR f.expired_event > ?)")
-        params += [known_upto(conn, query.known_at).event] * 2
+        known = known_upto(conn, query.known_at)
+        where += [known_from("f", "?", "?"), known_still("f", "?", "?")]
+        params += [known.event, known.past] * 2
     if not query.any_time:
         where.append("(f.valid_at IS NULL OR f.valid_at <= ?) AND (f.invalid_at IS NULL OR f.invalid_at > ?)")
         params += [query.as_of, query.as_of]
@@ -215,7 +216,7 @@ def episodes(
 
 
 def history(
-    conn: sqlite3.Connection, namespaces: Sequence[str], kind: Kind, ref: int, after: int = 0, limit: int = -1
+    conn: sqlite3.Connection, namespaces: Sequence[str], kind: Kind, ref: int, after: int = BEFORE_ALL, limit: int = -1
 ) -> list[Event]:
     here, spaces = in_spaces(conn, namespaces, "+v")
     rows = conn.execute(

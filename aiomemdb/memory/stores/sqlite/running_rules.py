@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
-from ...deciding import requests
+from ...deciding import parcels, requests
 from ...deciding.steps import Request, Steps, follow
-from . import applying, embeddings, forgetting, loading, reading
+from . import applying, embeddings, forgetting, loading, reading, restoring
 from .loading import World
 
 __all__ = ["run"]
@@ -39,6 +39,11 @@ _ANSWERS: dict[type[Request[Any]], Callable[[World, Any], Any]] = {
     requests.LinksOf: reading.links_of,
     requests.Hide: forgetting.hide,
     requests.HideNamespace: forgetting.hide_namespace,
+    parcels.TextsLike: restoring.texts_like,
+    parcels.FactsLike: restoring.facts_like,
+    parcels.EvidenceThere: restoring.evidence_there,
+    parcels.MergedLike: restoring.merged_like,
+    parcels.LinesThere: restoring.lines_there,
     requests.Changes: applying.write_changes,
 }
 

@@ -4,7 +4,7 @@ only followed by more.
 
 from __future__ import annotations
 
-__all__ = ["FIFTH", "FIRST", "FOURTH", "SECOND", "THIRD", "UNBOUNDED"]
+__all__ = ["FIFTH", "FIRST", "FOURTH", "SECOND", "SIXTH", "THIRD", "UNBOUNDED"]
 
 #: Stands for "since ever" where NULL can't: in a unique index NULLs differ from each other.
 UNBOUNDED = -(2**63)
@@ -306,4 +306,10 @@ FIFTH: tuple[str, ...] = (
     # The line of the audit since which it is not: the order of creation. NULL: it is.
     "ALTER TABLE entity ADD COLUMN established INTEGER",
     "UPDATE entity SET established = created_event",
+)
+
+# By which an import finds what it has brought before.
+SIXTH: tuple[str, ...] = (
+    "CREATE INDEX fact_of_time ON fact (created_at, subject, object)",
+    "CREATE INDEX episode_of_time ON episode (created_at)",
 )

@@ -14,7 +14,7 @@ from ...words import MARK, RARE, Asked, choose, counted, is_begin, passing
 from .indexing import unindexed
 from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
 from .setwise import load
-from .states import event_upto
+from .states import as_known, known_from, known_still
 
 __all__ = ["around", "named", "read", "sources", "string", "there", "words"]
 
@@ -58,7 +58,7 @@ def words(
             f"SELECT json_group_array(json_array(id, score)) FROM (SELECT t.id, -w.rank AS score FROM {index} w "
             f"CROSS JOIN {kind} t ON t.id = w.rowid WHERE {index} MATCH :words {weights} AND {rows} "
             f"AND {_counts('t', kind, spaces, when)} ORDER BY w.rank LIMIT :limit)",
-            {"words": match, "limit": limit, "as_of": when.as_of, "known": event_upto(when.known)},
+            {"words": match, "limit": limit, "as_of": when.as_of, **as_known(when.known)},
         ).fetchone()
         found += [(id, score) for id, score in json.loads(text)]
     best = sorted(found, key=lambda one: (-one[1], -one[0]))[:limit]
@@ -130,7 +130,7 @@ def around(
     spaces = _spaces(conn, namespaces)
     if not spaces:
         return Links()
-    params = {"as_of": when.as_of, "known": event_upto(when.known), "hub": hub, "looked_at": _LOOKED_AT}
+    params = {"as_of": when.as_of, **as_known(when.known), "hub": hub, "looked_at": _LOOKED_AT}
     counts = {letter: _counts(letter, kind, spaces, when) for letter, kind in _KINDS.items()}
 
     def rows(ids: str, select: str, source: str, *condition: str) -> list[Any]:
@@ -249,7 +249,7 @@ def there(conn: sqlite3.Connection, namespaces: Sequence[str], kind: str, ids: I
     rows = conn.execute(
         f"SELECT t.id FROM json_each(:ids) j CROSS JOIN {kind} t ON t.id = j.value "
         f"WHERE {_counts('t', kind, spaces, when)}",
-        {"ids": json_list(ids), "as_of": when.as_of, "known": event_upto(when.known)},
+        {"ids": json_list(ids), "as_of": when.as_of, **as_known(when.known)},
     )
     return {row[0] for row in rows.fetchall()}
 
@@ -270,7 +270,7 @@ def read(conn: sqlite3.Connection, namespaces: Sequence[str], nodes: Sequence[No
             {
                 "ids": json_list(id for of, id in nodes if of == kind),
                 "as_of": when.as_of,
-                "known": event_upto(when.known),
+                **as_known(when.known),
             },
         )
         items |= {(kind, row[0]): value_of(*row) for row in rows.fetchall()}
@@ -296,7 +296,7 @@ def _spaces(conn: sqlite3.Connection, namespaces: Iterable[str]) -> str:
 
 
 def _counts(table: str, kind: str, spaces: str, when: When) -> str:
-    """Which rows of a table count: readable, believed and holding. Its parameters are :as_of and :known.
+    """Which rows of a table count: readable, believed and holding. Its parameters are :as_of, :known and :past.
 
     The ``+`` keeps the planner from walking through all of a namespace.
     """
@@ -306,9 +306,9 @@ def _counts(table: str, kind: str, spaces: str, when: When) -> str:
     elif when.known is None:
         conditions.append(f"{table}.expired_at IS NULL")
     else:
-        conditions.append(f"({table}.expired_event IS NULL OR {table}.expired_event > :known)")
+        conditions.append(known_still(table, ":known", ":past"))
     if when.known is not None:
-        conditions.append(f"{table}.created_event <= :known")
+        conditions.append(known_from(table, ":known", ":past"))
     if kind == "fact":
         conditions.append(f"({table}.valid_at IS NULL OR {table}.valid_at <= :as_of)")
         conditions.append(f"({table}.invalid_at IS NULL OR {table}.invalid_at > :as_of)")

@@ -9,6 +9,7 @@ from typing import TypeVar, TypeVarTuple
 
 from ....agents import AgentAnswer, AgentLimits
 from ....database import Params, Transaction
+from ....formats.rows import EvidenceRow, Row
 from ....sqlite.engine.change_verbs import TableChanges
 from ....sqlite.engine.database import SQLiteDatabase
 from ....sqlite.engine.transaction import SQLiteTransaction
@@ -16,9 +17,11 @@ from ....sqlite.reading.snapshot import SQLiteSnapshot
 from ...answers import Graph
 from ...deciding.steps import Steps
 from ...drafts import NameRequest
+from ...exporting import Contents, Part
 from ...pages import Place
 from ...pictures import Picture, PictureQuery
 from ...questions import (
+    BEFORE_ALL,
     ByWords,
     FactQuery,
     FeedPlace,
@@ -35,7 +38,19 @@ from ...questions import (
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
-from . import embeddings, erasing, feed, forgetting, graphs, identity, indexing, picturing, reading, search
+from . import (
+    embeddings,
+    erasing,
+    exporting,
+    feed,
+    forgetting,
+    graphs,
+    identity,
+    indexing,
+    picturing,
+    reading,
+    search,
+)
 from .agents import agent_scope
 from .jobs import Job, Opening
 from .migrating import migrate, recorded_if_current
@@ -100,7 +115,7 @@ class SQLiteReads(Reads):
         return await self._reads.read_fn(reading.episodes, namespaces, ref, key, session, after, limit)
 
     async def history(
-        self, namespaces: Sequence[str], kind: Kind, ref: int, *, after: int = 0, limit: int = -1
+        self, namespaces: Sequence[str], kind: Kind, ref: int, *, after: int = BEFORE_ALL, limit: int = -1
     ) -> list[Event]:
         return await self._reads.read_fn(reading.history, namespaces, kind, ref, after, limit)
 
@@ -155,6 +170,19 @@ class SQLiteReads(Reads):
 
     async def without_vector(self, model: Model, kind: Kind, before: int | None, limit: int) -> list[tuple[int, str]]:
         return await self._reads.read_fn(embeddings.without_vector, model, kind, before, limit)
+
+    # Exporting
+
+    async def export_contents(self, namespaces: Sequence[str] | None) -> Contents:
+        return await self._reads.read_fn(exporting.contents, namespaces)
+
+    async def export_rows(
+        self, part: Part, namespaces: Sequence[str], *, after: int, limit: int, model: Model | None = None
+    ) -> list[Row]:
+        return await self._reads.read_fn(exporting.rows, part, namespaces, after, limit, model)
+
+    async def export_evidence(self, texts: Sequence[int]) -> list[EvidenceRow]:
+        return await self._reads.read_fn(exporting.evidence_of_texts, texts)
 
 
 class SQLiteReadsAndWrites(SQLiteReads, ReadsAndWrites):
