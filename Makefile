@@ -14,7 +14,7 @@ PAGE := .venv/.page
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-quick dist docs test test-postgres check conformance test-page test-all soak mutants bench bench-quick \
-	bench-full bench-frameworks page format clean
+	bench-full bench-frameworks bench-postgres page format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -86,6 +86,11 @@ bench-frameworks: $(BENCH_FRAMEWORKS)  ## what frameworks' own classes on SQLite
 
 page:  ## build the page that shows a memory from aiomemdb/view/page, which needs node; the output is committed
 	cd aiomemdb/view/page && npm ci --silent --no-audit --no-fund && node build.mjs $(ARGS)
+
+bench-postgres: $(READY)  ## aiomemdb on a PostgreSQL server, against asyncpg and psycopg
+	@$(BIN)/python -c 'import asyncpg' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[bench-postgres]'
+	$(BIN)/python bench/postgres.py $(ARGS)
 
 format: $(READY)  ## generate aiomemdb.blocking, format the code and fix what ruff can fix
 	$(BIN)/python -m tests.support.blocking_source
