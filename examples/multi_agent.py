@@ -4,12 +4,13 @@ First the storm: 64 agents state facts from real Python source in one file, "jso
 created as a transaction of its own; in five of today's ways and in ours, for some seconds each, and every file is held
 against plain sets afterwards. Then agents read the same source and write notes into one `Memory`, a module's or a
 class's docstrings and facts at a time, while others ask it questions; the memory must hold exactly what plain sets and
-dicts hold. At last one question, and one path from a name to another.
+dicts hold. At last one question, one path from a name to another, and a page that shows what the agents learnt.
 
     python examples/multi_agent.py                 the standard library and what is installed beside it
     python examples/multi_agent.py src tests       any folders
     python examples/multi_agent.py --quick         a few seconds
     python examples/multi_agent.py --full          some minutes
+    python examples/multi_agent.py --serve         the page is live while they write, until Ctrl-C
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import asyncio
 import itertools
 import os
 import platform
+import signal
 import sqlite3
 import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +50,7 @@ from rich.text import Text
 import aiomemdb
 from aiomemdb import Entity as MemoryEntity
 from aiomemdb import Episode, Fact, Memory, Name
+from aiomemdb.pageserver.server import serve_page
 
 # --- The agents: the part to copy --------------------------------------------------------------------------
 
@@ -174,8 +178,9 @@ async def demo(options: argparse.Namespace, folder: str) -> int:
     notes = await read_source(screen, options.files, times.reading)
     failures = await show_storm(screen, folder, notes, times.storm)
     path = options.keep or os.path.join(folder, "memory.db")
-    failures += await show_agents(screen, path, notes, times.agents)
+    failures += await show_agents(screen, path, notes, times.agents, serve=options.serve)
     await show_answers(screen, path)
+    screen.say(f"See what they learnt, in a browser: {await write_page(path)}")
     screen.say()
     for failure in failures:
         screen.say(f"FAILED: {failure}", style="bold red")
@@ -247,12 +252,18 @@ async def show_storm(screen: Screen, folder: str, notes: list[Note], seconds: fl
     return [] if ours.perfect else [f"{OURS.name}: {storm_row(ours)} stray: {ours.stray}"]
 
 
-async def show_agents(screen: Screen, path: str, notes: list[Note], seconds: float) -> list[str]:
+async def show_agents(
+    screen: Screen, path: str, notes: list[Note], seconds: float, *, serve: bool = False
+) -> list[str]:
     """The agents at work: some write, some ask, and the screen shows them; returns what the memory holds wrongly."""
     screen.title(
         f"(b) One memory: {WRITING_AGENTS} agents write notes for {seconds:g} s, {ASKING_AGENTS} more ask meanwhile"
     )
-    async with aiomemdb.connect(path) as db, Memory.open(db, agent="reader", normaliser=AS_WRITTEN) as memory:
+    async with (
+        aiomemdb.connect(path) as db,
+        Memory.open(db, agent="reader", normaliser=AS_WRITTEN) as memory,
+        live_page(screen, memory, serve),
+    ):
         before = db.statistics().batches
         agents = [AgentLine() for _ in range(WRITING_AGENTS)]
         board = Board(agents, seconds, lambda: db.statistics().batches - before)
@@ -261,8 +272,9 @@ async def show_agents(screen: Screen, path: str, notes: list[Note], seconds: flo
             asking = [asyncio.create_task(ask(memory, board)) for _ in range(ASKING_AGENTS)]
             try:
                 async with asyncio.TaskGroup() as team:
-                    for me in agents:
-                        team.create_task(write_notes(memory, work, me, board))
+                    for number, me in enumerate(agents, 1):
+                        view = memory.scoped(agent=f"reader {number}")
+                        team.create_task(write_notes(view, work, me, board))
             finally:
                 for task in asking:
                     task.cancel()
@@ -287,6 +299,23 @@ async def show_agents(screen: Screen, path: str, notes: list[Note], seconds: flo
     return wrong
 
 
+@asynccontextmanager
+async def live_page(screen: Screen, memory: Memory, serve: bool) -> AsyncIterator[None]:
+    """With --serve: the page of the memory, live, until Ctrl-C."""
+    if not serve:
+        yield
+        return
+    async with serve_page(memory, title="what the agents learn") as address:
+        screen.say(f"Open this page now: {address}", style="green")
+        await asyncio.sleep(5)  # for the reader to do so
+        yield
+        screen.say("The page stays until Ctrl-C.", style="green")
+        loop, enough = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGINT, enough.set)
+        await enough.wait()
+        loop.remove_signal_handler(signal.SIGINT)
+
+
 def until(deadline: float, notes: Iterable[Note]) -> Iterator[Note]:
     return itertools.takewhile(lambda _: time.perf_counter() < deadline, notes)
 
@@ -300,6 +329,15 @@ async def show_answers(screen: Screen, path: str) -> None:
             answer = await answers(memory, question)
             for line in answer if isinstance(question, str) else [", ".join(answer)]:
                 screen.say(f"  {line}")
+
+
+async def write_page(path: str) -> Path:
+    """The page that shows the memory; it replaces the demo's last one."""
+    page = Path(__file__).parents[1] / "build" / "demo.html"
+    page.parent.mkdir(exist_ok=True)
+    async with Memory.open(path, normaliser=AS_WRITTEN) as memory:
+        await memory.export_html(page, overwrite=True)
+    return page
 
 
 def say_what_next(screen: Screen, kept: str | None) -> None:
@@ -316,6 +354,7 @@ def main() -> int:
     length = parser.add_mutually_exclusive_group()
     for times, option, what in ((QUICK, "--quick", "a few seconds"), (FULL, "--full", "some minutes")):
         length.add_argument(option, dest="times", action="store_const", const=times, default=USUAL, help=what)
+    add("--serve", action="store_true", help="show the memory in a browser while the agents write, until Ctrl-C")
     add("--keep", metavar="PATH", help="keep the memory there")
     options = parser.parse_args()
     if options.keep and os.path.exists(options.keep):

@@ -175,6 +175,8 @@ def test_the_demo_holds_what_plain_dicts_hold_and_answers_questions(tmp_path: Pa
     assert "The file holds exactly these: 0 lost, 0 doubled, 0 that no agent wrote." in ended.stdout
     assert "what reads configuration files?" in ended.stdout and "how is json connected to re?" in ended.stdout
     assert ended.stdout.splitlines()[-3] == "What next?"
+    [page] = re.findall(r"^See what they learnt, in a browser: (.*)$", ended.stdout, re.MULTILINE)
+    assert Path(page).read_bytes().startswith(b"<!doctype html>")
 
 
 @pytest.mark.timeout(120)

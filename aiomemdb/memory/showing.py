@@ -39,7 +39,7 @@ class Showing:
     async def picture(self) -> bytes:
         """The first view, with the position from which its changes are followed."""
         store, spaces = self._memory._core.store, self._memory._scope.readable
-        position = position_of(await store.newest_place(spaces))  # before it is read: nothing is missed between
+        position = await self._memory.position()  # before it is read: nothing is missed between
         picture = await store.picture(spaces, PictureQuery(None, 1, FIRST_VIEW))
         return picture.to_json(
             title=self._title, around=None, made_at=now_micros() // 1000, namespaces=list(spaces), position=position
