@@ -17,7 +17,7 @@ _PLACE = """name => {
   const box = graph.cy.container().getBoundingClientRect();
   return [box.left + x, box.top + y];
 }"""
-_SETTLED = "() => !document.documentElement.app.graph.cy.animated()"
+_SETTLED = "() => !document.documentElement.app.graph.moving"
 
 
 async def click_entity(page: Page, name: str, *, double: bool = False, shift: bool = False) -> None:

@@ -71,7 +71,7 @@ async def test_enter_flies_to_what_was_found(written: Path, opening: Opening) ->
     await look_up(page, "museum")
     await page.keyboard.press("Enter")
     await titled(page, "Museum")
-    await page.wait_for_function("() => !document.documentElement.app.graph.cy.animated()")
+    await page.wait_for_function("() => !document.documentElement.app.graph.moving")
     assert await page.evaluate("() => document.documentElement.app.graph.cy.zoom()") >= 1.1
 
 
@@ -184,7 +184,7 @@ async def test_keys_alone_lead_through_the_page(written: Path, opening: Opening)
     seen = {"Charles Babbage"}
     for key in ("ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown") * 2:
         await page.keyboard.press(key)
-        await page.wait_for_function("() => !document.documentElement.app.graph.cy.animated()")
+        await page.wait_for_function("() => !document.documentElement.app.graph.moving")
         seen.add(await page.locator(".panel h2").inner_text())
     assert len(seen) >= 3
     await page.keyboard.press("Enter")
@@ -226,7 +226,7 @@ async def test_with_reduced_motion_nothing_moves(written: Path, opening: Opening
     await look_up(page, "museum")
     await page.keyboard.press("Enter")
     await titled(page, "Museum")
-    assert not await page.evaluate("() => document.documentElement.app.graph.cy.animated()")
+    assert not await page.evaluate("() => document.documentElement.app.graph.moving")
     assert await page.evaluate("() => getComputedStyle(document.querySelector('.panel')).animationName") == "none"
 
 

@@ -24,7 +24,9 @@ export class Colors {
   }
 
   of(kind, name) {
-    const place = this.places[kind].get(name ?? "") ?? -1;
+    const places = this.places[kind];
+    // Where nothing has a type, or no agent a name, all have the first colour.
+    const place = places.size === 1 ? 0 : places.get(name ?? "") ?? -1;
     const palette = this.theme === "dark" ? DARK : LIGHT;
     return place < 0 || place >= palette.length ? this.surface.grey : palette[place];
   }

@@ -5,12 +5,18 @@ import { place } from "./layout.js";
 import { still } from "./dom.js";
 
 const LARGE = 700; // more nodes than this are drawn with less: straight lines, no arrows
-const SLICE = 400;
+const SLICE = 1200;
 
 const short = (text, most) => {
   const signs = [...text.replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, "").replace(/\s+/g, " ").slice(0, 2000)];
   const end = Math.floor(most * 0.45);
   return signs.length > most ? `${signs.slice(0, most - end - 1).join("")}…${signs.slice(-end).join("")}` : signs.join("");
+};
+
+// A node, its edges that are shown, and their other ends.
+const beside = (node) => {
+  const edges = node.connectedEdges().not(".absent");
+  return edges.union(edges.connectedNodes()).union(node);
 };
 
 export class Graph {
@@ -230,6 +236,8 @@ export class Graph {
       ...near.map(({ a, b, cosine }) => ({ group: "edges", data: { id: `n${a}~${b}`, source: String(a), target: String(b), label: "", width: 1, cosine }, classes: "near" })),
     ].filter((element) => this.cy.getElementById(element.data.id).empty());
     const grew = this.drawn.size > LARGE;
+    // While the view moves, a large graph is a picture that moves along.
+    this.cy.renderer().textureOnViewport = grew;
     if (grew) this.cy.edges().not(".near").addClass("large");
     for (let begin = 0; begin < elements.length; begin += SLICE) {
       this.cy.batch(() => this.cy.add(elements.slice(begin, begin + SLICE)));
@@ -291,10 +299,10 @@ export class Graph {
   light(node) {
     this.cy.batch(() => {
       this.cy.elements(".dim, .beside").removeClass("dim beside");
-      if (this.cy.elements(".path").nonempty()) return void this.cy.elements().not(".path").not(node ? node.closedNeighborhood() : []).addClass("dim");
+      if (this.cy.elements(".path").nonempty()) return void this.cy.elements().not(".path").not(node ? beside(node) : []).addClass("dim");
       const centre = node ?? (this.centre && this.cy.getElementById(String(this.centre)));
       if (!centre || centre.empty()) return;
-      const around = centre.closedNeighborhood();
+      const around = beside(centre);
       if (this.cy.elements().length < 6000) this.cy.elements().not(around).addClass("dim");
       around.addClass("beside");
     });
@@ -364,7 +372,9 @@ export class Graph {
 
   go(view, move) {
     this.cy.stop();
-    if (move && !still()) this.cy.animate({ ...view, duration: 420, easing: "ease-in-out-cubic" });
+    this.moving = move && !still() ? (this.moving ?? 0) + 1 : 0; // which flight it is; 0: none
+    const flight = this.moving;
+    if (flight) this.cy.animate({ ...view, duration: 420, easing: "ease-in-out-cubic", complete: () => flight === this.moving && (this.moving = 0) });
     else this.cy.viewport(view);
   }
 
@@ -396,7 +406,7 @@ export class Graph {
       const far = (along + 2 * aside) * weight;
       if (far < least) [best, least] = [Number(node.id()), far];
     };
-    here.neighborhood("node").forEach((node) => weigh(node, 1));
+    beside(here).nodes().forEach((node) => weigh(node, 1));
     if (best === null) this.cy.nodes().forEach((node) => weigh(node, 3));
     return best;
   }

@@ -171,7 +171,7 @@ export class Panel {
     const { model } = this;
     const name = (id) => model.entities.get(id)?.name ?? `entity ${id}`;
     this.open(
-      h("header", {}, h("p", { class: "soft" }, "Path"), h("h2", {}, h("bdi", {}, name(source)), " → ", h("bdi", {}, name(target)))),
+      h("header", {}, h("p", { class: "soft" }, "Path"), h("h2", { class: "sentence" }, h("bdi", {}, name(source)), " → ", h("bdi", {}, name(target)))),
       chain === null ? h("p", {}, failed || "No chain of at most four facts leads from one to the other at the times that are shown.")
         : chain.length === 0 ? h("p", {}, "They are the same.")
         : [h("p", { class: "soft" }, count(chain.length, "fact")), h("ol", { class: "facts chain" }, chain.map((fact) => h("li", { class: "fact" }, h("details", {}, h("summary", {}, this.line(fact)), this.times(fact), this.evidence(fact, false)))))]);

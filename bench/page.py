@@ -1,0 +1,137 @@
+"""What the page of a memory costs a browser: first view, search, and work a frame while it is panned and zoomed.
+
+    python bench/page.py                  a memory of facts among 20,000 entities, drawn in part and whole
+    python bench/page.py --quick          2,000 alone
+    python bench/page.py page.html ...    pages that are there
+
+It needs Chromium and playwright (``make test-page`` installs it), and uses no GPU: without one drawing costs most. Work
+is what the browser's main thread did, divided by the frames that it showed, beside the same of an empty page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.async_api import CDPSession, Page, async_playwright
+
+from aiomemdb import Memory
+
+_ALL = "() => document.documentElement.app.drawAll()"
+_SETTLED = "() => !document.documentElement.app?.graph.moving"
+_COUNT_FRAMES = (
+    "() => { window.frames_shown = 0; const on = () => { window.frames_shown++; requestAnimationFrame(on) }; on() }"
+)
+_SIZE = "() => ['nodes', 'edges'].map((kind) => document.documentElement.app.graph.cy[kind]().length)"
+_SEARCH = """() => {
+  const { search } = document.documentElement.app, times = [];
+  for (const asked of ['entity 1', 'links', 'nowhere', '77', 'text of']) {
+    const since = performance.now();
+    search.input.value = asked;
+    search.run();
+    times.push(performance.now() - since);
+  }
+  search.input.value = '';
+  search.run();
+  return times;
+}"""
+
+
+async def make(path: Path, entities: int) -> None:
+    """Facts as memories have them: few entities are in many."""
+    chance = random.Random(7)
+    async with Memory.open(path.with_suffix(".db")) as memory:
+        for begin in range(0, entities, 500):
+            await memory.scoped(agent=f"agent {begin // 500 % 7}").remember(
+                f"text of {begin}",
+                [
+                    (f"entity {number}", "links to", f"entity {int(entities * chance.random() ** 3)}")
+                    for number in range(begin, min(begin + 500, entities))
+                    for _ in range(2)
+                ],
+            )
+        await memory.export_html(path, limit=entities)
+
+
+async def task_seconds(session: CDPSession) -> float:
+    metrics = (await session.send("Performance.getMetrics"))["metrics"]
+    return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+
+
+async def work_a_frame(page: Page) -> list[float]:
+    """Milliseconds of main-thread work for each frame, of several goes: drags and turns of the wheel."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})  # its CPU time, not that of others
+    await page.evaluate(_COUNT_FRAMES)
+    found = []
+    for go in range(8):
+        frames, work = await page.evaluate("() => window.frames_shown"), await task_seconds(session)
+        await page.mouse.move(700, 300)
+        if go % 2:
+            for step in range(30):
+                await page.mouse.wheel(0, 40 if step < 15 else -40)
+                await page.evaluate("() => new Promise(requestAnimationFrame)")
+        else:
+            await page.mouse.down()
+            for step in range(30):
+                await page.mouse.move(700 + 6 * step, 300 + 4 * step)
+                await page.evaluate("() => new Promise(requestAnimationFrame)")
+            await page.mouse.up()
+        frames = await page.evaluate("() => window.frames_shown") - frames
+        found.append(1000 * (await task_seconds(session) - work) / max(1, frames))
+    return found
+
+
+async def measure(browser: Any, file: Path) -> None:
+    page = await (await browser.new_context(viewport={"width": 1440, "height": 900})).new_page()
+    await page.goto("about:blank")
+    empty = median(await work_a_frame(page))
+    await page.goto(file.as_uri())
+    await page.wait_for_selector("html[data-ready=true]", timeout=120_000)
+    ready = await page.evaluate("() => performance.now()")
+    print(
+        f"{file.name}, {file.stat().st_size / 1e6:.2f} MB: first view after {ready / 1000:.2f} s; an empty page {empty:.2f} ms a frame"
+    )
+    for drawn in ("first view", "all"):
+        if drawn == "all":
+            since = await page.evaluate("() => performance.now()")
+            await page.evaluate(_ALL)
+            took = await page.evaluate("() => performance.now()") - since
+            await page.wait_for_function(_SETTLED)
+            print(f"  drawing all took {took / 1000:.2f} s")
+        nodes, edges = await page.evaluate(_SIZE)
+        work = median(await work_a_frame(page))
+        search = median(await page.evaluate(_SEARCH))
+        print(
+            f"  {drawn}: {nodes:,} nodes, {edges:,} edges: {work:.2f} ms a frame ({work / empty:.1f} × empty), "
+            f"search {search:.1f} ms"
+        )
+    await page.context.close()
+
+
+async def main(options: argparse.Namespace) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as folder:
+        pages = options.pages
+        for entities in () if pages else (2000,) if options.quick else (2000, 20_000):
+            pages = [*pages, Path(folder, f"{entities}.html")]
+            await make(pages[-1], entities)
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            print(f"Chromium {browser.version}")
+            for page in pages:
+                await measure(browser, page.absolute())
+            await browser.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("pages", nargs="*", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    asyncio.run(main(parser.parse_args()))
