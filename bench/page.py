@@ -96,7 +96,8 @@ async def measure(browser: Any, file: Path) -> None:
     await page.wait_for_selector("html[data-ready=true]", timeout=120_000)
     ready = await page.evaluate("() => performance.now()")
     print(
-        f"{file.name}, {file.stat().st_size / 1e6:.2f} MB: first view after {ready / 1000:.2f} s; an empty page {empty:.2f} ms a frame"
+        f"{file.name}, {file.stat().st_size / 1e6:.2f} MB: first view after {ready / 1000:.2f} s; "
+        f"an empty page {empty:.2f} ms a frame"
     )
     for drawn in ("first view", "all"):
         if drawn == "all":
