@@ -74,7 +74,7 @@ async def become_idle(connection: InteractiveConnection) -> None:
     assert transaction is not None
     for _ in range(5):  # the first one finds the latest call
         if not transaction._tasks:
-            transaction._look()
+            transaction._idling.look()
     await asyncio.gather(*transaction._tasks)
 
 
@@ -292,8 +292,8 @@ async def test_a_call_between_two_looks_begins_the_time_anew(db: SQLiteDatabase)
     transaction = connection._transaction
     assert transaction is not None
     for _ in range(3):
-        transaction._look()
-        transaction._look()
+        transaction._idling.look()
+        transaction._idling.look()
         await connection.execute(READ)
     assert has_writer(connection) and not transaction._tasks
     await connection.close()
@@ -307,7 +307,7 @@ async def test_a_look_that_comes_late_on_a_busy_loop_counts_as_one(db: SQLiteDat
     while asyncio.get_running_loop().time() < until:  # as another task's work does
         pass
     await asyncio.sleep(0)
-    assert transaction._looks <= 1 and not transaction._tasks
+    assert transaction._idling._looks <= 1 and not transaction._tasks
     await connection.close()
 
 

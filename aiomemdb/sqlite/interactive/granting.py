@@ -11,13 +11,16 @@ from .writing import seen
 
 __all__ = ["has_begun", "take_writer"]
 
+_ONCE_MORE = 10  # the part of its patience that it waits on when that is over
+
 
 async def take_writer(writer: Writer, *, patience: float | None, timeout: float) -> Hold | None:
     """Returns a transaction that has the writer, or None: it was not to be had in time. Nothing of it has begun.
 
     Args:
         patience: seconds that it waits, counted from when the present holder took the writer: anew for each that
-            follows. None: as long as ``timeout``.
+            follows, except behind one that has released it because it was idle. Of these many may stand before it.
+            None: as long as ``timeout``.
         timeout: seconds that it waits in all.
     Raises: what a write would raise at once.
 
@@ -49,14 +52,20 @@ async def _waited(
     deadline, holder, since = now + timeout, writer.present, now
     if isinstance(holder, Hold):
         since = writer.held_since
+    is_over = False
     while not waiting.done():
         until = deadline if patience is None else min(deadline, since + patience)
         if now >= until:
-            return False
+            if is_over or patience is None or now >= deadline:
+                return False
+            # The loop may have stood still, and what the holder waited for be at hand: that is not the holder's time.
+            is_over, until = True, min(deadline, now + patience / _ONCE_MORE)
         await asyncio.wait([waiting], timeout=until - now)
         now = loop.time()
         if (present := writer.present) is not holder:
-            holder, since = present, writer.held_since if isinstance(present, Hold) else now
+            if holder is None or not holder.was_idle:
+                since = writer.held_since if isinstance(present, Hold) else now
+            holder, is_over = present, False
     waiting.result()  # or raises why the writer takes none
     return True
 

@@ -32,7 +32,7 @@ class Rule:
     patience: float = 0.25
     """How long a transaction waits for the writer behind one that holds it, before it begins as a snapshot."""
     idle: float = 0.1
-    """How long one that has only read may keep the writer while it asks for nothing."""
+    """How long one that has only read may keep the writer while it asks for nothing. While others wait: a 25th."""
     timeout: float = 5.0
     """How long a write waits for the writer; then it is "database is locked"."""
 

@@ -5,11 +5,11 @@ given to transactions that have read an old state: increments are lost. Taken al
 stop all others, those that only read too. So:
 
 1.  It begins with its first statement, with the writer if that can be had soon: ``patience`` seconds, counted from when
-    the present holder took it. Otherwise it begins as a snapshot, on a reader. One that is ``Mode.IMMEDIATE``, or
-    whose first statement is to write, waits for the writer up to ``timeout``.
-2.  One that has only read releases the writer after ``idle`` seconds without a call, for a snapshot that is taken while
-    the writer still is its own. The time is counted in looks: a look that comes late, on a busy loop, counts as one.
-    Where a result is large, it is given up at once, and the result read on the snapshot.
+    the present holder took it, and not anew behind one that was idle. Otherwise it begins as a snapshot, on a reader.
+    One that is ``Mode.IMMEDIATE``, or whose first statement is to write, waits for the writer up to ``timeout``.
+2.  One that has only read releases the writer after ``idle`` seconds without a call, and much sooner where others wait
+    for it (idling.py), for a snapshot that is taken while the writer still is its own. Where a result is large, it is
+    given up at once, and the result read on the snapshot.
 3.  A snapshot that is to write waits for the writer. Nothing was committed since it began: it goes on. Otherwise it is
     stale, an error, to be rolled back and run again. Its own reader says which, once the writer is its own.
 4.  A snapshot that is idle is let go when others need its reader (snapshots.py).
@@ -35,6 +35,7 @@ from ..reading.readers import Readers
 from ..writing.writer import Writer
 from .errors import Ended, as_known, is_read_only, is_stale, locked, stale
 from .granting import has_begun, take_writer
+from .idling import Idling
 from .rule import Mode, Rule, Work
 from .savepoints import Savepoints
 from .snapshots import Snapshot
@@ -43,8 +44,6 @@ from .writing import Step, TooLarge, Writing, seen
 __all__ = ["Transaction"]
 
 R = TypeVar("R")
-
-_LOOKS = 4  # in a row that find it idle
 
 
 class Transaction:
@@ -77,9 +76,14 @@ class Transaction:
         self._may_wait = 0.0
         self._posted_now: SomeFuture | None = None
         self._calls = 0
-        self._looks = 0
-        self._calls_at_look = 0
-        self._looking: asyncio.TimerHandle | None = None
+        self._idling = Idling(
+            self._loop,
+            rule.idle,
+            calls=lambda: (self._calls, self._turn.locked()),
+            applies=self._may_release,
+            is_wanted=lambda: writer is not None and bool(writer.queue.jobs),
+            release=self._release,
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
@@ -245,9 +249,9 @@ class Transaction:
             raise Ended("the transaction has ended")
         self.has_begun, self._writing = True, (writing := Writing(hold, may_move=self._may_move))
         self.savepoints.open_all()
-        if begins_now or not waits:
-            self._looks, self._calls_at_look = 0, self._calls
-            self._look_later()
+        if not self._keeps_writer and (begins_now or not waits):
+            hold.on_wanted = self._idling.wanted
+            self._idling.begin()
         return writing
 
     async def _take_snapshot(self, timeout: float | None = None) -> Snapshot:
@@ -286,7 +290,7 @@ class Transaction:
 
     def _drop_writer(self) -> None:
         writing, self._writing = self._writing, None
-        self._stop_looking()
+        self._idling.stop()
         if writing is not None:
             writing.hold.leave()
 
@@ -300,39 +304,28 @@ class Transaction:
         """On any thread: whether it releases the writer, if it has only read."""
         return not self._keeps_writer
 
-    def _look_later(self) -> None:
-        self._looking = self._loop.call_later(self._rule.idle / _LOOKS, self._look)
+    def _may_release(self) -> bool:
+        writing = self._writing
+        return writing is not None and not writing.has_written and not self._keeps_writer and writing.hold.active
 
-    def _stop_looking(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
-
-    def _look(self) -> None:
-        writing, self._looking = self._writing, None
-        if writing is None or writing.has_written or self._keeps_writer or not writing.hold.active:
-            return
-        if self._turn.locked() or self._calls != self._calls_at_look:
-            self._looks, self._calls_at_look = 0, self._calls
-        else:
-            self._looks += 1
-        if self._looks < _LOOKS:
-            self._look_later()
-        else:
-            self._in_task(self._give_up(writing)).add_done_callback(seen)
+    def _release(self) -> None:
+        assert self._writing is not None
+        self._in_task(self._give_up(self._writing)).add_done_callback(seen)
 
     async def _give_up(self, writing: Writing) -> None:
         async with self._turn:
-            if writing is not self._writing or writing.has_written or self._calls != self._calls_at_look:
-                if writing is self._writing:
-                    self._look_later()
+            if writing is not self._writing or not self._may_release():
                 return
             try:
-                await self._move_to_snapshot(writing, self._rule.idle)
+                if not self._idling.has_been_called():
+                    writing.hold.was_idle = True
+                    await self._move_to_snapshot(writing, self._rule.idle)
+                    return
             except sqlite3.OperationalError:
-                if not self.is_over:  # all readers are in use
-                    self._looks = 0
-                    self._look_later()
+                if self.is_over:
+                    return
+            writing.hold.was_idle = False
+            self._idling.begin()  # all readers are in use, or it has been called
 
     def _in_task(self, coroutine: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         task = self._loop.create_task(coroutine, name="aiomemdb:transaction")
@@ -387,7 +380,7 @@ class Transaction:
                     raise as_known(error) from error.__cause__
 
     def _close_rest(self) -> None:
-        self._stop_looking()
+        self._idling.stop()
         snapshot, self._snapshot = self._snapshot, None
         if snapshot is not None:
             snapshot.close()

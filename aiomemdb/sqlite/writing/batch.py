@@ -41,7 +41,7 @@ transaction), https://www.sqlite.org/lang_conflict.html, and the tests in tests/
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from ...concurrency.job import Failure, WriteJob, copy_error
@@ -84,6 +84,8 @@ class Batch:
         fatal: why the writer must stop, or None.
         has_left: a caller may have left before it had its turn.
         lock_timeout: it waited for another program's lock in vain, or None.
+        on_wanted: called where a job is enqueued behind it, or None.
+        was_idle: it has ended because it asked for nothing.
     """
 
     # Of the class until they change: a batch of one job is made 0.2 us sooner.
@@ -93,6 +95,8 @@ class Batch:
     fatal: AiomemdbError | None = None
     has_left: bool = False
     lock_timeout: LockTimeout | None = None
+    on_wanted: Callable[[], object] | None = None
+    was_idle: bool = False
 
     def __init__(self, jobs: Sequence[WriteJob], *, durable: bool = False) -> None:
         self.jobs: Sequence[WriteJob] = jobs

@@ -153,6 +153,8 @@ class Writer:
         self.enqueue((future, operation, subject, arguments))
         if self.idle:
             self.wake()
+        elif (present := self.present) is not None and present.on_wanted is not None:
+            present.on_wanted()
         return future
 
     def _time_out(self, future: JobFuture, verb: str, timeout: float) -> None:

@@ -1,0 +1,91 @@
+"""When a transaction that has only read has asked for nothing for so long that it releases the writer.
+
+The time is counted in looks, of which four in a row must find it idle. A look that comes late, on a busy loop, counts
+as one: so what a program does between two statements is no idleness, however long the loop takes for it.
+
+    no other waits for the writer | a look each 25 ms  (``Rule.idle`` 0.1 s)
+    others wait                   | a look each ms: those who wait for a model would be waited for one after another,
+                                  | 0.1 s each, and 64 of them for 5 s
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+__all__ = ["Idling"]
+
+_LOOKS = 4  # in a row that find it idle
+_WANTED = 25  # times sooner where others wait
+
+
+class Idling:
+    """
+    Args:
+        seconds: for which it may be idle while no other waits.
+        calls: how many it has got so far, and whether one is pending.
+        applies: whether it may release the writer at all.
+        is_wanted: whether others wait for the writer.
+        release: called once it has been idle for so long.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        seconds: float,
+        *,
+        calls: Callable[[], tuple[int, bool]],
+        applies: Callable[[], bool],
+        is_wanted: Callable[[], bool],
+        release: Callable[[], object],
+    ) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._calls = calls
+        self._applies = applies
+        self._is_wanted = is_wanted
+        self._release = release
+        self._looks = 0
+        self._calls_at_look = 0
+        self._quick = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """It has the writer, or goes on with it."""
+        self._looks, (self._calls_at_look, _) = 0, self._calls()
+        self._look_later()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def wanted(self) -> None:
+        """Another waits for the writer now."""
+        if self._timer is not None and not self._quick:
+            self._timer.cancel()
+            self._look_later()
+
+    def has_been_called(self) -> bool:
+        """Since the latest look."""
+        return self._calls()[0] != self._calls_at_look
+
+    def look(self) -> None:
+        self._timer = None
+        if not self._applies():
+            return
+        calls, is_pending = self._calls()
+        if is_pending or calls != self._calls_at_look:
+            self._looks, self._calls_at_look = 0, calls
+        else:
+            self._looks += 1
+        if self._looks < _LOOKS:
+            self._look_later()
+        else:
+            self._looks = 0
+            self._release()
+
+    def _look_later(self) -> None:
+        self._quick = self._is_wanted()
+        seconds = self._seconds / _LOOKS
+        self._timer = self._loop.call_later(seconds / _WANTED if self._quick else seconds, self.look)
