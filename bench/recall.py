@@ -41,7 +41,8 @@ from _questions import Collection, read_collections
 import aiomemdb
 from aiomemdb import Hit, Memory, embedders
 from aiomemdb.embedders import Embedder
-from aiomemdb.memory import rank, recall
+from aiomemdb.memory import rank
+from aiomemdb.memory.deciding import recalling
 from aiomemdb.memory.stores.sqlite import search
 
 DEPTHS = (2, 5, 10, 20)
@@ -54,9 +55,9 @@ TOGETHER = 50
 VARIED: dict[str, tuple[Any, str, Sequence[float]]] = {
     "vectors' share": (rank, "FUSION", (0.2, 0.3, 0.5, 0.6)),
     "decay": (rank, "DECAY", (0.3, 0.5, 0.6, 0.8, 0.9)),
-    "candidates": (recall, "_CANDIDATES", (50, 100, 400)),
-    "followed": (recall, "_FOLLOWED", (10, 20, 100, 200)),
-    "hub": (recall, "_HUB", (10, 25, 100, 1000)),
+    "candidates": (recalling, "CANDIDATES", (50, 100, 400)),
+    "followed": (recalling, "FOLLOWED", (10, 30, 50, 100)),
+    "hub": (recalling, "HUB", (10, 25, 100, 1000)),
     "rows ranked": (search, "_RANKED", (1000, 2500, 10_000, 50_000)),
     "damping": (rank, "DAMPING", (0.3, 0.7, 0.85)),
     "facts walked from": (rank, "WALKED_FACTS", (3, 4, 7, 10)),

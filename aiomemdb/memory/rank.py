@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from heapq import nsmallest
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from .questions import Links, Node
 
@@ -91,8 +90,7 @@ def best(scores: Mapping[Node, float], count: int, kinds: Iterable[str] | None =
     return [node for _, _, node in nsmallest(count, keyed)]
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """What came to a node over links: how much, over how many, and by which nodes, from where it began."""
 
     score: float
@@ -100,38 +98,32 @@ class Reached:
     via: tuple[Node, ...] = ()
 
 
-#: (from, to, what share of a score goes over it, how many hops it counts).
-Step: TypeAlias = tuple[Node, Node, float, int]
+#: Links of one kind to another: (from, to, and what else is known of it), which share of a score goes over each, how
+#: many hops it counts.
+Step: TypeAlias = tuple[str, str, Iterable[Sequence[Any]], float, int]
 
 
 def to_entities(links: Links) -> Iterator[Step]:
     """A fact is at its entities already: they get all of its score. A near name counts as far as it is near."""
-    for fact, entity in links.ends:
-        yield ("fact", fact), ("entity", entity), 1.0, 0
+    yield "fact", "entity", links.ends, 1.0, 0
     for entity, other, cosine in links.similar:
-        yield ("entity", entity), ("entity", other), cosine, 0
+        yield "entity", "entity", ((entity, other),), cosine, 0
 
 
 def onward(links: Links) -> Iterator[Step]:
     """All other links are a hop, which passes on ``DECAY``."""
-    for source, target, pairs in (
-        ("fact", "episode", links.evidence),
-        ("episode", "fact", links.stated),
-        ("episode", "entity", links.mentioned),
-        ("entity", "episode", links.mentions),
-    ):
-        for one, other in pairs:
-            yield (source, one), (target, other), DECAY, 1
-    for one, other, turns in links.beside:
-        yield ("episode", one), ("episode", other), DECAY**turns, turns
-    for entity, fact, _ in links.facts:
-        yield ("entity", entity), ("fact", fact), DECAY, 1
+    yield "fact", "episode", links.evidence, DECAY, 1
+    yield "episode", "fact", links.stated, DECAY, 1
+    yield "episode", "entity", links.mentioned, DECAY, 1
+    yield "entity", "episode", links.mentions, DECAY, 1
+    for turns in sorted({turns for _, _, turns in links.beside}):
+        yield "episode", "episode", [each for each in links.beside if each[2] == turns], DECAY**turns, turns
+    yield "entity", "fact", links.facts, DECAY, 1
 
 
 def by_mentions(mentioned: Iterable[tuple[int, int]]) -> Iterator[Step]:
     """What a text mentions it is at already. From there to the other texts is a hop."""
-    for text, entity in mentioned:
-        yield ("episode", text), ("entity", entity), 1.0, 0
+    yield "episode", "entity", mentioned, 1.0, 0
 
 
 def walk(frontier: Mapping[Node, Reached], steps: Iterable[Step], reached: dict[Node, Reached]) -> dict[Node, Reached]:
@@ -144,13 +136,16 @@ def walk(frontier: Mapping[Node, Reached], steps: Iterable[Step], reached: dict[
     Returns: what was put in.
     """
     gained: dict[Node, Reached] = {}
-    for source, target, share, hops in steps:
-        parent = frontier.get(source)
-        if parent is None:
-            continue
-        score, known = parent.score * share, reached.get(target)
-        if score > (0.0 if known is None else known.score) and target not in parent.via:
-            reached[target] = gained[target] = Reached(score, parent.hops + hops, (*parent.via, source))
+    for of, to, links, share, hops in steps:
+        for link in links:
+            source = of, link[0]
+            parent = frontier.get(source)
+            if parent is None:
+                continue
+            target = to, link[1]
+            score, known = parent.score * share, reached.get(target)
+            if score > (0.0 if known is None else known.score) and target not in parent.via:
+                reached[target] = gained[target] = Reached(score, parent.hops + hops, (*parent.via, source))
     return gained
 
 
@@ -163,14 +158,16 @@ def lift(frontier: Mapping[Node, Reached], steps: Iterable[Step], whole: dict[No
     Returns: what was put in.
     """
     before, gained = dict(whole), dict[Node, Reached]()
-    for source, target, share, hops in steps:
-        parent = frontier.get(source)
-        if parent is None or target in parent.via:
-            continue
-        known = before.get(target)
-        score = share * parent.score + (1 - share) * (0.0 if known is None else known.score)
-        if score > (whole[target].score if target in whole else 0.0):
-            whole[target] = gained[target] = Reached(score, parent.hops + hops, (*parent.via, source))
+    for of, to, links, share, hops in steps:
+        for link in links:
+            source, target = (of, link[0]), (to, link[1])
+            parent = frontier.get(source)
+            if parent is None or target in parent.via:
+                continue
+            known = before.get(target)
+            score = share * parent.score + (1 - share) * (0.0 if known is None else known.score)
+            if score > (whole[target].score if target in whole else 0.0):
+                whole[target] = gained[target] = Reached(score, parent.hops + hops, (*parent.via, source))
     return gained
 
 

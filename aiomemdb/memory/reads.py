@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 from .answers import Graph
 from .deciding import embedding, walking
+from .deciding.recalling import answered
 from .deciding.steps import Steps
 from .drafts import NameRequest
 from .exporting import Exports
@@ -45,6 +46,10 @@ class Reads(Exports, Protocol):
     async def follow(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
         """Run a rule that only reads, in one state. Raises: what it raises."""
         ...
+
+    async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        """Run a rule of which each request is a ``recalling.Ask``, in one state. Raises: what it raises."""
+        return await answered(self, rule, *args)
 
     # Who is who
 

@@ -28,6 +28,7 @@ from ..database import Transaction
 from ..errors import AiomemdbError
 from .deciding import embedding, forgetting, merging, remembering, renaming
 from .deciding.documents import Answer
+from .deciding.recalling import answered
 from .deciding.steps import Steps
 from .drafts import Draft, DraftFact, NameRequest, Scope
 from .outside import Outside
@@ -176,6 +177,10 @@ class Writes(Protocol):
 
 class ReadsAndWrites(Reads, Writes, Outside, Protocol):
     """What the verbs of a view ask, of a database or in a transaction."""
+
+    async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        async with self.snapshot() as reads:
+            return await answered(reads, rule, *args)
 
     def snapshot(self) -> AbstractAsyncContextManager[Reads]:
         """All that is asked of it is answered from one and the same state. It holds one of the engine's readers: what

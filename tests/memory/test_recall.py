@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from aiomemdb import EmbedderError, Entity, Episode, Fact, Hit, Memory, Recall
-from aiomemdb.memory import rank, recall
+from aiomemdb.memory import rank
+from aiomemdb.memory.deciding import recalling
 from aiomemdb.memory.questions import When
 from aiomemdb.memory.stores.sqlite import search
 from aiomemdb.memory.times import now_micros, to_micros
@@ -145,7 +146,7 @@ async def test_what_words_and_vectors_find_stands_first(target: Target) -> None:
 async def test_vectors_that_are_believed_no_more_do_not_crowd_out_the_others(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recall, "_CANDIDATES", 3)
+    monkeypatch.setattr(recalling, "CANDIDATES", 3)
     angles = {f"text_{n}": float(n) for n in range(20)}
     async with Memory.open(target, embedder=AngleEmbedder(query=0, last=80, **angles)) as memory:
         await memory.remember("last", key="last")
@@ -239,14 +240,18 @@ async def test_turns_are_beside_each_other_in_the_order_of_the_session_not_of_wr
     assert said(await memory.recall("third")) == ["third", "second too", "second"]
 
 
-async def test_what_has_very_many_links_is_not_gone_through(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recall, "_HUB", 4)
+@pytest.mark.parametrize("strategy", ["expand", "ppr"])
+async def test_of_very_many_links_of_an_entity_as_many_as_of_few_are_followed(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, strategy: Any
+) -> None:
+    """The newest ones, and what the question finds itself. One link more is no cliff."""
+    monkeypatch.setattr(recalling, "HUB", 4)
     await memory.remember("one", [("Ada", "lives in", "England")])
-    for n in range(4):
-        await memory.remember(f"text {n}", [(f"N{n}", "is in", "England")])
-    for strategy in ("expand", "ppr"):
-        found = await memory.recall("Ada lives", strategy=strategy, limit=50)  # type: ignore[arg-type]
-        assert set(said(found)) == {"Ada lives in England", "one"}, strategy
+    for n in range(9):
+        await memory.add_fact(f"N{n}", "is in", "England")
+        found = set(said(await memory.recall("Ada lives", strategy=strategy, limit=50)))
+        newest = {f"N{m} is in England" for m in range(n + 1)[-4:]}
+        assert found - {"one"} == {"Ada lives in England", *newest}, n
 
 
 async def test_near_names_are_gone_along_as_far_as_they_are_near(target: Target) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from aiomemdb import Memory
 from aiomemdb.memory import rank, recall
+from aiomemdb.memory.deciding import recalling
 from tests.memory.test_recall import hit_of, said
 
 STRATEGIES = ("expand", "ppr")
@@ -90,7 +91,7 @@ async def test_an_entity_that_the_question_names_is_no_hub(
     for n in range(count):
         await memory.add_fact(ada, "likes", f"thing {n}")
     found = await memory.recall("What of the Countess?", strategy=strategy)
-    assert len(found) == 10 and found.found == min(count, recall._HUB)
+    assert len(found) == 10 and found.found == min(count, recalling.HUB)
 
 
 async def test_of_very_many_links_the_newest_are_followed_and_what_the_question_finds(memory: Memory) -> None:

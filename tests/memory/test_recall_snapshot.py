@@ -15,6 +15,7 @@ import pytest
 from aiomemdb import Entity, Episode, Fact, Hit, Memory, Recall
 from aiomemdb.memory import matrices
 from aiomemdb.memory.store import Reads
+from aiomemdb.memory.stores.sqlite.search import Searching
 from aiomemdb.memory.stores.sqlite.store import SQLiteReads, SQLiteStore
 from aiomemdb.memory.vectors import pack
 from tests.memory.conftest import assert_sound
@@ -112,18 +113,31 @@ BEFORE_LINKS = ["named", "words", "vector_changes", "there"]  # the same steps, 
 
 
 def before_first(monkeypatch: pytest.MonkeyPatch, step: str, change: Callable[[], Awaitable[object]]) -> None:
-    """Has a change made, to its end, just before recall first takes that step."""
-    original, changed = getattr(SQLiteReads, step), False
+    """Has a change made, to its end, just before recall first takes that step: on the loop, or on a reader's thread."""
+    if step == "vector_changes":
+        original, changed = getattr(SQLiteReads, step), False
 
-    async def changed_first(self: SQLiteReads, *args: Any, **kwargs: Any) -> Any:
-        nonlocal changed
-        monkeypatch.setattr(SQLiteReads, step, original)
-        if not changed:  # several may be under way at once
-            changed = True
-            await change()
-        return await original(self, *args, **kwargs)
+        async def changed_first(self: SQLiteReads, *args: Any, **kwargs: Any) -> Any:
+            nonlocal changed
+            monkeypatch.setattr(SQLiteReads, step, original)
+            if not changed:  # several may be under way at once
+                changed = True
+                await change()
+            return await original(self, *args, **kwargs)
 
-    monkeypatch.setattr(SQLiteReads, step, changed_first)
+        monkeypatch.setattr(SQLiteReads, step, changed_first)
+        return
+    loop, answer = asyncio.get_running_loop(), getattr(Searching, step)
+
+    async def made() -> None:
+        await change()
+
+    def changed_before(self: Searching, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(Searching, step, answer)
+        asyncio.run_coroutine_threadsafe(made(), loop).result(timeout=60)
+        return answer(self, *args, **kwargs)
+
+    monkeypatch.setattr(Searching, step, changed_before)
 
 
 def explained(found: Recall) -> list[object]:
@@ -237,18 +251,21 @@ async def test_a_recall_cancelled_at_any_step_returns_its_reader(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     expected = await ask(memory)
-    there = asyncio.Event()
+    there, may_go = asyncio.Event(), asyncio.Event()
 
     async def stay() -> None:
         there.set()
-        await asyncio.Event().wait()
+        await may_go.wait()
 
     for _ in range(8):
         there.clear()
+        may_go.clear()
         before_first(monkeypatch, step, stay)
         asking = asyncio.create_task(ask(memory))
         await there.wait()
         asking.cancel()
+        await asyncio.wait([asking], timeout=0)
+        may_go.set()  # a function that runs already runs to its end
         with pytest.raises(asyncio.CancelledError):
             await asking
     assert await asyncio.gather(*[ask(memory) for _ in range(8)]) == [expected] * 8

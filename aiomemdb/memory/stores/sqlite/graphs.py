@@ -13,7 +13,7 @@ from ...substrings import rare_character, shown, sure_run, takes_in
 from ...values import Fact
 from .reading import in_spaces
 from .rows import BELIEVED, ENTITY, FACT, entities_by_id, json_list
-from .search import named
+from .search import Searching
 
 __all__ = ["graph"]
 
@@ -25,7 +25,7 @@ _MANY = 2_000
 def graph(conn: sqlite3.Connection, namespaces: Sequence[str], query: GraphQuery) -> Graph:
     ids: set[int] | None = None
     if query.keys is not None:
-        ids = {id for _, id in named(conn, namespaces, query.keys)}
+        ids = {id for _, id in Searching(conn).named(namespaces, query.keys)}
     if query.containing:
         found = _with_part(conn, namespaces, query, query.containing)
         ids = found if ids is None else ids & found

@@ -72,6 +72,10 @@ class SQLiteReads(Reads):
     async def follow(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
         return await self._reads.read_fn(run, rule, *args)
 
+    async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        """On a reader's thread, all of it."""
+        return await self._reads.read_fn(search.run, rule, *args)
+
     # Who is who
 
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
@@ -79,7 +83,7 @@ class SQLiteReads(Reads):
         return identity.resolved(rows, names)
 
     async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
-        return await self._reads.read_fn(search.named, namespaces, keys)
+        return await self._reads.read_fn(search.ask, "named", namespaces, keys)
 
     async def entities(
         self, namespaces: Sequence[str], *, ids: Iterable[int] | None, type_key: str | None, after: int, limit: int
@@ -127,7 +131,7 @@ class SQLiteReads(Reads):
     async def words(
         self, namespaces: Sequence[str], kind: Kind, words: Sequence[Asked], when: When, limit: int
     ) -> ByWords:
-        return await self._reads.read_fn(search.words, namespaces, kind, words, when, limit)
+        return await self._reads.read_fn(search.ask, "words", namespaces, kind, words, when, limit)
 
     async def around(
         self,
@@ -138,16 +142,16 @@ class SQLiteReads(Reads):
         hub: int,
         named: Sequence[int] = (),
     ) -> Links:
-        return await self._reads.read_fn(search.around, namespaces, frontier, turns, when, hub, named)
+        return await self._reads.read_fn(search.ask, "around", namespaces, frontier, turns, when, hub, named)
 
     async def sources(self, episodes: Sequence[int]) -> dict[int, str]:
-        return await self._reads.read_fn(search.sources, episodes)
+        return await self._reads.read_fn(search.ask, "sources", episodes)
 
     async def there(self, namespaces: Sequence[str], kind: Kind, ids: Sequence[int], when: When) -> set[int]:
-        return await self._reads.read_fn(search.there, namespaces, kind, ids, when)
+        return await self._reads.read_fn(search.ask, "there", namespaces, kind, ids, when)
 
     async def read(self, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
-        return await self._reads.read_fn(search.read, namespaces, nodes, when)
+        return await self._reads.read_fn(search.ask, "read", namespaces, nodes, when)
 
     # Vectors
 
