@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +166,38 @@ async def test_a_matrix_that_grows_makes_no_more_room_than_it_may_have(target: T
             [[_, cached]] = vectors._matrices.items()
             assert cached.nbytes <= most * 4 * embedder.dim
         assert len(await nearest_to(memory, "name 3")) > 0
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 40])
+def test_few_queries_and_many_find_the_same(count: int) -> None:
+    """Few are multiplied row by row, many by BLAS."""
+    chance = random.Random(count)
+    rows = [[chance.gauss(0, 1) for _ in range(16)] for _ in range(300)]
+    matrix = unpack(pack(rows, count=300, dim=16), 16)
+    found = nearest(matrix, range(300), matrix[:count], top=5, at_least=-1.0)
+    one_by_one = [
+        nearest(matrix, range(300), matrix[place : place + 1], top=5, at_least=-1.0)[0] for place in range(count)
+    ]
+    assert [[ref for ref, _ in near] for near in found] == [[ref for ref, _ in near] for near in one_by_one]
+    for place, near in enumerate(found):
+        assert near[0] == (place, pytest.approx(1, abs=1e-5))
+        assert [cosine for _, cosine in near] == pytest.approx([cosine for _, cosine in one_by_one[place]], abs=1e-5)
+
+
+def test_a_question_wakes_no_threads_of_the_matrix_product(tmp_path: Path) -> None:
+    """BLAS's threads burn CPU beside the one that asks: a second of questions takes a second of one core."""
+    program = """
+import time
+import numpy as np
+from aiomemdb.memory.vectors import nearest
+matrix = np.random.default_rng(1).standard_normal((20_000, 256)).astype("f4")
+def cpu_of_others():
+    return time.process_time() - time.thread_time()
+before = cpu_of_others()
+for _ in range(50):
+    nearest(matrix, range(20_000), matrix[:1], top=5, at_least=-1.0)
+mine, others = time.thread_time(), cpu_of_others() - before
+assert others < 0.05 * mine, (mine, others)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
