@@ -229,6 +229,13 @@ async def test_an_implied_entity_is_created_as_it_is_written_then(memory: Memory
     assert not again.new
 
 
+async def test_an_implied_entity_is_created_by_its_bare_name_too(memory: Memory) -> None:
+    await memory.add_facts([("Ann", "knows", "Bob")], missing="imply")
+    assert not (await memory.find_or_create_entity("Bob")).implied
+    [again] = await memory.add_entities(["Bob"])
+    assert not again.new
+
+
 BY_HANDLE: dict[str, Any] = {
     "update_entity": lambda memory, bob: memory.update_entity(bob, description="a friend"),
     "add_fact": lambda memory, bob: memory.add_fact(bob, "is", value=1),

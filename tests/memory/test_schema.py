@@ -217,3 +217,17 @@ async def test_a_job_sees_that_a_newer_process_has_migrated_the_file(db_path: Pa
             await job(memory, made)
         assert caught.value.applied is False
         assert await db.read_value("SELECT count(*) FROM memory_event") == events
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version < 5])
+async def test_what_an_earlier_version_made_is_not_implied(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "old.db"
+    load(version, path)
+    async with Memory.open(path, embedder=SpellingEmbedder(dim=4)) as memory:
+        made = await memory.entities(limit=1000)
+        assert made and not any(entity.implied for entity in made)
+        assert [entity.id for entity in (await memory.graph()).entities] == [entity.id for entity in made]
+        await memory.add_facts([("Ann", "knows", "somebody else")], missing="imply")
+        [new] = await memory.add_entities(["somebody else"])
+        assert new.new
+        assert (await memory.graph()).entities[-1] == new.entity
