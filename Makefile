@@ -13,7 +13,7 @@ DIST := .venv/.dist
 PAGE := .venv/.page
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick dist docs test test-postgres check conformance test-page test-all soak mutants bench bench-quick \
+.PHONY: help demo demo-quick dist docs test test-postgres check conformance test-page test-mcp test-all soak mutants bench bench-quick \
 	bench-full bench-frameworks bench-postgres page format clean
 
 help:  ## list the targets
@@ -54,6 +54,9 @@ docs: $(DOCS)  ## build the documentation's site: build/site/index.html
 
 test-page: $(PAGE)  ## run the tests of the page that shows a memory in Chromium, where there is one
 	AIOMEMDB_PAGE=1 $(BIN)/python -m pytest tests/page $(ARGS)
+
+test-mcp: $(READY)  ## run the MCP server's tests with each SDK, and beside the reference server on node
+	$(BIN)/python -m tests.mcp.everywhere $(ARGS)
 
 test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 	.ci/test_all.sh $(ARGS)

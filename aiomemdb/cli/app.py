@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import asking, doctor, files, learning, looking, seeing
+from . import asking, doctor, files, learning, looking, seeing, serving
 from .performing import DEBUG
 
 __all__ = ["app"]
@@ -43,5 +43,13 @@ def _common(
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for _verb in (*doctor.VERBS, *files.VERBS, *looking.VERBS, *asking.VERBS, *learning.VERBS, *seeing.VERBS):
+for _verb in (
+    *doctor.VERBS,
+    *files.VERBS,
+    *looking.VERBS,
+    *asking.VERBS,
+    *learning.VERBS,
+    *seeing.VERBS,
+    *serving.VERBS,
+):
     app.command()(_verb)

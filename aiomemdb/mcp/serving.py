@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AiomemdbError
+from ..formats.server_memory import OBSERVATION
 from ..memory.memory import Memory
 from ..memory.names import MAX_NAME
-from . import seven
+from . import nine, seven
+from .answers import json_text
 from .arguments import BadArguments, checked
-from .listing import URI
+from .listing import URI, resource_listing, tool_listing
+from .mirror import Mirror
 from .service import Answer, Client, NoSuchResource
 from .seven_listing import LISTED
 from .subscriptions import Subscriptions
@@ -29,17 +32,21 @@ class Options:
     """How a memory is served.
 
     Attributes:
+        tools: "graph", the nine of the reference server; "memory", seven of our own; "full", all.
         agent: who writes; None: what the client calls itself.
         also_read: further namespaces that are read.
         read_only: no tool that writes.
         deletes: False: no tool that takes something away.
-        max_answer: how many tokens an answer has at most, by estimate.
+        retracts: ``delete_entities`` keeps what it deletes in the history.
+        max_answer: how many tokens an answer has at most, by estimate; the nine answer whole.
     """
 
+    tools: str = "graph"
     agent: str | None = None
     also_read: tuple[str, ...] = ()
     read_only: bool = False
     deletes: bool = True
+    retracts: bool = False
     max_answer: int = 25_000
 
 
@@ -55,10 +62,10 @@ class MemoryService:
 
     name: str = "aiomemdb"
 
-    def __init__(self, memory: Memory, options: Options) -> None:
+    def __init__(self, memory: Memory, options: Options, mirror: Mirror | None = None) -> None:
         self.version: str = importlib.metadata.version("aiomemdb")
         self.instructions: str | None = None
-        self._options = options
+        self._options, self._mirror = options, mirror
         self._memory = memory.scoped(also_read=options.also_read)
         self._tools = _tools(options)
         self._subscriptions = Subscriptions(self._memory)
@@ -69,7 +76,7 @@ class MemoryService:
 
     @property
     def resources(self) -> Sequence[Mapping[str, Any]]:
-        return ()
+        return resource_listing()
 
     async def call(self, tool: str, arguments: Mapping[str, Any], client: Client) -> Answer:
         found = self._tools.get(tool)
@@ -77,15 +84,21 @@ class MemoryService:
             return Answer(f"MCP error -32602: Tool {tool} not found", failed=True)
         try:
             asked = checked(tool, found.listed["inputSchema"], arguments)
-            return await found.run(self._view(client), asked, client)
+            answer = await found.run(self._view(client), asked, client)
         except (BadArguments, AiomemdbError, sqlite3.Error, ValueError, TypeError) as error:
             return Answer(_words(error), failed=True)
         except Exception as error:
             _LOG.exception("%s failed", tool)
             return Answer(_words(error), failed=True)
+        if found.writes and self._mirror is not None:
+            await self._mirror.refresh(self._memory)
+        return answer
 
     async def read(self, uri: str) -> Mapping[str, Any]:
-        raise NoSuchResource(f"MCP error -32602: Resource {uri} not found")
+        if uri != URI:
+            raise NoSuchResource(f"MCP error -32602: Resource {uri} not found")
+        shown = nine.graph_of(await self._memory.graph(predicate=OBSERVATION))
+        return {"uri": URI, "mimeType": "application/json", "text": json_text(shown)}
 
     async def watching(self) -> None:
         await self._subscriptions.watching()
@@ -110,13 +123,25 @@ def _words(error: BaseException) -> str:
 
 
 def _tools(options: Options) -> Mapping[str, _Tool]:
+    how = nine.How(options.max_answer, options.retracts)
     found: dict[str, _Tool] = {}
-    for listed in LISTED:
-        name = listed["name"]
-        found[name] = _Tool(listed, _seven(seven.TOOLS[name], options.max_answer), name in seven.WRITING)
+    if options.tools in ("graph", "full"):
+        for listed in tool_listing():
+            name = listed["name"]
+            found[name] = _Tool(listed, _nine(nine.TOOLS[name], how), name in nine.WRITING)
+    if options.tools in ("memory", "full"):
+        for listed in LISTED:
+            name = listed["name"]
+            found[name] = _Tool(listed, _seven(seven.TOOLS[name], options.max_answer), name in seven.WRITING)
     writing = {name for name, tool in found.items() if tool.writes}
-    left_out = writing if options.read_only else set() if options.deletes else seven.DELETING
+    left_out = writing if options.read_only else set() if options.deletes else nine.DELETING | seven.DELETING
     return {name: tool for name, tool in found.items() if name not in left_out}
+
+
+def _nine(
+    run: Callable[[Memory, Mapping[str, Any], nine.How], Awaitable[Answer]], how: nine.How
+) -> Callable[[Memory, Mapping[str, Any], Client], Awaitable[Answer]]:
+    return lambda memory, asked, client: run(memory, asked, how)
 
 
 def _seven(

@@ -21,7 +21,7 @@ MOVED = {"subject": "Ada", "predicate": "lives in", "object": "Ockham"}
 
 class Tools:
     def __init__(self, memory: Memory, **options: Any) -> None:
-        self.service = MemoryService(memory, Options(**options))
+        self.service = MemoryService(memory, Options(tools="memory", **options))
 
     async def __call__(
         self, tool: str, /, *, client: FakeClient | None = None, fails: bool = False, **asked: Any
