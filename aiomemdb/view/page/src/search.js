@@ -68,6 +68,7 @@ export class Search {
   async take(place) {
     const hit = this.hits[place];
     this.close();
+    this.app.graph.mark([]);
     this.app.canvas.focus();
     await this.app.choose(hit.kind, hit.id, true);
   }
