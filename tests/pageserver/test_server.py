@@ -263,6 +263,30 @@ async def test_what_is_written_is_told_and_a_lost_connection_goes_on_where_it_wa
         assert first.id not in changed
 
 
+async def test_what_is_written_while_the_first_view_is_read_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(site.memory._core.store)
+    read = kind.picture
+
+    async def read_and_written(self: Any, *args: Any) -> Any:
+        picture = await read(self, *args)
+        await site.memory.add_fact("Ada", "wrote", "meanwhile")
+        return picture
+
+    monkeypatch.setattr(kind, "picture", read_and_written)
+    position = (await site.json("/picture"))["position"]
+    monkeypatch.undo()
+    [meanwhile] = await site.memory.facts("Ada", "wrote")
+    last = await site.memory.add_fact("Ada", "wrote", "afterwards")
+    changed: set[int] = set()
+    async with asyncio.timeout(PATIENCE), site.events(position) as events:
+        while last.id not in changed:
+            _, told = await anext(events)
+            changed |= set(told["changed"])
+    assert meanwhile.id in changed
+
+
 async def test_what_is_forgotten_or_merged_is_told(site: Site) -> None:
     memory = site.memory
     ada, countess = [await memory.find_or_create_entity(name) for name in ("Ada", "Countess")]
