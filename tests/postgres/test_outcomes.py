@@ -8,7 +8,12 @@ import psycopg
 import pytest
 
 import aiomemdb
+from aiomemdb.postgres.connecting import Connector
 from aiomemdb.postgres.database import PostgresDatabase
+from aiomemdb.postgres.driver import NOTHING
+from aiomemdb.postgres.link import NOT_RUN
+from aiomemdb.postgres.options import PostgresConfig
+from aiomemdb.postgres.outcomes import BEGIN, COMMIT, Ledger, first_error, prepare_table
 from tests.postgres.proxy import Proxy
 from tests.support.postgres import execute, no_connection_left
 
@@ -218,3 +223,33 @@ async def test_a_process_that_still_holds_the_row_is_ended_and_nothing_is_writte
         await writing
         assert names(table) == ["a"]
     no_connection_left(table)
+
+
+async def test_what_an_earlier_connection_sends_late_can_not_come_through_any_more(table: str) -> None:
+    """Its bytes were on their way while the next connection asked, and was told that nothing was applied."""
+    connector = Connector(table, PostgresConfig(), asyncio.get_running_loop(), primary=True)
+    old, new = await connector.open("writer", writes=True), await connector.open("writer", writes=True)
+    ledger = Ledger(await prepare_table(old))
+    await ledger.adopt(old, is_direct=True)
+    number = ledger.next()
+    assert await ledger.adopt(new, is_direct=True) is False
+    insert = (b"INSERT INTO item (name) VALUES ('late')", NOTHING)
+    answers = await old.ask([BEGIN, number, insert, COMMIT])
+    assert isinstance(answers[1], psycopg.errors.DivisionByZero)
+    assert answers[2] is answers[3] is NOT_RUN
+    assert first_error(await new.ask([BEGIN, ledger.next(), insert, COMMIT])) is None
+    assert names(table) == ["late"]
+    for link in (old, new):
+        link.close()
+    await connector.close()
+
+
+async def test_a_number_that_the_server_has_lost_is_reported(table: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As after the promotion of a standby that was behind."""
+    async with Proxy.before(table) as proxy, await opened(proxy) as db:
+        await db.write(INSERT, ("a",))
+        execute(table, "UPDATE aiomemdb_writer SET number = number - 1")
+        proxy.cut_all()
+        await db.write(INSERT, ("b",))
+        assert db.statistics().commits_lost == 1
+        assert "has lost what it had acknowledged: 1 transactions" in caplog.text

@@ -259,6 +259,27 @@ async def test_a_stream_is_one_state_in_chunks(db: PostgresDatabase) -> None:
     assert db.statistics().readers_busy == 0 or await db.read_value("SELECT 1") == 1
 
 
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+
+
+async def test_a_read_that_takes_too_long_is_stopped_on_the_server_and_no_other_is(url: str) -> None:
+    async with aiomemdb.connect(url, readers=2) as db:
+        other = asyncio.ensure_future(db.read_value("SELECT 7 FROM pg_sleep(0.5)"))
+        with pytest.raises(aiomemdb.ReadTimeout) as caught:
+            await db.read("SELECT pg_sleep(60)", timeout=0.1)
+        assert caught.value.started
+        left = asyncio.ensure_future(db.read("SELECT pg_sleep(61)"))
+        await asyncio.sleep(0.1)
+        left.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        for number in range(5):
+            assert await db.read_value("SELECT $1::int", (number,)) == number
+        assert await other == 7
+        while await db.read_value(SLEEPING):
+            pass
+
+
 async def test_an_error_of_sql_is_the_drivers_with_the_sql_and_without_the_parameters(db: PostgresDatabase) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
         await db.write("INSERT INTO item (name, size) VALUES ($1, -1)", ("secret",))
