@@ -184,6 +184,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
     parser.addoption(
+        "--on-postgres", action="store_true", help="of tests/memory, what runs on PostgreSQL too, and there"
+    )
+
+    parser.addoption(
         "--without",
         action="append",
         default=[],

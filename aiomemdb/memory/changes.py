@@ -59,14 +59,8 @@ class ChangeVerbs(View):
                 place = await store.newest_place(readable)
             while True:
                 found, behind = await store.lines_behind(readable, place, kinds, _AT_ONCE)
-                spaces = {**behind.spaces, **place.spaces}
-                for event, item in found:
-                    if event.kind == "namespace":  # one of that name may have been made since
-                        for name in [name for name, id in spaces.items() if id == event.ref]:
-                            del spaces[name]
-                            if name in behind.spaces:
-                                spaces[name] = behind.spaces[name]
-                    yield Change(event, item, position_of(FeedPlace(event.id, spaces)))
+                for event, item, at in found:
+                    yield Change(event, item, position_of(at))
                 place = behind
                 if not found:
                     await anext(watch)
@@ -76,7 +70,8 @@ class ChangeVerbs(View):
 
 def position_of(place: FeedPlace) -> str:
     """A place as callers keep it."""
-    text = json.dumps(["changes", place.event, place.spaces], separators=(",", ":"))
+    events = [] if place.events is None else [place.events]
+    text = json.dumps(["changes", place.event, place.spaces, *events], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -87,9 +82,10 @@ def place_of(after: str | None) -> FeedPlace:
     if not isinstance(after, str):
         raise TypeError(f"after={after!r}: the position of a change, or 'start'")
     try:
-        of, event, spaces = json.loads(base64.b64decode(after + "=" * (-len(after) % 4), b"-_", validate=True))
+        of, event, spaces, *more = json.loads(base64.b64decode(after + "=" * (-len(after) % 4), b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error):
-        of, event, spaces = None, None, None
-    if of != "changes" or type(event) is not int or not isinstance(spaces, dict):
+        of, event, spaces, more = None, None, None, []
+    events = more[0] if more else None
+    if of != "changes" or type(event) is not int or not (isinstance(spaces, dict) and isinstance(events, dict | None)):
         raise ValueError(f"after={after!r} is no position of a change")
-    return FeedPlace(event, spaces)
+    return FeedPlace(event, spaces, events)

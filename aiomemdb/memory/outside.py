@@ -9,8 +9,7 @@ from ..agents import AgentAnswer, AgentLimits
 from ..database import Params
 from ..errors import AiomemdbError
 from .pictures import Picture, PictureQuery
-from .questions import FeedPlace, Watch
-from .values import Entity, Episode, Event, Fact
+from .questions import FeedLine, FeedPlace, Watch
 
 __all__ = ["Outside"]
 
@@ -28,10 +27,10 @@ class Outside(Protocol):
 
     async def lines_behind(
         self, namespaces: Sequence[str], place: FeedPlace, kinds: Sequence[str], limit: int
-    ) -> tuple[list[tuple[Event, Entity | Fact | Episode | None]], FeedPlace]:
-        """At most ``limit`` lines of the audit, in the order of their commits, with what they are about as it is now;
-        and the place behind them, which is behind all where there are none. Of a namespace that was forgotten since the
-        place, the line that says so.
+    ) -> tuple[list[FeedLine], FeedPlace]:
+        """At most ``limit`` lines of the audit, in the order of their commits within each namespace, with what they are
+        about as it is now, and the place behind each; and the place behind all of them. Of a namespace that was
+        forgotten since the place, the line that says so.
         """
         raise _no_feed()
 

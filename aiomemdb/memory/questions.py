@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from .values import Entity, Episode, Evidence, Fact
+from .values import Entity, Episode, Event, Evidence, Fact
 
 __all__ = [
     "ByWords",
     "FactQuery",
+    "FeedLine",
     "FeedPlace",
     "Found",
     "GraphQuery",
@@ -199,10 +200,16 @@ class FeedPlace:
     Attributes:
         event: the line.
         spaces: by name, the namespaces that the reader has read: one of that name may be another by now.
+        events: by the id of a namespace, as text, the line in it, where lines have no order across namespaces.
     """
 
     event: int
     spaces: Mapping[str, int]
+    events: Mapping[str, int] | None = None
+
+
+#: A line of the audit, what it is about as it is now, and the place behind it.
+FeedLine: TypeAlias = tuple[Event, Entity | Fact | Episode | None, FeedPlace]
 
 
 class Watch(Protocol):

@@ -181,7 +181,7 @@ class Reads(Exports, Protocol):
         """
         ...
 
-    async def sources(self, episodes: Sequence[int]) -> dict[int, str]:
+    async def sources(self, namespaces: Sequence[str], episodes: Sequence[int]) -> dict[int, str]:
         """Where texts came from, those of which it is known."""
         ...
 

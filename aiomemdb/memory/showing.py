@@ -87,17 +87,19 @@ class Showing:
                     await anext(watch)
                     continue
                 # Rows as they are now: those of a row that changes again are sent again.
-                there = {(event.kind, event.ref) for event, item in found if item is not None}
+                there = {(event.kind, event.ref) for event, item, _ in found if item is not None}
                 refs = {kind: [ref for of, ref in there if of == kind] for kind in ("entity", "fact", "episode")}
                 picture = await store.picture(spaces, _query(**refs))
-                gone = [[event.kind, event.ref] for event, item in found if item is None and event.kind != "namespace"]
+                gone = [
+                    [event.kind, event.ref] for event, item, _ in found if item is None and event.kind != "namespace"
+                ]
                 yield (
                     position_of(behind),
                     picture.to_json(
                         gone=gone,
-                        merged=[event.other for event, _ in found if event.operation == "merge"],
+                        merged=[event.other for event, _, _ in found if event.operation == "merge"],
                         changed=sorted(refs["fact"]),
-                        forgotten=any(event.kind == "namespace" for event, _ in found),
+                        forgotten=any(event.kind == "namespace" for event, _, _ in found),
                     ),
                 )
                 place = behind

@@ -7,7 +7,7 @@ they use ``db_path``, or are marked ``sqlite_only``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
@@ -54,15 +54,42 @@ def assert_sound(path: Path) -> None:
             assert conn.execute(orphans).fetchall() == [], orphans
 
 
-#: What a memory is opened on; several memories on it share it.
-Target: TypeAlias = Path | Database
+#: What a memory is opened on; several memories on it share it. A text is a URL.
+Target: TypeAlias = Path | Database | str
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kept_by" not in metafunc.fixturenames or "db_path" in metafunc.fixturenames:
         return
     if metafunc.definition.get_closest_marker("sqlite_only") is None:
-        metafunc.parametrize("kept_by", ["sqlite", "dict"], indirect=True)
+        # A memory on PostgreSQL is not exported yet.
+        exports = metafunc.module.__name__.rpartition(".")[2] == "test_moving"
+        stores = ["sqlite", "dict"] if exports or not metafunc.config.option.on_postgres else ["postgres"]
+        metafunc.parametrize("kept_by", stores, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --on-postgres only what runs there."""
+    if config.option.on_postgres:
+        here = Path(__file__).parent
+        others = [
+            item
+            for item in items
+            if here in item.path.parents
+            and "postgres" not in item.path.parent.name
+            and getattr(getattr(item, "callspec", None), "params", {}).get("kept_by") != "postgres"
+        ]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
+
+
+@pytest.fixture(scope="session")
+def postgres_database() -> Iterator[str]:
+    """The URL of a database that all tests of a run share, one after another."""
+    from tests.memory import on_postgres
+
+    with on_postgres.database() as url:
+        yield url
 
 
 @pytest.fixture
@@ -74,6 +101,10 @@ def kept_by(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def target(kept_by: str, request: pytest.FixtureRequest) -> Target:
+    if kept_by == "postgres":
+        from tests.memory import on_postgres
+
+        return on_postgres.emptied(request.getfixturevalue("postgres_database"))
     path: Path = request.getfixturevalue("db_path")
     return path if kept_by == "sqlite" else DictDatabase()
 
@@ -84,11 +115,15 @@ async def memory(target: Target) -> AsyncIterator[Memory]:
         yield memory
     if isinstance(target, Path):
         assert_sound(target)
+    elif isinstance(target, str):
+        from tests.memory import on_postgres
+
+        on_postgres.assert_sound(target)
 
 
 @pytest.fixture
 def other_target(kept_by: str, tmp_path: Path) -> Target:
-    return tmp_path / "other.db" if kept_by == "sqlite" else DictDatabase()
+    return tmp_path / "other.db" if kept_by != "dict" else DictDatabase()
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ class SearchingDictStore(MovingDictStore):
         words, others = indexed(text, *more, day=day)
         return f" {' '.join(runs(words or form(text)))} / {' '.join(runs(others))} "
 
-    async def sources(self, episodes):
+    async def sources(self, namespaces, episodes):
         return {id: self.t["episode"][id].source for id in episodes if self.t["episode"][id].source is not None}
 
     async def around(self, namespaces, frontier, turns, when, hub, named=()):

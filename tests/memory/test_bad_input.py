@@ -28,6 +28,7 @@ from aiomemdb import (
     Statement,
     WrongLoop,
 )
+from aiomemdb.postgres.database import PostgresDatabase
 from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import AnsweringEmbedder, SpellingEmbedder, day
 from tests.support.plain import plain
@@ -43,7 +44,8 @@ async def memory(memory: Memory) -> AsyncIterator[Memory]:
 
 
 async def state(memory: Memory) -> Any:
-    events = await memory._core.db.read_value("SELECT count(*) FROM memory_event")
+    schema = "aiomemdb." if isinstance(memory._core.db, PostgresDatabase) else ""
+    events = await memory._core.db.read_value(f"SELECT count(*) FROM {schema}memory_event")
     return await memory.counts(), events
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from aiomemdb import Fact, Memory, NotFound, Statement
 from aiomemdb.memory.deciding.facts import KnownFact
-from aiomemdb.memory.stores.sqlite import loading
+from aiomemdb.memory.stores import knowing
 from tests.memory.filling import CAFE, CAFE_IN_PARTS
 from tests.memory.support import day
 
@@ -213,7 +213,7 @@ async def test_what_is_replaced_far_in_the_past_reads_only_what_begins_next(
         read.append(columns)
         return KnownFact(*columns)
 
-    monkeypatch.setattr(loading, "KnownFact", fact)
+    monkeypatch.setattr(knowing, "KnownFact", fact)
     await works_at(memory, "early", 0, replace=True)
     await works_at(memory, "between", 25, replace=True)
     await works_at(memory, "late", 70, replace=True)

@@ -31,6 +31,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     def set(now: datetime) -> None:
         micros = to_micros("now", now)
         monkeypatch.setattr("aiomemdb.memory.deciding.moment.now_micros", lambda: micros)
+        # On PostgreSQL it is the server's.
+        monkeypatch.setattr("aiomemdb.memory.stores.postgres.loading.NOW", f"{micros}::bigint")
 
     return set
 

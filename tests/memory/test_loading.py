@@ -191,7 +191,7 @@ async def test_texts_are_embedded_together_ahead_of_the_writer(target: Target) -
     embedder = SpellingEmbedder()
     async with Memory.open(target, embedder=embedder) as memory:
         await memory.remember_many(documents(400))
-        assert len(embedder.calls) < 100
+        assert len(embedder.calls) < 100  # a slower writer takes fewer at a time
         assert max(embedder.texts.values()) <= len(embedder.calls)  # a name of many documents once a call
         counts = await memory.counts()
         assert counts.vectors == counts.entities + counts.facts + counts.episodes

@@ -21,8 +21,9 @@ from aiomemdb.memory.drafter import Drafter
 from aiomemdb.memory.drafts import Draft, NameRequest, Scope
 from aiomemdb.memory.names import Normalisers, fold
 from aiomemdb.memory.questions import Model
+from aiomemdb.memory.stores.knowing import resolved
 from aiomemdb.memory.stores.sqlite import migrating
-from aiomemdb.memory.stores.sqlite.identity import RESOLVE, resolve_params, resolved
+from aiomemdb.memory.stores.sqlite.identity import RESOLVE, resolve_params
 from aiomemdb.memory.stores.sqlite.migrating import migrate
 from aiomemdb.memory.stores.sqlite.rows import entities_by_id
 from aiomemdb.memory.stores.sqlite.running_rules import run

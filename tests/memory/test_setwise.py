@@ -14,7 +14,8 @@ import pytest
 import aiomemdb
 from aiomemdb import Memory, Name, Statement
 from aiomemdb.embedders import Embedder
-from aiomemdb.memory.stores.sqlite import loading, setwise
+from aiomemdb.memory.stores import knowing
+from aiomemdb.memory.stores.sqlite import setwise
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder, day
 
@@ -232,7 +233,7 @@ async def test_a_fact_that_replaces_another_does_not_read_what_ended_before_it(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[object] = []
-    known = loading.KnownFact
+    known = knowing.KnownFact
 
     def noted(*columns: Any) -> Any:
         read.append(columns)
@@ -241,7 +242,7 @@ async def test_a_fact_that_replaces_another_does_not_read_what_ended_before_it(
     async with Memory.open(db_path) as memory:
         for n in range(30):
             await memory.add_fact("Ada", "works on", value=n, valid_at=day(n), replace=True)
-        monkeypatch.setattr(loading, "KnownFact", noted)
+        monkeypatch.setattr(knowing, "KnownFact", noted)
         await memory.add_fact("Ada", "works on", value=30, valid_at=day(30), replace=True)
         assert len(read) == 1
         assert [fact.value for n in range(31) for fact in await memory.facts("Ada", as_of=day(n))] == [*range(31)]

@@ -37,9 +37,11 @@ def put_vectors(model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) 
     vectors, and near names are to be found again from the first of these entities on.
     """
     spaces = yield from Embeddable(kind, [ref for ref, _ in vectors])
-    state = yield from Beginning(list(dict.fromkeys(spaces.values())), True)
+    state = yield from Beginning(list(dict.fromkeys(spaces.values())), True, exclusive=True)
+    # Some may have gone before these namespaces were the job's.
+    spaces = yield from Embeddable(kind, list(spaces))
     own = [(spaces[ref], kind, ref, vector) for ref, vector in vectors if ref in spaces]
-    moments = {space: moment_of(Scope(space)) for space in dict.fromkeys(spaces.values())}
+    moments = {space: moment_of(Scope(space), state.at) for space in dict.fromkeys(spaces.values())}
     left = None
     if state.model == model:
         for space, _, ref, _ in own:
@@ -52,7 +54,7 @@ def put_vectors(model: Model, kind: Kind, vectors: Sequence[tuple[int, bytes]]) 
 def _left_with(state: State, first: int) -> tuple[int, int]:
     """What is left where this entity has its vector only now: those after it may be near to it."""
     after = first - 1 if state.near_left is None else min(state.near_left[0], first - 1)
-    return after, state.entity - 1
+    return after, state.upto
 
 
 def switch_model(model: Model, force: bool, complete_upto: Token | None) -> Steps[bool]:
@@ -62,11 +64,11 @@ def switch_model(model: Model, force: bool, complete_upto: Token | None) -> Step
         complete_upto: a state in which every row had one; None: there was none. So no more is looked at than what came
             since.
     """
+    state = yield from Beginning([], True, exclusive=True)
     complete = complete_upto is not None and not (yield from Lacking(model, complete_upto))
     if not complete and not force:
         return False
-    state = yield from Beginning([], True)
-    left = None if state.model == model else (0, state.entity - 1)
+    left = None if state.model == model else (0, state.upto)
     yield from Changes(state, [], model=model, switch=True, near_left=left)
     return complete
 
@@ -74,7 +76,7 @@ def switch_model(model: Model, force: bool, complete_upto: Token | None) -> Step
 def put_near_names(model: Model, slice: NearNamesLeft, near: Sequence[tuple[int, int, float]]) -> Steps[None]:
     """Replace what was noted for a slice of the entities, unless others have done so since it was asked for."""
     spaces = {id: namespace for id, namespace, _ in slice.names}
-    state = yield from Beginning(list(dict.fromkeys(spaces.values())), True)
+    state = yield from Beginning(list(dict.fromkeys(spaces.values())), True, exclusive=True)
     check_model(state.model, model)
     if state.near_left is None or state.near_left[0] != slice.after:
         return
@@ -128,7 +130,7 @@ def to_reembed(model: Model) -> Steps[int]:
     lacking = yield from Lacking(model)
     left = state.near_left
     if state.model != model:
-        left = (0, state.entity - 1)
+        left = (0, state.upto)
     elif "entity" in lacking:
         left = _left_with(state, lacking["entity"][1])
     names = 0 if left is None else (yield from CountEntities(*left))

@@ -37,7 +37,7 @@ def retract(scope: Scope, id: int, reason: str) -> Steps[Fact]:
     if fact is None:
         raise NotFound(f"no fact {id} in namespace {scope.namespace!r}")
     if fact.expired_at is None:
-        moment = moment_of(scope)
+        moment = moment_of(scope, state.at)
         fact.expired_at = moment.at
         moment.note("retract", "fact", id, reason=reason or None)
         yield from Changes(state, [moment], expired=[(id, moment, None)])
@@ -60,7 +60,7 @@ def retract_facts(
     each = list(dict.fromkeys(one for ones in wanted for one in ones))
     for known in (yield from FactsAlike(each)) if each else ():
         alike.setdefault(known.identity[:3], []).append(known)
-    moment, answers = moment_of(scope), []
+    moment, answers = moment_of(scope, state.at), []
     for fact, ones in zip(facts, wanted, strict=True):
         found = [known for one in ones for known in alike.get(one, ()) if known.expired_at is None]
         found = [known for known in found if fact.valid_at is None or known.valid_at == fact.valid_at]
@@ -81,7 +81,7 @@ def retract_entities(scope: Scope, who: Sequence[NameRequest | int], reason: str
     entities = list(dict.fromkeys(entity for ones in meant for entity in ones))
     facts = (yield from FactsWith([entity.id for entity in entities], believed=True)) if entities else []
     there = [entity for entity in entities if not entity.implied]
-    moment = moment_of(scope)
+    moment = moment_of(scope, state.at)
     for entity in there:
         entity.established = None
         moment.note("retract", "entity", entity.id, reason=reason or None)
@@ -153,7 +153,7 @@ def forget(scope: Scope, kind: Kind, ref: int) -> Steps[tuple[Forgotten, Token |
 def _hide(
     state: State, scope: Scope, kind: Kind, ids: Sequence[int], facts: Sequence[int]
 ) -> Steps[tuple[Forgotten, Token | None]]:
-    moment = moment_of(scope)
+    moment = moment_of(scope, state.at)
     for id in ids:
         moment.note("forget", kind, id)
     hidden = yield from Hide(moment, kind, ids, facts)
@@ -167,7 +167,7 @@ def forget_namespace(scope: Scope) -> Steps[Token | None]:
     id = state.namespaces.get(scope.namespace)
     if id is None:
         return None
-    moment = moment_of(scope)
+    moment = moment_of(scope, state.at)
     moment.note("forget", "namespace", id)
     yield from Changes(state, [moment])
     return (yield from HideNamespace(scope.namespace))

@@ -34,7 +34,7 @@ def merge(scope: Scope, keep: int, duplicate: int) -> Steps[Entity]:
     identities = Identities((yield from NamesOf([into.id, other.id])), names.roots, {}, state.entity)
     moving, in_the_way = yield from FactsOf(other.id, into.id)
     moves = decide_moves(into.id, other.id, moving, in_the_way)
-    moment = moment_of(scope)
+    moment = moment_of(scope, state.at)
     for fact, same in moves.expired:
         moment.note("expire" if same is None else "supersede", "fact", fact, same)
     _take_over(into, other)

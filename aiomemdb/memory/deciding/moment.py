@@ -47,6 +47,6 @@ class Line(NamedTuple):
     place: int
 
 
-def moment_of(scope: Scope) -> Moment:
-    """A call that decides now."""
-    return Moment(scope.namespace, scope.agent, now_micros())
+def moment_of(scope: Scope, at: int | None = None) -> Moment:
+    """A call that decides now; ``at`` is what the store's clock says, where it has one."""
+    return Moment(scope.namespace, scope.agent, now_micros() if at is None else at)

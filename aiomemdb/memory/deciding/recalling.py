@@ -283,7 +283,7 @@ class _Recalling:
         if not texts or not self._question.keys:
             return scores
         answer: dict[int, str]
-        [answer] = yield from Ask([("sources", (texts,))])
+        [answer] = yield from Ask([("sources", (self._namespaces, texts))])
         keys, normalise = set(self._question.keys), self._question.normalise
         named = {source for source in set(answer.values()) if normalise(source) in keys}
         spoken = {("episode", id): scores["episode", id] for id, source in answer.items() if source in named}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from ..drafts import Draft, NameRequest, Scope
@@ -104,9 +104,9 @@ def _write(calls: dict[int, _Call]) -> Steps[dict[int, Answer | Exception]]:
             continue
         check_model(state.model, draft.model)
         used = used or draft.model
-        begun[place] = decided.begin(moment_of(scope), draft)
+        begun[place] = decided.begin(moment_of(scope, state.at), draft)
     met = KnownFacts([], [])
-    request = _facts_said(list(begun.values()), state)
+    request = _facts_said(list(begun.values()), {entity.id for entity in identities.made})
     if request is not None:
         met = yield from request
     facts = Facts(met.facts, state.fact, state.texts.outdated)
@@ -126,7 +126,7 @@ def find_or_create(
     check_model(state.model, model)
     identities, _ = yield from _identities(state, [(scope.namespace, name) for name in names], model)
     decided = Deciding(identities, state.texts, state.episode)
-    moment = moment_of(scope)
+    moment = moment_of(scope, state.at)
     decided.moments.append(moment)
     found = identities.resolve(moment, names, near)
     answers: list[Entity | Exception] = [one.value() if isinstance(one, KnownEntity) else one for one in found]
@@ -173,8 +173,12 @@ def _earlier(one: Token | None, other: Token | None) -> Token | None:
     return None if one is None or other is None else min(one, other)
 
 
-def _facts_said(calls: Sequence[Begun], state: State) -> FactsSaid | None:
-    """What is to be known of the facts that the calls state, and of those that their texts evidence."""
+def _facts_said(calls: Sequence[Begun], made: Collection[int]) -> FactsSaid | None:
+    """What is to be known of the facts that the calls state, and of those that their texts evidence.
+
+    Args:
+        made: the entities that the job makes.
+    """
     outdated = [call.replaced for call in calls if call.replaced is not None]
     touched = [call.text for call in calls if call.again and call.text is not None]
     touched += [text.id for text in outdated if text.made is None]
@@ -183,11 +187,11 @@ def _facts_said(calls: Sequence[Begun], state: State) -> FactsSaid | None:
     for call in calls:
         for stated in call.stated:
             subject, predicate, _, since = stated.identity
-            if subject >= state.entity:
+            if subject in made:
                 continue  # of a new entity there is nothing yet
             if stated.draft.replace:
                 pairs.setdefault((subject, predicate), {})[since] = None
-            if (stated.object or 0) < state.entity:
+            if stated.object not in made:
                 identities[stated.identity] = None
     if not (identities or pairs or touched):
         return None

@@ -27,7 +27,7 @@ def update_entity(
         changes: of ``name`` and ``key``, ``type`` and ``type_key``, ``description``, ``attributes``.
     """
     state, entity, identities = yield from _known(scope, id, changes.get("key"), model is not None)
-    moment, before = moment_of(scope), entity.type_key
+    moment, before = moment_of(scope, state.at), entity.type_key
     for part, value in changes.items():
         setattr(entity, part, value)
     if "type_key" in changes:
@@ -91,7 +91,7 @@ def _known(
 
 
 def _renamed(state: State, scope: Scope, entity: KnownEntity, identities: Identities, operation: str) -> Changes:
-    moment = moment_of(scope)
+    moment = moment_of(scope, state.at)
     moment.note(operation, "entity", entity.id)
     return Changes(
         state,

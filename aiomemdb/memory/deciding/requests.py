@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from ..questions import FactQuery, Kind, Model, Token
 from ..values import Entity, Fact, Forgotten
-from .documents import KnownEpisode, KnownTexts
+from .documents import KnownEpisode
 from .facts import Identity, KnownFact
 from .identity import Alias, KnownEntity
 from .moment import Moment
+from .state import State
 from .steps import Request
 
 __all__ = [
@@ -48,31 +49,6 @@ __all__ = [
 
 
 @dataclass(slots=True, eq=False)
-class State:
-    """The state that a job begins with.
-
-    Attributes:
-        entity, episode, fact: the first ids that were never used.
-        last_at: what the clock said at the newest line of the audit.
-        token: the state itself.
-        texts: those that evidence facts, and the last places of sessions, as far as they were asked for.
-        namespaces: what the audit calls those that are there.
-        model: that of the file's vectors, where it was asked for.
-        near_left: (after, upto), the ids between which entities need their near names anew; asked for with it.
-    """
-
-    entity: int
-    episode: int
-    fact: int
-    last_at: int
-    token: Token
-    texts: KnownTexts
-    namespaces: Mapping[str, int]
-    model: Model | None = None
-    near_left: tuple[int, int] | None = None
-
-
-@dataclass(slots=True, eq=False)
 class Beginning(Request[State]):
     """How things are as a job begins; its first request.
 
@@ -81,12 +57,14 @@ class Beginning(Request[State]):
         evidence: ids of texts that are to evidence facts.
         sessions: (namespace, session), of which the last place is asked for.
         with_model: whether the model is.
+        exclusive: no other job stores vectors or notes near names until this one has ended.
     """
 
     namespaces: Sequence[str]
     with_model: bool = False
     evidence: Sequence[int] = ()
     sessions: Sequence[tuple[str, str]] = ()
+    exclusive: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -387,11 +365,12 @@ class Changes(Request[None]):
 
     def __post_init__(self) -> None:
         """Give the calls their places in the order of knowledge, which is that of their lines in the audit."""
-        before, last_at = 0, self.state.last_at
+        before, last_at = 0, dict(self.state.last_at_of or {})
         for moment in self.moments:
             moment.before = before
             if moment.events:
-                if moment.at < last_at:
+                of = "" if self.state.last_at_of is None else moment.namespace
+                if moment.at < last_at.get(of, self.state.last_at):
                     self.backs.append(moment)
-                last_at = moment.at
+                last_at[of] = moment.at
                 before += len(moment.events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import singledispatch
 
 from ...database import Database
@@ -18,6 +19,12 @@ def store_of(db: Database) -> Store:
 
     Raises: TypeError: there is no store on such a database.
     """
+    # A database of an engine that is an extra is there only where that was imported: it is not, before.
+    engine = sys.modules.get("aiomemdb.postgres.database")
+    if engine is not None and isinstance(db, engine.PostgresDatabase):
+        from .postgres.store import PostgresStore
+
+        return PostgresStore(db)
     raise TypeError(f"{db!r}: a memory is kept in a database of aiomemdb.connect(), or give the path of one")
 
 

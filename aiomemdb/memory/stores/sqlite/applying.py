@@ -7,13 +7,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from ...deciding.documents import KnownEpisode
-from ...deciding.facts import KnownFact
-from ...deciding.identity import KnownEntity
 from ...deciding.requests import Changes
 from ...questions import Model
+from ..indexed import of_entity, of_episode, of_fact, quotes_of
+from ..written import ENTITY, EPISODE, EVENT, FACT, entity_row, episode_row, event_rows, fact_row, requoted
 from .identity import index_names
-from .indexing import of_entity, of_episode, of_fact, reindex
+from .indexing import reindex
 from .loading import OF_OTHER, World
 from .restoring import note_past
 from .setwise import apply, insert
@@ -48,19 +47,12 @@ def write_changes(world: World, changes: Changes) -> None:
         )
     if changes.backs:
         insert(world.conn, "memory_clock_back", "event", [(world.event(moment),) for moment in changes.backs])
-    note(
-        world.conn,
-        [
-            (moment.at, spaces[moment.namespace], moment.agent, *event)
-            for moment in changes.moments
-            for event in moment.events
-        ],
-    )
+    note(world.conn, event_rows(changes, spaces))
 
 
 def note(conn: sqlite3.Connection, events: Sequence[Sequence[Any]]) -> None:
     """Write lines of the audit, in order: (at, namespace, agent, operation, kind, ref, other, reason)."""
-    insert(conn, "memory_event", "at namespace agent operation kind ref other reason", events)
+    insert(conn, "memory_event", EVENT, events)
 
 
 def _namespaces(world: World, changes: Changes) -> dict[str, int]:
@@ -76,9 +68,8 @@ def _namespaces(world: World, changes: Changes) -> dict[str, int]:
 # -- who is who --------------------------------------------------------------------------------------------------------
 
 
-_ENTITY = "id name key type type_key description attributes created_at created_event established"
 _CHANGE_ENTITY = (
-    f"UPDATE entity SET {', '.join(f'{column} = r.{column}' for column in _ENTITY.split()[1:])} FROM {{rows}} r "
+    f"UPDATE entity SET {', '.join(f'{column} = r.{column}' for column in ENTITY.split()[1:])} FROM {{rows}} r "
     "WHERE entity.id = r.id"
 )
 
@@ -86,17 +77,13 @@ _CHANGE_ENTITY = (
 def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> None:
     conn = world.conn
     made = [
-        (
-            *_entity(world, entity),
-            spaces[entity.namespace],
-            entity.agent,
-            *of_entity(entity.name, entity.description, ""),
-        )
+        (*entity_row(entity, spaces, world.event), *of_entity(entity.name, entity.description, ""))
         for entity in changes.entities
     ]
-    insert(conn, "entity", f"{_ENTITY} namespace agent form terms", made)
+    insert(conn, "entity", f"{ENTITY} form terms", made)
     if changes.changed:
-        apply(conn, _CHANGE_ENTITY, _ENTITY, [_entity(world, entity) for entity in changes.changed])
+        changed = [entity_row(entity, spaces, world.event) for entity in changes.changed]
+        apply(conn, _CHANGE_ENTITY, ENTITY, changed)
     if changes.aliases_gone:
         apply(
             conn,
@@ -114,21 +101,6 @@ def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> N
         index_names(conn, changes.renamed)
     if changes.renamed or changes.changed:
         reindex(conn, "entity", [*changes.renamed, *(entity.id for entity in changes.changed)])
-
-
-def _entity(world: World, entity: KnownEntity) -> tuple[object, ...]:
-    return (
-        entity.id,
-        entity.name,
-        entity.key,
-        entity.type,
-        entity.type_key,
-        entity.description,
-        entity.attributes,
-        entity.created_at,
-        entity.since if entity.made is None else world.event(entity.made),
-        entity.established if entity.line is None else world.line(entity.line),
-    )
 
 
 def _merge(conn: sqlite3.Connection, other: int, into: int) -> None:
@@ -158,36 +130,14 @@ def _write_episodes(world: World, spaces: dict[str, int], changes: Changes) -> N
         "id at event",
         [(text.id, text.expired_at, world.event(text.ended)) for text in changes.outdated if text.ended is not None],
     )
-    insert(
-        world.conn,
-        "episode",
-        "id namespace key version session seq agent source content metadata occurred_at occurred_offset created_at "
-        "created_event expired_at expired_event form terms",
-        [_episode(world, spaces, text) for text in changes.episodes],
-    )
-
-
-def _episode(world: World, spaces: dict[str, int], text: KnownEpisode) -> tuple[object, ...]:
-    assert text.made is not None
-    return (
-        text.id,
-        spaces[text.namespace],
-        text.key,
-        text.version,
-        text.session,
-        text.seq,
-        text.agent,
-        text.source,
-        text.content,
-        text.metadata,
-        text.occurred_at,
-        text.occurred_offset,
-        text.created_at,
-        world.event(text.made),
-        text.expired_at,
-        None if text.ended is None else world.event(text.ended),
-        *of_episode(text.content, text.occurred_at, text.occurred_offset),
-    )
+    made = [
+        (
+            *episode_row(text, spaces, world.event),
+            *of_episode(text.content, text.occurred_at, text.occurred_offset),
+        )
+        for text in changes.episodes
+    ]
+    insert(world.conn, "episode", f"{EPISODE} form terms", made)
 
 
 # -- facts -------------------------------------------------------------------------------------------------------------
@@ -217,13 +167,11 @@ def _write_facts(world: World, spaces: dict[str, int], changes: Changes) -> None
         "fact at event successor",
         [(fact, moment.at, world.event(moment), successor) for fact, moment, successor in changes.expired],
     )
-    insert(
-        world.conn,
-        "fact",
-        "id namespace subject predicate predicate_given object value value_given text valid_at valid_offset "
-        "invalid_at invalid_offset created_at created_event expired_at expired_event superseded_by agent form terms",
-        [_fact(world, spaces, fact) for fact in changes.facts],
-    )
+    made = [
+        (*fact_row(fact, spaces, world.event), *of_fact(fact.text, fact.value, quotes_of(fact)))
+        for fact in changes.facts
+    ]
+    insert(world.conn, "fact", f"{FACT} form terms", made)
     heirs = [(fact.heir_of, fact.id) for fact in changes.facts if fact.heir_of is not None]
     _write_evidence(
         world.conn,
@@ -234,11 +182,7 @@ def _write_facts(world: World, spaces: dict[str, int], changes: Changes) -> None
         ],
         [*heirs, *changes.united],
     )
-    # New facts were inserted with their own quotes.
-    made = {fact.id for fact in changes.facts}
-    quoting = [fact.id for fact in changes.supported if any(support.quote for support in fact.support.values())]
-    quoted = [id for id in quoting if id not in made] + [id for _, id in (*heirs, *changes.united)]
-    if quoted:
+    if quoted := requoted(changes):
         reindex(world.conn, "fact", quoted)
 
 
@@ -251,40 +195,6 @@ def _write_evidence(
         apply(conn, _EVIDENCE_INHERITED, f"{_EVIDENCE} heir_of", [*inherited, *((*row, None) for row in evidence)])
     else:
         insert(conn, "fact_evidence", _EVIDENCE, evidence, _UNITE)
-
-
-def _fact(world: World, spaces: dict[str, int], fact: KnownFact) -> tuple[object, ...]:
-    assert fact.made is not None
-    return (
-        fact.id,
-        spaces[fact.made.namespace],
-        fact.subject,
-        fact.predicate,
-        fact.predicate_given,
-        fact.object,
-        fact.value,
-        fact.value_given,
-        fact.text,
-        fact.valid_at,
-        fact.valid_offset,
-        fact.invalid_at,
-        fact.invalid_offset,
-        fact.created_at,
-        world.event(fact.made),
-        fact.expired_at,
-        None if fact.ended is None else world.event(fact.ended),
-        fact.superseded_by,
-        fact.agent,
-        *of_fact(fact.text, fact.value, _quotes(fact)),
-    )
-
-
-def _quotes(fact: KnownFact) -> list[str | None]:
-    """In the order in which an index has the evidence of a fact: ``indexing`` reads them so."""
-    if len(fact.support) == 1:
-        return [support.quote for support in fact.support.values()]
-    by = sorted(fact.support, key=lambda by: (by[0] or 0, by[1] or ""))
-    return [fact.support[one].quote for one in by]
 
 
 # -- vectors -----------------------------------------------------------------------------------------------------------

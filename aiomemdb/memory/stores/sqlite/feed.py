@@ -5,15 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from ...questions import FeedPlace
+from ...questions import FeedLine, FeedPlace
 from ...records import entity_of, episode_of, event_of
 from ...values import Entity, Episode, Event, Fact
-from .rows import ENTITY, EPISODE, facts_by_id, json_list
+from ..columns import ENTITY, EPISODE, EVENT
+from ..feeding import gone_since, placed
+from .rows import facts_by_id, json_list
 
 __all__ = ["lines_behind", "newest_place"]
 
 _VALUES = "(SELECT value FROM json_each(?))"
-_EVENT = "v.id, v.at, v.operation, v.kind, v.ref, v.other, v.agent, v.reason"
 
 
 def newest_place(conn: sqlite3.Connection, namespaces: Sequence[str]) -> FeedPlace:
@@ -23,16 +24,16 @@ def newest_place(conn: sqlite3.Connection, namespaces: Sequence[str]) -> FeedPla
 
 def lines_behind(
     conn: sqlite3.Connection, namespaces: Sequence[str], place: FeedPlace, kinds: Sequence[str], limit: int
-) -> tuple[list[tuple[Event, Entity | Fact | Episode | None]], FeedPlace]:
+) -> tuple[list[FeedLine], FeedPlace]:
     """At most ``limit`` lines, in order, and the place behind them.
 
     All writers take turns at the file: so ids of lines are in the order of their commits, and none comes in later.
     Of a namespace that was forgotten meanwhile there is one line, which says that.
     """
     now = _ids(conn, namespaces)
-    gone = [id for name, id in place.spaces.items() if now.get(name) != id]
+    gone = gone_since(place, now)
     rows = conn.execute(
-        f"SELECT {_EVENT} FROM memory_event v WHERE v.id > ? AND ((v.namespace IN {_VALUES} AND v.kind IN {_VALUES}) "
+        f"SELECT {EVENT} FROM memory_event v WHERE v.id > ? AND ((v.namespace IN {_VALUES} AND v.kind IN {_VALUES}) "
         f"OR (v.namespace IN {_VALUES} AND v.kind = 'namespace' AND v.operation = 'forget')) ORDER BY v.id LIMIT ?",
         (place.event, json_list(now.values()), json_list(kinds), json_list(gone), limit),
     ).fetchall()
@@ -44,8 +45,8 @@ def lines_behind(
     seen = {event.ref for event in events if event.kind == "namespace"}
     left = {name: id for name, id in place.spaces.items() if id in gone and id not in seen and len(events) == limit}
     items = _items(conn, list(now.values()), events)
-    found = [(event, items.get((event.kind, event.ref))) for event in events]
-    return found, FeedPlace(upto, {**now, **left})
+    behind = FeedPlace(upto, {**now, **left})
+    return placed(((event, items.get((event.kind, event.ref)), None) for event in events), place, behind), behind
 
 
 def _ids(conn: sqlite3.Connection, namespaces: Sequence[str]) -> dict[str, int]:

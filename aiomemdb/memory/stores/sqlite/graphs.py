@@ -11,13 +11,15 @@ from ...questions import GraphQuery
 from ...records import entity_of, fact_of
 from ...substrings import rare_character, shown, sure_run, takes_in
 from ...values import Fact
+from ..columns import ENTITY, FACT
+from ..counting import believed, holds
 from .reading import in_spaces
-from .rows import BELIEVED, ENTITY, FACT, entities_by_id, json_list
+from .rows import entities_by_id, json_list
 from .search import Searching
 
 __all__ = ["graph"]
 
-_NOW = f"{BELIEVED} AND (f.valid_at IS NULL OR f.valid_at <= ?) AND (f.invalid_at IS NULL OR f.invalid_at > ?)"
+_NOW = f"{believed('f', 'fact', None)} AND {holds('f', '?')}"
 # From so many entities on all facts are read in their order, and those of others left out.
 _MANY = 2_000
 

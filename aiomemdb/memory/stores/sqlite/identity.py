@@ -6,14 +6,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from ....values import Row
-from ...deciding.picking import Candidate, meant
 from ...drafts import NameRequest
-from ...records import entity_of
-from ...values import Entity
-from .rows import ENTITY, json_list
+from ..columns import ENTITY
+from .rows import json_list
 
-__all__ = ["RESOLVE", "index_all_names", "index_names", "resolve_params", "resolved"]
+__all__ = ["RESOLVE", "index_all_names", "index_names", "resolve_params"]
 
 
 def index_names(conn: sqlite3.Connection, entities: Iterable[int]) -> None:
@@ -40,25 +37,3 @@ RESOLVE: str = (
 
 def resolve_params(namespace: str, names: Sequence[NameRequest]) -> tuple[str, str]:
     return json.dumps([wanted.key for wanted in names]), namespace
-
-
-def resolved(rows: Iterable[Row], names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
-    """The entities that are there; None where one is to be made or to adopt a type."""
-    found: dict[int, list[Candidate]] = {}
-    # Most names have one row, with the entity that is meant.
-    entities: dict[int, Entity | Row] = {}
-    for row in rows:
-        place, alias_type, type_key, entity = row[0], row[1], row[2], row[3]
-        found.setdefault(place, []).append(Candidate(alias_type, entity, type_key, bool(row[-1])))
-        entities[entity] = row
-    results: list[Entity | Exception | None] = []
-    for place, wanted in enumerate(names):
-        id = meant(found.get(place, ()), wanted)
-        if not isinstance(id, int):
-            results.append(id)
-            continue
-        known = entities[id]
-        if not isinstance(known, Entity):
-            known = entities[id] = entity_of(*tuple(known)[3:])
-        results.append(known)
-    return results

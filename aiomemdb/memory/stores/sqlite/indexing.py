@@ -10,34 +10,15 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 
-from ...dates import Day
-from ...times import from_micros
-from ...words import indexed
+from ..indexed import Indexed, of_entity, of_episode, of_fact
 from .rows import json_list
 from .setwise import apply, load
 
-__all__ = ["KINDS", "Indexed", "begin", "index_slice", "of_entity", "of_episode", "of_fact", "reindex", "unindexed"]
+__all__ = ["KINDS", "begin", "index_slice", "reindex", "unindexed"]
 
 KINDS = ("entity", "episode", "fact")
 # Rows that one job indexes anew: some milliseconds, so that other writers get their turns.
 _SLICE = 100
-
-#: (form, terms).
-Indexed = tuple[str | None, str]
-
-
-def of_entity(name: str, description: str, other_names: str) -> Indexed:
-    return indexed(f"{name} {description} {other_names}")
-
-
-def of_episode(content: str, occurred_at: int | None, occurred_offset: int | None) -> Indexed:
-    return indexed(
-        content, day=None if occurred_at is None else Day.of(from_micros(occurred_at, occurred_offset).date())
-    )
-
-
-def of_fact(text: str, value: str | None, quotes: Iterable[str | None]) -> Indexed:
-    return indexed(text, "" if value is None else str(json.loads(value)), *(quote for quote in quotes if quote))
 
 
 def _of_fact_row(text: str, value: str | None, quotes: list[str] | str) -> Indexed:

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 from ...questions import Links, Node, When
+from ..counting import believed, holds
 from .rows import json_list
-from .states import as_known, known_from, known_still
+from .states import as_known
 
 __all__ = ["around", "counts"]
 
@@ -29,18 +30,9 @@ def counts(table: str, kind: str, spaces: str, past: bool) -> str:
 
     The ``+`` keeps the planner from walking through all of a namespace.
     """
-    conditions = [f"+{table}.namespace IN ({spaces})"]
-    if kind == "entity":  # a merged one is no more, whenever one asks: what was known of it is the other's
-        conditions.append(f"{table}.merged_into IS NULL")
-    elif not past:
-        conditions.append(f"{table}.expired_at IS NULL")
-    else:
-        conditions.append(known_still(table, ":known", ":past"))
-    if past:
-        conditions.append(known_from(table, ":known", ":past"))
+    conditions = [f"+{table}.namespace IN ({spaces})", believed(table, kind, (":known", ":past") if past else None)]
     if kind == "fact":
-        conditions.append(f"({table}.valid_at IS NULL OR {table}.valid_at <= :as_of)")
-        conditions.append(f"({table}.invalid_at IS NULL OR {table}.invalid_at > :as_of)")
+        conditions.append(holds(table, ":as_of"))
     return " AND ".join(conditions)
 
 

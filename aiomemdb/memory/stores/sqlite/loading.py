@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...deciding.documents import KnownEpisode, KnownTexts
 from ...deciding.facts import KnownFact
-from ...deciding.identity import Alias, KnownEntity
-from ...deciding.moment import Line, Moment
+from ...deciding.known import Alias, KnownEntity
+from ...deciding.moment import Moment
 from ...deciding.requests import (
     Beginning,
     BelievedFact,
@@ -27,10 +26,13 @@ from ...deciding.requests import (
     Texts,
 )
 from ...questions import Model
+from ..columns import KNOWN_ENTITY, KNOWN_EPISODE, KNOWN_FACT
+from ..knowing import Entities, known_facts, known_names, known_names_of, known_texts, wanted_names
+from ..past import of_past
 from .rows import json_list
 from .schema import UNBOUNDED
 from .setwise import load
-from .states import FROM_ACTIVE_MODEL, SQLiteState, entity_upto, namespace_id, of_past
+from .states import FROM_ACTIVE_MODEL, SQLiteState, entity_upto, namespace_id
 
 __all__ = [
     "OF_OTHER",
@@ -73,7 +75,7 @@ class World:
         namespaces: ids by name, of those that are there, as far as a job asked for them.
         last_event: the newest one as the job began.
         model: the id of the file's model, and that, where it was asked for.
-        entities: by id, one object each, however often it is found.
+        entities: one object each, however often it is found.
         links: the statement for the links of an entity, and its first parameters, once it was asked for.
     """
 
@@ -81,27 +83,16 @@ class World:
     namespaces: dict[str, int] = field(default_factory=dict)
     last_event: int = 0
     model: tuple[int, Model] | None = None
-    entities: dict[int, KnownEntity] = field(default_factory=dict)
+    entities: Entities = field(default_factory=Entities)
     links: tuple[str, list[object]] | None = None
 
-    def event(self, moment: Moment) -> int:
-        """The first event that a call of the job leaves, or what stands for one in the past."""
+    def event(self, moment: Moment, place: int = 0, /) -> int:
+        """An event that a call of the job leaves, its first one or one of those after it, or what stands for one in the
+        past.
+        """
         if moment.past is not None:
-            return of_past(moment.past)
-        return self.last_event + moment.before + 1
-
-    def line(self, line: Line) -> int:
-        """A line of the audit that the job leaves."""
-        return self.event(line.moment) + line.place
-
-    def entity(self, namespace: str, columns: Sequence[object]) -> KnownEntity:
-        """An entity that was read, by its columns."""
-        id, *others = columns
-        assert isinstance(id, int)
-        entity = self.entities.get(id)
-        if entity is None:
-            entity = self.entities[id] = KnownEntity(id, namespace, *others)  # type: ignore[arg-type]
-        return entity
+            return of_past(moment.past) + place
+        return self.last_event + moment.before + place + 1
 
 
 def load_state(world: World, request: Beginning) -> State:
@@ -139,40 +130,29 @@ def load_state(world: World, request: Beginning) -> State:
 
 
 _EPISODES = (
-    "SELECT j.key AS place, p.id, p.version, p.session, p.seq, p.agent, p.source, p.content, p.metadata, "
-    "p.occurred_at, p.occurred_offset, p.created_at FROM json_each(?) j "
-    "CROSS JOIN memory_namespace n ON n.name = j.value->>0 "
+    f"SELECT j.key AS place, {KNOWN_EPISODE} FROM json_each(?) j CROSS JOIN memory_namespace n ON n.name = j.value->>0 "
     "CROSS JOIN episode p ON p.namespace = n.id AND p.key = j.value->>1 AND p.expired_at IS NULL"
 )
 
 
 def load_texts(world: World, request: Texts) -> dict[tuple[str, str], KnownEpisode]:
     """Row by row: a content may be as long as a value can."""
-    found: dict[tuple[str, str], KnownEpisode] = {}
-    for place, *columns in world.conn.execute(_EPISODES, (json.dumps(request.keys),)).fetchall():
-        namespace, key = request.keys[place]
-        id, version, session, seq, *others = columns
-        found[namespace, key] = KnownEpisode(id, namespace, key, version, session, seq, *others)
-    return found
+    return known_texts(request.keys, world.conn.execute(_EPISODES, (json.dumps(request.keys),)).fetchall())
 
 
 # The entities that keys name, that ids stand for, and that texts mention.
-_ENTITY = (
-    "e.id, e.key, e.name, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at, "
-    "e.created_event, e.established"
-)
-_ALIASED = f"e.place, e.alias, {_ENTITY}"
+_ALIASED = f"e.place, e.alias, {KNOWN_ENTITY}"
 _BY_KEY = (
-    f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {{rows}} r "
+    f"SELECT r.place, a.type AS alias, {KNOWN_ENTITY} FROM {{rows}} r "
     "CROSS JOIN entity_alias a ON a.namespace = r.namespace AND a.key = r.key CROSS JOIN entity e ON e.id = a.entity"
 )
 _BY_ID = (
-    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {{rows}} r "
+    f"SELECT r.place, NULL AS alias, {KNOWN_ENTITY} FROM {{rows}} r "
     "CROSS JOIN entity o ON o.id = r.id AND o.namespace = r.namespace "
     "CROSS JOIN entity e ON e.id = ifnull(o.merged_into, o.id)"
 )
 _BY_TEXT = (
-    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {{rows}} r "
+    f"SELECT r.place, NULL AS alias, {KNOWN_ENTITY} FROM {{rows}} r "
     "CROSS JOIN mention m ON m.episode = r.text CROSS JOIN entity e ON e.id = m.entity AND e.namespace = r.namespace"
 )
 _ENTITIES_BY_KEY = f"({_BY_KEY}) e"
@@ -193,12 +173,7 @@ _NAMES_OF = (
 
 def load_names(world: World, request: Names) -> KnownNames:
     """In one statement. The names of most jobs are keys alone."""
-    wanted: list[tuple[str, str | None, int | None, int | None]] = [
-        *((namespace, key, None, None) for namespace, key in request.keys),
-        *((namespace, None, id, None) for namespace, id in request.ids),
-        *((namespace, None, None, text) for namespace, text in request.texts),
-    ]
-    spaces, known = world.namespaces, KnownNames()
+    wanted, spaces = wanted_names(request), world.namespaces
     rows = load(
         world.conn,
         _ALIASED,
@@ -208,36 +183,19 @@ def load_names(world: World, request: Names) -> KnownNames:
         [(place, spaces[namespace], *one) for place, (namespace, *one) in enumerate(wanted) if namespace in spaces],
         few=not request.texts,
     )
-    # By type, as the index of aliases is.
-    for place, alias, *columns in sorted(rows, key=lambda row: (row[0], row[1] or "")):
-        namespace, key, id, text = wanted[place]
-        entity = world.entity(namespace, columns)
-        if key is not None:
-            known.aliases.setdefault((namespace, key), []).append(Alias(key, alias, entity, alias))
-        elif id is not None:
-            known.roots[namespace, id] = entity
-        elif text is not None:
-            known.mentions.setdefault(text, {})[entity.id] = entity
-    for _, text in request.texts:
-        known.mentions.setdefault(text, {})
-    return known
+    return known_names(request, wanted, rows, world.entities)
 
 
 def load_names_of(world: World, request: NamesOf) -> dict[tuple[str, str], list[Alias]]:
     rows = load(
         world.conn,
-        f"n.name, a.key, a.type, {_ENTITY}",
+        f"n.name, a.key, a.type, {KNOWN_ENTITY}",
         _NAMES_OF,
         {},
         "entity",
         [(entity,) for entity in request.entities],
     )
-    aliases: dict[tuple[str, str], dict[str, Alias]] = {}
-    for namespace, key, type, *columns in sorted(rows, key=lambda row: row[2]):
-        of_key = aliases.setdefault((namespace, key), {})
-        if type not in of_key:  # two of the entities may have the key
-            of_key[type] = Alias(key, type, world.entity(namespace, columns), type)
-    return {key: list(found.values()) for key, found in aliases.items()}
+    return known_names_of(rows, world.entities)
 
 
 def load_newer(world: World, request: NewerNames) -> dict[str, list[tuple[KnownEntity, bytes]]]:
@@ -245,7 +203,7 @@ def load_newer(world: World, request: NewerNames) -> dict[str, list[tuple[KnownE
     found: dict[str, list[tuple[KnownEntity, bytes]]] = {namespace: [] for namespace in names}
     for place, vector, *columns in load(
         world.conn,
-        f"r.place, hex(v.data), {_ENTITY}",
+        f"r.place, hex(v.data), {KNOWN_ENTITY}",
         _NEWER,
         {"model": request.model.name, "dim": request.model.dim},
         "place namespace seen",
@@ -255,19 +213,15 @@ def load_newer(world: World, request: NewerNames) -> dict[str, list[tuple[KnownE
             if namespace in world.namespaces
         ],
     ):
-        found[names[place]].append((world.entity(names[place], columns), bytes.fromhex(vector)))
+        found[names[place]].append((world.entities.known(names[place], columns), bytes.fromhex(vector)))
     for ones in found.values():
         ones.sort(key=lambda one: one[0].id)
     return found
 
 
-_FACT = (
-    "f.id, f.subject, f.predicate, f.predicate_given, f.object, f.value, f.value_given, f.text, f.valid_at, "
-    "f.valid_offset, f.invalid_at, f.invalid_offset, f.created_at, f.expired_at, f.superseded_by, f.agent"
-)
 # In the words of the unique index, so that it serves.
 _BELIEVED = (
-    f"SELECT NULL AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
+    f"SELECT NULL AS text_id, {KNOWN_FACT} FROM {{rows}} r CROSS JOIN fact f ON f.subject = r.subject "
     "AND f.predicate = r.predicate AND coalesce(f.object, f.value) = r.target "
     f"AND ifnull(f.valid_at, {UNBOUNDED}) = r.since WHERE f.expired_at IS NULL"
 )
@@ -276,15 +230,15 @@ _OR_LATER = (
     "{rows} r CROSS JOIN fact f ON f.subject = r.subject AND f.predicate = r.predicate "
     "WHERE r.since IS NULL AND f.expired_at IS NULL AND (f.invalid_at IS NULL OR f.invalid_at > r.target)"
 )
-_OF_PAIR_OR_LATER = f"SELECT NULL AS text_id, {_FACT} FROM {_OR_LATER}"
+_OF_PAIR_OR_LATER = f"SELECT NULL AS text_id, {KNOWN_FACT} FROM {_OR_LATER}"
 # Of what begins later the first, as a fact that was replaced again and again has a long past, and what is replaced far
 # in that a long future. The id is that of the least ``valid_at``: https://www.sqlite.org/lang_select.html#bareagg
 _OF_PAIR = (
-    f"SELECT NULL AS text_id, {_FACT} FROM (SELECT f.id, min(f.valid_at) FROM {_OR_LATER} "
+    f"SELECT NULL AS text_id, {KNOWN_FACT} FROM (SELECT f.id, min(f.valid_at) FROM {_OR_LATER} "
     "GROUP BY r.subject, r.predicate, r.target, iif(f.valid_at > r.target, 0, f.id)) w CROSS JOIN fact f ON f.id = w.id"
 )
 _OF_TEXT = (
-    f"SELECT r.text AS text_id, {_FACT} FROM {{rows}} r CROSS JOIN episode p ON p.id = r.text "
+    f"SELECT r.text AS text_id, {KNOWN_FACT} FROM {{rows}} r CROSS JOIN episode p ON p.id = r.text "
     "CROSS JOIN fact_evidence v ON v.episode = p.id CROSS JOIN fact f ON f.id = v.fact AND f.namespace = p.namespace"
 )
 _ALIKE = (
@@ -299,8 +253,8 @@ _FOUNDED = (
     "EXISTS (SELECT 1 FROM fact_evidence v LEFT JOIN episode p ON p.id = v.episode WHERE v.fact = f.id "
     "AND p.expired_at IS NULL AND ifnull(v.episode, 0) NOT IN (SELECT value FROM json_each(:touched)))"
 )
-_FACT_ALONE = f"f.text_id, 0, {_FACT}"
-_FACT_AND_FOUNDED = f"f.text_id, {_FOUNDED}, {_FACT}"
+_FACT_ALONE = f"f.text_id, 0, {KNOWN_FACT}"
+_FACT_AND_FOUNDED = f"f.text_id, {_FOUNDED}, {KNOWN_FACT}"
 
 
 def load_facts(world: World, request: FactsSaid) -> KnownFacts:
@@ -310,10 +264,8 @@ def load_facts(world: World, request: FactsSaid) -> KnownFacts:
     ]
     wanted += [(*pair, _since(at), None, None) for pair, times in request.pairs.items() for at in times]
     wanted += [(None, None, None, 0, text) for text in request.texts]
-    found: dict[int, KnownFact] = {}
-    evidence: list[tuple[KnownFact, int]] = []
     alone = not (request.pairs or request.texts)
-    for text, founded, *columns in load(
+    rows = load(
         world.conn,
         _FACT_AND_FOUNDED if request.with_founded else _FACT_ALONE,
         _FACTS_BELIEVED if alone else _FACTS_AND_LATER if request.with_founded else _FACTS,
@@ -321,14 +273,8 @@ def load_facts(world: World, request: FactsSaid) -> KnownFacts:
         "subject predicate target since text",
         wanted,
         few=alone,
-    ):
-        fact = found.get(columns[0])
-        if fact is None:
-            fact = found[columns[0]] = KnownFact(*columns)
-            fact.founded = bool(founded)
-        if text is not None:
-            evidence.append((fact, text))
-    return KnownFacts([found[id] for id in sorted(found)], evidence)
+    )
+    return known_facts(rows)
 
 
 def _since(valid_at: int | None) -> int:
@@ -336,13 +282,13 @@ def _since(valid_at: int | None) -> int:
 
 
 def load_facts_alike(world: World, request: FactsAlike) -> list[KnownFact]:
-    rows = load(world.conn, _FACT, _ALIKE, {}, "subject predicate target", request.wanted)
+    rows = load(world.conn, KNOWN_FACT, _ALIKE, {}, "subject predicate target", request.wanted)
     return [KnownFact(*columns) for columns in sorted(rows, key=lambda row: row[0])]
 
 
 def load_one_fact(world: World, request: OneFact) -> KnownFact | None:
     row = world.conn.execute(
-        f"SELECT {_FACT} FROM fact f JOIN memory_namespace n ON n.id = f.namespace WHERE f.id = ? AND n.name = ?",
+        f"SELECT {KNOWN_FACT} FROM fact f JOIN memory_namespace n ON n.id = f.namespace WHERE f.id = ? AND n.name = ?",
         (request.id, request.namespace),
     ).fetchone()
     return None if row is None else KnownFact(*row)

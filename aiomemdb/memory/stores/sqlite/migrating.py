@@ -7,9 +7,9 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
-from ....errors import NormaliserChanged, SchemaTooNew
-from ...names import with_defaults
+from ....errors import SchemaTooNew
 from ...times import now_micros
+from ..recorded import recorded_of
 from .identity import index_all_names
 from .indexing import begin
 from .normalising import normalise
@@ -133,11 +133,5 @@ def _not_ours(names: Iterable[str]) -> ValueError:
 
 def _recorded(conn: sqlite3.Connection, normalisers: Mapping[str, str], given: Iterable[str]) -> dict[str, str]:
     """What the file has recorded of these. Raises: NormaliserChanged."""
-    stored = with_defaults(dict(tuple(row) for row in conn.execute("SELECT key, value FROM memory_meta").fetchall()))
-    for use in given:
-        if stored.get(use, normalisers[use]) != normalisers[use]:
-            raise NormaliserChanged(
-                f"the file's {use} is {stored[use]!r}, not {normalisers[use]!r}: open it with the one that made its "
-                "keys; no normaliser given takes what the file has"
-            )
-    return {use: stored[use] for use in normalisers if use in stored}
+    meta = dict(tuple(row) for row in conn.execute("SELECT key, value FROM memory_meta").fetchall())
+    return recorded_of(meta, normalisers, given)

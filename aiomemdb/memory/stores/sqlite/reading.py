@@ -10,16 +10,11 @@ from ...pages import Place
 from ...questions import BEFORE_ALL, FactQuery, Kind
 from ...records import entity_of, episode_of, event_of, evidence_of, fact_of
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact
+from ..columns import ENTITY, EPISODE, EVENT, EVIDENCE, FACT
+from ..counting import believed, holds
 from .loading import World
-from .rows import (
-    ENTITY,
-    EPISODE,
-    EVIDENCE,
-    FACT,
-    facts_by_id,
-    json_list,
-)
-from .states import known_from, known_still, known_upto, namespace_id
+from .rows import facts_by_id, json_list
+from .states import known_upto, namespace_id
 
 __all__ = [
     "counts",
@@ -83,13 +78,13 @@ def _conditions(conn: sqlite3.Connection, query: FactQuery) -> tuple[list[str], 
     if query.any_knowledge:
         pass
     elif query.known_at is None:
-        where.append("f.expired_at IS NULL")
+        where.append(believed("f", "fact", None))
     else:
         known = known_upto(conn, query.known_at)
-        where += [known_from("f", "?", "?"), known_still("f", "?", "?")]
+        where.append(believed("f", "fact", ("?", "?")))
         params += [known.event, known.past] * 2
     if not query.any_time:
-        where.append("(f.valid_at IS NULL OR f.valid_at <= ?) AND (f.invalid_at IS NULL OR f.invalid_at > ?)")
+        where.append(holds("f", "?"))
         params += [query.as_of, query.as_of]
     if query.predicates is not None:
         where.append(f"f.predicate IN {_VALUES}")
@@ -220,7 +215,7 @@ def history(
 ) -> list[Event]:
     here, spaces = in_spaces(conn, namespaces, "+v")
     rows = conn.execute(
-        "SELECT v.id, v.at, v.operation, v.kind, v.ref, v.other, v.agent, v.reason FROM memory_event v "
+        f"SELECT {EVENT} FROM memory_event v "
         f"WHERE v.ref = ? AND v.kind = ? AND {here} AND v.id > ? ORDER BY v.id LIMIT ?",
         (ref, kind, spaces, after, limit),
     )

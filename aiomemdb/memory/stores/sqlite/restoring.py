@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...deciding.parcels import EvidenceThere, FactLike, FactsLike, LinesThere, MergedLike, TextLike, TextsLike
+from ..past import FIRST_LINE_OF_PAST
 from .loading import World
 from .setwise import insert, load
-from .states import FIRST_LINE_OF_PAST
 
 __all__ = ["evidence_there", "facts_like", "lines_there", "merged_like", "note_past", "texts_like"]
 

@@ -8,35 +8,13 @@ from collections.abc import Iterable, Sequence
 
 from ...records import entity_of, fact_of
 from ...values import Entity, Fact
+from ..columns import ENTITY, FACT
 
 __all__ = [
-    "BELIEVED",
-    "ENTITY",
-    "EPISODE",
-    "EVIDENCE",
-    "FACT",
     "entities_by_id",
     "facts_by_id",
     "json_list",
 ]
-
-# Columns, for tables that are called e, f, p and n (memory_namespace).
-ENTITY = (
-    "e.id, n.name AS namespace, e.name, e.type, e.description, e.attributes, e.agent, e.created_at, "
-    "e.established IS NULL"
-)
-FACT = (
-    "f.id, n.name AS namespace, f.subject, ifnull(f.predicate_given, f.predicate) AS predicate, f.object, "
-    "ifnull(f.value_given, f.value) AS value, f.text, f.valid_at, f.valid_offset, f.invalid_at, f.invalid_offset, "
-    "f.created_at, f.expired_at, f.superseded_by, f.agent"
-)
-EPISODE = (
-    "p.id, n.name AS namespace, p.key, p.version, p.session, p.seq, p.agent, p.source, p.content, p.metadata, "
-    "p.occurred_at, p.occurred_offset, p.created_at, p.expired_at"
-)
-EVIDENCE = "v.id, v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
-
-BELIEVED = "f.expired_at IS NULL"
 
 
 def json_list(values: Iterable[int | str]) -> str:

@@ -14,10 +14,11 @@ from ...questions import ByWords, Found, Links, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
 from ...values import Entity, Episode, Fact
 from ...words import MARK, RARE, Asked, choose, counted, is_begin, passing
+from ..columns import ENTITY, EPISODE, EVIDENCE, FACT
 from . import linking
 from .indexing import unindexed
 from .linking import counts as countable
-from .rows import ENTITY, EPISODE, EVIDENCE, FACT, json_list
+from .rows import json_list
 from .setwise import load
 from .states import SQLiteState, as_known, known_upto
 
@@ -102,7 +103,7 @@ class Searching:
     ) -> Links:
         return linking.around(self._conn, self._spaces(namespaces), frontier, turns, when, hub, named)
 
-    def sources(self, episodes: Sequence[int]) -> dict[int, str]:
+    def sources(self, namespaces: Sequence[str], episodes: Sequence[int]) -> dict[int, str]:
         source = "{rows} r CROSS JOIN episode p ON p.id = r.id WHERE p.source IS NOT NULL"
         rows = load(self._conn, "p.id, p.source", source, {}, "id", [(id,) for id in episodes])
         return {id: of for id, of in rows}

@@ -8,41 +8,19 @@ from dataclasses import dataclass, field
 
 from ...pictures import known_times
 from ...questions import Model, Token
+from ..past import clock_of_past, of_past
 
 __all__ = [
-    "FIRST_LINE_OF_PAST",
     "SQLiteState",
     "active_model",
     "as_known",
-    "clock_of_past",
     "clocks",
     "entity_upto",
     "event_upto",
-    "known_from",
-    "known_still",
     "known_upto",
     "model_id",
     "namespace_id",
-    "of_past",
 ]
-
-# What was imported is known since a time, not since a line of this file's audit. Its column holds that time less this:
-# it is below all lines, and the order of times is kept.
-_PAST = 2**62
-
-#: Below it there is no line of the audit; those that were imported are above it, and below 0.
-FIRST_LINE_OF_PAST: int = -(2**62)
-
-
-def of_past(at: int) -> int:
-    """A time as what stands for a line of the audit, in the rows of what was imported."""
-    return at - _PAST
-
-
-def clock_of_past(event: int) -> int:
-    """The time that stands for a line."""
-    return event + _PAST
-
 
 #: The one row ``m`` of the model of the file's vectors, if it has one.
 FROM_ACTIVE_MODEL: str = "FROM memory_meta JOIN vector_model m ON m.id = CAST(value AS INTEGER) WHERE key = 'model'"
@@ -63,17 +41,6 @@ class SQLiteState:
     space: int | None = field(default=None, compare=False)
     model: int | None = field(default=None, compare=False)
     past: int = field(default=-1, compare=False)
-
-
-def known_from(table: str, event: str, past: str) -> str:
-    """The condition that a row was known in a state, of which these are parameters."""
-    return f"({table}.created_event BETWEEN 0 AND {event} OR {table}.created_event <= {past})"
-
-
-def known_still(table: str, event: str, past: str) -> str:
-    """The condition that it was not yet known in a state that a row is believed no more."""
-    column = f"{table}.expired_event"
-    return f"({column} IS NULL OR {column} > {event} OR ({column} < 0 AND {column} > {past}))"
 
 
 def event_upto(token: Token | None) -> int | None:

@@ -24,6 +24,7 @@ from ...questions import (
     BEFORE_ALL,
     ByWords,
     FactQuery,
+    FeedLine,
     FeedPlace,
     Found,
     GraphQuery,
@@ -38,6 +39,7 @@ from ...questions import (
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
+from ..knowing import resolved
 from . import (
     embeddings,
     erasing,
@@ -80,7 +82,7 @@ class SQLiteReads(Reads):
 
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
         rows = await self._reads.read(identity.RESOLVE, identity.resolve_params(namespace, names))
-        return identity.resolved(rows, names)
+        return resolved(rows, names)
 
     async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
         return await self._reads.read_fn(search.ask, "named", namespaces, keys)
@@ -144,8 +146,8 @@ class SQLiteReads(Reads):
     ) -> Links:
         return await self._reads.read_fn(search.ask, "around", namespaces, frontier, turns, when, hub, named)
 
-    async def sources(self, episodes: Sequence[int]) -> dict[int, str]:
-        return await self._reads.read_fn(search.ask, "sources", episodes)
+    async def sources(self, namespaces: Sequence[str], episodes: Sequence[int]) -> dict[int, str]:
+        return await self._reads.read_fn(search.ask, "sources", namespaces, episodes)
 
     async def there(self, namespaces: Sequence[str], kind: Kind, ids: Sequence[int], when: When) -> set[int]:
         return await self._reads.read_fn(search.ask, "there", namespaces, kind, ids, when)
@@ -241,7 +243,7 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
 
     async def lines_behind(
         self, namespaces: Sequence[str], place: FeedPlace, kinds: Sequence[str], limit: int
-    ) -> tuple[list[tuple[Event, Entity | Fact | Episode | None]], FeedPlace]:
+    ) -> tuple[list[FeedLine], FeedPlace]:
         return await self._db.read_fn(feed.lines_behind, namespaces, place, kinds, limit)
 
     def watch(self) -> TableChanges:

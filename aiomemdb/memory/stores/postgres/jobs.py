@@ -1,0 +1,93 @@
+"""The memory's jobs: each a transaction of its own, or a step of its caller's, run again where another was first."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ....errors import TransactionConflict
+from ....postgres.database import PostgresDatabase
+from ....postgres.transaction import PostgresTransaction
+from .asking import Asking, turn_of
+from .ids import Ids
+from .opening import migrate, recorded_if_current
+from .world import World
+
+__all__ = ["Jobs"]
+
+R = TypeVar("R")
+
+# Times that a job is run: conflicts are deadlocks with programs that lock in another order, and a first model.
+_MOST_RUNS = 10
+
+
+class _NothingWritten(Exception):
+    """Rolls back what a job has locked and made for nothing."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+class Jobs:
+    """Runs jobs on a database, or within a transaction.
+
+    Args:
+        written: called after each commit.
+
+    Attributes:
+        within: whether a transaction is the caller's.
+    """
+
+    within = False
+
+    def __init__(self, db: PostgresDatabase, ids: Ids, written: Callable[[], None]) -> None:
+        self._on: PostgresDatabase | PostgresTransaction = db
+        self._ids = ids
+        self._written = written
+
+    def inside(self, tx: PostgresTransaction) -> Jobs:
+        """The same in a transaction, in which each job is a step."""
+        inside = Jobs.__new__(Jobs)
+        inside._on, inside._ids, inside._written, inside.within = tx, self._ids, self._written, True
+        return inside
+
+    async def run(self, work: Callable[[World], Awaitable[R]]) -> R:
+        """Run a job: whole or not at all."""
+        if isinstance(self._on, PostgresTransaction):
+            async with turn_of(self._on):
+                return await self._run(work)
+        for left in reversed(range(_MOST_RUNS)):
+            try:
+                return await self._run(work)
+            except TransactionConflict:
+                if not left:
+                    raise
+        raise AssertionError("no job is left")
+
+    async def _run(self, work: Callable[[World], Awaitable[R]]) -> R:
+        ids = None
+        try:
+            async with self._on.transaction() as tx:
+                asking = Asking(tx)
+                ids = await self._ids.take(asking)
+                world = World(asking, ids)
+                result = await work(world)
+                if not world.wrote:
+                    raise _NothingWritten(result)
+        except _NothingWritten as nothing:
+            result = nothing.result
+        else:
+            self._written()
+        finally:
+            if ids is not None:
+                self._ids.give_back(ids)
+        return result
+
+    async def open(self, normalisers: Mapping[str, str], given: Sequence[str]) -> dict[str, str]:
+        """Make the tables or bring them up to date; return what is recorded of normalisers."""
+        assert isinstance(self._on, PostgresDatabase)
+        recorded = await recorded_if_current(Asking(self._on), normalisers, given)
+        if recorded is not None:
+            return recorded
+        async with self._on.transaction() as tx:
+            return await migrate(tx, normalisers, given)
