@@ -84,6 +84,7 @@ class Link:
     """
     Attributes:
         lost: why it is gone, or None.
+        is_ending: what runs here is being stopped.
         loader: makes its rows Python's.
         pid: of the server's process.
     """
@@ -99,6 +100,7 @@ class Link:
         self.loop: asyncio.AbstractEventLoop = loop
         self.loader: Loader = Loader(connection)
         self.lost: Lost | None = None
+        self.is_ending: bool = False
         self._connection = connection
         self._watch = watch
         self._look = self._look_at_socket  # one object, by which it is taken out
@@ -322,6 +324,7 @@ class Link:
 
     async def destroy(self) -> None:
         """Has the server stop what it runs here, and closes."""
+        self.is_ending = True
         if self.lost is None:
             if self._request is not None:
                 await self.stop()

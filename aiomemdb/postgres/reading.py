@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any, TypeVar
 
-from ..errors import ReadTimeout, ServerLost
+from ..errors import DatabaseClosed, ReadTimeout, ReentrancyError, ServerLost
 from .codes import is_conflict, is_stale
 from .connecting import Connector
 from .driver import NOTHING, Loader, ServerResult, psycopg
@@ -61,6 +62,23 @@ def culprit(work: Work, answers: Sequence[Answer]) -> psycopg.Error | None:
     return None
 
 
+class Holder:
+    """A snapshot, or a stream, and what it holds.
+
+    Attributes:
+        waiting: how many tasks that have it wait for another one.
+    """
+
+    def __init__(self, link: Link, pool: LinkPool) -> None:
+        self.link: Link = link
+        self.pool: LinkPool = pool
+        self.waiting: int = 0
+
+
+#: What the present task, and those that it descends from, hold.
+held_holders: ContextVar[tuple[Holder, ...]] = ContextVar("held_holders", default=())
+
+
 class Readers:
     """The connections that read.
 
@@ -75,6 +93,7 @@ class Readers:
         self.connector: Connector = connector
         self.primary: Place = Place(connector, "reader", patient=True)
         places = [Place(each, "reader", patient=False) for each in replicas]
+        self._holders: set[Holder] = set()
         self.replicas: Replicas = Replicas(self.primary, places, recorder, wait=connector.config.replica_wait)
 
     @property
@@ -84,16 +103,38 @@ class Readers:
     def __repr__(self) -> str:
         return f"<Readers {self.primary.pool!r} {len(self.replicas.places)} replicas>"
 
-    async def hold(self, timeout: float | None) -> tuple[Link, LinkPool]:
-        """A link for a snapshot or a stream, and where it goes back to."""
+    async def hold(self, timeout: float | None) -> Holder:
+        """A connection for a snapshot or a stream.
+
+        Raises: ReentrancyError: all that hold one wait for another one, and this caller asked last.
+        """
         place = await self.replicas.choose()
         try:
-            return await self.lease(place.held, timeout), place.held
+            return await self._hold(place.held, timeout)
         except ServerLost:
             if not place.is_replica:
                 raise
             place.leave_out()
-        return await self.lease(self.primary.held, timeout), self.primary.held
+        return await self._hold(self.primary.held, timeout)
+
+    async def _hold(self, pool: LinkPool, timeout: float | None) -> Holder:
+        mine = [holder for holder in held_holders.get() if holder.pool is pool]
+        for holder in mine:
+            holder.waiting += 1
+        try:
+            holders = [holder for holder in self._holders if holder.pool is pool]
+            if mine and len(holders) >= pool.most and all(holder.waiting for holder in holders):
+                raise ReentrancyError(
+                    "all connections for snapshots and streams are held by tasks that wait for another one, this one "
+                    f"among them: read on the snapshot that you hold, or raise readers={pool.most}"
+                )
+            held = Holder(await self.lease(pool, timeout), pool)
+        finally:
+            for holder in mine:
+                holder.waiting -= 1
+        self._holders.add(held)
+        held_holders.set((*(holder for holder in held_holders.get() if holder in self._holders), held))
+        return held
 
     async def lease(self, pool: LinkPool, timeout: float | None, *, asked: float | None = None) -> Link:
         """A link, within ``timeout`` seconds; ``asked`` is what the caller has asked for.
@@ -140,8 +181,10 @@ class Readers:
         done.set_result(None)
         return result
 
-    def give_back(self, link: Link, pool: LinkPool) -> None:
+    def give_back(self, holder: Holder) -> None:
         """Ends what the holder of a connection has left open; nothing is awaited."""
+        self._holders.discard(holder)
+        link, pool = holder.link, holder.pool
         if link.lost is not None or link.is_busy:  # its caller has left
             pool.discard(link)
             return
@@ -182,6 +225,8 @@ class Readers:
                 pool.discard(link)
                 raise
             error = culprit(work, answers)
+            if error is not None and link.is_ending:
+                raise DatabaseClosed("the database was closed while the query ran")
             if error is not None and is_stale(error) and not is_stale_once:
                 is_stale_once = True
                 link.forget_statements()

@@ -50,8 +50,8 @@ async def open_snapshot(
     find: Callable[[], tuple[Readers, Checker]], *, timeout: float | None
 ) -> AsyncIterator[PostgresSnapshot]:
     readers, checker = find()  # or raises why there are none, now that the block is entered
-    link, pool = await readers.hold(timeout)
-    held = HeldReads(link, readers.connector)
+    holder = await readers.hold(timeout)
+    held = HeldReads(holder.link, readers.connector)
     snapshot = PostgresSnapshot(held, readers, checker)
     try:
         try:
@@ -61,4 +61,4 @@ async def open_snapshot(
         yield snapshot
     finally:
         snapshot._ended = True
-        readers.give_back(link, pool)
+        readers.give_back(holder)

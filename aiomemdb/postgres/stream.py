@@ -10,10 +10,9 @@ from ..concurrency.bell import call_on_loop
 from ..errors import ServerLost
 from ..values import Row
 from .driver import NOTHING, psycopg
-from .link import Command, Link, Lost
+from .link import Command, Lost
 from .operations import Work, annotate, rows_of
-from .pool import LinkPool
-from .reading import BEGIN_SNAPSHOT, Readers, read_timeout
+from .reading import BEGIN_SNAPSHOT, Holder, Readers, read_timeout
 
 __all__ = ["RowStream"]
 
@@ -31,8 +30,7 @@ class RowStream:
         self._chunk = chunk
         self._timeout = timeout
         self._rows: deque[Row] = deque()
-        self._link: Link | None = None
-        self._pool: LinkPool | None = None
+        self._holder: Holder | None = None
         self._fetching = False
         self._closed = False
 
@@ -54,8 +52,8 @@ class RowStream:
             raise RuntimeError("another task is reading this stream: one reader a stream")
         self._fetching = True
         try:
-            if self._link is None:
-                self._link, self._pool = await self._readers.hold(self._timeout)
+            if self._holder is None:
+                self._holder = await self._readers.hold(self._timeout)
                 rows = await self._readers.told("read_stream", self._work, self._first())
             else:
                 rows = await self._ask([self._fetch()])
@@ -83,8 +81,8 @@ class RowStream:
         return await self._ask([BEGIN_SNAPSHOT, *self._readers.connector.settings, declare, self._fetch()])
 
     async def _ask(self, commands: list[Command]) -> list[Row]:
-        link = self._link
-        assert link is not None
+        assert self._holder is not None
+        link = self._holder.link
         request = link.ask(commands)
         if self._timeout is not None:
             await asyncio.wait([request], timeout=self._timeout)
@@ -99,9 +97,9 @@ class RowStream:
 
     def _release(self) -> None:
         self._closed = True
-        link, self._link = self._link, None
-        if link is not None and self._pool is not None:
-            self._readers.give_back(link, self._pool)
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            self._readers.give_back(holder)
 
     async def aclose(self) -> None:
         """Returns the connection; rows that were fetched already are dropped."""
@@ -110,5 +108,5 @@ class RowStream:
 
     def __del__(self) -> None:
         # Collected on any thread, perhaps after the loop has ended: the loop itself takes the connection back.
-        if self._link is not None:
-            call_on_loop(self._link.loop, self._readers.give_back, self._link, self._pool)
+        if self._holder is not None:
+            call_on_loop(self._readers.loop, self._readers.give_back, self._holder)

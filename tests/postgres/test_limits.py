@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 import aiomemdb
+import aiomemdb.blocking
 from aiomemdb.postgres.database import PostgresDatabase
 from tests.support.postgres import Server, execute, no_connection_left
 
@@ -148,6 +149,37 @@ async def test_behind_a_pooler_nothing_is_prepared_and_nothing_is_set_on_a_sessi
         assert len([row async for row in db.read_stream("SELECT * FROM item", chunk=2)]) == 4
         settings = "SELECT setting FROM pg_settings WHERE name = 'default_transaction_read_only'"
         assert await db.read_value(settings) == "off"
+
+
+async def test_close_stops_on_the_server_what_does_not_end_in_time(table: str) -> None:
+    db = await aiomemdb.connect(table)
+    writing = db.submit("INSERT INTO item (name) SELECT 'slow' FROM pg_sleep(60)")
+    reading = asyncio.ensure_future(db.read("SELECT pg_sleep(60)"))
+    while not db.statistics().running:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    waiting = db.submit(INSERT, ("waits",))
+    await asyncio.sleep(0.1)
+    await db.close(timeout=0.5)
+    errors = writing.exception(), waiting.exception()
+    assert [(type(error), getattr(error, "applied", 0)) for error in errors] == [
+        (aiomemdb.DatabaseClosed, None),
+        (aiomemdb.DatabaseClosed, False),
+    ]
+    with pytest.raises(aiomemdb.AiomemdbError):
+        await reading
+    no_connection_left(table)
+    assert names(table) == []
+
+
+def test_the_verbs_without_await_run_on_postgresql_too(table: str) -> None:
+    with aiomemdb.blocking.connect(table) as db:
+        assert db.write(f"{INSERT} RETURNING id", ("a",)) == 1
+        with db.transaction() as tx:
+            tx.write(INSERT, ("b",))
+            assert tx.read_value("SELECT count(*) FROM item") == 2
+        assert [row["name"] for row in db.read("SELECT name FROM item ORDER BY id")] == ["a", "b"]
+        assert [row[0] for row in db.read_stream("SELECT id FROM item ORDER BY id")] == [1, 2]
+    no_connection_left(table)
 
 
 async def test_use_in_a_forked_child_is_an_error_and_the_parent_goes_on(table: str) -> None:

@@ -245,6 +245,28 @@ async def test_a_snapshot_is_one_state(db: PostgresDatabase) -> None:
     assert await db.read_value("SELECT count(*) FROM item") == 1
 
 
+async def test_tasks_that_hold_all_snapshots_and_want_another_one_do_not_wait_for_ever(url: str) -> None:
+    async with aiomemdb.connect(url, readers=2) as db:
+        held = asyncio.Barrier(2)
+
+        async def nest() -> str:
+            async with db.snapshot():
+                await held.wait()
+                try:
+                    async with db.snapshot() as inner:
+                        return str(await inner.read_value("SELECT 'fine'"))
+                except aiomemdb.ReentrancyError:
+                    return "refused"
+
+        assert sorted(await asyncio.gather(nest(), nest())) == ["fine", "refused"]
+        async with db.snapshot(), db.snapshot():
+            with pytest.raises(aiomemdb.ReentrancyError):
+                async for _ in db.read_stream("SELECT 1"):
+                    pass
+        async with db.snapshot(), db.snapshot() as snap:
+            assert await snap.read_value("SELECT 1") == 1
+
+
 async def test_a_stream_is_one_state_in_chunks(db: PostgresDatabase) -> None:
     await db.write_many("INSERT INTO item (name) VALUES ($1)", [(str(n),) for n in range(20)])
     seen = []
