@@ -14,6 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
+from aiomemdb.sqlite.interactive import granting
 from aiomemdb.sqlite.interactive.connection import InteractiveConnection
 from aiomemdb.sqlite.interactive.rule import Mode, Rule
 from aiomemdb.sqlite.writing.writer import Writer
@@ -143,7 +144,10 @@ async def test_behind_one_that_has_held_it_for_longer_it_begins_as_a_snapshot_at
     await connection.close()
 
 
-async def test_its_wait_counts_from_when_the_present_holder_took_it(db: SQLiteDatabase) -> None:
+async def test_its_wait_counts_from_when_the_present_holder_took_it(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(granting, "_ONCE_MORE", 600)
     first = await begun(db)
     second = asyncio.create_task(begun(db))
     await eventually(is_waiting(db))
