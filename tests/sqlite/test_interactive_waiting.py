@@ -5,6 +5,7 @@ waited for: what a holder has held is set back, and times are hours.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from aiomemdb import SQLiteDatabase
 from aiomemdb.sqlite.interactive import granting
 from aiomemdb.sqlite.interactive.connection import InteractiveConnection
 from aiomemdb.sqlite.interactive.rule import Mode, Rule
+from aiomemdb.sqlite.writing.hold import Hold
 from tests.sqlite.test_interactive import (
     ADD,
     NEVER,
@@ -24,6 +26,7 @@ from tests.sqlite.test_interactive import (
     has_snapshot,
     has_writer,
     is_waiting,
+    must_roll_back,
     value,
     writer_of,
 )
@@ -173,3 +176,35 @@ async def test_that_is_no_longer_than_its_timeout(db: SQLiteDatabase) -> None:
     assert has_snapshot(connection)
     await holder.commit()
     await connection.close()
+
+
+# -- many snapshots that are to write ------------------------------------------------------------------------
+
+
+async def test_a_snapshot_that_is_stale_says_so_without_waiting_for_the_writer(db: SQLiteDatabase) -> None:
+    holder = await begun(db, sql=ADD)
+    connection = await begun(db, Rule(patience=0.0, idle=NEVER, timeout=NEVER))
+    assert has_snapshot(connection)
+    await holder.commit()
+    holder = await begun(db, sql=ADD)
+    async with asyncio.timeout(60):
+        await must_roll_back(connection)
+    assert has_writer(holder)
+    await holder.commit()
+
+
+async def test_those_that_come_to_the_writer_behind_one_that_has_written_take_no_turn_of_the_file(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = await begun(db, sql=ADD)
+    many = [await begun(db, Rule(patience=0.0, idle=NEVER, timeout=NEVER)) for _ in range(6)]
+    waiting = [asyncio.create_task(connection.execute(ADD)) for connection in many]
+    await eventually(is_waiting(db, len(many)))
+    begins: list[object] = []
+    begin = Hold.begin
+    monkeypatch.setattr(Hold, "begin", lambda hold: (begins.append(hold), begin(hold))[1])
+    await holder.commit()
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(each, sqlite3.OperationalError) for each in ended) and begins == []
+    for connection in many:
+        await connection.rollback()

@@ -11,7 +11,9 @@ from .writing import seen
 
 __all__ = ["has_begun", "take_writer"]
 
-_ONCE_MORE = 10  # the part of its patience that it waits on when that is over
+# When its patience is over it waits on for a part of that, in so many looks: a late look of a busy loop counts as one.
+_ONCE_MORE = 10
+_LOOKS = 8
 
 
 async def take_writer(writer: Writer, *, patience: float | None, timeout: float) -> Hold | None:
@@ -52,20 +54,20 @@ async def _waited(
     deadline, holder, since = now + timeout, writer.present, now
     if isinstance(holder, Hold):
         since = writer.held_since
-    is_over = False
+    looks = 0
     while not waiting.done():
         until = deadline if patience is None else min(deadline, since + patience)
         if now >= until:
-            if is_over or patience is None or now >= deadline:
+            if looks == _LOOKS or patience is None or now >= deadline:
                 return False
             # The loop may have stood still, and what the holder waited for be at hand: that is not the holder's time.
-            is_over, until = True, min(deadline, now + patience / _ONCE_MORE)
+            looks, until = looks + 1, min(deadline, now + patience / _ONCE_MORE / _LOOKS)
         await asyncio.wait([waiting], timeout=until - now)
         now = loop.time()
         if (present := writer.present) is not holder:
             if holder is None or not holder.was_idle:
                 since = writer.held_since if isinstance(present, Hold) else now
-            holder, is_over = present, False
+            holder, looks = present, 0
     waiting.result()  # or raises why the writer takes none
     return True
 

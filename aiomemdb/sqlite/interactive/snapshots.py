@@ -76,6 +76,7 @@ class Snapshot:
         self._connection: Connection | None = None
         self._origin: Connection | None = None  # the reader that the version is of
         self._version = 0
+        self._writes_before = 0
         self._calls = 0
         self._is_closed = False
 
@@ -86,6 +87,7 @@ class Snapshot:
             sqlite3.OperationalError: others have committed since; or all readers are in use, for the whole time.
         """
         connection = await self._lease(self._timeout if timeout is None else timeout)
+        writes_before = self._readers.recorder.writes
         try:
             self._calls += 1
             self._connection = connection
@@ -98,7 +100,7 @@ class Snapshot:
             self._give_back()
             raise
         self._calls -= 1
-        self._origin, self._version = connection, version
+        self._origin, self._version, self._writes_before = connection, version, writes_before
         self.times += 1
         if self._is_closed:  # meanwhile
             self._give_back()
@@ -166,12 +168,28 @@ class Snapshot:
 
     async def is_latest(self) -> bool:
         """Whether nothing was committed since; to be asked while no other can commit. Its reader is let go."""
+        return await self._is_latest() is True
+
+    async def check_early(self, *, patiently: bool) -> None:
+        """Raises if it is stale, where this process has written since. So of many snapshots that are to write, of which
+        one goes on, each of the others need not take the file to learn that.
+
+        Args:
+            patiently: waits for its reader, if that is in use elsewhere; otherwise it is taken for stale then.
+        """
+        if self._readers.recorder.writes == self._writes_before:
+            return
+        is_latest = await self._is_latest() if patiently or self._connection is not None else False
+        if is_latest is False:
+            raise stale()
+
+    async def _is_latest(self) -> bool | None:
         connection, self._connection = self._connection, None
         if connection is None:
             try:
                 connection = await self._lease(min(self._timeout, _WHILE_OTHERS_WAIT))
             except sqlite3.OperationalError:
-                return False
+                return None
         try:
             return await connection.submit(_latest_version) == self._version
         finally:

@@ -276,9 +276,15 @@ class Transaction:
         return snapshot
 
     async def _upgrade(self, snapshot: Snapshot) -> Writing:
-        writing = await self._take_writer(waits=True)
+        if self._has_read:
+            await snapshot.check_early(patiently=True)
+        writing = await self._take_writer(waits=True, begins_now=False)
         assert writing is not None
         try:
+            if self._has_read:
+                await snapshot.check_early(patiently=False)
+            if not await has_begun(writing.hold, self._may_wait):
+                raise locked(self._rule.timeout, "another process")
             if self._has_read and not await snapshot.is_latest():
                 raise stale()
         except BaseException:
