@@ -32,7 +32,7 @@ from .link import FLUSH, Answer, Command, Link, Lost
 from .operations import Work, annotate, commands_of
 from .outcomes import COMMIT, Ledger, first_error
 from .pool import LinkPool
-from .reading import BACK, RELEASE, SAVE, culprit
+from .reading import BACK, RELEASE, SAVE, culprit, taken_back
 from .recorder import Recorder
 
 __all__ = ["ISOLATIONS", "Hold", "Holds", "Isolation", "held_holds"]
@@ -241,8 +241,9 @@ class Hold:
         return answers[first : len(answers) - len(behind)]
 
     async def _take_back(self) -> None:
-        while first_error(await self._link.ask([BACK, RELEASE])) is not None:
-            pass
+        error = await taken_back(self._link)
+        if error is not None:
+            self._lose(error)
 
     def _of(self, error: psycopg.Error, work: Work) -> BaseException:
         """What the caller of a step gets."""

@@ -303,7 +303,10 @@ class HeldReads:
                     raise
                 error = culprit(work, answers[1:-1])
                 if error is not None:
-                    await self.link.ask([BACK, RELEASE])
+                    if self.link.is_ending:
+                        raise DatabaseClosed("the database was closed while the query ran")
+                    if await taken_back(self.link) is not None:
+                        self.link.close()
                     raise error
             except Lost as lost:
                 raise ServerLost(f"the connection of this snapshot was lost: {lost}") from lost.cause
@@ -315,15 +318,24 @@ RELEASE: Command = (b"RELEASE SAVEPOINT aiomemdb_step", NOTHING)
 BACK: Command = (b"ROLLBACK TO SAVEPOINT aiomemdb_step", NOTHING)
 
 
+async def taken_back(link: Link) -> psycopg.Error | None:
+    """Takes back what failed behind a savepoint. Returns why it can't be: then the transaction is lost."""
+    for _ in range(3):  # a word to stop may strike here, too
+        error = culprit_of_begin(await link.ask([BACK, RELEASE]))
+        if error is None or error.sqlstate != "57014":
+            break
+    return error
+
+
 async def stopped(link: Link, request: asyncio.Future[list[Answer]]) -> None:
     """Stops what runs behind a savepoint, and takes it back; a cancellation meanwhile closes the connection."""
     try:
         await link.stop()
         await asyncio.wait([request])
         if request.exception() is None and any(isinstance(answer, psycopg.Error) for answer in request.result()):
-            # The word to stop may strike here, too.
-            while any(isinstance(answer, psycopg.Error) for answer in await link.ask([BACK, RELEASE])):
-                pass
+            error = await taken_back(link)
+            if error is not None:
+                raise error
     except BaseException:
         link.close()
         raise

