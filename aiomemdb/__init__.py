@@ -45,7 +45,7 @@ if typing.TYPE_CHECKING:  # the same as in _ROOMS
     from .database import Database, Hold, Snapshot, Transaction
     from .engines import connect
     from .memory.answers import AddedEntity, AddedFact, Graph
-    from .memory.bulk import Document, Exported, Imported, Loaded, NotLoaded
+    from .memory.bulk import Document, Exported, ExportedPages, Imported, Loaded, NotLoaded
     from .memory.memory import Memory
     from .memory.names import Normaliser
     from .memory.pages import Page
@@ -98,6 +98,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Exported",
+    "ExportedPages",
     "Fact",
     "ForbiddenStatement",
     "Forgotten",
@@ -160,7 +161,7 @@ _ROOMS = {
     "database": ["Database", "Hold", "Snapshot", "Transaction"],
     "engines": ["connect"],
     "memory.answers": ["AddedEntity", "AddedFact", "Graph"],
-    "memory.bulk": ["Document", "Exported", "Imported", "Loaded", "NotLoaded"],
+    "memory.bulk": ["Document", "Exported", "ExportedPages", "Imported", "Loaded", "NotLoaded"],
     "memory.memory": ["Memory"],
     "memory.names": ["Normaliser"],
     "memory.pages": ["Page"],

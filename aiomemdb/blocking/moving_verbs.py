@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterable, Iterable
 from typing import Literal
 
 from ..formats.files import Source, Target
 from ..memory import memory
-from ..memory.bulk import Document, Exported, Imported, Loaded, Progress
+from ..memory.bulk import Document, Exported, ExportedPages, Imported, Loaded, Progress
 from ..memory.moving import Format
 from .waiting import Waits
 
@@ -40,8 +41,23 @@ class MovingVerbs(Waits):
             progress=progress,
         )
 
+    def export_markdown(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        namespaces: Iterable[str] | Literal["all"] | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> ExportedPages:
+        """Write a folder of Markdown: a page an entity, with its facts, what evidences them, their times and
+        ``[[links]]``, so that note programs open it.
+        """
+        return self._wait(
+            self._inner.export_markdown, folder, namespaces=namespaces, overwrite=overwrite, progress=progress
+        )
+
     def import_(self, source: Source, *, namespace: str | None = None, progress: Progress | None = None) -> Imported:
-        """Bring in what a file holds: one that ``export`` wrote, or the JSON Lines of server-memory."""
+        """Bring in a file that ``export`` wrote, the JSON Lines of server-memory, or a folder of Markdown."""
         return self._wait(self._inner.import_, source, namespace=namespace, progress=progress)
 
     def remember_many(

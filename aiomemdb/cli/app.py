@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import asking, doctor, files, learning, looking, seeing, serving
+from . import asking, doctor, files, learning, looking, moving, seeing, serving
 from .performing import DEBUG
 
 __all__ = ["app"]
@@ -49,7 +49,8 @@ for _verb in (
     *looking.VERBS,
     *asking.VERBS,
     *learning.VERBS,
+    *moving.VERBS,
     *seeing.VERBS,
     *serving.VERBS,
 ):
-    app.command()(_verb)
+    app.command(_verb.__name__.rstrip("_").replace("_", "-"))(_verb)

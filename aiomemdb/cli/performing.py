@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -142,6 +142,7 @@ async def memory(
     agent: str | None = None,
     also_read: list[str] | None = None,
     writes: bool = False,
+    normaliser: Literal["exact"] | None = None,
 ) -> AsyncIterator[Memory]:
     """An open memory; one that only reads leaves the file as it is.
 
@@ -150,5 +151,5 @@ async def memory(
     async with database(path, timeout=timeout, read_only=not writes, create=writes) as db:
         if not writes and not await has_memory(db):
             raise ValueError(f"{path} holds no memory: `aiomemdb remember {path} TEXT` begins one")
-        async with Memory.open(db, namespace=namespace, agent=agent) as opened:
+        async with Memory.open(db, namespace=namespace, agent=agent, normaliser=normaliser) as opened:
             yield opened.scoped(also_read=also_read or ())

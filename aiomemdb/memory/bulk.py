@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from .values import NameLike, Statement
 
-__all__ = ["Document", "Exported", "Imported", "Loaded", "NotLoaded", "Progress"]
+__all__ = ["Document", "Exported", "ExportedPages", "Imported", "Loaded", "NotLoaded", "Progress"]
 
 #: ``progress(done, total)``, called on the loop; ``total`` is None where it is not known.
 Progress: TypeAlias = Callable[[int, int | None], object]
@@ -70,3 +70,15 @@ class Imported:
     """Entities, texts and facts, evidence and lines of the audit of the source."""
     new: int
     """Entities, texts and facts that were made; the others were here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedPages:
+    """What ``export_markdown`` did."""
+
+    pages: int
+    """How many there are."""
+    written: int
+    """Those that were new, or other ones before."""
+    removed: int
+    """Those of entities that are no more."""

@@ -14,11 +14,13 @@ from typing import Literal, TypeVar
 
 from ..errors import AiomemdbError, EmbedderError
 from .bulk import Document, Loaded, NotLoaded, Progress
+from .core import Core
 from .deciding.remembering import changes_nothing, known_texts
+from .drafter import Drafter
 from .drafts import Draft, Scope
 from .view import View
 
-__all__ = ["LoadingVerbs", "Pace", "ahead"]
+__all__ = ["LoadingVerbs", "Pace", "ahead", "draft_into", "load"]
 
 T = TypeVar("T")
 
@@ -117,16 +119,29 @@ class LoadingVerbs(View):
             raise ValueError(f"on_error={on_error!r}: 'stop' or 'collect'")
         if not isinstance(documents, Iterable | AsyncIterable) or isinstance(documents, str | bytes):
             raise TypeError(f"documents must be an iterable of Document, not {type(documents).__name__}")
-        loading = _Loading(self, documents, stops=on_error == "stop")
-        return await loading.run(progress)
+        return await load(self._core, self._scope, documents, progress, stops=on_error == "stop")
+
+
+async def load(
+    core: Core,
+    scope: Scope,
+    documents: Iterable[Document] | AsyncIterable[Document],
+    progress: Progress | None,
+    *,
+    stops: bool = True,
+) -> Loaded:
+    """What ``remember_many`` does."""
+    return await _Loading(core, scope, documents, stops=stops).run(progress)
 
 
 class _Loading:
     """One call."""
 
-    def __init__(self, view: View, documents: Iterable[Document] | AsyncIterable[Document], *, stops: bool) -> None:
-        self._core, self._scope = view._core, view._scope
-        self._store = view._core.writable_store
+    def __init__(
+        self, core: Core, scope: Scope, documents: Iterable[Document] | AsyncIterable[Document], *, stops: bool
+    ) -> None:
+        self._core, self._scope = core, scope
+        self._store = core.writable_store
         self._documents = documents
         self._total = len(documents) if isinstance(documents, Sized) else None
         self._stops = stops
@@ -202,19 +217,7 @@ class _Loading:
             raise TypeError(f"document {place} is no Document but {type(document).__name__}")
         drafter = self._core.drafter()
         try:
-            drafter.episode(
-                document.content,
-                key=document.key,
-                session=document.session,
-                seq=document.seq,
-                source=document.source,
-                occurred_at=document.occurred_at,
-                metadata=document.metadata,
-                replace=document.replace,
-            )
-            for fact in document.facts:
-                drafter.fact(fact)
-            drafter.mentions(document.mentions)
+            draft_into(drafter, document)
         except (TypeError, ValueError) as error:
             batch.failed.append(NotLoaded(place, document, error))
             return
@@ -253,6 +256,23 @@ class _Loading:
             batch.failed += alone.failed
             if alone.failed and self._stops:
                 return
+
+
+def draft_into(drafter: Drafter, document: Document) -> None:
+    """Raises: TypeError, ValueError: a part of it can't be."""
+    drafter.episode(
+        document.content,
+        key=document.key,
+        session=document.session,
+        seq=document.seq,
+        source=document.source,
+        occurred_at=document.occurred_at,
+        metadata=document.metadata,
+        replace=document.replace,
+    )
+    for fact in document.facts:
+        drafter.fact(fact)
+    drafter.mentions(document.mentions)
 
 
 def _named(failure: NotLoaded) -> Exception:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import ExitStack, aclosing
-from dataclasses import replace
 from itertools import islice
-from typing import IO, Literal, TypeVar, TypeVarTuple
+from pathlib import Path
+from typing import IO, Literal
 
 from ..errors import FormatError, NormaliserChanged
 from ..formats import lines, server_memory
@@ -17,24 +17,23 @@ from ..formats.rows import Row
 from .bringing_in import BringingIn, Packer
 from .bulk import Exported, Imported, Progress
 from .deciding.restoring import Restored, restore, restored_already
+from .drafts import Scope
 from .interchange import drafted, nodes_of, relations_of
 from .loading import Pace, ahead
+from .moving_notes import NoteVerbs
 from .names import checked_key
 from .questions import Model
 from .reads import Reads
-from .view import View
+from .threads import in_thread
 from .writing_out import WritingOut
 
 __all__ = ["MovingVerbs"]
-
-R = TypeVar("R")
-Ts = TypeVarTuple("Ts")
 
 #: "aiomemdb": all that there is; "server-memory": the JSON Lines of npm's @modelcontextprotocol/server-memory.
 Format = Literal["aiomemdb", "server-memory"]
 
 
-class MovingVerbs(View):
+class MovingVerbs(NoteVerbs):
     """The verbs that move memories."""
 
     async def export(
@@ -72,14 +71,7 @@ class MovingVerbs(View):
         """
         if format not in ("aiomemdb", "server-memory"):
             raise ValueError(f'format={format!r}: "aiomemdb" or "server-memory"')
-        if namespaces is None:
-            chosen: list[str] | None = list(self._scope.readable)
-        elif isinstance(namespaces, str):
-            if namespaces != "all":
-                raise TypeError('namespaces must be several: namespaces=[...], or "all"')
-            chosen = None
-        else:
-            chosen = [checked_key("namespace", name) for name in namespaces]
+        chosen = self._chosen(namespaces)
         with ExitStack() as stack:
             write = await in_thread(stack.enter_context, writing(target, overwrite=overwrite))
             async with self._core.store.snapshot() as reads:
@@ -150,9 +142,9 @@ class MovingVerbs(View):
     async def import_(
         self, source: Source, *, namespace: str | None = None, progress: Progress | None = None
     ) -> Imported:
-        """Bring in what a file holds: one that ``export`` wrote, or the JSON Lines of server-memory.
+        """Bring in a file that ``export`` wrote, the JSON Lines of server-memory, or a folder of Markdown.
 
-        All of the file is checked first. A file that was cut short, an unknown version or a wrong value is an error
+        All of it is checked first. A file that was cut short, an unknown version or a wrong value is an error
         with the number of its line, and nothing was written. Then it is brought in by many jobs, between which others
         write. A text and the facts drawn from it are one job. Cut short, it goes on when it is run again.
 
@@ -160,10 +152,14 @@ class MovingVerbs(View):
         are not made again: the same file once more changes nothing. What is made keeps its times. So ``as_of`` and
         ``known_at`` of the past answer as they did where it comes from. In its history the line "import" is added.
 
+        Of a folder, each note is a text, under its path as its key: it mentions what it links to by ``[[links]]``. What
+        its front matter says, and lines such as ``- works at:: [[Acme]]``, are facts of the entity that the note is of.
+        A note that was changed is the next version of its text.
+
         Vectors are brought in if the file has them. For all that has none, call ``reembed()``.
 
         Args:
-            source: a path, "-" for standard input, or an open file. ``.gz`` and ``.zst`` as for ``export``.
+            source: a path, of a folder too, "-" for standard input, or an open file. Suffixes: as for ``export``.
             namespace: where all of it goes; default: to the namespaces of the file; of server-memory to this view's.
             progress: called on the loop as ``progress(done, total)`` with rows, after each job.
 
@@ -178,6 +174,8 @@ class MovingVerbs(View):
         if namespace is not None:
             checked_key("namespace", namespace)
         store = self._core.writable_store
+        if isinstance(source, str | os.PathLike) and source != "-" and await in_thread(os.path.isdir, source):
+            return await self._import_notes(Path(source), self._into(namespace), progress)
         with ExitStack() as stack:
             file = await in_thread(stack.enter_context, opened_twice(source))
             first = await in_thread(_first_line, file)
@@ -188,7 +186,7 @@ class MovingVerbs(View):
                         "an entity or a relation of server-memory",
                         line=1,
                     )
-                return await self._import_server_memory(file, namespace, progress)
+                return await self._import_server_memory(file, self._into(namespace), progress)
             header, total = await in_thread(_check, file)
             there = (await store.export_contents([])).normalisers
             for use, name in header.normalisers.items():
@@ -233,13 +231,10 @@ class MovingVerbs(View):
                     progress(done, total)
         return Imported(rows=done, new=made)
 
-    async def _import_server_memory(
-        self, file: IO[bytes], namespace: str | None, progress: Progress | None
-    ) -> Imported:
+    async def _import_server_memory(self, file: IO[bytes], scope: Scope, progress: Progress | None) -> Imported:
         total = await in_thread(self._check_server_memory, file)
         file.seek(0)
         items = server_memory.read(iter(file))
-        scope = self._scope if namespace is None else replace(self._scope, namespace=namespace)
         before = await self._core.store.counts(scope.namespace)
         done, pace = 0, Pace()
         while some := await in_thread(list, islice(items, max(1, int(pace.size / 2)))):
@@ -315,15 +310,3 @@ def _check(file: IO[bytes]) -> tuple[lines.Header, int]:
         if vector is not None and len(vector) != dim:
             raise FormatError("its vector has not as many numbers as the header says", line=row.line)
     return header, total
-
-
-async def in_thread(function: Callable[[*Ts], R], *args: *Ts) -> R:
-    """Run what blocks in a thread. Cancelled, it waits for that: it leaves nothing half done."""
-    task = asyncio.ensure_future(asyncio.to_thread(function, *args))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise

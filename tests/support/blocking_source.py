@@ -247,12 +247,13 @@ def _moving() -> str:
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterable, Iterable
 from typing import Literal
 
 from ..formats.files import Source, Target
 from ..memory import memory
-from ..memory.bulk import Document, Exported, Imported, Loaded, Progress
+from ..memory.bulk import Document, Exported, ExportedPages, Imported, Loaded, Progress
 from ..memory.moving import Format
 from .waiting import Waits
 

@@ -40,6 +40,7 @@ PUBLIC = [
     "Event",
     "Evidence",
     "Exported",
+    "ExportedPages",
     "Fact",
     "ForbiddenStatement",
     "Forgotten",
