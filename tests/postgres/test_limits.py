@@ -310,3 +310,45 @@ async def test_a_role_that_may_not_create_the_table_hears_how_it_is_made(small_s
     with pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
         await aiomemdb.connect(url.replace("tester@", "reader@"))
     assert "CREATE TABLE IF NOT EXISTS public.aiomemdb_writer" in caught.value.__notes__[0]
+
+
+@pytest.fixture
+def small_disk(small_server: Server) -> Iterator[str]:
+    """A folder of the server's user on a file system of 4 MB."""
+    if os.getuid():
+        pytest.skip("only root makes file systems")
+    folder = small_server.folder.parent / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=777", "tmpfs", str(folder)], check=True)
+    try:
+        inner = folder / "space"
+        inner.mkdir()
+        os.chown(inner, small_server.folder.stat().st_uid, small_server.folder.stat().st_gid)
+        yield str(inner)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def test_a_full_disk_of_the_server_is_an_error_of_each_job_that_meets_it(
+    small_server: Server, small_disk: str
+) -> None:
+    url = small_server.create()
+    execute(url, f"CREATE TABLESPACE small LOCATION '{small_disk}'")
+    execute(url, "CREATE TABLE item (id serial, name text)")
+    execute(url, "CREATE TABLE large (body text) TABLESPACE small")
+    execute(url, "ALTER TABLE large ALTER body SET STORAGE EXTERNAL")
+    large = "INSERT INTO large VALUES (repeat('x', $1))"
+    async with aiomemdb.connect(url) as db:
+        jobs = [db.write(large, (700_000,)) if n % 2 else db.write(INSERT, (str(n),)) for n in range(24)]
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        kinds = {type(result).__name__ for result in results[1::2]}
+        assert "DiskFull" in kinds and kinds <= {"NoneType", "DiskFull"}
+        assert all(result is None for result in results[::2])
+        written = sum(result is None for result in results[1::2])
+        assert await db.read_value("SELECT count(*) FROM large") == written
+        await db.write("TRUNCATE large")
+        await db.write(large, (1000,))
+    assert names(url) == [str(n) for n in range(0, 24, 2)]
+    execute(url, "DROP TABLE large")
+    execute(url, "CHECKPOINT")
+    execute(url, "DROP TABLESPACE small")
