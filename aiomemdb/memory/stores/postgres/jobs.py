@@ -21,6 +21,10 @@ R = TypeVar("R")
 _MOST_RUNS = 10
 
 
+# The server's words for a schema, or a row of its own catalogue, that another process has made meanwhile.
+_MADE_MEANWHILE = ("23505", "42P06", "42P07")
+
+
 class _NothingWritten(Exception):
     """Rolls back what a job has locked and made for nothing."""
 
@@ -86,8 +90,15 @@ class Jobs:
     async def open(self, normalisers: Mapping[str, str], given: Sequence[str]) -> dict[str, str]:
         """Make the tables or bring them up to date; return what is recorded of normalisers."""
         assert isinstance(self._on, PostgresDatabase)
-        recorded = await recorded_if_current(Asking(self._on), normalisers, given)
-        if recorded is not None:
-            return recorded
-        async with self._on.transaction() as tx:
-            return await migrate(tx, normalisers, given)
+        while True:
+            recorded = await recorded_if_current(Asking(self._on), normalisers, given)
+            if recorded is not None:
+                return recorded
+            try:
+                async with self._on.transaction() as tx:
+                    return await migrate(tx, normalisers, given)
+            except TransactionConflict:
+                pass
+            except Exception as error:
+                if getattr(error, "sqlstate", None) not in _MADE_MEANWHILE:
+                    raise

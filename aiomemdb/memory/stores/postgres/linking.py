@@ -117,6 +117,19 @@ def _of_others(when: When) -> dict[str, str]:
     return found
 
 
+# Of what in a frontier each link is.
+_OF = {
+    "ends": "fact",
+    "evidence": "fact",
+    "facts": "entity",
+    "mentions": "entity",
+    "similar": "entity",
+    "mentioned": "episode",
+    "stated": "episode",
+    "beside": "turn",
+}
+
+
 async def around(
     asking: Asking,
     namespaces: Sequence[str],
@@ -154,8 +167,11 @@ async def around(
     for part, one, other, third, cosine in rows:
         found.setdefault(names[part].partition(" ")[0], []).append((one, other, third, cosine))
 
-    for name in ("ends", "beside"):  # in their own order
-        found.get(name, []).sort(key=lambda link: (link[0], link[2]))
+    # As they come where the frontier is walked in its order: of equal ways the first one counts.
+    places = {name: {id: at for at, id in enumerate(those)} for name, those in (*ids.items(), ("turn", turns))}
+    for name, links in found.items():
+        place, own = places[_OF[name]], name in ("ends", "beside")
+        links.sort(key=lambda link: (place[link[0]], link[2] if own else 0))
 
     def pairs(name: str) -> list[tuple[int, int]]:
         return [(one, other) for one, other, _, _ in found.get(name, ())]
