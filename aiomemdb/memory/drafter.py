@@ -17,6 +17,9 @@ from .values import Entity, Name, NameLike, Scalar, Statement
 __all__ = ["Drafter", "canonical", "checked_json", "checked_similarity"]
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
 def canonical(value: Scalar) -> str:
     """A literal as JSON, one text for all that are the same: 1.0 is 1, and so are the normal forms of a string.
 
@@ -30,7 +33,7 @@ def canonical(value: Scalar) -> str:
 def as_json(value: Scalar) -> str:
     """A literal as JSON, as it was given except 1.0, which is 1. Raises: as ``canonical``."""
     if isinstance(value, str):
-        return json.dumps(checked_text("value", value), ensure_ascii=False)
+        return _ENCODER.encode(checked_text("value", value))
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"value={value!r}: JSON has neither NaN nor infinity")
@@ -59,6 +62,11 @@ def checked_similarity(similarity: float | None) -> None:
         raise ValueError(f"similarity={similarity!r}: a cosine above 0, at most 1")
 
 
+def _has_one_form(value: Scalar) -> bool:
+    """Whether all ways to write it are this one."""
+    return not isinstance(value, str) or value.isascii()
+
+
 class Drafter:
     """Collects one job's names, each once, and the facts that speak of them."""
 
@@ -68,7 +76,9 @@ class Drafter:
         self._exact_values = normalisers.exact_values
         self.draft: Draft = Draft([], near=near)
         self._places: dict[object, int] = {}
+        self._subjects: dict[str, tuple[int, str]] = {}
         self._added: dict[tuple[str, str], int] = {}
+        self._predicates: dict[str, tuple[str, str]] = {}
         self._said: dict[str, tuple[int, str]] = {}  # names as they were written: most come several times
 
     def name(self, what: str, named: str | Name) -> NameRequest:
@@ -91,7 +101,7 @@ class Drafter:
         key = self._normalise(name)
         if not isinstance(key, str) or not key:
             raise ValueError(f"{what}={name!r}: nothing is left of it by the normaliser {self._normalise.name!r}")
-        return checked_text(what, key)
+        return key if key is name else checked_text(what, key)
 
     def type(self, type: str) -> tuple[str, str]:
         """A type as it is shown, and its key. Raises: as ``name``."""
@@ -101,6 +111,12 @@ class Drafter:
     def value(self, value: Scalar) -> str:
         """A literal as it is compared. Raises: as ``canonical``."""
         return as_json(value) if self._exact_values else canonical(value)
+
+    def _predicate(self, predicate: str) -> tuple[str, str]:
+        """The key, and how it is shown; most facts of a job share a few."""
+        key, exact = self.predicate(predicate), self._normalise_predicate.exact
+        both = self._predicates[predicate] = key, predicate if exact else " ".join(predicate.split())
+        return both
 
     def predicate(self, predicate: str) -> str:
         key = self._normalise_predicate(checked_name("predicate", predicate, exact=self._normalise_predicate.exact))
@@ -122,10 +138,14 @@ class Drafter:
         added = self.draft.added
         if added is None:
             return self.who("subject", who)
+        if isinstance(who, str) and (said := self._subjects.get(who)) is not None:
+            return said
         if isinstance(who, str | Name):
             wanted = self.name("subject", who)
             place = self._added.get((wanted.key, wanted.type_key))
             if place is not None:
+                if isinstance(who, str):
+                    self._subjects[who] = place, wanted.name
                 return place, wanted.name
         raise ValueError(f"subject={who!r}: facts= are of the names that are added, by name")
 
@@ -175,10 +195,10 @@ class Drafter:
             object, end = self.who("object", fact.object)
         else:
             assert fact.value is not None
-            value, given = self.value(fact.value), as_json(fact.value)
+            value = self.value(fact.value)
+            given = value if _has_one_form(fact.value) else as_json(fact.value)
             end = fact.value if isinstance(fact.value, str) else value
-        predicate = self.predicate(fact.predicate)
-        shown = fact.predicate if self._normalise_predicate.exact else " ".join(fact.predicate.split())
+        predicate, shown = self._predicates.get(fact.predicate) or self._predicate(fact.predicate)
         text = f"{subject_name} {shown} {end}" if fact.text is None else checked_text("text", fact.text)
         self.draft.facts.append(
             DraftFact(

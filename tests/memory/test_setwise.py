@@ -120,6 +120,31 @@ async def test_a_text_takes_as_many_statements_for_many_facts_as_for_a_few(
     assert all(more <= less for less, more in zip(few, many, strict=True)), taken
 
 
+async def test_many_that_are_added_and_taken_back_take_as_many_statements_as_a_few(db_path: Path) -> None:
+    taken: list[list[int]] = []
+    async with counted(db_path) as (memory, counts):
+        await memory.remember("The first text of a file has more to make.")
+        for size in (9, 699):
+            names = [f"person {size} {n}" for n in range(size)]
+            relations = [(name, "knows", names[n - 1]) for n, name in enumerate(names)]
+            observed = [Statement(subject=name, predicate="is", value=n) for n, name in enumerate(names)]
+            taken.append([])
+            with counts.during(taken[-1]):
+                await memory.add_facts(relations, missing="imply")
+            with counts.during(taken[-1]):
+                added = await memory.add_entities([Name(name, "person") for name in names], facts=observed)
+            assert all(one.new and one.facts for one in added)
+            with counts.during(taken[-1]):
+                await memory.add_facts(observed, missing="error")
+            with counts.during(taken[-1]):
+                assert all(await memory.retract_facts([*relations, *observed[1:]]))
+            with counts.during(taken[-1]):
+                assert len(await memory.retract_entities(names)) == size
+    few, many = taken
+    assert max(few) <= 14, taken
+    assert all(more <= less for less, more in zip(few, many, strict=True)), taken
+
+
 # -- rows that go in and come out --------------------------------------------------------------------------------------
 
 ROWS: list[tuple[int, Any, float | None, bytes | None]] = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TypeAlias
 
 from ..dates import Day
 from ..deciding.facts import KnownFact
+from ..records import literal
 from ..times import from_micros
 from ..words import indexed
 
@@ -41,4 +41,4 @@ def quotes_of(fact: KnownFact) -> list[str | None]:
 
 
 def of_fact(text: str, value: str | None, quotes: Iterable[str | None]) -> Indexed:
-    return indexed(text, "" if value is None else str(json.loads(value)), *(quote for quote in quotes if quote))
+    return indexed(text, "" if value is None else str(literal(value)), *(quote for quote in quotes if quote))
