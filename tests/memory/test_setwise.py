@@ -19,7 +19,6 @@ from aiomemdb.memory.stores.sqlite import setwise
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder, day
 
-
 # What FTS5 does to its own tables is a comment, and its own affair, and so is whether it reads its settings anew; the two
 # others are the writer's.
 _OTHERS = (
