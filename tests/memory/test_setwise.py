@@ -19,8 +19,8 @@ from aiomemdb.memory.stores.sqlite import setwise
 from tests.memory.conftest import assert_sound
 from tests.memory.support import SpellingEmbedder, day
 
-# What FTS5 does to its own tables is a comment, and its own affair, and so is whether it reads its settings anew; the two
-# others are the writer's.
+# What FTS5 does to its own tables is a comment, and its own affair, and so is whether it reads its settings anew. The
+# two others are the writer's.
 _OTHERS = (
     *("--", "PRAGMA 'main'.data_version", "SELECT k, v FROM 'main'."),
     *("SELECT 1 FROM sqlite_schema", "PRAGMA schema_version"),
