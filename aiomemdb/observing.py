@@ -12,6 +12,7 @@ once and harms no job. Where no observer is, no event is made.
     ReadDone      a query was answered, or failed; in its caller's context
     Closed        the database is closed; the last
 
+``database._observed_as`` says what it is, by the names that OpenTelemetry has for that, without a password.
 ``on_open`` and ``around_verbs`` are the seam of the whole process: databases as they are opened, and the verbs of their
 memories.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from threading import get_ident
 from typing import Self, TypeGuard, TypeVar
@@ -17,7 +17,7 @@ from ..config import checked_timeout
 from ..database import Database, Opened, Params, Transaction
 from ..errors import AiomemdbError, DatabaseClosed, ForkedError, WrongLoop
 from ..familiar import POSTGRES, Familiar
-from ..observing import Observer
+from ..observing import Closed, Observer, opened
 from .assembly import Assembly
 from .driver import checked_conninfo, psycopg, without_password
 from .granting import Granting
@@ -105,6 +105,7 @@ class PostgresDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         # Not a method of self: what the finalizer holds must not keep the handle alive. It also runs at exit.
         self._finalizer = weakref.finalize(self, assembly.abandon)
         _opened.add(self)
+        opened(self)
         return self
 
     async def close(self, timeout: float = 10.0, *, drain: bool = True) -> None:
@@ -138,6 +139,7 @@ class PostgresDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
         finally:
             if self._finalizer is not None:
                 self._finalizer.detach()
+            assembly.observers.tell(Closed())
 
     # Who may call
 
@@ -272,6 +274,13 @@ class PostgresDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     def _observe(self, observer: Observer) -> Callable[[], None]:
         """See ``aiomemdb.observing``."""
         return self._opened_one().observers.add(observer)
+
+    @property
+    def _observed_as(self) -> Mapping[str, str]:
+        """See ``aiomemdb.observing``."""
+        names = {"dbname": "db.namespace", "host": "server.address"}
+        said = checked_conninfo(self._target)
+        return {"db.system.name": "postgresql"} | {names[key]: str(said[key]) for key in names if said.get(key)}
 
     # Forks
 

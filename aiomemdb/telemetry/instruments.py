@@ -60,4 +60,6 @@ class Instruments:
         """On the exporter's thread."""
         for watched, labels in list(self._watched.values()):
             if (database := watched()) is not None:
-                yield Observation(database.statistics().wal_bytes, labels)
+                size = getattr(database.statistics(), "wal_bytes", None)  # a server's log is not ours to see
+                if size is not None:
+                    yield Observation(size, labels)

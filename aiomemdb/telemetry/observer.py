@@ -41,7 +41,7 @@ def failed(error: BaseException) -> dict[str, str]:
     """What is said of an error: not its text, which may hold values."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    code = getattr(error, "sqlite_errorname", None)
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
     return {_OF_ERROR: name} | ({_OF_ENGINE: code} if isinstance(code, str) else {})
 
 
@@ -53,7 +53,7 @@ class DatabaseObserver:
     """
 
     def __init__(self, database: Any, tracer: Tracer | None, meters: Instruments | None, *, query_text: bool) -> None:
-        self._labels: Labels = {"db.system.name": "sqlite", "db.namespace": str(database._target or ":memory:")}
+        self._labels: Labels = database._observed_as
         self._tracer = tracer
         self._meters = meters
         self._query_text = query_text

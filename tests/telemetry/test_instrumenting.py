@@ -78,6 +78,15 @@ async def test_a_database_that_is_not_open_is_an_error(db_path: Path, traces: Tr
         telemetry.instrument(aiomemdb.connect(db_path), tracer_provider=traces.provider)
 
 
+def test_what_is_said_of_a_server_is_its_name_without_user_and_password() -> None:
+    said = aiomemdb.connect("postgresql://ada:hunter2@db.example:5433/notes?password=hunter2")._observed_as
+    assert said == {
+        "db.system.name": "postgresql",
+        "db.namespace": "notes",
+        "server.address": "db.example",
+    }
+
+
 PROGRAM = """
 import asyncio, sys
 {block}

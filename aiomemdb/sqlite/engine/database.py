@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from threading import get_ident
@@ -336,6 +336,11 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, MaintenanceVerbs, AgentVerbs
         self._check()
         assert self._assembly is not None
         return self._assembly.observers.add(observer)
+
+    @property
+    def _observed_as(self) -> Mapping[str, str]:
+        """See ``aiomemdb.observing``."""
+        return {"db.system.name": "sqlite", "db.namespace": str(self._target or ":memory:")}
 
     def _set(self, setting: Setting) -> None:
         """See ``aiomemdb.sqlite.connection.settings``."""
