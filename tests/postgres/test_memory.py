@@ -152,7 +152,7 @@ async def test_a_job_sees_all_that_those_before_it_in_its_namespace_wrote(url: s
         async with one.db.transaction() as tx:
             await one.within(tx).add_fact("Ann", "lives in", value=1, replace=True)
             later = asyncio.create_task(two.add_fact("Ann", "lives in", value=2, replace=True))
-            while not postgres.execute(url, waiting):  # noqa: ASYNC110 (the server tells no event)
+            while not postgres.execute(url, waiting):  # noqa: ASYNC110 (the server reports no event)
                 await asyncio.sleep(0)
             assert not later.done()
         await later
