@@ -5,7 +5,7 @@
     python bench/page.py page.html ...    pages that are there
 
 It needs Chromium and playwright (``make test-page`` installs it), and uses no GPU: without one drawing costs most. Work
-is what the browser's main thread did, divided by the frames that it showed, beside the same of an empty page.
+is the CPU time of the browser's main thread for a frame, the median, beside the same of an empty page.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ from aiomemdb import Memory
 
 _ALL = "() => document.documentElement.app.drawAll()"
 _SETTLED = "() => !document.documentElement.app?.graph.moving"
-_COUNT_FRAMES = (
-    "() => { window.frames_shown = 0; const on = () => { window.frames_shown++; requestAnimationFrame(on) }; on() }"
-)
 _SIZE = "() => ['nodes', 'edges'].map((kind) => document.documentElement.app.graph.cy[kind]().length)"
 _SEARCH = """() => {
   const { search } = document.documentElement.app, times = [];
@@ -64,34 +61,32 @@ async def task_seconds(session: CDPSession) -> float:
     return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
 
 
-async def work_a_frame(page: Page) -> list[float]:
-    """Milliseconds of main-thread work for each frame, of several goes: drags and turns of the wheel."""
+async def work_a_frame(page: Page) -> tuple[float, float]:
+    """Milliseconds of main-thread work for a step of a drag, and of the wheel, each shown at once: the medians."""
     session = await page.context.new_cdp_session(page)
     await session.send("Performance.enable", {"timeDomain": "threadTicks"})  # its CPU time, not that of others
-    await page.evaluate(_COUNT_FRAMES)
-    found = []
-    for go in range(8):
-        frames, work = await page.evaluate("() => window.frames_shown"), await task_seconds(session)
-        await page.mouse.move(700, 300)
-        if go % 2:
-            for step in range(30):
-                await page.mouse.wheel(0, 40 if step < 15 else -40)
-                await page.evaluate("() => new Promise(requestAnimationFrame)")
-        else:
+    found: tuple[list[float], list[float]] = ([], [])
+    for go in range(4):
+        await page.mouse.move(260, 640)  # where nothing is drawn
+        if go % 2 == 0:
             await page.mouse.down()
-            for step in range(30):
-                await page.mouse.move(700 + 6 * step, 300 + 4 * step)
-                await page.evaluate("() => new Promise(requestAnimationFrame)")
+        for step in range(16):
+            before = await task_seconds(session)
+            if go % 2:
+                await page.mouse.wheel(0, 40 if step < 8 else -40)
+            else:
+                await page.mouse.move(260 + 6 * step, 640 + 4 * step)
+            await page.evaluate("() => new Promise(requestAnimationFrame)")
+            found[go % 2].append(1000 * (await task_seconds(session) - before))
+        if go % 2 == 0:
             await page.mouse.up()
-        frames = await page.evaluate("() => window.frames_shown") - frames
-        found.append(1000 * (await task_seconds(session) - work) / max(1, frames))
-    return found
+    return median(found[0]), median(found[1])
 
 
 async def measure(browser: Any, file: Path) -> None:
     page = await (await browser.new_context(viewport={"width": 1440, "height": 900})).new_page()
     await page.goto("about:blank")
-    empty = median(await work_a_frame(page))
+    empty = max(await work_a_frame(page))
     await page.goto(file.as_uri())
     await page.wait_for_selector("html[data-ready=true]", timeout=120_000)
     ready = await page.evaluate("() => performance.now()")
@@ -107,10 +102,11 @@ async def measure(browser: Any, file: Path) -> None:
             await page.wait_for_function(_SETTLED)
             print(f"  drawing all took {took / 1000:.2f} s")
         nodes, edges = await page.evaluate(_SIZE)
-        work = median(await work_a_frame(page))
+        panned, zoomed = await work_a_frame(page)
         search = median(await page.evaluate(_SEARCH))
         print(
-            f"  {drawn}: {nodes:,} nodes, {edges:,} edges: {work:.2f} ms a frame ({work / empty:.1f} × empty), "
+            f"  {drawn}: {nodes:,} nodes, {edges:,} edges: panned {panned:.2f} ms, zoomed {zoomed:.2f} ms a frame "
+            f"({panned / empty:.1f} and {zoomed / empty:.1f} × empty), "
             f"search {search:.1f} ms"
         )
     await page.context.close()

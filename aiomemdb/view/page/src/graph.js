@@ -5,7 +5,7 @@ import { place } from "./layout.js";
 import { still } from "./dom.js";
 
 const LARGE = 700; // more nodes than this are drawn with less: straight lines, no arrows
-const SLICE = 1200;
+const SLICE_MS = 30; // as much is added at once as leaves the page answering
 
 const short = (text, most) => {
   const signs = [...text.replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, "").replace(/\s+/g, " ").slice(0, 2000)];
@@ -54,7 +54,7 @@ export class Graph {
     cy.on("dragfree", "node", () => (this.keep(), this.letter()));
     cy.on("viewport", () => {
       clearTimeout(this.lettering);
-      this.lettering = setTimeout(() => this.letter(), 90);
+      this.lettering = setTimeout(() => this.letter(), this.drawn.size > LARGE ? 280 : 90);
     });
   }
 
@@ -170,8 +170,8 @@ export class Graph {
       const first = node.hasClass("chosen") || node.hasClass("path") ? 3 : node.hasClass("found") ? 2 : node.hasClass("beside") ? 1 : 0;
       wanted.push({ node, x, y, seen, first, size: node.data("size") });
     });
-    // A name covers no other node.
-    for (const { x, y, size, seen } of wanted) if (seen) take([x - size / 2, y - size / 2, x + size / 2, y + size / 2]);
+    // A name covers no other node that is more than a dot.
+    for (const { x, y, size, seen } of wanted) if (seen && size * zoom > 5) take([x - size / 2, y - size / 2, x + size / 2, y + size / 2]);
     wanted.sort((a, b) => b.first - a.first || b.size - a.size || Number(a.node.id()) - Number(b.node.id()));
     let left = 420;
     this.cy.batch(() => {
@@ -239,9 +239,12 @@ export class Graph {
     // While the view moves, a large graph is a picture that moves along.
     this.cy.renderer().textureOnViewport = grew;
     if (grew) this.cy.edges().not(".near").addClass("large");
-    for (let begin = 0; begin < elements.length; begin += SLICE) {
-      this.cy.batch(() => this.cy.add(elements.slice(begin, begin + SLICE)));
-      if (elements.length > 2 * SLICE) await new Promise((resume) => requestAnimationFrame(resume));
+    for (let begin = 0, slice = 200; begin < elements.length; ) {
+      const since = performance.now();
+      this.cy.batch(() => this.cy.add(elements.slice(begin, begin + slice)));
+      begin += slice;
+      slice = Math.round(Math.min(2000, Math.max(60, (slice * SLICE_MS) / Math.max(4, performance.now() - since))));
+      if (begin < elements.length) await new Promise((resume) => requestAnimationFrame(resume));
     }
     this.show();
     this.keep();
@@ -303,7 +306,7 @@ export class Graph {
       const centre = node ?? (this.centre && this.cy.getElementById(String(this.centre)));
       if (!centre || centre.empty()) return;
       const around = beside(centre);
-      if (this.cy.elements().length < 6000) this.cy.elements().not(around).addClass("dim");
+      if (this.cy.elements().length < 1500) this.cy.elements().not(around).addClass("dim");
       around.addClass("beside");
     });
     this.letter();
