@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import psycopg
 import pytest
@@ -253,3 +254,47 @@ async def test_a_number_that_the_server_has_lost_is_reported(table: str, caplog:
         await db.write(INSERT, ("b",))
         assert db.statistics().commits_lost == 1
         assert "has lost what it had acknowledged: 1 transactions" in caplog.text
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+async def test_wherever_the_connection_is_cut_each_name_is_there_as_its_caller_has_heard(table: str, side: str) -> None:
+    """At each message in turn, of whichever connection it is: the answers are lost, or the questions."""
+    async with Proxy.before(table) as proxy, await opened(proxy) as db:
+        heard: dict[str, bool | None] = {}
+
+        async def in_block(name: str) -> None:
+            async with db.transaction() as tx:
+                await tx.write(INSERT, (name,))
+                assert await tx.read_value("SELECT count(*) FROM item WHERE name = $1", (name,)) == 1
+
+        async def run(name: str, work: Awaitable[object]) -> None:
+            try:
+                await work
+                heard[name] = True
+            except aiomemdb.AiomemdbError as error:
+                heard[name] = error.applied
+
+        for place in range(70):
+            left = [place]
+
+            def is_cut(kind: bytes, body: bytes, left: list[int] = left) -> bool:
+                left[0] -= 1
+                return left[0] == -1
+
+            if side == "server":
+                proxy.cut_answer = is_cut
+            else:
+                proxy.cut_question = is_cut
+            await asyncio.gather(
+                *(run(f"{place}.{n}", db.write(f"{INSERT} RETURNING id", (f"{place}.{n}",))) for n in range(3)),
+                run(f"{place}.count", db.write_count(INSERT, (f"{place}.count",))),
+                run(f"{place}.block", in_block(f"{place}.block")),
+                db.read_value("SELECT 1"),
+            )
+        found = names(table)
+        assert len(found) == len(set(found)), "written twice"
+        for name, applied in heard.items():
+            assert applied is not None, f"{name}: the outcome was not found out"
+            assert (name in found) is applied, name
+        assert db.statistics().reconnects > 5
+    no_connection_left(table)
