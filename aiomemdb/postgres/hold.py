@@ -19,7 +19,6 @@ from ..concurrency.job import Failure, copy_error, settle_one
 from ..errors import (
     AiomemdbError,
     CommitOutcomeUnknown,
-    DatabaseClosed,
     LockTimeout,
     TransactionConflict,
     TransactionLost,
@@ -108,7 +107,6 @@ class Hold:
         self.durable: bool = durable
         self.writes: int = 0
         self.write_errors: int = 0
-        self.savepoints: int = 0
         self._link = link
         self._isolation = isolation
         self._begun = False
@@ -237,6 +235,7 @@ class Hold:
         error = first_error(answers[:first])
         if error is not None:
             self._lose(error)
+        if self.error is not None:  # or it has ended early, and what ran was stopped
             raise self._gone()
         return answers[first : len(answers) - len(behind)]
 
@@ -389,9 +388,6 @@ class Hold:
         """Nothing will end it: it is rolled back."""
         if not self.over and not self.ending:
             self.rollback().add_done_callback(_seen)
-
-    def give_up(self, why: str) -> None:
-        self.expire(DatabaseClosed(f"{why}; the transaction is rolled back"))
 
 
 def _seen(done: asyncio.Future[Any]) -> None:

@@ -76,7 +76,7 @@ async def prepare_table(link: Link) -> str:
         if error is None:
             return table
         # Made, or tidied up, by two at the same time.
-        if error.sqlstate not in ("23505", "42P07", "40P01", "40001") or attempt == 9:
+        if error.sqlstate not in ("23505", "42710", "42P07", "40P01", "40001") or attempt == 9:
             if error.sqlstate == "42501":
                 error.add_note(
                     f"aiomemdb keeps the outcomes of its COMMITs in {table}; have an administrator create it: "

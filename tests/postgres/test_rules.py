@@ -12,7 +12,7 @@ import aiomemdb
 
 ROOMS = sorted((Path(aiomemdb.__file__).parent / "postgres").glob("*.py"))
 
-#: None of these is everywhere, or survives a pooler that gives each transaction another connection.
+#: None of these is everywhere, or survives a pooler with another connection for each transaction.
 FORBIDDEN = re.compile(
     r"advisory|create\s+extension|create\s+trigger|\blisten\b(?! on)|\bnotify\b|txid_|pg_xact|xact_id|plpgsql"
     "|with hold",
