@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import asking, doctor, files, learning, looking, moving, seeing, serving
+from . import asking, doctor, files, learning, looking, moving, seeing, serving, transferring
 from .performing import DEBUG
 
 __all__ = ["app"]
@@ -51,6 +51,7 @@ for _verb in (
     *learning.VERBS,
     *moving.VERBS,
     *seeing.VERBS,
+    *transferring.VERBS,
     *serving.VERBS,
 ):
     app.command(_verb.__name__.rstrip("_").replace("_", "-"))(_verb)

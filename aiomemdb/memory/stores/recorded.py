@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from ...errors import NormaliserChanged
 from ..names import with_defaults
+from .carried import MARK
 
 __all__ = ["recorded_of"]
 
@@ -18,8 +19,12 @@ def recorded_of(meta: Mapping[str, str], normalisers: Mapping[str, str], given: 
         normalisers: what each is for, and its name.
         given: for what it must have the same.
 
-    Raises: NormaliserChanged.
+    Raises: NormaliserChanged; ValueError: it is not whole.
     """
+    if MARK in meta:
+        raise ValueError(
+            "a move into it was cut short, so a part of the memory is missing: `aiomemdb move SOURCE TARGET` goes on"
+        )
     stored = with_defaults(meta)
     for use in given:
         if stored.get(use, normalisers[use]) != normalisers[use]:

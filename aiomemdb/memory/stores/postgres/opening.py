@@ -12,7 +12,7 @@ from .asking import Asking
 from .schema import FIRST
 from .statements import insert
 
-__all__ = ["migrate", "newest_version", "recorded_if_current"]
+__all__ = ["migrate", "newest_version", "recorded_if_current", "version_of"]
 
 # (version, name, statements), in order. Versions are those of the SQLite schema that has the same rows.
 _MIGRATIONS: tuple[tuple[int, str, tuple[str, ...]], ...] = ((6, "rows by time", FIRST),)
@@ -29,7 +29,7 @@ async def recorded_if_current(
     """What ``migrate`` returns, if there is nothing to do for it. Raises: SchemaTooNew, NormaliserChanged, ValueError:
     see ``migrate``.
     """
-    if await _version(asking) != newest_version():
+    if await version_of(asking) != newest_version():
         return None
     recorded = await _recorded(asking, normalisers, given)
     return recorded if all(use in recorded for use in normalisers) else None
@@ -52,7 +52,7 @@ async def migrate(tx: PostgresTransaction, normalisers: Mapping[str, str], given
         ValueError: it has a schema of our name that is not ours.
     """
     asking = Asking(tx)
-    version = await _version(asking)
+    version = await version_of(asking)
     for number, name, statements in _MIGRATIONS:
         if number > version:
             await asking.all([(each, []) for each in statements])
@@ -64,7 +64,7 @@ async def migrate(tx: PostgresTransaction, normalisers: Mapping[str, str], given
     return {**normalisers, **recorded}
 
 
-async def _version(asking: Asking) -> int:
+async def version_of(asking: Asking) -> int:
     """The version of a database's memory; 0: it has none. Raises: SchemaTooNew; ValueError."""
     [[is_there, has_table]] = await asking.rows(
         "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'aiomemdb'), "

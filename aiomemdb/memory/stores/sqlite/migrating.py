@@ -15,7 +15,7 @@ from .indexing import begin
 from .normalising import normalise
 from .schema import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD
 
-__all__ = ["check_version", "migrate", "newest_version", "recorded_if_current"]
+__all__ = ["check_version", "migrate", "newest_version", "recorded_if_current", "version_of"]
 
 # (name, statements, what then brings rows up to date or None), in order.
 _MIGRATIONS: tuple[tuple[str, tuple[str, ...], Callable[[sqlite3.Connection], None] | None], ...] = (
@@ -40,7 +40,7 @@ def recorded_if_current(
 
     Raises: SchemaTooNew, NormaliserChanged, ValueError: see ``migrate``.
     """
-    if _version(conn) != len(_MIGRATIONS):
+    if version_of(conn) != len(_MIGRATIONS):
         return None
     recorded = _recorded(conn, normalisers, given)
     return recorded if all(use in recorded for use in normalisers) else None
@@ -59,7 +59,7 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str], given: Ite
         NormaliserChanged: the file's keys were made by another normaliser.
         ValueError: the file has tables, views, indexes or triggers by our names that are not ours.
     """
-    version = _version(conn)
+    version = version_of(conn)
     pending = _MIGRATIONS[version:]
     for number, (name, statements, _) in enumerate(pending, start=version + 1):
         _check_names(conn, statements, [earlier for _, made, _ in _MIGRATIONS[: number - 1] for earlier in made])
@@ -76,7 +76,7 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str], given: Ite
     return {**normalisers, **recorded}
 
 
-def _version(conn: sqlite3.Connection) -> int:
+def version_of(conn: sqlite3.Connection) -> int:
     """The file's version; 0: it has no memory. Raises: SchemaTooNew; ValueError: its record of them is not ours."""
     tables = "name COLLATE NOCASE = 'memory_migration' AND type IN ('table', 'view')"
     if conn.execute(f"SELECT 1 FROM sqlite_schema WHERE {tables}").fetchone() is None:
