@@ -1,7 +1,7 @@
 """How recall's latency grows with the memory: MuSiQue's questions at 10 k to 1 M facts, idle and beside writers.
 
     python bench/recall_growth.py --data DIR [--facts 10000 100000 1000000] [--vectors] [--cache GIB] [--keep FOLDER]
-        [--json FOLDER]
+        [--counts] [--json FOLDER]
 
 A memory holds MuSiQue's texts and triples, then more of the same kind: each further text takes a real one's triples and
 the words of another, with all names made anew from the parts of real ones, so that words and links are as frequent as
@@ -9,6 +9,8 @@ in real texts. Latency is that of one recall after another, without an embedder;
 its own time not counted; --cache: how many GiB they may take in memory (0.5, as by default).
 
 "Beside writers": a task of the same process remembers 1,000 facts a second meanwhile, in texts of some nine.
+--counts: instead of times what one question costs: CPU with and without SQLite, statements, hops to a thread, entries
+of rooms (see _counting.py). A busy machine changes none of it but the CPU, by a half.
 --keep: the memories are made there, and used again. --json: the table, and a plot of it beside.
 """
 
@@ -28,6 +30,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from _counting import COUNTED, cost_of
 from _harness import option_parser, print_context, write_json
 from _plots import draw_lines
 from _questions import Collection, Document, read_collections
@@ -35,9 +38,10 @@ from recall import Known
 
 import aiomemdb
 from aiomemdb import Memory, embedders
+from aiomemdb.memory.recall import Strategy
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
-STRATEGIES = ("hybrid", "expand", "ppr")
+STRATEGIES: tuple[Strategy, ...] = ("hybrid", "expand", "ppr")
 FACTS_A_SECOND = 1_000
 TOGETHER = 200
 
@@ -161,6 +165,15 @@ async def measure_one(path: Path, collection: Collection, vectors: bool, cache: 
 COLUMNS = (*(f"{strategy} {what}" for strategy in STRATEGIES for what in ("p50", "p95")), "beside p50", "facts/s")
 
 
+async def count(path: Path, collection: Collection, questions: int, results: dict[str, dict[str, float]]) -> None:
+    for strategy in STRATEGIES:
+        asked = [question.text for question in collection.questions[:questions]]
+        results[f"{path.stem} {strategy}"] = figures = await cost_of(path, asked, strategy)
+        print(
+            f"{path.stem:>24} {strategy:<8}" + "".join(f"{figures[name]:9.1f} {name}" for name in COUNTED), flush=True
+        )
+
+
 # What is drawn.
 LINES = {
     "hybrid": "hybrid p50",
@@ -172,8 +185,9 @@ LINES = {
 
 async def measure(options: argparse.Namespace, collection: Collection) -> dict[str, dict[str, float]]:
     results: dict[str, dict[str, float]] = {}
-    print("one recall in ms; beside: expand, while facts are written\n")
-    print(f"{'facts':>16}" + "".join(f"{column:>12}" for column in COLUMNS))
+    if not options.counts:
+        print("one recall in ms; beside: expand, while facts are written\n")
+        print(f"{'facts':>16}" + "".join(f"{column:>12}" for column in COLUMNS))
     with tempfile.TemporaryDirectory(prefix="aiomemdb-bench-") as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +195,9 @@ async def measure(options: argparse.Namespace, collection: Collection) -> dict[s
             for facts in options.facts:
                 path = await file_of(folder, collection, facts, vectors)
                 if options.build:
+                    continue
+                if options.counts:
+                    await count(path, collection, options.questions, results)
                     continue
                 figures = await measure_one(path, collection, vectors, options.cache, options.questions)
                 name = f"{facts}{' vectors' if vectors else ''}"
@@ -213,6 +230,7 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=100, help="how many of them")
     parser.add_argument("--cache", type=float, default=0.5, metavar="GIB")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    parser.add_argument("--counts", action="store_true", help="what a question costs beside time")
     parser.add_argument("--build", action="store_true", help="make the memories, measure nothing")
     options = parser.parse_args()
     if options.quick:
@@ -226,7 +244,8 @@ def main() -> int:
     results = aiomemdb.run(measure(options, with_facts[0]))
     if options.json and results:
         write_json(options.json, results)
-        plot(results, options.json)
+        if not options.counts:
+            plot(results, options.json)
     return 0
 
 

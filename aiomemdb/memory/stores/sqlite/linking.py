@@ -13,7 +13,6 @@ from typing import Any
 
 from ...questions import Links, Node, When
 from ..counting import believed, holds
-from .rows import json_list
 from .states import as_known
 
 __all__ = ["around", "counts"]
@@ -53,11 +52,11 @@ def around(
     [*texts] = conn.execute(
         _statement(spaces, when.known is not None, wanted),
         {
-            "facts": json_list(ids["fact"]),
-            "entities": json_list(ids["entity"]),
-            "episodes": json_list(ids["episode"]),
-            "turns": json_list(turns),
-            "named": json_list(named),
+            "facts": json.dumps(ids["fact"]),
+            "entities": json.dumps(ids["entity"]),
+            "episodes": json.dumps(ids["episode"]),
+            "turns": json.dumps([*turns]),
+            "named": json.dumps([*named]),
             "as_of": when.as_of,
             **as_known(when.known),
             "hub": hub,

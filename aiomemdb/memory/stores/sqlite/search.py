@@ -209,7 +209,7 @@ def _held(
         [text] = conn.execute(
             "SELECT json_group_array(json_array(i.value, j.key)) FROM json_each(:words) j CROSS JOIN json_each(:ids) i "
             f"CROSS JOIN {index} w WHERE {index} MATCH j.value AND w.rowid = i.value",
-            {"words": json_list(map(string, words)), "ids": json_list(ids)},
+            {"words": json.dumps([string(word) for word in words]), "ids": json_list(ids)},
         ).fetchone()
         for id, place in json.loads(text):
             held[id].append(words[place])
@@ -219,7 +219,7 @@ def _held(
 def string(word: str) -> str:
     """An FTS5 string, in which nothing is syntax (https://www.sqlite.org/fts5.html, 3.1)."""
     escaped = word.replace('"', '""')
-    return f'"{escaped}" *' if is_begin(word) else f'"{escaped}"'
+    return f'"{escaped}" *' if len(word) == 1 and is_begin(word) else f'"{escaped}"'
 
 
 def _count(
