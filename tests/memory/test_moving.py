@@ -204,3 +204,13 @@ async def test_names_of_another_normaliser_are_an_error(memory: Memory) -> None:
     async with Memory.open(DictDatabase(), normaliser=Normaliser("exact enough", str)) as other:
         with pytest.raises(NormaliserChanged, match="same"):
             await other.import_(io.StringIO(text))
+
+
+async def test_two_entities_of_one_name_stay_two(memory: Memory, other: Memory) -> None:
+    await memory.add_fact(await memory.find_or_create_entity("Apple", "fruit"), "is", value="round")
+    untyped = await memory.find_or_create_entity("Pear")
+    await memory.update_entity(untyped, name="Apple")
+    await memory.add_fact(untyped, "is", value="a firm")
+    await other.import_(io.StringIO(await exported(memory)))
+    assert [(each.name, each.type) for each in await other.entities()] == [("Apple", "fruit"), ("Apple", None)]
+    assert len({fact.subject for fact in await other.facts()}) == 2
