@@ -128,7 +128,6 @@ def test_a_line_that_is_no_message_is_left_out_and_said_on_standard_error(path: 
     assert sum("no message of the protocol" in line for line in server.errors) == 4
 
 
-@pytest.mark.soak
 def test_what_was_asked_before_the_input_ended_is_answered(path: Path) -> None:
     with Server("--file", path) as server:
         asked = [
