@@ -250,6 +250,13 @@ def test_it_ends_although_streams_are_open(served: Served, by: signal.Signals) -
 # -- what may be served -----------------------------------------------------------------------------------------------
 
 
+def test_for_other_machines_a_server_needs_a_name_and_a_token() -> None:
+    for named, token in (([], None), (["memory.local"], None), ([], TOKEN)):
+        for host in ("0.0.0.0", "::", "192.0.2.1"):
+            with pytest.raises(ValueError, match="--token-file"):
+                hosts_of(host, 8420, named, token)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ"),
     [
