@@ -188,6 +188,30 @@ async def test_a_feed_over_namespaces_has_each_line_once_in_the_order_of_each(ur
             assert lines == sorted(lines) and len(lines) == 20
 
 
+async def test_a_feed_misses_nothing_that_commits_after_a_later_line_of_another_namespace(url: str) -> None:
+    async with Memory.open(url) as memory, Memory.open(url) as other, asyncio.timeout(30):
+        a, b = memory.scoped(namespace="a"), other.scoped(namespace="b")
+        await a.find_or_create_entity("Ann")
+        await b.find_or_create_entity("Bob")
+        changes = other.scoped(namespace="a", also_read=["b"]).changes("start", kinds=["fact"])
+        async with memory.db.transaction() as tx:
+            late = await a.within(tx).add_fact("Ann", "is", value=1)
+            early = await b.add_fact("Bob", "is", value=2)
+            first = await anext(changes)
+        second = await anext(changes)
+        await changes.aclose()
+        assert (first.item, second.item) == (early, late)
+        assert second.event.id < first.event.id
+        again = [change.item async for change in _two(memory, first.position)]
+        assert again == [late]
+
+
+async def _two(memory: Memory, after: str) -> AsyncIterator[aiomemdb.Change]:
+    changes = memory.scoped(namespace="a", also_read=["b"]).changes(after, kinds=["fact"])
+    yield await anext(changes)
+    await changes.aclose()
+
+
 async def test_two_models_at_once_leave_one_in_the_file(url: str) -> None:
     one = Memory.open(url, embedder=SpellingEmbedder(model="one"))
     two = Memory.open(url, embedder=SpellingEmbedder(model="two"))
@@ -252,7 +276,8 @@ async def test_a_job_has_ids_of_its_own(memory: Memory) -> None:
     ids.give_back(other)
     ids.give_back(one)
     async with memory.db.transaction() as tx:
-        again = await ids.take(Asking(tx))  # type: ignore[arg-type]
+        again, third = await ids.take(Asking(tx)), await ids.take(Asking(tx))  # type: ignore[arg-type]
+    assert third.entity == other.entity
     assert (again.entity, again.episode, again.fact) == first
     with pytest.raises(AiomemdbError, match="make several"):
         again.use(0, 0, 1 << 21)
