@@ -107,7 +107,13 @@ class MovingDictStore(DictStore):
         lines, at, first = self.t["event"], self.t["event"][line][1], line
         while first - 1 in lines and lines[first - 1][1] == at:
             first -= 1
-        return since + (line - first if any(lines[id][2 + 1] == "establish" for id in range(first, line + 1)) else 0)
+        apart = any(self.apart(*lines[id][3:6]) for id in range(first, line + 1))
+        return since + (line - first if apart else 0)
+
+    def apart(self, operation: str, kind: str, ref: int) -> bool:
+        """Whether ids may not be in the order of lines."""
+        row = self.t["entity"].get(ref) if kind == "entity" else None
+        return operation == "establish" or (row is not None and bool(row.merged_into))
 
     @staticmethod
     def evidence_row(fact: int, text: int | None, agent: str | None, said: Any) -> EvidenceRow:

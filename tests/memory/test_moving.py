@@ -214,3 +214,16 @@ async def test_two_entities_of_one_name_stay_two(memory: Memory, other: Memory) 
     await other.import_(io.StringIO(await exported(memory)))
     assert [(each.name, each.type) for each in await other.entities()] == [("Apple", "fruit"), ("Apple", None)]
     assert len({fact.subject for fact in await other.facts()}) == 2
+
+
+@pytest.mark.sqlite_only
+async def test_the_order_of_creation_is_that_of_the_source(memory: Memory, other: Memory) -> None:
+    first = await memory.find_or_create_entity("First")
+    await memory.add_facts([("Zoe", "knows", "Wide")])  # one moment
+    zoe = await memory.entity("Zoe")
+    late = await memory.find_or_create_entity("Ann")
+    assert zoe is not None
+    await memory.merge(late, zoe)  # which is there since Zoe is
+    await other.import_(io.StringIO(await exported(memory)))
+    for graph in (await memory.graph(), await other.graph()):
+        assert [each.name for each in graph.entities] == [first.name, "Ann", "Wide"]

@@ -100,12 +100,14 @@ _ENTITY = (
     "e.id, n.name, e.name, e.key, e.type, e.type_key, e.description, e.attributes, e.agent, e.created_at, "
     f"e.created_event, {_at('e.created_event')}, e.merged_into, e.established, {_at('e.established')}"
 )
-# Lines of one moment have one time. Where one of them has established an entity that was there, they are told apart by
-# microseconds: so the order of creation is that of the lines.
+# Lines of one moment have one time. Where ids may not be in the order of lines, as one line established an entity that
+# was there, or made one that was merged, microseconds tell them apart: so the order of creation is that of the lines.
 _PLACE = """
     SELECT s.line - s.first FROM (SELECT :line AS line, ifnull((SELECT max(w.id) FROM memory_event w
         WHERE w.id < :line AND w.at <> :at), 0) + 1 AS first) s
-    WHERE EXISTS (SELECT 1 FROM memory_event w WHERE w.id BETWEEN s.first AND s.line AND w.operation = 'establish')"""
+    WHERE EXISTS (SELECT 1 FROM memory_event w LEFT JOIN entity m ON m.id = w.ref
+        WHERE w.id BETWEEN s.first AND s.line AND w.kind = 'entity'
+        AND (w.operation = 'establish' OR m.merged_into IS NOT NULL))"""
 
 
 def _entities(conn: sqlite3.Connection, params: dict[str, object], merged: bool = False) -> list[Row]:
