@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -36,6 +37,11 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
             return {"asyncio": asyncio.new_event_loop}
         case other:
             raise pytest.UsageError(f"AIOMEMDB_TEST_LOOP is {other!r}; it must be 'uvloop' or 'asyncio'")
+
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would each program that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -278,6 +278,7 @@ ELSEWHERE = {
     "docs/guides/langgraph.md": "tests/frameworks/test_langgraph_processes.py",
     "docs/guides/llama-index.md": "tests/frameworks/test_llama_index.py",
     "docs/guides/openai-agents.md": "tests/frameworks/test_openai_agents.py",
+    "docs/guides/postgres.md": "tests/postgres/test_guide.py",
     "docs/guides/programs.md": "tests/frameworks/test_sqlalchemy_examples.py",
     "docs/guides/pydantic-ai.md": "tests/frameworks/test_pydantic_ai.py",
 }

@@ -161,7 +161,8 @@ def test_no_other_room_knows_aiosqlite() -> None:
     root = Path(aiomemdb.__file__).parent
     for file in root.rglob("*.py"):
         if file.name != "driver.py":
-            assert not {"aiosqlite", "_tx", "_connector"} & set(_names(ast.parse(file.read_text()))), file
+            private = set() if "postgres" in file.parts else {"_tx", "_connector"}
+            assert not {"aiosqlite", *private} & set(_names(ast.parse(file.read_text()))), file
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
