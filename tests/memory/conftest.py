@@ -63,7 +63,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if metafunc.definition.get_closest_marker("sqlite_only") is None:
         # A memory on PostgreSQL is not exported yet.
-        exports = metafunc.module.__name__.rpartition(".")[2] == "test_moving"
+        exports = metafunc.module.__name__.rpartition(".")[2].startswith("test_moving")
         stores = ["sqlite", "dict"] if exports or not metafunc.config.option.on_postgres else ["postgres"]
         metafunc.parametrize("kept_by", stores, indirect=True)
 
