@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import monotonic
@@ -36,6 +36,7 @@ __all__ = [
     "Checkpointed",
     "Closed",
     "Committed",
+    "Counters",
     "Enqueued",
     "Event",
     "LockWaited",
@@ -210,3 +211,71 @@ class Observers:
             self.tell(ReadDone(verb, subject, began, error))
 
         reading.add_done_callback(done)
+
+
+class Counters:
+    """What every engine counts of the jobs of its writer, and reports to observers; an engine's recorder adds its own.
+
+    Attributes:
+        is_observed: there is an observer. Where not, no event is made, nor anything that only events need.
+        waiting_since: when the first of the jobs that wait now can have come, of ``time.monotonic``.
+    """
+
+    def __init__(self, observers: Observers) -> None:
+        self.is_observed: bool = False
+        self.writes: int = 0
+        self.write_errors: int = 0
+        self.batches: int = 0
+        self.largest_batch: int = 0
+        self.batch_splits: int = 0
+        self.queue_wait: float = 0.0
+        self.queue_wait_max: float = 0.0
+        self.reads: int = 0
+        self.waiting_since: float = monotonic()
+        self._observers = observers
+        observers.on_change.append(self._changed)
+
+    @property
+    def mean_batch(self) -> float:
+        return (self.writes + self.write_errors) / self.batches if self.batches else 0.0
+
+    def _changed(self, is_observed: bool) -> None:
+        self.is_observed = is_observed
+
+    def enqueued(self, job: asyncio.Future[Any], verb: str, subject: object) -> None:
+        """A job waits, which is observed."""
+        self._observers.tell(Enqueued(job, verb, subject))
+
+    def taken(self, jobs: Sequence[tuple[asyncio.Future[Any], Any, Any, Any]]) -> None:
+        """All that waited has been taken into a batch."""
+        now = monotonic()
+        self.queue_wait = now - self.waiting_since
+        if self.queue_wait > self.queue_wait_max:
+            self.queue_wait_max = self.queue_wait
+        self.waiting_since = now
+        if self.is_observed:
+            self._observers.tell(Begun(tuple(job[0] for job in jobs), self.queue_wait))
+
+    def settled(self, done: int, errors: int, splits: int) -> None:
+        """A batch has settled ``done`` jobs."""
+        self.writes += done - errors
+        self.write_errors += errors
+        self.batches += 1
+        if done > self.largest_batch:
+            self.largest_batch = done
+        self.batch_splits += splits
+
+    def held(self, writes: int, errors: int) -> None:
+        """A transaction is over; each of its steps is a job."""
+        self.writes += writes
+        self.write_errors += errors
+        self.batches += 1
+
+    def asked(self, reading: asyncio.Future[Any], verb: str, subject: object) -> None:
+        """A query of a snapshot, a stream or a transaction, which has its connection."""
+        self.reads += 1
+        if self.is_observed:
+            self.tell_read(reading, verb, subject)
+
+    def tell_read(self, reading: asyncio.Future[Any], verb: str, subject: object) -> None:
+        self._observers.tell_read(reading, verb, subject)

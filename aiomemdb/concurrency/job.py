@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from ..errors import WriteTimeout
+
 __all__ = [
     "Failure",
     "JobFuture",
@@ -17,6 +19,8 @@ __all__ = [
     "fail",
     "settle",
     "settle_one",
+    "timed_out",
+    "timed_step",
 ]
 
 
@@ -24,6 +28,7 @@ __all__ = [
 SomeFuture: TypeAlias = asyncio.Future[Any]
 
 R = TypeVar("R", covariant=True)
+S = TypeVar("S")
 
 
 class Operation(Generic[R]):
@@ -149,3 +154,24 @@ def _raisable(error: BaseException) -> BaseException:
         raised.__cause__ = error
         return raised
     return error
+
+
+def timed_out(verb: str, timeout: float, *, started: bool) -> WriteTimeout:
+    """The error of a caller whose ``timeout=`` has run out."""
+    state = "was running, and runs to its end" if started else "was still waiting, and never runs"
+    return WriteTimeout(
+        f"{verb} took longer than timeout={timeout} s: it {state}", started=started, applied=None if started else False
+    )
+
+
+async def timed_step(step: asyncio.Future[S], verb: str, timeout: float, expire: Callable[[WriteTimeout], None]) -> S:
+    """Await a step of a transaction; the time over, ``expire`` ends the transaction and the step with it."""
+    try:
+        done, _ = await asyncio.wait([step], timeout=timeout)
+    except asyncio.CancelledError:
+        step.cancel()  # as awaiting it would
+        raise
+    if not done:
+        why = f"{verb} took longer than timeout={timeout} s; the transaction was rolled back"
+        expire(WriteTimeout(why, started=True, applied=False))
+    return await step

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ..concurrency.job import copy_error
-from ..errors import AiomemdbError, ReentrancyError, WriteTimeout
+from ..concurrency.job import copy_error, timed_out
+from ..errors import AiomemdbError, ReentrancyError
 from .hold import Hold, Holds, held_holds
 
 __all__ = ["Granting"]
@@ -34,11 +34,7 @@ class Granting(Holds):
                 await asyncio.wait([waiter], timeout=timeout)
                 if not waiter.done():
                     waiter.cancel()
-                    raise WriteTimeout(
-                        f"transaction took longer than timeout={timeout} s: it was still waiting, and never runs",
-                        started=False,
-                        applied=False,
-                    )
+                    raise timed_out("transaction", timeout, started=False)
             link = await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:

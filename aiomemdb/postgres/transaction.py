@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any, TypeVar  # Any: what a caller asks for
 
 from ..concurrency.bell import call_on_loop
-from ..concurrency.job import Operation
+from ..concurrency.job import Operation, timed_step
 from ..config import checked_timeout
-from ..errors import ReadTimeout, ReentrancyError, TransactionEnded, WriteTimeout
+from ..errors import ReadTimeout, ReentrancyError, TransactionEnded
 from ..familiar import HOLD, TRANSACTION, Familiar
 from .driver import NOTHING
 from .granting import Granting
@@ -78,23 +78,7 @@ class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
             looks=not can_be_read(operation, work),
         )
         self._hold.stepped(step, operation.name, work)
-        return step if timeout is None else self._timed(step, operation, timeout)
-
-    async def _timed(self, step: asyncio.Future[R], operation: Operation[R], timeout: float) -> R:
-        try:
-            done, _ = await asyncio.wait([step], timeout=timeout)
-        except asyncio.CancelledError:
-            step.cancel()  # as awaiting it would
-            raise
-        if not done:
-            self._hold.expire(
-                WriteTimeout(
-                    f"{operation.name} took longer than timeout={timeout} s; the transaction was rolled back",
-                    started=True,
-                    applied=False,
-                )
-            )
-        return await step
+        return step if timeout is None else timed_step(step, operation.name, timeout, self._hold.expire)
 
     async def _read(self, fetch: Fetch[R], work: Work, timeout: float | None) -> R:
         self._check()

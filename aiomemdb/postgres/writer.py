@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ..concurrency.detached import detached
 from ..concurrency.failing import Failing
-from ..concurrency.job import Failure, JobFuture, Operation, WriteJob, fail, settle
+from ..concurrency.job import Failure, JobFuture, Operation, WriteJob, fail, settle, timed_out
 from ..concurrency.lifecycle import Action, Event, Lifecycle, State
 from ..concurrency.queue import JobQueue
 from ..errors import (
@@ -25,7 +25,6 @@ from ..errors import (
     DatabaseClosed,
     ServerLost,
     WriterCrashed,
-    WriteTimeout,
 )
 from .batch import Batch, Session, run_batch
 from .connecting import Connector
@@ -156,14 +155,7 @@ class Writer:
         if future.done():
             return
         started = future.started and (self.present is None or self.present.is_sent)
-        state = "was running, and runs to its end" if started else "was still waiting, and never runs"
-        future.set_exception(
-            WriteTimeout(
-                f"{verb} took longer than timeout={timeout} s: it {state}",
-                started=started,
-                applied=None if started else False,
-            )
-        )
+        future.set_exception(timed_out(verb, timeout, started=started))
 
     # What waits is taken, and runs
 

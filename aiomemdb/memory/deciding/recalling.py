@@ -18,7 +18,7 @@ from ..rank import Reached, Scores
 from ..values import Hit
 from ..words import Asked
 from ..words import asked as words_of
-from .steps import Request, Steps
+from .steps import Request, Steps, follow_async
 
 __all__ = ["CANDIDATES", "FOLLOWED", "HUB", "Ask", "Question", "Side", "answered", "recall"]
 
@@ -49,15 +49,12 @@ class Ask(Request[Any]):
 
 async def answered(reads: object, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
     """Run a rule; each of its questions is awaited, one after another."""
-    steps = rule(*args)
-    try:
-        request = next(steps)
-        while True:
-            assert isinstance(request, Ask)
-            request = steps.send([await getattr(reads, verb)(*what) for verb, what in request.each])
-    except StopIteration as end:
-        result: R = end.value
-        return result
+
+    async def answer(request: Request[Any]) -> list[Any]:
+        assert isinstance(request, Ask)
+        return [await getattr(reads, verb)(*what) for verb, what in request.each]
+
+    return await follow_async(rule(*args), answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, TypeAlias, TypeVar
 
-__all__ = ["Request", "Steps", "follow"]
+__all__ = ["Request", "Steps", "follow", "follow_async"]
 
 R = TypeVar("R")
 
@@ -41,6 +41,17 @@ def follow(steps: Steps[R], answer: Callable[[Request[Any]], Any]) -> R:
         request = next(steps)
         while True:
             request = steps.send(answer(request))
+    except StopIteration as end:
+        result: R = end.value
+        return result
+
+
+async def follow_async(steps: Steps[R], answer: Callable[[Request[Any]], Awaitable[Any]]) -> R:
+    """As ``follow``; each answer is awaited, one after another."""
+    try:
+        request = next(steps)
+        while True:
+            request = steps.send(await answer(request))
     except StopIteration as end:
         result: R = end.value
         return result

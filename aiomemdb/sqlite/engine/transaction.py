@@ -12,10 +12,10 @@ from typing import Any, TypeVar  # Any: a task may return anything
 from weakref import ref
 
 from ...concurrency.bell import call_on_loop
-from ...concurrency.job import Operation, copy_error
+from ...concurrency.job import Operation, copy_error, timed_out, timed_step
 from ...config import checked_timeout
 from ...database import Params
-from ...errors import ReentrancyError, WriteTimeout
+from ...errors import ReentrancyError
 from ...familiar import HOLD, TRANSACTION, Familiar
 from ..common.errors import TransactionEnded
 from ..connection.arguments import are_plain
@@ -87,23 +87,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         step = self._hold.write(operation, subject, arguments)
         if (recorder := self._hold.session.recorder).is_observed:
             recorder.stepped(self._hold, step, operation.name, subject)
-        return step if timeout is None else self._timed(step, operation, timeout)
-
-    async def _timed(self, step: asyncio.Future[R], operation: Operation[R], timeout: float) -> R:
-        try:
-            done, _ = await asyncio.wait([step], timeout=timeout)
-        except asyncio.CancelledError:
-            step.cancel()  # as awaiting it would
-            raise
-        if not done:
-            self._hold.expire(
-                WriteTimeout(
-                    f"{operation.name} took longer than timeout={timeout} s; the transaction was rolled back",
-                    started=True,
-                    applied=False,
-                )
-            )
-        return await step
+        return step if timeout is None else timed_step(step, operation.name, timeout, self._hold.expire)
 
     async def _read(self, fetch: Fetch[S, A, R], subject: S, arguments: A, timeout: float | None) -> R:
         self._check()
@@ -337,8 +321,8 @@ async def _begun(hold: Hold, deadline: float | None, timeout: float | None) -> N
     begun = hold.begin()
     left = None if deadline is None else max(0.0, deadline - hold.loop.time())
     if not await _settled(begun, left):
-        why = f"transaction took longer than timeout={timeout} s: it was still waiting, and never runs"
-        hold.expire(WriteTimeout(why, started=False, applied=False))
+        assert timeout is not None
+        hold.expire(timed_out("transaction", timeout, started=False))
     await begun
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 
 from ...concurrency.failing import Failing
-from ...concurrency.job import JobFuture, SomeFuture, copy_error, fail, settle
+from ...concurrency.job import JobFuture, SomeFuture, copy_error, fail, settle, timed_out
 from ...concurrency.queue import JobQueue
-from ...errors import AiomemdbError, DatabaseClosed, WriteTimeout
+from ...errors import AiomemdbError, DatabaseClosed
 from ..common.recorder import Recorder
 from ..connection.connection import Connection
 from .batch import Batch
@@ -91,14 +91,7 @@ class Unfinished:
             started = future.started
             if running is not None and self._connection.working_on is not running:
                 started, running.has_left = False, True
-            state = "was running, and runs to its end" if started else "was still waiting, and never runs"
-            future.set_exception(
-                WriteTimeout(
-                    f"{verb} took longer than timeout={timeout} s: it {state}",
-                    started=started,
-                    applied=None if started else False,
-                )
-            )
+            future.set_exception(timed_out(verb, timeout, started=started))
 
     def fail_if_waiting(self, running: Batch | None, future: SomeFuture, error: BaseException) -> bool:
         """Fails one that is in the queue, or waits for its turn; returns whether it did."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, TypeVarTuple
 
 from ...deciding import parcels, requests
-from ...deciding.steps import Request, Steps
+from ...deciding.steps import Request, Steps, follow_async
 from . import applying, embeddings, forgetting, loading, reading, restoring
 from .world import World
 
@@ -48,12 +48,8 @@ _ANSWERS: dict[type[Request[Any]], Callable[[World, Any], Awaitable[Any]]] = {
 
 async def run(world: World, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
     """Run a rule to its end, and return what it returns; its requests are answered one after another."""
-    steps = rule(*args)
-    answer: Any = None
-    try:
-        while True:
-            request = steps.send(answer)
-            answer = await _ANSWERS[type(request)](world, request)
-    except StopIteration as end:
-        result: R = end.value
-        return result
+
+    async def answer(request: Request[Any]) -> Any:
+        return await _ANSWERS[type(request)](world, request)
+
+    return await follow_async(rule(*args), answer)
