@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from weakref import WeakSet
 
 from .driver import NOTHING, checked_conninfo, open_connection, psycopg
 from .link import Command, Link, Lost
@@ -40,6 +41,7 @@ class Connector:
         self._primary = primary
         self._conninfo = checked_conninfo(target)
         self._opening: set[asyncio.Task[Link]] = set()
+        self._links: WeakSet[Link] = WeakSet()
         self._watch = Watch(loop)
         self._is_closed = False
 
@@ -49,6 +51,8 @@ class Connector:
         Raises:
             psycopg.Error: none does.
         """
+        if self._is_closed:
+            raise psycopg.OperationalError("the database is closing or closed")
         # It awaits more than futures: in a task of its own.
         name = f"aiomemdb:{self.config.label}:{role}"
         opening = self.loop.create_task(self._open(name, writes=writes, timeout=timeout), name=f"{name}:connect")
@@ -57,14 +61,14 @@ class Connector:
         try:
             return await opening
         except asyncio.CancelledError:
-            if not opening.done():
-                opening.cancel()
-                opening.add_done_callback(_close_unwanted)
+            opening.cancel()
+            opening.add_done_callback(_close_unwanted)  # it may just be there
             raise
 
     async def _open(self, name: str, *, writes: bool, timeout: float) -> Link:
         connection = await open_connection(self._conninfo, name=name[:63], primary=self._primary, timeout=timeout)
         link = Link(connection, self.loop, self._watch, statement_cache=self.config.statement_cache)
+        self._links.add(link)
         try:
             if self.is_direct:
                 for answer in await link.ask(self._session(writes=writes)):
@@ -110,13 +114,15 @@ class Connector:
             pause = min(pause * 2, _AGAIN[1])
 
     async def close(self) -> None:
-        """Ends the attempts that go on; no more are made."""
+        """Ends the attempts that go on, and what is open still: a link may be being made ready. No more are made."""
         self._is_closed = True
         for opening in list(self._opening):
             opening.cancel()
             opening.add_done_callback(_close_unwanted)
         if self._opening:
             await asyncio.wait(list(self._opening))
+        for link in list(self._links):
+            link.close()
         self._watch.end()
 
 

@@ -115,6 +115,9 @@ def crashing(own_server: Server) -> object:
     drop(made)
 
 
+WRITERS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'aiomemdb:%writer'"
+
+
 async def written(load: Load, count: int) -> None:
     """Until so many more were acknowledged."""
     goal = len(load.acknowledged) + count
@@ -130,9 +133,10 @@ async def test_a_backend_that_is_killed_takes_the_server_down_and_nothing_is_los
         async def kill() -> None:
             for _ in range(2):
                 await written(load, 200)
-                [(pid,), *_] = execute(
-                    crashing, "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'aiomemdb:%writer'"
-                )
+                # Transactions may be served before it is back.
+                while not (found := execute(crashing, WRITERS)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+                [(pid,), *_] = found
                 os.kill(int(str(pid)), signal.SIGKILL)
                 await written(load, 200)
 

@@ -16,6 +16,9 @@ import pytest
 import aiomemdb
 import aiomemdb.blocking
 from aiomemdb.postgres.database import PostgresDatabase
+from aiomemdb.postgres.driver import NOTHING
+from aiomemdb.postgres.link import Link
+from aiomemdb.postgres.outcomes import Ledger
 from tests.support.postgres import Server, execute, no_connection_left
 
 INSERT = "INSERT INTO item (name) VALUES ($1)"
@@ -351,3 +354,30 @@ async def test_a_full_disk_of_the_server_is_an_error_of_each_job_that_meets_it(
     execute(url, "DROP TABLE large")
     execute(url, "CHECKPOINT")
     execute(url, "DROP TABLESPACE small")
+
+
+async def test_close_ends_a_connection_that_is_being_made_ready(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for a transaction, while the row of its outcomes is asked for."""
+    links: list[Link] = []
+    asked = asyncio.Event()
+
+    async def ask_for_long(ledger: Ledger, link: Link, *, is_direct: bool) -> bool:
+        links.append(link)
+        asked.set()
+        await link.ask([(b"SELECT pg_sleep(1)", NOTHING)])
+        return False
+
+    db = await aiomemdb.connect(url)
+    monkeypatch.setattr(Ledger, "adopt", ask_for_long)
+
+    async def begin() -> None:
+        async with db.transaction():
+            pass
+
+    beginning = asyncio.create_task(begin())
+    await asked.wait()
+    await db.close()
+    assert all(link.lost is not None for link in links)
+    with pytest.raises(aiomemdb.DatabaseClosed):
+        await beginning
+    no_connection_left(url)
