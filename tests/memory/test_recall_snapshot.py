@@ -268,6 +268,8 @@ async def test_a_recall_cancelled_at_any_step_returns_its_reader(
         may_go.set()  # a function that runs already runs to its end
         with pytest.raises(asyncio.CancelledError):
             await asking
+        # what still runs on the reader's thread must not be the next one's first step
+        await eventually(lambda: memory._core.db.statistics().readers_busy == 0)
     assert await asyncio.gather(*[ask(memory) for _ in range(8)]) == [expected] * 8
     await eventually(lambda: memory._core.db.statistics().readers_busy == 0)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from aiomemdb import WriteTimeout
+from aiomemdb.concurrency.job import timed_out
 from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.reading import queries
 from aiomemdb.sqlite.writing import batch, statements, unfinished
@@ -51,8 +52,8 @@ async def test_100_000_jobs_do_what_plain_sqlite3_does() -> None:
     print(f"{campaign.jobs} jobs; allowed differences: {dict(campaign.seen)}")
 
 
-def _not_started(text: str, *, started: bool, applied: bool | None) -> WriteTimeout:
-    return WriteTimeout(text, started=False, applied=False)
+def _not_started(verb: str, timeout: float, *, started: bool) -> WriteTimeout:
+    return timed_out(verb, timeout, started=False)
 
 
 #: A safety, what is there without it, and a seed from which on it is missed soon.
@@ -62,7 +63,7 @@ SAFETIES: dict[str, tuple[object, str, Callable[..., Any], int]] = {
     "a schema that was undone": (Session, "_forget_undone_schema", lambda _: None, 3_000_005),
     "the error before": (GuardedConnection, "forget_error", lambda _: None, 3_000_000),
     "a list of what was there before": (queries, "_look_if_pragma", lambda *_: False, 3_000_000),
-    "whether a job had begun when its time was up": (unfinished, "WriteTimeout", _not_started, 100),
+    "whether a job had begun when its time was up": (unfinished, "timed_out", _not_started, 100),
     "a rowid where nothing was inserted": (statements, "inserts", lambda _: "rows", 3_000_000),
 }
 
