@@ -65,6 +65,12 @@ def test_a_name_of_which_nothing_shows_is_empty(name: str) -> None:
 
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+#: Those that Unicode assigns; of the 800,000 others, the ones of the special plane and every 64th.
+ASSIGNED = [
+    char
+    for char in EVERY
+    if unicodedata.category(char) not in ("Cn", "Co") or 0xE0000 <= ord(char) < 0xE1000 or ord(char) % 64 == 0
+]
 
 
 def test_what_shows_nothing_is_what_the_standard_says() -> None:
@@ -87,7 +93,7 @@ def _characters(ranges: str) -> set[str]:
 
 
 def test_no_key_holds_what_shows_nothing_or_another_apostrophe() -> None:
-    for char in EVERY:
+    for char in ASSIGNED:
         key = fold(f"a{char}\u0301b")
         assert fold(key) == key
         assert not any(is_blank(part) for part in key if part != " ")
