@@ -7,6 +7,7 @@ extra brings; without the extra, it is an ImportError that names the extra. The 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -39,25 +40,42 @@ assert importlib.metadata.version("aiomemdb") == aiomemdb.__version__
 assert importlib.resources.files("aiomemdb").joinpath("py.typed").is_file()
 """
 
+#: What runs with the extra of the page.
+SERVE = """
+import asyncio
+import aiomemdb
+from aiomemdb.pageserver.server import serve_page
+
+async def main():
+    async with aiomemdb.Memory.open("memory.db") as memory, serve_page(memory):
+        pass
+
+asyncio.run(main())
+"""
+
 #: Of each extra, what its users import first, and which names of it they use.
 EXTRAS = {
     "adk": "from aiomemdb.integrations.google_adk import AiomemdbSessionService",
     "agent-framework": "from aiomemdb.integrations.agent_framework import AiomemdbCheckpointStorage",
     "claude": "from aiomemdb.integrations.claude_agent import AiomemdbSessionStore",
     "cli": "import subprocess, sys; subprocess.run([sys.executable, '-m', 'aiomemdb', '--version'], check=True)",
+    "embeddings-http": "import aiomemdb; aiomemdb.embedders.openai_compatible('m', 2, base_url='http://a/v1')",
     "embeddings": "import asyncio, aiomemdb; assert len(asyncio.run(aiomemdb.embedders.packaged().embed(['a']))[0])",
     "langgraph": "from aiomemdb.integrations.langgraph import AiomemdbSaver, AiomemdbStore",
     "llama-index": "from aiomemdb.integrations.llama_index import AiomemdbChatStore",
+    "mcp": "from aiomemdb.mcp.sdk.choosing import load; load()",
     "openai": "from aiomemdb.integrations.openai_agents import AiomemdbSession",
     "otel": "import aiomemdb.telemetry; aiomemdb.telemetry.instrument()",
     "postgres": "import aiomemdb; aiomemdb.connect('postgresql://nowhere')",
     "pydantic-ai": "from aiomemdb.integrations.pydantic_ai import AiomemdbConversationStore",
+    "serve": SERVE,
     "sqlalchemy": "from sqlalchemy.ext.asyncio import create_async_engine as c; c('sqlite+aiomemdb:///a.db')",
 }
 #: What the page of a memory is built from; the package has what is built.
 SOURCES = "aiomemdb/view/page/"
 #: Extras for those that work on aiomemdb itself.
-OF_DEVELOPERS = {"bench", "bench-frameworks", "demo", "dev", "dist", "docs", "postgres-test", "test"}
+OF_DEVELOPERS = {"bench", "bench-frameworks", "bench-postgres", "demo", "dev", "dist", "docs", "page"}
+OF_DEVELOPERS |= {"postgres-test", "test"}
 
 
 def run(*command: object, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -110,7 +128,8 @@ def try_out(wheel: Path, extra: str) -> str | None:
 def _without(python: Path, extra: str, work: Path) -> str | None:
     """Where an extra is absent, its users get an error that names it. Returns what they get instead."""
     ran = subprocess.run([python, "-c", EXTRAS[extra]], cwd=work, capture_output=True, text=True, check=False)
-    if ran.returncode and f"aiomemdb[{extra}]" in ran.stderr:
+    named = {name for extras in re.findall(r"aiomemdb\[([a-z,-]+)\]", ran.stderr) for name in extras.split(",")}
+    if ran.returncode and extra in named:
         return None
     if extra == "sqlalchemy" and "No module named 'sqlalchemy'" in ran.stderr:
         return None  # the program itself imports SQLAlchemy first

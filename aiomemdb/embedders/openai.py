@@ -66,9 +66,9 @@ def openai_compatible(
     Its ``embed`` raises EmbedderError, which never holds the key: the endpoint could not be reached, refused, or gave
     what can't be vectors of these texts. The message says which, and what to do.
 
-    Raises: ModuleNotFoundError: ``aiomemdb[openai]`` is not installed; ValueError: an argument can't be right.
+    Raises: ModuleNotFoundError: ``aiomemdb[embeddings-http]`` is not installed; ValueError: an argument can't be right.
     """
-    require("openai_compatible()", "aiomemdb[openai]", "httpx2")
+    require("openai_compatible()", "aiomemdb[embeddings-http]", "httpx2")
     key = (os.environ.get(api_key_variable, "") if api_key is None else api_key).strip()
     if not (key.isascii() and key.isprintable() and " " not in key):  # a header can't hold it; the text would show it
         raise ValueError(f"the key (api_key or {api_key_variable}) has characters that no key has")

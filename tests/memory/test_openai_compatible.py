@@ -286,5 +286,5 @@ async def test_calls_at_once_get_their_own_vectors(endpoint: Endpoint) -> None:
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    with pytest.raises(ModuleNotFoundError, match=r"httpx2.*aiomemdb\[openai\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"httpx2.*aiomemdb\[embeddings-http\]"):
         openai_compatible("model-x", 2, base_url="https://example.com/v1")
