@@ -187,6 +187,7 @@ async def _until_stopped(serve: _Serve, service: MemoryService) -> int:
         stop.set()
 
     gc.freeze()  # the SDK's thousands of classes stay: no collection looks at them again, that at the end neither
+    gc.set_threshold(20_000, 20, 20)  # a call of many rows makes many objects, and nearly none of them is garbage
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -11,7 +11,7 @@ from typing import Any
 
 from .drafts import Draft, DraftEpisode, DraftFact, NameRequest
 from .names import Normalisers, checked_key, checked_name, checked_text, is_blank
-from .times import offset_of, optional_micros
+from .times import offset_of, optional_micros, to_micros
 from .values import Entity, Name, NameLike, Scalar, Statement
 
 __all__ = ["Drafter", "canonical", "checked_json", "checked_similarity"]
@@ -60,11 +60,6 @@ def checked_json(what: str, mapping: Mapping[str, Any] | None) -> str:
 def checked_similarity(similarity: float | None) -> None:
     if similarity is not None and not 0 < similarity <= 1:
         raise ValueError(f"similarity={similarity!r}: a cosine above 0, at most 1")
-
-
-def _has_one_form(value: Scalar) -> bool:
-    """Whether all ways to write it are this one."""
-    return not isinstance(value, str) or value.isascii()
 
 
 class Drafter:
@@ -183,10 +178,8 @@ class Drafter:
         confidence = fact.confidence
         if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
             raise ValueError(f"confidence={confidence!r}: a number from 0 to 1")
-        valid_at, invalid_at = (
-            optional_micros("valid_at", fact.valid_at),
-            optional_micros("invalid_at", fact.invalid_at),
-        )
+        valid_at = None if fact.valid_at is None else to_micros("valid_at", fact.valid_at)
+        invalid_at = None if fact.invalid_at is None else to_micros("invalid_at", fact.invalid_at)
         if valid_at is not None and invalid_at is not None and invalid_at <= valid_at:
             raise ValueError(f"invalid_at={fact.invalid_at} must be later than valid_at={fact.valid_at}")
         subject, subject_name = self._subject(fact.subject)
@@ -195,9 +188,13 @@ class Drafter:
             object, end = self.who("object", fact.object)
         else:
             assert fact.value is not None
-            value = self.value(fact.value)
-            given = value if _has_one_form(fact.value) else as_json(fact.value)
-            end = fact.value if isinstance(fact.value, str) else value
+            value = given = as_json(fact.value)
+            if isinstance(fact.value, str):
+                end = fact.value
+                if not (self._exact_values or end.isascii()):  # of ASCII there is one form
+                    value = canonical(end)
+            else:
+                end = value
         predicate, shown = self._predicates.get(fact.predicate) or self._predicate(fact.predicate)
         text = f"{subject_name} {shown} {end}" if fact.text is None else checked_text("text", fact.text)
         self.draft.facts.append(
@@ -214,8 +211,8 @@ class Drafter:
                 bool(fact.replace),
                 predicate_given=None if shown == predicate else shown,
                 value_given=None if given == value else given,
-                valid_offset=offset_of(fact.valid_at),
-                invalid_offset=offset_of(fact.invalid_at),
+                valid_offset=None if valid_at is None else offset_of(fact.valid_at),
+                invalid_offset=None if invalid_at is None else offset_of(fact.invalid_at),
             )
         )
 

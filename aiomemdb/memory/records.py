@@ -70,10 +70,11 @@ def fact_of(
         object,
         None if value is None else literal(value),
         text,
-        _time(valid_at, valid_offset),
-        _time(invalid_at, invalid_offset),
+        # Most have none of these.
+        None if valid_at is None else from_micros(valid_at, valid_offset),
+        None if invalid_at is None else from_micros(invalid_at, invalid_offset),
         from_micros(created_at),
-        _time(expired_at),
+        None if expired_at is None else from_micros(expired_at),
         superseded_by,
         agent,
     )

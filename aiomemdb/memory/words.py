@@ -116,11 +116,13 @@ def indexed(text: str, *more: str, day: dates.Day | None = None) -> tuple[str | 
     Returns: its form, None where an index sees the text so by itself; and what is to be found beside that.
     """
     others = [other for other in more if other and other not in text]
-    days = [day for each in (text, *others) for _, day in dates.written(each)]
-    tokens = dict.fromkeys(
-        token for each in ([] if day is None else [day], days) for day in each for token in day.stored()
-    )
-    return None if text.isascii() else form(text), " ".join([*map(form, others), *tokens])
+    days = [] if day is None else [day]
+    for each in (text, *others):
+        days += [found for _, found in dates.written(each)]
+    if not (others or days) and text.isascii():  # most texts
+        return None, ""
+    beside = [*map(form, others), *dict.fromkeys(token for each in days for token in each.stored())]
+    return None if text.isascii() else form(text), " ".join(beside)
 
 
 def runs(text: str) -> list[str]:

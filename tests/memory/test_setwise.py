@@ -244,6 +244,21 @@ def test_more_than_one_value_holds_goes_in_and_out_in_pieces(conn: sqlite3.Conne
     assert sorted(setwise.load(conn, "id, x", "t", {})) == [list(row[:2]) for row in rows]
 
 
+def test_rows_of_many_pieces_are_encoded_once(conn: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+
+    def noted(rows: Any, *more: Any) -> Any:
+        encoded.append(len(rows))
+        return real(rows, *more)
+
+    real = setwise._encoded
+    monkeypatch.setattr(setwise, "_encoded", noted)
+    rows = [(n, f"{n} {'x' * 200}", None, None) for n in range(10 * setwise.MOST // 200)]
+    setwise.insert(conn, "t", COLUMNS, rows)
+    assert rows_in(conn) == rows
+    assert sum(encoded) < 1.1 * len(rows)
+
+
 def test_a_row_that_json_makes_too_long_goes_in_and_out(conn: sqlite3.Connection) -> None:
     conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 5_000)
     rows = [(n, "\n" * 4_000 + str(n), None, None) for n in range(20)]

@@ -41,4 +41,4 @@ def quotes_of(fact: KnownFact) -> list[str | None]:
 
 
 def of_fact(text: str, value: str | None, quotes: Iterable[str | None]) -> Indexed:
-    return indexed(text, "" if value is None else str(literal(value)), *(quote for quote in quotes if quote))
+    return indexed(text, "" if value is None else str(literal(value)), *filter(None, quotes))

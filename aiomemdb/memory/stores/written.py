@@ -119,6 +119,10 @@ def event_rows(changes: Changes, spaces: Mapping[str, int]) -> list[tuple[Any, .
 def requoted(changes: Changes) -> list[int]:
     """The facts of which word search has not all quotes yet: new ones were inserted with their own."""
     made = {fact.id for fact in changes.facts}
-    quoting = [fact.id for fact in changes.supported if any(support.quote for support in fact.support.values())]
+    quoting = [
+        fact.id
+        for fact in changes.supported
+        if fact.id not in made and any(support.quote for support in fact.support.values())
+    ]
     heirs = [fact.id for fact in changes.facts if fact.heir_of is not None]
-    return [*(id for id in quoting if id not in made), *heirs, *(id for _, id in changes.united)]
+    return [*quoting, *heirs, *(id for _, id in changes.united)]

@@ -32,6 +32,8 @@ _POWER = 62
 # Rows from which on JSON is faster than parameters. From then on it also pays to look which columns are the same in all
 # rows; each such choice is a statement of its own.
 _MANY = 8
+# By the size of so many rows pieces are cut, and how full they are to be.
+_SAMPLE, _FULL = 64, 0.8
 
 
 def insert(
@@ -226,18 +228,32 @@ def _pieces(
     conn: sqlite3.Connection, rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]], same: Sequence[int]
 ) -> Iterator[tuple[Sequence[Any] | None, Mapping[str, Any]]]:
     """Yield the rows in order: one as it is, or None and the parameters that carry many."""
+    # A character takes up to four bytes.
+    limit = conn.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+    most, most_blob = min(MOST, limit // 4), min(_MOST_BLOB, limit)
+    count = len(rows)
+    if count > _SAMPLE:  # rows that are encoded together and do not fit are encoded again
+        some = rows[:: count // _SAMPLE]
+        text, blob = _encoded(some, typed, same)
+        size = max(len(text or "") / most, len(blob) / most_blob) / len(some) * count
+        count = count if size <= _FULL else max(1, int(count * _FULL / size))
+    for begin in range(0, len(rows), count):
+        yield from _halved(rows[begin : begin + count], typed, same, most, most_blob)
+
+
+def _halved(
+    rows: Sequence[Sequence[Any]], typed: Sequence[tuple[int, str]], same: Sequence[int], most: int, most_blob: int
+) -> Iterator[tuple[Sequence[Any] | None, Mapping[str, Any]]]:
     if len(rows) == 1:
         yield rows[0], {}
         return
     text, blob = _encoded(rows, typed, same)
-    # A character takes up to four bytes.
-    limit = conn.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
-    if text is not None and len(text) <= min(MOST, limit // 4) and len(blob) <= min(_MOST_BLOB, limit):
+    if text is not None and len(text) <= most and len(blob) <= most_blob:
         yield None, {"rows": text, "blobs": blob, **{f"same_{place}": rows[0][place] for place in same}}
         return
     half = len(rows) // 2
-    yield from _pieces(conn, rows[:half], typed, same)
-    yield from _pieces(conn, rows[half:], typed, same)
+    yield from _halved(rows[:half], typed, same, most, most_blob)
+    yield from _halved(rows[half:], typed, same, most, most_blob)
 
 
 def _encoded(
