@@ -14,7 +14,7 @@ PAGE := .venv/.page
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-quick dist docs test test-postgres check conformance test-page test-mcp test-all soak mutants bench bench-quick \
-	bench-full bench-frameworks bench-postgres page format clean
+	bench-full bench-frameworks bench-report bench-postgres page format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -61,8 +61,8 @@ test-mcp: $(READY)  ## run the MCP server's tests with each SDK, and beside the 
 test-all:  ## run the tests on every Python, aiosqlite and event loop we support
 	.ci/test_all.sh $(ARGS)
 
-soak: $(READY)  ## run the tests that take minutes to hours
-	$(BIN)/python -m pytest -m soak --timeout=14400 $(ARGS)
+soak: $(READY)  ## run the tests that take minutes to hours; what they did goes to bench/results/reliability.json
+	$(BIN)/python -m pytest -m soak --timeout=14400 --figures=bench/results/reliability.json $(ARGS)
 
 mutants: $(READY)  ## take out one safety after another, and see which test misses it
 	$(BIN)/python tests/faults/run_mutants.py $(ARGS)
@@ -89,6 +89,9 @@ bench-frameworks: $(BENCH_FRAMEWORKS)  ## what frameworks' own classes on SQLite
 
 page:  ## build the page that shows a memory from aiomemdb/view/page, which needs node; the output is committed
 	cd aiomemdb/view/page && npm ci --silent --no-audit --no-fund && node build.mjs $(ARGS)
+
+bench-report: $(READY)  ## write the figures of README and docs/measured from bench/results; measures nothing
+	$(BIN)/python bench/report.py $(ARGS)
 
 bench-postgres: $(READY)  ## aiomemdb on a PostgreSQL server, against asyncpg and psycopg
 	@$(BIN)/python -c 'import asyncpg' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \

@@ -1,7 +1,7 @@
 """Builds the sdist and the wheel, has twine check them, and installs the wheel into empty environments: make dist.
 
 One environment has the wheel alone, and each extra has another. In each a program runs in an empty folder and uses what
-the extra installs; without the extra, the same program reports an error that names it. The environments are thrown away.
+the extra installs; without the extra, the same program reports an error that names it. The environments are deleted.
 """
 
 from __future__ import annotations

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from _cells import OURS, Result
-from peers import AiosqliteFour, AiosqliteShared
-from workloads.reading import LIMIT
-from workloads.storm import COMMIT_EACH, FUTURES, MANY, ONE_TRANSACTION, SYNC
+from _names import AIOSQLITE, AIOSQLITE_FOUR, COMMIT_EACH, FUTURES, LIMIT, MANY, ONE_TRANSACTION, SYNC
 
 __all__ = ["Bar", "bars_of"]
 
@@ -30,6 +28,11 @@ class Bar:
     unit: str
     bar: float
     at_least: bool
+
+    @property
+    def name(self) -> str:
+        """What it compares, without the figures of the run."""
+        return f"{self.work}, against {self.against.partition(':')[0].partition(',')[0]}"
 
     @property
     def holds(self) -> bool:
@@ -68,11 +71,11 @@ def _writes(of: Measured) -> Iterator[Bar]:
     yield Bar(STORM, each(ours), against, floor * ours.rate, "× its throughput", 0.75, True)
     for peer, what, bar in (
         (
-            of(f"{STORM}, full", MANY, AiosqliteShared.name),
+            of(f"{STORM}, full", MANY, AIOSQLITE),
             "one aiosqlite connection, a commit each, as it comes",
             40.0,
         ),
-        (of(STORM, MANY, AiosqliteShared.name), "the same at synchronous=NORMAL, as ours", 0.0),
+        (of(STORM, MANY, AIOSQLITE), "the same at synchronous=NORMAL, as ours", 0.0),
     ):
         yield Bar(STORM, each(ours), f"{what}: {each(peer)}", ours.rate / peer.rate, "× faster", bar, True)
 
@@ -93,7 +96,7 @@ def _alone(of: Measured) -> Iterator[Bar]:
         ("one caller, one point read after another", "point reads", "execute_fetchall", 1.15, 1.15),
     ):
         for where, name, bar in ((", one core", f"{workload}, one core", pinned), ("", workload, unpinned)):
-            ours, peer = of(name, 1), of(name, 1, AiosqliteShared.name)
+            ours, peer = of(name, 1), of(name, 1, AIOSQLITE)
             against = f"aiosqlite's {peer_call}: {each(peer)}"
             yield Bar(work + where, each(ours), against, peer.rate / ours.rate, "× its time", bar, False)
 
@@ -106,7 +109,7 @@ def _transactions(of: Measured) -> Iterator[Bar]:
 
 def _reads(of: Measured) -> Iterator[Bar]:
     work, ours = "1,000 tasks of point reads", of("point reads", MANY)
-    four, plain = of("point reads", MANY, AiosqliteFour.name), of("point reads", MANY, LIMIT)
+    four, plain = of("point reads", MANY, AIOSQLITE_FOUR), of("point reads", MANY, LIMIT)
     against = f"four aiosqlite connections: {each(four)}"
     yield Bar(work, each(ours), against, ours.rate / four.rate, "× faster", 1.5, True)
     against = f"plain sqlite3 in one thread: {each(plain)}"

@@ -196,9 +196,9 @@ def write_results(folder: Path, part: str, results: Sequence[Result], options: O
 
 
 def load_results(folder: Path) -> tuple[dict[str, Any], list[Result]]:
-    """The context of the latest, and the results of all parts that were measured."""
-    contents = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime)]
+    """The context of the parts that were measured (the first of them names the load), and the results of all."""
+    contents = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     contents = [content for content in contents if "results" in content]
     if not contents:
         return {}, []
-    return contents[-1]["context"], [Result(**result) for content in contents for result in content["results"]]
+    return contents[0]["context"], [Result(**result) for content in contents for result in content["results"]]

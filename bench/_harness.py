@@ -134,10 +134,12 @@ def check_count(path: str, expected: int) -> None:
         raise SystemExit(f"acknowledged {expected} writes, found {found}")
 
 
-def write_json(folder: Path, medians: object) -> None:
-    """``medians`` as FOLDER/<the benchmark's name>.json."""
+def write_json(folder: Path, figures: object, name: str | None = None) -> None:
+    """Writes the figures, and on what they were measured, into FOLDER/<name, or the benchmark's name>.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{Path(sys.argv[0]).stem}.json").write_text(json.dumps(medians, indent=2) + "\n")
+    content = {"context": context(), "figures": figures}
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (folder / f"{name or Path(sys.argv[0]).stem}.json").write_text(text + "\n")
 
 
 def disk_sync(count: int = 50) -> float:

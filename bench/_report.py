@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from _bars import Bar
 from _cells import OURS, Result
 
-__all__ = ["print_bars", "print_results", "write_table"]
+__all__ = ["print_bars", "print_results", "table", "table_of_bars"]
 
 
 def by_workload(results: Sequence[Result]) -> Iterator[tuple[str, int, list[Result]]]:
@@ -48,7 +47,7 @@ def print_results(results: Sequence[Result]) -> None:
             print(f"  {name:32} {rate:>11} {ratio:>7}  {waits:28} {extra[:120]}".rstrip())
 
 
-def write_table(path: Path, context: dict[str, Any], results: Sequence[Result], bars: Sequence[Bar]) -> None:
+def table(context: dict[str, Any], results: Sequence[Result], bars: Sequence[Bar]) -> str:
     """The bars (bold: missed) and all cells, in Markdown."""
     lines = ["# All figures", ""]
     lines += [f"- {what}: {value}" for what, value in context.items()]
@@ -64,8 +63,7 @@ def write_table(path: Path, context: dict[str, Any], results: Sequence[Result], 
         ]
         lines += [f"| {' | '.join(cells_of(result, ours))} |" for result in measured]
         lines += [f"\n{result.contestant}: `{result.first_error[:200]}`" for result in measured if result.first_error]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def print_bars(bars: Sequence[Bar]) -> None:

@@ -291,7 +291,7 @@ def main() -> None:
     print_context(f"{options.rounds}, medians")
     report(rates, options.entities, documents, long)
     if options.json:
-        write_json(options.json, rates)
+        write_json(options.json, rates | {"entities": options.entities})
 
 
 def report(rates: dict[str, float], entities: int, documents: Sequence[Document], long: Sequence[Document]) -> None:

@@ -243,7 +243,7 @@ def main() -> int:
     print_context(f"{options.questions} questions, one after another")
     results = aiomemdb.run(measure(options, with_facts[0]))
     if options.json and results:
-        write_json(options.json, results)
+        write_json(options.json, results, "recall_growth_counts" if options.counts else None)
         if not options.counts:
             plot(results, options.json)
     return 0

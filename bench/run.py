@@ -10,14 +10,16 @@ what a peer does is a result. No time is judged.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from _bars import bars_of
+from _bars import Bar, bars_of
 from _cells import OURS, Options, load_results, measure_all, write_results
 from _harness import context
 from _plots import draw_plots
-from _report import print_bars, print_results, write_table
+from _report import print_bars, print_results, table
 from workloads import PARTS
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,7 +42,8 @@ def main() -> int:
         quick=chosen.quick,
         full=chosen.full,
     )
-    failed = False
+    failed, complete = False, False
+    earlier = bars_of(load_results(chosen.results)[1])
     if not chosen.report:
         for what, value in context().items():
             print(f"{what:9} {value}")
@@ -62,10 +65,20 @@ def main() -> int:
     if not chosen.quick:
         measured_on, results = load_results(chosen.results)
         bars = bars_of(results)
+        if complete and not chosen.contestants and set(chosen.only) == set(PARTS):
+            keep_earlier(chosen.results, earlier)
         print_bars(bars)
-        write_table(chosen.results / "table.md", measured_on, results, bars)
+        (chosen.results / "table.md").write_text(table(measured_on, results, bars))
         draw_plots(chosen.results, results)
     return int(failed)
+
+
+def keep_earlier(folder: Path, bars: Sequence[Bar]) -> None:
+    """Keeps the bars of the last two runs before this one."""
+    path = folder / "earlier_runs.json"
+    kept = json.loads(path.read_text())["figures"] if path.exists() else []
+    figures = [{bar.name: bar.value for bar in bars}, *kept][:2]
+    path.write_text(json.dumps({"context": {}, "figures": figures}, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -182,6 +182,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--figures", metavar="FILE", help="write what the campaigns of tests/faults did into this file of JSON"
+    )
+    parser.addoption(
         "--max-skips",
         type=int,
         default=os.environ.get("AIOMEMDB_MAX_SKIPS") or None,

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiosqlite
 from _harness import Params
+from _names import AIOSQLITE, AIOSQLITE_FOUR
 
 from ._contestant import FIND, INSERT_NAME, Contestant
 
@@ -18,7 +19,7 @@ class AiosqliteShared(Contestant):
     """In autocommit, one hop a write: with execute() and then commit() it would be two, and tasks that share a
     connection commit each other's halves."""
 
-    name = "aiosqlite, one shared"
+    name = AIOSQLITE
     page = "https://aiosqlite.omnilib.dev/en/stable/"
 
     async def open(self) -> None:
@@ -56,7 +57,7 @@ class AiosqliteShared(Contestant):
 class AiosqliteFour(AiosqliteShared):
     """Four connections, queries dealt out in turn: as many threads as aiomemdb has readers. For reads alone."""
 
-    name = "aiosqlite, four connections"
+    name = AIOSQLITE_FOUR
 
     async def open(self) -> None:
         await super().open()

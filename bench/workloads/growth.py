@@ -16,14 +16,12 @@ import processes as many
 from _cells import OURS, Cell, Options
 from _driving import Crowd, Sample, check_notes, run_for
 from _harness import BODY, INSERT, check_count, fresh_database, fresh_folder, on_loop, pinned, plain
+from _names import LIMIT, MANY
 from peers import Aiomemdb, AiosqliteShared, Contestant
 
 from ._common import POINT_READ, insert_with, opened, point_read_with
-from .storm import MANY
 
 __all__ = ["processes", "queues", "rows"]
-
-LIMIT = "plain sqlite3, one thread"
 
 
 def rows(options: Options) -> Iterator[Cell]:

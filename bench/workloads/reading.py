@@ -12,15 +12,14 @@ from random import Random
 from _cells import Cell, Options
 from _driving import Operation, Sample
 from _harness import BODY, INSERT, fresh_database, pinned, plain
+from _names import LIMIT, MANY
 from peers import CONTESTANTS, Aiomemdb, AiosqliteFour, AiosqliteShared, Contestant
 
 from ._common import POINT_READ, on_fresh_database, opened, reads
 
-__all__ = ["LIMIT", "bulk", "points", "ranges", "streams"]
+__all__ = ["bulk", "points", "ranges", "streams"]
 
-LIMIT = "plain sqlite3, one thread"
 READERS: tuple[type[Contestant], ...] = (*CONTESTANTS, AiosqliteFour)
-MANY = 1_000
 ROWS = 10_000
 RANGE_READ = "SELECT id, agent, body FROM note WHERE id BETWEEN ? AND ?"
 RANGE = 100

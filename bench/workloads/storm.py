@@ -15,18 +15,13 @@ from functools import partial
 from _cells import OURS, Cell, Options
 from _driving import Crowd, Sample, check_notes, run_for
 from _harness import BODY, INSERT, disk_sync, fresh_database, on_loop, pinned, plain
+from _names import COMMIT_EACH, FUTURES, MANY, ONE_TRANSACTION, SYNC
 from peers import CONTESTANTS, Aiomemdb, AiosqliteShared, Contestant
 
 from ._common import opened, storm
 
-__all__ = ["COMMIT_EACH", "FUTURES", "ONE_TRANSACTION", "SYNC", "floors", "full", "storms", "transactions", "values"]
+__all__ = ["floors", "full", "storms", "transactions", "values"]
 
-FUTURES = "bare futures"
-ONE_TRANSACTION = "plain sqlite3, one transaction"
-COMMIT_EACH = "plain sqlite3, a commit each"
-SYNC = "the disk's fdatasync"
-
-MANY = 1_000
 LARGE = "x" * 65_536
 
 

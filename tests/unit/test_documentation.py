@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,11 @@ def test_a_text_is_written_as_people_speak(name: str) -> None:
 @pytest.mark.parametrize("name", ["README.md", "docs"])
 def test_a_text_speaks_to_its_reader(name: str) -> None:
     assert a_thousand(re.compile(r"\byour?\b", re.IGNORECASE), TEXTS[name]) >= 6
+
+
+# -- figures -------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_have_the_figures_that_the_benchmarks_stored() -> None:
+    ran = subprocess.run([sys.executable, ROOT / "bench/report.py", "--check"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
