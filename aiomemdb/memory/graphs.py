@@ -51,5 +51,4 @@ class GraphVerbs(View):
             None if predicate is None else drafter.predicate(predicate),
             implied,
         )
-        async with self._core.store.snapshot() as reads:
-            return await reads.graph(self._scope.readable, query)
+        return await self._core.store.of_one_state(lambda reads: reads.graph(self._scope.readable, query))

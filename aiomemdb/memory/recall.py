@@ -120,7 +120,8 @@ class RecallVerbs(View):
             assert answer is not None  # no vectors, so none are missing
             return answer
         embedded = await vectors.embed([text])
-        async with store.snapshot() as reads:
+
+        async def ask(reads: Reads) -> tuple[list[Hit], int]:
             top = recalling.CANDIDATES
             while True:
                 near = await _nearest(vectors, reads, question, embedded, top)
@@ -128,6 +129,8 @@ class RecallVerbs(View):
                 if answer is not None:
                     return answer
                 top *= 4
+
+        return await store.of_one_state(ask)
 
 
 async def _nearest(

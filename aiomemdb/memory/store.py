@@ -179,8 +179,12 @@ class ReadsAndWrites(Reads, Writes, Outside, Protocol):
     """What the verbs of a view ask, of a database or in a transaction."""
 
     async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        return await self.of_one_state(lambda reads: answered(reads, rule, *args))
+
+    async def of_one_state(self, ask: Callable[[Reads], Awaitable[R]]) -> R:
+        """What ``ask`` finds in a ``snapshot()``; from its start in another one, where the engine loses it."""
         async with self.snapshot() as reads:
-            return await answered(reads, rule, *args)
+            return await ask(reads)
 
     def snapshot(self) -> AbstractAsyncContextManager[Reads]:
         """All that is asked of it is answered from one and the same state. It holds one of the engine's readers: what

@@ -50,14 +50,22 @@ async def open_snapshot(
     find: Callable[[], tuple[Readers, Checker]], *, timeout: float | None
 ) -> AsyncIterator[PostgresSnapshot]:
     readers, checker = find()  # or raises why there are none, now that the block is entered
-    holder = await readers.hold(timeout)
-    held = HeldReads(holder.link, readers.connector)
-    snapshot = PostgresSnapshot(held, readers, checker)
-    try:
+    until = readers.loop.time() + readers.connector.config.reconnect
+    while True:
+        holder = await readers.hold(timeout)
+        held = HeldReads(holder.link, readers.connector)
         try:
             await held.begin()
-        except Lost as lost:
-            raise ServerLost(f"the connection of this snapshot was lost: {lost}") from lost.cause
+            break
+        except Lost as lost:  # it has read nothing yet: another connection serves as well
+            readers.give_back(holder)
+            if readers.loop.time() >= until:
+                raise ServerLost(f"the connection of this snapshot was lost: {lost}") from lost.cause
+        except BaseException:
+            readers.give_back(holder)
+            raise
+    snapshot = PostgresSnapshot(held, readers, checker)
+    try:
         yield snapshot
     finally:
         snapshot._ended = True

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ....errors import TransactionConflict
+from ....errors import TransactionConflict, TransactionLost
 from ....postgres.database import PostgresDatabase
 from ....postgres.transaction import PostgresTransaction
 from .asking import Asking, turn_of
@@ -13,13 +14,12 @@ from .ids import Ids
 from .opening import migrate, recorded_if_current
 from .world import World
 
-__all__ = ["Jobs"]
+__all__ = ["Jobs", "Losses"]
 
 R = TypeVar("R")
 
 # Times that a job is run: conflicts are deadlocks with programs that lock in another order, and a first model.
 _MOST_RUNS = 10
-
 
 # The server's words for a schema, or a row of its own catalogue, that another process has made meanwhile.
 _MADE_MEANWHILE = ("23505", "42P06", "42P07")
@@ -30,6 +30,21 @@ class _NothingWritten(Exception):
 
     def __init__(self, result: Any) -> None:
         self.result = result
+
+
+class Losses:
+    """The connections that one job or question has lost: it is run again for ``reconnect`` seconds from the first."""
+
+    def __init__(self, db: PostgresDatabase) -> None:
+        self._reconnect = db._config.reconnect
+        self._until: float | None = None
+
+    def goes_on(self) -> bool:
+        """Count one more. Returns whether to run it again."""
+        now = asyncio.get_running_loop().time()
+        if self._until is None:
+            self._until = now + self._reconnect
+        return now < self._until
 
 
 class Jobs:
@@ -60,13 +75,17 @@ class Jobs:
         if isinstance(self._on, PostgresTransaction):
             async with turn_of(self._on):
                 return await self._run(work)
-        for left in reversed(range(_MOST_RUNS)):
+        losses, left = Losses(self._on), _MOST_RUNS
+        while True:  # nothing was applied of a run that ends so
             try:
                 return await self._run(work)
             except TransactionConflict:
+                left -= 1
                 if not left:
                     raise
-        raise AssertionError("no job is left")
+            except TransactionLost:
+                if not losses.goes_on():
+                    raise
 
     async def _run(self, work: Callable[[World], Awaitable[R]]) -> R:
         ids = None

@@ -8,12 +8,11 @@ from typing import TypeVar, TypeVarTuple
 
 from ....agents import AgentAnswer, AgentLimits
 from ....database import Params, Transaction
-from ....errors import AiomemdbError
+from ....errors import AiomemdbError, ServerLost
 from ....postgres.database import PostgresDatabase
 from ....postgres.snapshot import PostgresSnapshot
 from ....postgres.transaction import PostgresTransaction
 from ...answers import Graph
-from ...deciding.recalling import answered
 from ...deciding.steps import Steps
 from ...drafts import NameRequest
 from ...pages import Place
@@ -39,7 +38,7 @@ from ...words import Asked
 from . import embeddings, feed, forgetting, linking, reading, search
 from .asking import Asking
 from .ids import Ids
-from .jobs import Jobs
+from .jobs import Jobs, Losses
 from .running_rules import run
 from .states import Known
 from .world import World
@@ -169,18 +168,10 @@ class PostgresReadsAndWrites(PostgresReads, ReadsAndWrites):
         self._jobs = jobs
 
     async def follow(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
-        if self._jobs.within:
-            return await super().follow(rule, *args)
-        async with self._db.snapshot() as snapshot:  # one state answers all of its requests
-            return await PostgresReads(snapshot).follow(rule, *args)
-
-    async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
-        async with self.snapshot() as reads:
-            return await answered(reads, rule, *args)
+        return await self.of_one_state(lambda reads: reads.follow(rule, *args))
 
     async def graph(self, namespaces: Sequence[str], query: GraphQuery) -> Graph:
-        async with self.snapshot() as reads:  # several questions of one state
-            return await Reads.graph(reads, namespaces, query)
+        return await self.of_one_state(lambda reads: Reads.graph(reads, namespaces, query))
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reads]:
@@ -221,6 +212,18 @@ class PostgresStore(PostgresReadsAndWrites, Store):
     async def snapshot(self) -> AsyncIterator[Reads]:
         async with self._db.snapshot() as snapshot:
             yield PostgresReads(snapshot)
+
+    async def of_one_state(self, ask: Callable[[Reads], Awaitable[R]]) -> R:
+        losses = Losses(self._db)
+        while True:
+            has_begun = False
+            try:
+                async with self.snapshot() as reads:
+                    has_begun = True
+                    return await ask(reads)
+            except ServerLost:
+                if not (has_begun and losses.goes_on()):
+                    raise
 
     async def newest_place(self, namespaces: Sequence[str]) -> FeedPlace:
         return await feed.newest_place(self._asking, namespaces)
