@@ -15,6 +15,8 @@ from typing import TypeAlias
 import pytest
 
 from aiomemdb import Database, Memory
+from aiomemdb.memory.stores.sqlite.identity import index_names
+from aiomemdb.memory.stores.sqlite.indexing import reindex
 from tests.memory.dict_database import DictDatabase
 
 _LINES = [
@@ -52,6 +54,25 @@ def assert_sound(path: Path) -> None:
             ),
         ):
             assert conn.execute(orphans).fetchall() == [], orphans
+        assert_indexed(conn)
+
+
+def assert_indexed(conn: sqlite3.Connection) -> None:
+    """Word search has of each row that is there what it would have if all were indexed anew."""
+    columns = {"entity": "id, other_names, form, terms", "episode": "id, form, terms", "fact": "id, form, terms"}
+
+    def found_by(kind: str) -> dict[int, list[list[str]]]:
+        there = "terms IS NOT NULL" + (" AND merged_into IS NULL" if kind == "entity" else "")
+        rows = conn.execute(f"SELECT {columns[kind]} FROM {kind} WHERE {there}")
+        return {id: [sorted((text or "").split()) for text in texts] for id, *texts in rows}  # names have no order
+
+    before = {kind: found_by(kind) for kind in columns}
+    conn.execute("BEGIN")
+    index_names(conn, before["entity"])
+    for kind, rows in before.items():
+        reindex(conn, kind, rows)
+    assert before == {kind: found_by(kind) for kind in columns}
+    conn.execute("ROLLBACK")
 
 
 #: What a memory is opened on; several memories on it share it. A text is a URL.

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb import Memory, Statement
+from aiomemdb import Entity, Memory, Name, Statement
 from aiomemdb.memory.stores.sqlite import indexing, search
 from aiomemdb.memory.stores.sqlite.jobs import Job
 from tests.memory.conftest import assert_sound
 from tests.memory.filling import SCHEMAS, load
+from tests.memory.support import day
 from tests.memory.test_recall import said
 
 # -- scripts and forms
@@ -73,8 +74,8 @@ async def test_the_pieces_of_one_token_stand_together(memory: Memory, right: str
 
 
 async def test_a_diary_is_found_by_the_day(memory: Memory) -> None:
-    for month, day in ((1, 2), (2, 1), (3, 1)):
-        await memory.remember(f"entry {month} {day}", occurred_at=datetime(2024, month, day, 12, tzinfo=UTC))
+    for month, number in ((1, 2), (2, 1), (3, 1)):
+        await memory.remember(f"entry {month} {number}", occurred_at=datetime(2024, month, number, 12, tzinfo=UTC))
     for question in ("What on 1 February?", "Feb 1st, 2024", "2024-02-01", "1.2.2024", "2024年2月1日"):
         assert said(await memory.recall(question)) == ["entry 2 1"], question
     assert said(await memory.recall("What happened in February 2024?")) == ["entry 2 1"]
@@ -107,7 +108,8 @@ async def test_a_fact_is_found_by_its_quotes_and_its_value(memory: Memory) -> No
         "Another", [Statement(subject="Ada", predicate="is", value="Gräfin", text="of rank", quote="okapi")]
     )
     assert other.facts[0].id == fact.id
-    assert len(await memory.recall("okapi", kinds=["fact"], strategy="hybrid")) == 1
+    for question in ("zebra", "okapi"):
+        assert len(await memory.recall(question, kinds=["fact"], strategy="hybrid")) == 1
     await memory.forget(other.episode)
     assert len(await memory.recall("okapi", kinds=["fact"], strategy="hybrid")) == 0
     assert len(await memory.recall("zebra", kinds=["fact"], strategy="hybrid")) == 1
@@ -121,6 +123,31 @@ async def test_a_fact_that_takes_anothers_evidence_is_found_by_its_quotes(memory
     await memory.merge(ada, countess)
     for question in ("zebra", "okapi"):
         assert len(await memory.recall(question, kinds=["fact"], strategy="hybrid")) == 1
+
+
+async def test_what_is_left_of_a_superseded_fact_is_found_by_its_quotes(memory: Memory) -> None:
+    await memory.add_fact("Ada", "lives in", value="Ockham", valid_at=day(0), quote="zebra")
+    await memory.scoped(agent="bot").add_fact("Ada", "lives in", value="Ockham", valid_at=day(0), quote="okapi")
+    await memory.remember(
+        "A text that says the one again and then the other.",
+        [
+            Statement(subject="Ada", predicate="lives in", value="Ockham", valid_at=day(0), quote="quagga"),
+            Statement(subject="Ada", predicate="lives in", value="London", valid_at=day(9), replace=True),
+        ],
+    )
+    [rest] = await memory.facts("Ada", as_of=day(1))
+    for question in ("zebra", "okapi", "quagga"):
+        [found] = await memory.recall(question, kinds=["fact"], strategy="hybrid", as_of=day(1))
+        assert found.item == rest
+
+
+async def test_an_entity_that_gets_a_type_is_found_by_its_other_names(memory: Memory) -> None:
+    ada = await memory.find_or_create_entity("Ada")
+    await memory.add_alias(ada, "東京鐵塔")
+    await memory.remember("A text", [Statement(subject=Name("Ada", "person"), predicate="is", value="here")])
+    [found] = await memory.recall("東京", kinds=["entity"], strategy="hybrid")
+    assert isinstance(found.item, Entity)
+    assert (found.item.id, found.item.type) == (ada.id, "person")
 
 
 async def test_people_are_called_will_and_may(memory: Memory) -> None:

@@ -22,6 +22,7 @@ class KnownEntity:
         established: since which line of the audit it is no implied one, as its store knows it; None: it is implied, or
             the job has established it ...
         line: ... by this line.
+        other_names: its keys beside its own as the job begins, where its store keeps them with it for word search.
     """
 
     id: int
@@ -36,6 +37,7 @@ class KnownEntity:
     created_at: int
     since: Token | None = None
     established: Token | None = None
+    other_names: str = ""
     made: Moment | None = None
     line: Line | None = None
 

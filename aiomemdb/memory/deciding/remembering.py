@@ -184,18 +184,22 @@ def _facts_said(calls: Sequence[Begun], made: Collection[int]) -> FactsSaid | No
     touched += [text.id for text in outdated if text.made is None]
     pairs: dict[tuple[int, str], dict[int | None, None]] = {}
     identities: dict[Identity, None] = {}
+    quoted = False
     for call in calls:
         for stated in call.stated:
             subject, predicate, _, since = stated.identity
             if subject in made:
                 continue  # of a new entity there is nothing yet
-            if stated.draft.replace:
+            draft = stated.draft
+            if draft.replace:
                 pairs.setdefault((subject, predicate), {})[since] = None
             if stated.object not in made:
                 identities[stated.identity] = None
+                quoted = quoted or draft.quote is not None or draft.invalid_at is not None
     if not (identities or pairs or touched):
         return None
-    return FactsSaid(list(identities), pairs, list(dict.fromkeys(touched)), bool(outdated))
+    texts = list(dict.fromkeys(touched))
+    return FactsSaid(list(identities), pairs, texts, bool(outdated), quoted or bool(pairs))
 
 
 def _changes(state: State, decided: Deciding, facts: Facts | None, model: Model | None) -> Changes:

@@ -132,12 +132,15 @@ class FactsSaid(Request[KnownFacts]):
         texts: what these evidence, expired or not, in their own namespaces.
         with_founded: whether ``KnownFact.founded`` is asked for: evidence other than of these texts and outdated ones.
             Facts may go with a text then, the first of those that begin later too: so all of these are asked for.
+        with_quotes: whether facts of these identities and pairs may be quoted once more, or leave what was quoted to
+            others: a store may read all quotes of them then, to have their words.
     """
 
     identities: Sequence[Identity]
     pairs: Mapping[tuple[int, str], Collection[int | None]]
     texts: Sequence[int]
     with_founded: bool = False
+    with_quotes: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -11,10 +11,12 @@ from ..records import literal
 from ..times import from_micros
 from ..words import indexed
 
-__all__ = ["Indexed", "entity_text", "of_entity", "of_episode", "of_fact", "quotes_of"]
+__all__ = ["Indexed", "Quotes", "entity_text", "of_entity", "of_episode", "of_fact", "quotes_of"]
 
 #: (form, terms).
 Indexed: TypeAlias = tuple[str | None, str]
+#: By text and agent, without those that quote nothing.
+Quotes: TypeAlias = dict[tuple[int | None, str | None], str]
 
 
 def entity_text(name: str, description: str, other_names: str) -> str:
@@ -32,12 +34,16 @@ def of_episode(content: str, occurred_at: int | None, occurred_offset: int | Non
     )
 
 
-def quotes_of(fact: KnownFact) -> list[str | None]:
-    """The quotes that a job adds to a fact, in the order in which stores read all of a fact: by text, then by agent."""
-    if len(fact.support) == 1:
+def quotes_of(fact: KnownFact, before: Quotes | None = None) -> list[str | None]:
+    """The quotes of a fact, in the order in which stores read all of a fact: by text, then by agent.
+
+    Args:
+        before: those that it has, or inherits; the job adds others.
+    """
+    if not before and len(fact.support) == 1:
         return [support.quote for support in fact.support.values()]
-    by = sorted(fact.support, key=lambda by: (by[0] or 0, by[1] or ""))
-    return [fact.support[one].quote for one in by]
+    quotes = {**{by: support.quote for by, support in fact.support.items()}, **(before or {})}
+    return [quotes[by] for by in sorted(quotes, key=lambda by: (by[0] or 0, by[1] or ""))]
 
 
 def of_fact(text: str, value: str | None, quotes: Iterable[str | None]) -> Indexed:

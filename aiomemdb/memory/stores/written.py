@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Protocol
 
 from ..deciding.documents import KnownEpisode
@@ -21,6 +21,7 @@ __all__ = [
     "episode_row",
     "event_rows",
     "fact_row",
+    "is_quoted",
     "requoted",
 ]
 
@@ -116,13 +117,18 @@ def event_rows(changes: Changes, spaces: Mapping[str, int]) -> list[tuple[Any, .
     ]
 
 
-def requoted(changes: Changes) -> list[int]:
-    """The facts of which word search has not all quotes yet: new ones were inserted with their own."""
+def is_quoted(fact: KnownFact) -> bool:
+    """Whether a job quotes it."""
+    return any(support.quote for support in fact.support.values())
+
+
+def requoted(changes: Changes, read: Container[int] = ()) -> list[int]:
+    """The facts of which word search has not all quotes yet: new ones were inserted with their own.
+
+    Args:
+        read: the facts of which the job knows all quotes; with them, word search has those of their heirs.
+    """
     made = {fact.id for fact in changes.facts}
-    quoting = [
-        fact.id
-        for fact in changes.supported
-        if fact.id not in made and any(support.quote for support in fact.support.values())
-    ]
-    heirs = [fact.id for fact in changes.facts if fact.heir_of is not None]
+    quoting = [fact.id for fact in changes.supported if fact.id not in made and fact.id not in read and is_quoted(fact)]
+    heirs = [fact.id for fact in changes.facts if fact.heir_of is not None and fact.heir_of not in read]
     return [*quoting, *heirs, *(id for _, id in changes.united)]

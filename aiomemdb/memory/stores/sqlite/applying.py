@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from ...deciding.facts import KnownFact
+from ...deciding.known import KnownEntity
 from ...deciding.requests import Changes
 from ...questions import Model
 from ..indexed import of_entity, of_episode, of_fact, quotes_of
-from ..written import ENTITY, EPISODE, EVENT, FACT, entity_row, episode_row, event_rows, fact_row, requoted
+from ..written import ENTITY, EPISODE, EVENT, FACT, entity_row, episode_row, event_rows, fact_row, is_quoted, requoted
 from .identity import index_names
 from .indexing import reindex
 from .loading import OF_OTHER, World
@@ -68,22 +70,18 @@ def _namespaces(world: World, changes: Changes) -> dict[str, int]:
 # -- who is who --------------------------------------------------------------------------------------------------------
 
 
+_ENTITY = f"{ENTITY} form terms"
 _CHANGE_ENTITY = (
-    f"UPDATE entity SET {', '.join(f'{column} = r.{column}' for column in ENTITY.split()[1:])} FROM {{rows}} r "
+    f"UPDATE entity SET {', '.join(f'{column} = r.{column}' for column in _ENTITY.split()[1:])} FROM {{rows}} r "
     "WHERE entity.id = r.id"
 )
 
 
 def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> None:
     conn = world.conn
-    made = [
-        (*entity_row(entity, spaces, world.event), *of_entity(entity.name, entity.description, ""))
-        for entity in changes.entities
-    ]
-    insert(conn, "entity", f"{ENTITY} form terms", made)
+    insert(conn, "entity", _ENTITY, [_entity_row(world, spaces, entity) for entity in changes.entities])
     if changes.changed:
-        changed = [entity_row(entity, spaces, world.event) for entity in changes.changed]
-        apply(conn, _CHANGE_ENTITY, ENTITY, changed)
+        apply(conn, _CHANGE_ENTITY, _ENTITY, [_entity_row(world, spaces, entity) for entity in changes.changed])
     if changes.aliases_gone:
         apply(
             conn,
@@ -99,8 +97,12 @@ def _write_entities(world: World, spaces: dict[str, int], changes: Changes) -> N
     )
     if changes.renamed:
         index_names(conn, changes.renamed)
-    if changes.renamed or changes.changed:
-        reindex(conn, "entity", [*changes.renamed, *(entity.id for entity in changes.changed)])
+        reindex(conn, "entity", changes.renamed)
+
+
+def _entity_row(world: World, spaces: dict[str, int], entity: KnownEntity) -> tuple[Any, ...]:
+    found_by = of_entity(entity.name, entity.description, entity.other_names)
+    return (*entity_row(entity, spaces, world.event), *found_by)
 
 
 def _merge(conn: sqlite3.Connection, other: int, into: int) -> None:
@@ -158,17 +160,20 @@ _EVIDENCE_INHERITED = (
 )
 
 
+# What a row lacks stays: most facts are other in one of the two.
+_CHANGE_FACT = (
+    "UPDATE fact SET expired_at = ifnull(r.at, fact.expired_at), expired_event = ifnull(r.event, fact.expired_event), "
+    "superseded_by = iif(r.at IS NULL, fact.superseded_by, r.successor), "
+    "form = iif(r.terms IS NULL, fact.form, r.form), terms = ifnull(r.terms, fact.terms) "
+    "FROM {rows} r WHERE fact.id = r.fact"
+)
+
+
 def _write_facts(world: World, spaces: dict[str, int], changes: Changes) -> None:
     # What is believed no longer goes first: it is in the way of what takes its place.
-    apply(
-        world.conn,
-        "UPDATE fact SET expired_at = r.at, expired_event = r.event, superseded_by = r.successor FROM {rows} r "
-        "WHERE fact.id = r.fact",
-        "fact at event successor",
-        [(fact, moment.at, world.event(moment), successor) for fact, moment, successor in changes.expired],
-    )
+    apply(world.conn, _CHANGE_FACT, "fact at event successor form terms", _changed_facts(world, changes))
     made = [
-        (*fact_row(fact, spaces, world.event), *of_fact(fact.text, fact.value, quotes_of(fact)))
+        (*fact_row(fact, spaces, world.event), *of_fact(fact.text, fact.value, _quotes(world, fact)))
         for fact in changes.facts
     ]
     insert(world.conn, "fact", f"{FACT} form terms", made)
@@ -182,8 +187,25 @@ def _write_facts(world: World, spaces: dict[str, int], changes: Changes) -> None
         ],
         [*heirs, *changes.united],
     )
-    if quoted := requoted(changes):
-        reindex(world.conn, "fact", quoted)
+    if unread := requoted(changes, world.quotes):
+        reindex(world.conn, "fact", unread)
+
+
+def _changed_facts(world: World, changes: Changes) -> list[tuple[Any, ...]]:
+    """Those that were there before: what is believed no longer, and what is found by other words."""
+    expired = {fact: (moment.at, world.event(moment), successor) for fact, moment, successor in changes.expired}
+    words = {
+        fact.id: of_fact(fact.text, fact.value, _quotes(world, fact))
+        for fact in changes.supported
+        if fact.id in world.quotes and is_quoted(fact)
+    }
+    stays, same_words = (None, None, None), (None, None)
+    return [(fact, *expired.get(fact, stays), *words.get(fact, same_words)) for fact in {**expired, **words}]
+
+
+def _quotes(world: World, fact: KnownFact) -> list[str | None]:
+    """All that a fact will be quoted by, as far as the job has read it."""
+    return quotes_of(fact, world.quotes.get(fact.id if fact.made is None else fact.heir_of or 0))
 
 
 def _write_evidence(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ...deciding.documents import KnownEpisode, KnownTexts
 from ...deciding.facts import KnownFact
@@ -27,6 +28,7 @@ from ...deciding.requests import (
 )
 from ...questions import Model
 from ..columns import KNOWN_ENTITY, KNOWN_EPISODE, KNOWN_FACT
+from ..indexed import Quotes
 from ..knowing import Entities, known_facts, known_names, known_names_of, known_texts, wanted_names
 from ..past import of_past
 from .rows import json_list
@@ -75,6 +77,7 @@ class World:
         namespaces: ids by name, of those that are there, as far as a job asked for them.
         last_event: the newest one as the job began.
         model: the id of the file's model, and that, where it was asked for.
+        quotes: by fact, what it is quoted by, where it was asked for.
         entities: one object each, however often it is found.
         links: the statement for the links of an entity, and its first parameters, once it was asked for.
     """
@@ -84,6 +87,7 @@ class World:
     last_event: int = 0
     model: tuple[int, Model] | None = None
     entities: Entities = field(default_factory=Entities)
+    quotes: dict[int, Quotes] = field(default_factory=dict)
     links: tuple[str, list[object]] | None = None
 
     def event(self, moment: Moment, place: int = 0, /) -> int:
@@ -140,19 +144,20 @@ def load_texts(world: World, request: Texts) -> dict[tuple[str, str], KnownEpiso
     return known_texts(request.keys, world.conn.execute(_EPISODES, (json.dumps(request.keys),)).fetchall())
 
 
+_ENTITY = f"{KNOWN_ENTITY}, e.other_names"
 # The entities that keys name, that ids stand for, and that texts mention.
-_ALIASED = f"e.place, e.alias, {KNOWN_ENTITY}"
+_ALIASED = f"e.place, e.alias, {_ENTITY}"
 _BY_KEY = (
-    f"SELECT r.place, a.type AS alias, {KNOWN_ENTITY} FROM {{rows}} r "
+    f"SELECT r.place, a.type AS alias, {_ENTITY} FROM {{rows}} r "
     "CROSS JOIN entity_alias a ON a.namespace = r.namespace AND a.key = r.key CROSS JOIN entity e ON e.id = a.entity"
 )
 _BY_ID = (
-    f"SELECT r.place, NULL AS alias, {KNOWN_ENTITY} FROM {{rows}} r "
+    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {{rows}} r "
     "CROSS JOIN entity o ON o.id = r.id AND o.namespace = r.namespace "
     "CROSS JOIN entity e ON e.id = ifnull(o.merged_into, o.id)"
 )
 _BY_TEXT = (
-    f"SELECT r.place, NULL AS alias, {KNOWN_ENTITY} FROM {{rows}} r "
+    f"SELECT r.place, NULL AS alias, {_ENTITY} FROM {{rows}} r "
     "CROSS JOIN mention m ON m.episode = r.text CROSS JOIN entity e ON e.id = m.entity AND e.namespace = r.namespace"
 )
 _ENTITIES_BY_KEY = f"({_BY_KEY}) e"
@@ -189,7 +194,7 @@ def load_names(world: World, request: Names) -> KnownNames:
 def load_names_of(world: World, request: NamesOf) -> dict[tuple[str, str], list[Alias]]:
     rows = load(
         world.conn,
-        f"n.name, a.key, a.type, {KNOWN_ENTITY}",
+        f"n.name, a.key, a.type, {_ENTITY}",
         _NAMES_OF,
         {},
         "entity",
@@ -203,7 +208,7 @@ def load_newer(world: World, request: NewerNames) -> dict[str, list[tuple[KnownE
     found: dict[str, list[tuple[KnownEntity, bytes]]] = {namespace: [] for namespace in names}
     for place, vector, *columns in load(
         world.conn,
-        f"r.place, hex(v.data), {KNOWN_ENTITY}",
+        f"r.place, hex(v.data), {_ENTITY}",
         _NEWER,
         {"model": request.model.name, "dim": request.model.dim},
         "place namespace seen",
@@ -253,8 +258,16 @@ _FOUNDED = (
     "EXISTS (SELECT 1 FROM fact_evidence v LEFT JOIN episode p ON p.id = v.episode WHERE v.fact = f.id "
     "AND p.expired_at IS NULL AND ifnull(v.episode, 0) NOT IN (SELECT value FROM json_each(:touched)))"
 )
-_FACT_ALONE = f"f.text_id, 0, {KNOWN_FACT}"
-_FACT_AND_FOUNDED = f"f.text_id, {_FOUNDED}, {KNOWN_FACT}"
+# What a fact that is asked for by itself is quoted by.
+_QUOTED = (
+    "CASE WHEN f.text_id IS NULL THEN (SELECT json_group_array(json_array(v.episode, v.agent, v.quote)) "
+    "FROM fact_evidence v WHERE v.fact = f.id AND v.quote IS NOT NULL) END"
+)
+
+
+@lru_cache
+def _fact_columns(with_founded: bool, with_quotes: bool) -> str:
+    return f"f.text_id, {_FOUNDED if with_founded else 0}, {_QUOTED if with_quotes else 'NULL'}, {KNOWN_FACT}"
 
 
 def load_facts(world: World, request: FactsSaid) -> KnownFacts:
@@ -267,13 +280,18 @@ def load_facts(world: World, request: FactsSaid) -> KnownFacts:
     alone = not (request.pairs or request.texts)
     rows = load(
         world.conn,
-        _FACT_AND_FOUNDED if request.with_founded else _FACT_ALONE,
+        _fact_columns(request.with_founded, request.with_quotes),
         _FACTS_BELIEVED if alone else _FACTS_AND_LATER if request.with_founded else _FACTS,
         {"touched": json_list(request.texts)} if request.with_founded else {},
         "subject predicate target since text",
         wanted,
         few=alone,
     )
+    for row in rows:
+        quotes = row.pop(2)
+        if quotes is not None:
+            quoted = json.loads(quotes) if isinstance(quotes, str) else quotes
+            world.quotes[row[2]] = {(text, agent): quote for text, agent, quote in quoted}
     return known_facts(rows)
 
 
