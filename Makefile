@@ -13,7 +13,7 @@ DIST := .venv/.dist
 PAGE := .venv/.page
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick dist docs test test-postgres check conformance test-page test-mcp test-all soak mutants bench bench-quick \
+.PHONY: help demo demo-quick dist docs reference test test-postgres check conformance test-page test-mcp test-all soak mutants bench bench-quick \
 	bench-full bench-frameworks bench-report bench-postgres page format clean
 
 help:  ## list the targets
@@ -34,10 +34,11 @@ test-postgres: $(READY)  ## the tests on a PostgreSQL server, which they start; 
 		--editable '.[postgres-test]'
 	$(BIN)/python -m pytest --on-postgres tests/postgres tests/memory $(ARGS)
 
-check: $(READY)  ## formatting, lint, words, which room imports which, and types
+check: $(READY)  ## formatting, lint, words, the reference, which room imports which, and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python .ci/words.py
+	$(BIN)/python .ci/reference.py --check
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy --strict aiomemdb
 	$(foreach folder,$(sort $(dir $(wildcard examples/*.py bench/*.py))),$(BIN)/mypy $(folder) &&) true
@@ -51,6 +52,9 @@ dist: $(DIST)  ## build the sdist and the wheel, check them, and install them wi
 
 docs: $(DOCS)  ## build the documentation's site: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+reference: $(READY)  ## write the plain Markdown of docs/reference from the docstrings and the commands
+	$(BIN)/python .ci/reference.py
 
 test-page: $(PAGE)  ## run the tests of the page that shows a memory in Chromium, where there is one
 	AIOMEMDB_PAGE=1 $(BIN)/python -m pytest tests/page $(ARGS)
@@ -98,10 +102,11 @@ bench-postgres: $(READY)  ## aiomemdb on a PostgreSQL server, against asyncpg an
 		--editable '.[bench-postgres]'
 	$(BIN)/python bench/postgres.py $(ARGS)
 
-format: $(READY)  ## generate aiomemdb.blocking, format the code and fix what ruff can fix
+format: $(READY)  ## generate aiomemdb.blocking and the reference, format the code and fix what ruff can fix
 	$(BIN)/python -m tests.support.blocking_source
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python .ci/reference.py
 
 clean:  ## remove the virtual environments, caches and builds
 	rm -rf .venv .venvs aiomemdb/view/page/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -24,6 +24,10 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, config: Any, files: Files) -> str:
     """Leads links that leave docs/ to the published source; where that has no address yet, they are text alone."""
+    # The names of the reference are rendered by mkdocstrings here, and written out for those who read the file.
+    markdown = re.sub(
+        r"<!-- names: .*?<!-- end -->|<!-- What the site has instead:|^-->$", "", markdown, flags=re.S | re.M
+    )
     folder = posixpath.join("docs", posixpath.dirname(page.file.src_uri))
 
     def lead(match: re.Match[str]) -> str:
