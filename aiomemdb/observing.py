@@ -13,8 +13,9 @@ once and harms no job. Where no observer is, no event is made.
     Closed        the database is closed; the last
 
 ``database._observed_as`` says what it is, by the names that OpenTelemetry has for that, without a password.
-``on_open`` and ``around_verbs`` are the seam of the whole process: databases as they are opened, and the verbs of their
-memories.
+``on_open``, ``around_verbs``, ``around_requests`` and ``joining`` are the seam of the whole process: databases as they
+are opened, the verbs of their memories, requests of the clients that a memory is served to, and calls that are answered
+together.
 
 Times are of ``time.monotonic``, durations are seconds.
 """
@@ -23,15 +24,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, TypeAlias, TypeVar  # Any: databases of all engines
+from typing import Any, Protocol, TypeAlias, TypeVar  # Any: databases of all engines
 from weakref import WeakKeyDictionary
 
 __all__ = [
     "Around",
+    "AroundRequest",
     "Begun",
     "Checkpointed",
     "Closed",
@@ -39,11 +41,15 @@ __all__ = [
     "Counters",
     "Enqueued",
     "Event",
+    "Joining",
     "LockWaited",
     "Observer",
     "Observers",
     "ReadDone",
+    "Request",
+    "around_requests",
     "around_verbs",
+    "joining",
     "on_open",
     "opened",
 ]
@@ -141,6 +147,30 @@ class Closed:
     pass
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a client asks by the Model Context Protocol. Only ``method``, ``tool`` and ``resource`` are checked.
+
+    Attributes:
+        method: as "tools/call".
+        tool, resource: a tool's name, a resource's URI, of those that are served; otherwise None.
+        id: the client's number of it.
+        version: of the protocol; None: the SDK does not say.
+        session: the id of its session over HTTP.
+        is_http: it came over HTTP, otherwise over a pipe.
+        meta: its ``_meta``.
+    """
+
+    method: str
+    tool: str | None = None
+    resource: str | None = None
+    id: str | int | None = None
+    version: str | None = None
+    session: str | None = None
+    is_http: bool = False
+    meta: Mapping[str, Any] | None = None
+
+
 Event: TypeAlias = Enqueued | Begun | LockWaited | Committed | Checkpointed | ReadDone | Closed
 Observer: TypeAlias = Callable[[Event], object]
 
@@ -150,6 +180,29 @@ Around: TypeAlias = Callable[[str, str, tuple[object, ...]], AbstractContextMana
 
 #: By database: what goes around the verbs of its memory.
 around_verbs: WeakKeyDictionary[Any, Around] = WeakKeyDictionary()
+
+#: Called with a request; returns what is entered before it is served, which returns what is called with the kind of an
+#: error that is answered.
+AroundRequest: TypeAlias = Callable[[Request], AbstractContextManager[Callable[[str], object]]]
+
+#: By database: what goes around the requests that its memory is asked.
+around_requests: WeakKeyDictionary[Any, AroundRequest] = WeakKeyDictionary()
+
+
+class Joining(Protocol):
+    """Calls that are answered together, in a context that is none of theirs."""
+
+    def caller(self) -> object:
+        """Called in the context of one that joins the others."""
+        ...
+
+    def together(self, callers: Sequence[object]) -> AbstractContextManager[None]:
+        """Entered before they are answered, with what ``caller`` returned for each."""
+        ...
+
+
+#: One at most, which hears of all databases.
+joining: list[Joining] = []
 
 #: Each is called with each database of this process as soon as it is open, on its loop. What it raises is logged.
 on_open: list[Callable[[Any], object]] = []

@@ -7,13 +7,14 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from .. import telemetry
 from ..engines import connect
 from ..formats.files import replace_file
 from ..mcp import lines
@@ -125,18 +126,32 @@ async def _memory(where: Place, names: str | None, namespace: str, read_only: bo
     if path is not None and not read_only:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     more: dict[str, Any] = {} if path is None else {"read_only": read_only, "max_hold": 120.0}
-    db = await connect(where.target, **more)
-    try:
-        named: dict[str, Any] = {} if names is None else {"normaliser": names}
-        memory = await Memory.open(db, namespace=namespace, **named)
+    with _telemetry():
+        db = await connect(where.target, **more)
         try:
-            if where.imported is not None and where.imported.exists() and not read_only:
-                await lines.import_once(memory, where.imported)
-            yield memory
+            named: dict[str, Any] = {} if names is None else {"normaliser": names}
+            memory = await Memory.open(db, namespace=namespace, **named)
+            try:
+                if where.imported is not None and where.imported.exists() and not read_only:
+                    await lines.import_once(memory, where.imported)
+                yield memory
+            finally:
+                await memory.close(_TO_CLOSE)
         finally:
-            await memory.close(_TO_CLOSE)
+            await db.close(_TO_CLOSE)
+
+
+@contextmanager
+def _telemetry() -> Iterator[None]:
+    """A program that sets a provider, as ``opentelemetry-instrument aiomemdb mcp`` does, has imported its package."""
+    if "opentelemetry" not in sys.modules:
+        yield
+        return
+    end = telemetry.instrument()
+    try:
+        yield
     finally:
-        await db.close(_TO_CLOSE)
+        end()
 
 
 async def _export(memory: Memory, path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from ..observing import Request
 
 __all__ = ["Answer", "Client", "NoSuchResource", "Service"]
 
@@ -70,6 +73,15 @@ class Service(Protocol):
     @property
     def resources(self) -> Sequence[Mapping[str, Any]]:
         """As the protocol lists them."""
+        ...
+
+    @property
+    def is_observed(self) -> bool:
+        """What clients ask is told to an observer."""
+        ...
+
+    def observed(self, request: Request) -> AbstractContextManager[Callable[[str], object]]:
+        """Entered before a request is served. It returns what is called with the kind of an error that is answered."""
         ...
 
     async def call(self, tool: str, arguments: Mapping[str, Any], client: Client) -> Answer:

@@ -6,13 +6,15 @@ import importlib.metadata
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import AiomemdbError
 from ..formats.server_memory import OBSERVATION
 from ..memory.memory import Memory
 from ..memory.names import MAX_NAME
+from ..observing import Request, around_requests
 from . import nine, seven
 from .answers import json_text
 from .arguments import BadArguments, checked
@@ -78,6 +80,17 @@ class MemoryService:
     def resources(self) -> Sequence[Mapping[str, Any]]:
         return resource_listing()
 
+    @property
+    def is_observed(self) -> bool:
+        return self._memory.db in around_requests
+
+    def observed(self, request: Request) -> AbstractContextManager[Callable[[str], object]]:
+        around = around_requests.get(self._memory.db) if around_requests else None
+        if around is None:
+            return nullcontext(_nothing)
+        tool = request.tool if request.tool in self._tools else None
+        return around(replace(request, tool=tool, resource=URI if request.resource == URI else None))
+
     async def call(self, tool: str, arguments: Mapping[str, Any], client: Client) -> Answer:
         found = self._tools.get(tool)
         if found is None:
@@ -116,6 +129,10 @@ class MemoryService:
     def _view(self, client: Client) -> Memory:
         agent = self._options.agent or " ".join((client.name or "").replace("\0", "").split())[:MAX_NAME]
         return self._memory.scoped(agent=agent or None, also_read=self._options.also_read)
+
+
+def _nothing(kind: str) -> None:
+    pass
 
 
 def _words(error: BaseException) -> str:

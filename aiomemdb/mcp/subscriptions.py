@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
 
 from ..memory.memory import Memory
 
@@ -28,9 +29,10 @@ class Subscriptions:
         """Returns when each change from now on will be told. Raises: what reads raise."""
         if self._begun is None:
             self._begun = asyncio.get_running_loop().create_future()
+            # In a context of their own: what they do later is no part of the request that came first.
             self._tasks = [
-                asyncio.create_task(self._follow(self._begun), name="aiomemdb:mcp:follow"),
-                asyncio.create_task(self._tell(), name="aiomemdb:mcp:tell"),
+                asyncio.create_task(self._follow(self._begun), name="aiomemdb:mcp:follow", context=Context()),
+                asyncio.create_task(self._tell(), name="aiomemdb:mcp:tell", context=Context()),
             ]
         await asyncio.shield(self._begun)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from threading import get_ident
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from ..errors import DatabaseClosed, WrongLoop
+from ..observing import joining
 
 __all__ = ["Together"]
 
@@ -18,6 +20,9 @@ _UNWINDING = 1.0
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+#: What is asked, its answer, and what an observer has noted of the caller.
+_Call: TypeAlias = tuple[Item, "asyncio.Future[Answer | BaseException]", object]
 
 
 class Together(Generic[Item, Answer]):
@@ -47,8 +52,8 @@ class Together(Generic[Item, Answer]):
         self._weigh = weigh
         self._name = name
         self._loop, self._thread = asyncio.get_running_loop(), get_ident()
-        self._waiting: deque[tuple[Item, asyncio.Future[Answer | BaseException]]] = deque()
-        self._batch: list[tuple[Item, asyncio.Future[Answer | BaseException]]] = []
+        self._waiting: deque[_Call[Item, Answer]] = deque()
+        self._batch: list[_Call[Item, Answer]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -59,7 +64,7 @@ class Together(Generic[Item, Answer]):
         if self._closed:
             raise DatabaseClosed("the memory is closed")
         future: asyncio.Future[Answer | BaseException] = self._loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, next((each.caller() for each in joining), None) if joining else None))
         if self._task is None:
             # It starts in the loop's next turn: all that this turn adds is in its first batch.
             self._task = self._loop.create_task(self._run(), name=self._name, context=Context())
@@ -70,10 +75,11 @@ class Together(Generic[Item, Answer]):
         while self._take():
             batch = self._batch
             try:
-                answers: Sequence[Answer | BaseException] = await self._answer([item for item, _ in batch])
+                with _joined(batch):
+                    answers: Sequence[Answer | BaseException] = await self._answer([item for item, *_ in batch])
             except Exception as error:
                 answers = [error] * len(batch)
-            for (_, future), answer in zip(batch, answers, strict=True):
+            for (_, future, _), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
         self._task = None  # at once: what is added from now on needs another one
@@ -82,12 +88,12 @@ class Together(Generic[Item, Answer]):
         batch = self._batch = []
         weight, waiting = 0, self._waiting
         while waiting:
-            item, future = waiting[0]
+            item, future, _ = call = waiting[0]
             if not future.done():  # else its caller has left
                 weight += self._weigh(item)
                 if batch and weight > self._most:
                     break
-                batch.append((item, future))
+                batch.append(call)
             waiting.popleft()
         return bool(batch)
 
@@ -98,7 +104,7 @@ class Together(Generic[Item, Answer]):
 
     def _leave_unanswered(self) -> None:
         for unanswered, applied in ((self._batch, None), (self._waiting, False)):
-            for _, future in unanswered:
+            for _, future, _ in unanswered:
                 if not future.done():
                     future.set_result(DatabaseClosed("the memory was closed meanwhile", applied=applied))
         self._batch = []
@@ -118,3 +124,9 @@ class Together(Generic[Item, Answer]):
             self._leave_unanswered()
             task.cancel()
             await asyncio.wait([task], timeout=_UNWINDING)
+
+
+def _joined(batch: Sequence[tuple[object, object, object]]) -> AbstractContextManager[None]:
+    for each in joining:
+        return each.together([caller for *_, caller in batch])
+    return nullcontext()

@@ -9,15 +9,17 @@ from weakref import WeakKeyDictionary
 
 from ..database import Database
 from ..later import Later
-from ..observing import around_verbs, on_open
+from ..observing import around_requests, around_verbs, joining, on_open
 
 if TYPE_CHECKING:
     from opentelemetry import metrics, trace
 
-    from . import instruments, observer, verbs
+    from . import instruments, joined, observer, requests, verbs
 else:
     metrics, trace = Later("opentelemetry.metrics"), Later("opentelemetry.trace")
-    instruments, observer, verbs = (Later(f".{name}", __package__) for name in ("instruments", "observer", "verbs"))
+    instruments, joined, observer, requests, verbs = (
+        Later(f".{name}", __package__) for name in ("instruments", "joined", "observer", "requests", "verbs")
+    )
 
 __all__ = ["instrument"]
 
@@ -41,11 +43,14 @@ def instrument(
       span in which you call the verb.
     - One for each commit, ``COMMIT``. It has links to the spans of its jobs, and they to it.
     - One for each verb of a memory, ``search_memory``, ``upsert_memory``, ``update_memory`` or ``delete_memory``, with
-      those of its queries below it. These conventions may still change, so the environment variable
+      those of its queries below it. Calls that the memory answers together have links to the spans that they share, and
+      those to them. These conventions may still change, so the environment variable
       ``OTEL_SEMCONV_STABILITY_OPT_IN`` must have the word ``gen_ai_latest_experimental`` when a database is opened.
+    - One for each request of a client of the MCP server, as ``tools/call recall``, with those of its verbs and queries
+      below it. Its parent is the span that the client names in ``_meta``. These conventions may change, too.
 
-    Metrics: ``db.client.operation.duration``, ``aiomemdb.queue.wait`` and ``aiomemdb.lock.wait`` in seconds,
-    ``aiomemdb.batch.size`` in jobs, ``aiomemdb.wal.size`` in bytes.
+    Metrics: ``db.client.operation.duration``, ``mcp.server.operation.duration``, ``aiomemdb.queue.wait`` and
+    ``aiomemdb.lock.wait`` in seconds, ``aiomemdb.batch.size`` in jobs, ``aiomemdb.wal.size`` in bytes.
 
     No parameter, no row and no text of an error is recorded. An exporter that fails harms no call.
 
@@ -113,6 +118,9 @@ class _Instrumenting:
         end_observing = database._observe(of.told)
         if tracer is not None and verbs.has_opted_in():
             around_verbs[database] = verbs.Verbs(tracer)
+        if tracer is not None and not joining:
+            joining.append(joined.Joined())
+        around_requests[database] = requests.Requests(tracer, meters)
 
         def end() -> None:
             end_observing()
@@ -126,8 +134,11 @@ class _Instrumenting:
         for database, end in list(self._ends.items()):
             end()
             around_verbs.pop(database, None)
+            around_requests.pop(database, None)
             _observed.pop(database, None)
         self._ends.clear()
+        if not _observed:
+            joining.clear()
 
 
 def _records(provider: object) -> bool:

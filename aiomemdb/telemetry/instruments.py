@@ -14,6 +14,8 @@ Labels: TypeAlias = Mapping[str, str]
 
 # Those of the convention for the duration of database operations.
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+# And those for the duration of a request.
+_REQUESTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 _JOBS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 _of: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
@@ -37,6 +39,12 @@ class Instruments:
         )
         self.lock_wait: Histogram = seconds(
             "aiomemdb.lock.wait", "What a batch or a transaction waited for other processes."
+        )
+        self.requests: Histogram = meter.create_histogram(
+            "mcp.server.operation.duration",
+            "s",
+            "Duration of requests that the server answers.",
+            explicit_bucket_boundaries_advisory=_REQUESTS,
         )
         self.batch_size: Histogram = meter.create_histogram(
             "aiomemdb.batch.size",

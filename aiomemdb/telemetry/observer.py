@@ -15,9 +15,10 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 
 from ..observing import Begun, Checkpointed, Closed, Committed, Enqueued, Event, LockWaited, ReadDone
 from .instruments import Instruments, Labels
+from .joined import callers
 from .summaries import summary
 
-__all__ = ["DatabaseObserver", "failed", "quietly"]
+__all__ = ["DatabaseObserver", "failed", "is_suppressed", "quietly"]
 
 log: logging.Logger = logging.getLogger("aiomemdb")
 
@@ -89,7 +90,7 @@ class DatabaseObserver:
     # Jobs and queries
 
     def _enqueued(self, event: Enqueued) -> None:
-        if _is_suppressed():
+        if is_suppressed():
             return
         span = self._begin(event.verb, event.subject, time.time_ns())
         if span is not None:
@@ -102,7 +103,7 @@ class DatabaseObserver:
         self._end(span, verb, time.monotonic() - began, error)
 
     def _read(self, event: ReadDone) -> None:
-        if _is_suppressed():
+        if is_suppressed():
             return
         took = time.monotonic() - event.began
         span = self._begin(event.verb, event.subject, time.time_ns() - int(took * 1e9))
@@ -115,7 +116,15 @@ class DatabaseObserver:
         attributes = {**self._labels, "db.operation.name": verb, "db.query.summary": what}
         if self._query_text and isinstance(subject, str):
             attributes["db.query.text"] = subject
-        return self._tracer.start_span(what, kind=SpanKind.CLIENT, attributes=attributes, start_time=started)
+        above = callers()
+        links = [Link(each.get_span_context()) for each in above]
+        span = self._tracer.start_span(
+            what, kind=SpanKind.CLIENT, attributes=attributes, links=links, start_time=started
+        )
+        for each in above:
+            if each.is_recording():
+                each.add_link(span.get_span_context())
+        return span
 
     def _end(self, span: Span | None, verb: str, took: float, error: BaseException | None) -> None:
         of_error = {} if error is None else failed(error)
@@ -154,6 +163,6 @@ class DatabaseObserver:
         commit.end(since + int(event.ended * 1e9))
 
 
-def _is_suppressed() -> bool:
+def is_suppressed() -> bool:
     """An exporter is at work: what it writes itself is not to be exported."""
     return bool(context.get_value(context._SUPPRESS_INSTRUMENTATION_KEY))

@@ -34,8 +34,8 @@ def summary(verb: str, subject: object) -> str:
         return _of_sql(subject[:_LOOKED_AT]) or verb
     if callable(subject):
         function: object = subject
-        while isinstance(function, partial):
-            function = function.func
+        while inner := function.func if isinstance(function, partial) else getattr(function, "__wrapped__", None):
+            function = inner
         name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
         return f"{verb} {name}"[:_AT_MOST]
     return verb

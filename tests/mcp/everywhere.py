@@ -18,7 +18,14 @@ from tests.mcp.clients import CHECKOUT
 #: The oldest that serves, the newest of 1.x, the newest of 2.x.
 SDKS = ("1.24.0", "1.30.0", "2.3.0")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aiomemdb" / "mcp"
-_TESTS = ("hypothesis", "pytest>=8.4", "pytest-asyncio>=1.4", "pytest-timeout", "pytest-xdist")
+_TESTS = (
+    "hypothesis",
+    "opentelemetry-sdk>=1.31",
+    "pytest>=8.4",
+    "pytest-asyncio>=1.4",
+    "pytest-timeout",
+    "pytest-xdist",
+)
 
 
 def environment(sdk: str) -> Path:

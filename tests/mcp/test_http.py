@@ -36,12 +36,18 @@ INITIALIZE = {
 class Served:
     """``aiomemdb mcp --http`` as a process of its own."""
 
-    def __init__(self, path: Path, *arguments: str, token: str | None = TOKEN) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *arguments: str,
+        token: str | None = TOKEN,
+        command: tuple[str, ...] = (sys.executable, "-m", "aiomemdb", "mcp"),
+    ) -> None:
         environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
         if token is not None:
             environ["AIOMEMDB_MCP_TOKEN"] = token
-        command = [sys.executable, "-m", "aiomemdb", "mcp", "--file", str(path), "--http", "127.0.0.1:0", *arguments]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, text=True)
+        whole = [*command, "--file", str(path), "--http", "127.0.0.1:0", *arguments]
+        self.process = subprocess.Popen(whole, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, text=True)
         assert self.process.stderr is not None
         said = self.process.stderr.readline()
         assert said.startswith("serving http://"), said + self.process.stderr.read()

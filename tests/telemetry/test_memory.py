@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from pathlib import Path
 
@@ -34,6 +35,28 @@ async def test_its_queries_and_jobs_are_below_it(memory: Memory, traces: Traces)
         span for span in traces.spans if span.parent and verb.context and span.parent.span_id == verb.context.span_id
     ]
     assert below
+
+
+async def test_a_job_that_is_one_callers_alone_is_below_its_verb_and_named_by_what_it_does(
+    memory: Memory, traces: Traces
+) -> None:
+    await memory.add_fact("Ada", "lives in", "London")
+    [verb], [job] = traces.named("upsert_memory"), traces.named("write_fn write")
+    assert job.parent is not None and verb.context is not None and job.parent.span_id == verb.context.span_id
+    [commit] = traces.named("COMMIT")
+    assert not verb.links and [link.context for link in job.links] == [commit.context]
+
+
+async def test_calls_that_share_a_job_and_the_job_are_linked_both_ways(memory: Memory, traces: Traces) -> None:
+    await asyncio.gather(*(memory.add_fact("Ada", "knows", name) for name in "BCD"))
+    verbs, jobs = traces.named("upsert_memory"), traces.named("write_fn write")
+    shared = [job for job in jobs if job.parent is None]
+    assert len(verbs) == 3 and shared
+    ids = {verb.context.span_id for verb in verbs if verb.context}
+    for job in shared:
+        assert len({link.context.span_id for link in job.links} & ids) > 1
+    told = {link.context.span_id for verb in verbs for link in verb.links}
+    assert {job.context.span_id for job in shared if job.context} <= told
 
 
 async def test_no_text_name_or_question_is_recorded(memory: Memory, traces: Traces) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 from mcp import types
@@ -11,9 +11,11 @@ from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import McpError
 from mcp.shared.message import SessionMessage
+from mcp.shared.version import SUPPORTED_PROTOCOL_VERSIONS
 from pydantic import AnyUrl
 
 from ..service import NoSuchResource, Service
+from .observed import request_of
 
 __all__ = ["dump", "http", "parse", "request", "response", "run", "server"]
 
@@ -65,54 +67,75 @@ def server(service: Service) -> Any:
     tools = types.ListToolsResult.model_validate({"tools": list(service.tools)})
     resources = types.ListResourcesResult.model_validate({"resources": list(service.resources)})
 
-    async def list_tools(_: Any) -> Any:
-        return types.ServerResult(tools)
+    async def list_tools(context: Any, params: Any) -> Any:
+        return tools
 
-    async def list_resources(_: Any) -> Any:
-        return types.ServerResult(resources)
+    async def list_resources(context: Any, params: Any) -> Any:
+        return resources
 
-    async def list_templates(_: Any) -> Any:
-        return types.ServerResult(types.ListResourceTemplatesResult(resourceTemplates=[]))
+    async def list_templates(context: Any, params: Any) -> Any:
+        return types.ListResourceTemplatesResult(resourceTemplates=[])
 
-    async def call_tool(asked: Any) -> Any:
-        answer = await service.call(asked.params.name, asked.params.arguments or {}, _Client(made.request_context))
+    async def call_tool(context: Any, params: Any) -> Any:
+        answer = await service.call(params.name, params.arguments or {}, _Client(context))
         fields: dict[str, Any] = {} if answer.meta is None else {"_meta": dict(answer.meta)}
-        return types.ServerResult(
-            types.CallToolResult(
-                content=[types.TextContent(type="text", text=answer.text)],
-                structuredContent=None if answer.structured is None else dict(answer.structured),
-                isError=answer.failed,
-                **fields,
-            )
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=answer.text)],
+            structuredContent=None if answer.structured is None else dict(answer.structured),
+            isError=answer.failed,
+            **fields,
         )
 
-    async def read_resource(asked: Any) -> Any:
+    async def read_resource(context: Any, params: Any) -> Any:
         try:
-            contents = await service.read(str(asked.params.uri))
+            contents = await service.read(str(params.uri))
         except NoSuchResource as error:
             raise McpError(types.ErrorData(code=types.INVALID_PARAMS, message=str(error))) from None
-        return types.ServerResult(types.ReadResourceResult.model_validate({"contents": [contents]}))
+        return types.ReadResourceResult.model_validate({"contents": [contents]})
 
-    async def subscribe(asked: Any) -> Any:
-        client, uri = _Client(made.request_context), str(asked.params.uri)
+    async def subscribe(context: Any, params: Any) -> Any:
+        client, uri = _Client(context), str(params.uri)
         await service.watching()
         service.subscribe(uri, client.connection, lambda: client.updated(uri))
-        return types.ServerResult(types.EmptyResult())
+        return types.EmptyResult()
 
-    async def unsubscribe(asked: Any) -> Any:
-        service.unsubscribe(str(asked.params.uri), _Client(made.request_context).connection)
-        return types.ServerResult(types.EmptyResult())
+    async def unsubscribe(context: Any, params: Any) -> Any:
+        service.unsubscribe(str(params.uri), _Client(context).connection)
+        return types.EmptyResult()
 
-    made.request_handlers |= {
-        types.ListToolsRequest: list_tools,
-        types.CallToolRequest: call_tool,
-        types.ListResourcesRequest: list_resources,
-        types.ListResourceTemplatesRequest: list_templates,
-        types.ReadResourceRequest: read_resource,
-        types.SubscribeRequest: subscribe,
-        types.UnsubscribeRequest: unsubscribe,
-    }
+    for kind, serve in (
+        (types.ListToolsRequest, list_tools),
+        (types.CallToolRequest, call_tool),
+        (types.ListResourcesRequest, list_resources),
+        (types.ListResourceTemplatesRequest, list_templates),
+        (types.ReadResourceRequest, read_resource),
+        (types.SubscribeRequest, subscribe),
+        (types.UnsubscribeRequest, unsubscribe),
+    ):
+        made.request_handlers[kind] = _handler(service, made, serve)
     return made
+
+
+def _handler(
+    service: Service, made: _Server, serve: Callable[[Any, Any], Awaitable[Any]]
+) -> Callable[[Any], Awaitable[Any]]:
+    async def handle(asked: Any) -> Any:
+        context = made.request_context
+        client = context.session.client_params
+        version = None if client is None else str(client.protocolVersion)
+        if version not in SUPPORTED_PROTOCOL_VERSIONS and version is not None:
+            version = types.LATEST_PROTOCOL_VERSION
+        with service.observed(request_of(asked.method, asked.params, context, version)) as failed:
+            try:
+                answer = await serve(context, asked.params)
+            except McpError as error:
+                failed(str(error.error.code))
+                raise
+            if isinstance(answer, types.CallToolResult) and answer.isError:
+                failed("tool_error")
+            return types.ServerResult(answer)
+
+    return handle
 
 
 async def run(server: Any, received: Any, sent: Any) -> None:

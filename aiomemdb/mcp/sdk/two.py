@@ -14,6 +14,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 
 from ..service import NoSuchResource, Service
+from .observed import request_of
 
 __all__ = ["dump", "http", "parse", "request", "response", "run", "server"]
 
@@ -121,6 +122,9 @@ def server(service: Service) -> Any:
         service.unsubscribe(params.uri, _Client(context).connection)
         return types.EmptyResult()
 
+    def handler(serve: Callable[[Any, Any], Awaitable[Any]]) -> Any:
+        return _handler(service, serve)
+
     listening = ListenHandler(_Bus(service))
 
     async def listen(context: Any, params: Any) -> Any:
@@ -131,15 +135,17 @@ def server(service: Service) -> Any:
         service.name,
         version=service.version,
         instructions=service.instructions,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_list_resources=list_resources,
-        on_list_resource_templates=list_templates,
-        on_read_resource=read_resource,
-        on_subscribe_resource=subscribe,
-        on_unsubscribe_resource=unsubscribe,
+        on_list_tools=handler(list_tools),
+        on_call_tool=handler(call_tool),
+        on_list_resources=handler(list_resources),
+        on_list_resource_templates=handler(list_templates),
+        on_read_resource=handler(read_resource),
+        on_subscribe_resource=handler(subscribe),
+        on_unsubscribe_resource=handler(unsubscribe),
         on_subscriptions_listen=listen,
     )
+    if service.is_observed:  # one span a request; and the SDK's have the texts of errors
+        made.middleware = [each for each in made.middleware if type(each).__name__ != "OpenTelemetryMiddleware"]
     made.options = InitializationOptions(
         server_name=service.name,
         server_version=service.version,
@@ -150,6 +156,21 @@ def server(service: Service) -> Any:
         ),
     )
     return made
+
+
+def _handler(service: Service, serve: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def handle(context: Any, params: Any) -> Any:
+        with service.observed(request_of(context.method, params, context, context.protocol_version)) as failed:
+            try:
+                answer = await serve(context, params)
+            except MCPError as error:
+                failed(str(error.error.code))
+                raise
+            if isinstance(answer, types.CallToolResult) and answer.is_error:
+                failed("tool_error")
+            return answer
+
+    return handle
 
 
 async def run(server: Any, received: Any, sent: Any) -> None:

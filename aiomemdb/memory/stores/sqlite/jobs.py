@@ -27,6 +27,11 @@ class Opening(Generic[*Ts, R]):
     function: Callable[[sqlite3.Connection, *Ts], R]
     log_name: str | None = None
 
+    @property
+    def __wrapped__(self) -> Callable[[sqlite3.Connection, *Ts], R]:
+        """By which it is known, as of a function that was decorated."""
+        return self.function
+
     def __call__(self, conn: sqlite3.Connection, *args: *Ts) -> R:
         return self.function(conn, *args)
 

@@ -216,6 +216,7 @@ class SQLiteReadsAndWrites(SQLiteReads, ReadsAndWrites):
         def work(conn: sqlite3.Connection, *args: *Ts) -> R:
             return run(conn, rule, *args)
 
+        work.__qualname__ = rule.__qualname__  # what an observer calls it
         return await self._writes.write_fn(Job(work, title), *args)
 
     async def delete(self, hidden: Token) -> Forgotten:
