@@ -13,7 +13,7 @@ DIST := .venv/.dist
 PAGE := .venv/.page
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-quick dist docs reference test test-postgres check conformance test-page test-mcp test-all soak mutants bench bench-quick \
+.PHONY: help demo demo-quick demo-postgres dist docs reference test test-postgres check conformance test-page test-mcp test-all soak mutants bench bench-quick \
 	bench-full bench-frameworks bench-report bench-postgres page format clean
 
 help:  ## list the targets
@@ -25,6 +25,11 @@ demo: $(READY)  ## under a minute: many agents at one file, today's ways and our
 
 demo-quick: $(READY)  ## the same in a few seconds
 	$(BIN)/python examples/multi_agent.py --quick $(ARGS)
+
+demo-postgres: $(READY)  ## half a minute: agents of four processes on a PostgreSQL server, which is killed; ARGS=--quick
+	@$(BIN)/python -m tests.support.postgres || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[postgres-test]'
+	$(BIN)/python examples/multi_agent_postgres.py $(ARGS)
 
 test: $(READY)  ## run the tests, two at a time
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal $(ARGS)

@@ -21,7 +21,7 @@ from tests.support.scripts import Ended, run_script
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path.stem != "multi_agent")
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if not path.stem.startswith("multi_agent"))
 
 _AS_A_PROGRAM = """
     import os, runpy, sys

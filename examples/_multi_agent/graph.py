@@ -80,7 +80,7 @@ def truth_of_notes(notes: Iterable[Note]) -> Truth:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A database file held against the truth; names, facts and texts counted together."""
+    """A database held against the truth; names, facts and texts counted together."""
 
     lost: int  # reported as written, not in the file
     doubled: int  # rows beyond the first that say the same
@@ -96,13 +96,23 @@ class Verdict:
 def compare(path: str, truth: Truth, tables: Tables) -> Verdict:
     """Read the whole file back with plain `sqlite3`, after all have left it."""
     with closing(sqlite3.connect(path)) as conn:
-        names: dict[int, Entity] = {number: (kind, name) for number, kind, name in conn.execute(tables.names)}
-        rows = conn.execute(tables.facts).fetchall()
-        texts = conn.execute(tables.texts).fetchall()
+        names, facts, texts = (conn.execute(query).fetchall() for query in tables)
         (integrity,) = conn.execute("PRAGMA integrity_check(1)").fetchone()
+    return held_against(truth, names, facts, texts, integrity)
+
+
+def held_against(
+    truth: Truth,
+    name_rows: list[tuple[int, str, str]],
+    facts: list[tuple[str, int, int]],
+    texts: list[tuple[str, str]],
+    integrity: str = "ok",
+) -> Verdict:
+    """Rows as the queries of `Tables` give them, against what must be there."""
+    names: dict[int, Entity] = {number: (kind, name) for number, kind, name in name_rows}
     nowhere: Entity = ("nothing", "")
     held = Counter[Hashable](names.values())
-    held.update((kind, names.get(source, nowhere), names.get(target, nowhere)) for kind, source, target in rows)
+    held.update((kind, names.get(source, nowhere), names.get(target, nowhere)) for kind, source, target in facts)
     held.update(texts)
     expected: set[Hashable] = {*truth.names, *truth.facts, *truth.texts.items()}
     lost, stray = expected - held.keys(), held.keys() - expected

