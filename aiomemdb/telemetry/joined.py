@@ -14,7 +14,7 @@ _KEY = context.create_key("aiomemdb-callers")
 
 
 def callers() -> Sequence[Span]:
-    """The spans of several callers for whom the current context works; they are not below each other."""
+    """The spans of the callers that the current context works for, where there are several."""
     found = context.get_value(_KEY)
     return found if isinstance(found, tuple) else ()
 

@@ -1,4 +1,4 @@
-"""What a server tells OpenTelemetry of the requests that it answers."""
+"""What a server reports to OpenTelemetry of the requests that it answers."""
 
 from __future__ import annotations
 
