@@ -1,15 +1,19 @@
-"""All that was embedded, in memory: one matrix a namespace and kind, which catches up before each search."""
+"""All that was embedded, in memory: one matrix a namespace and kind, which catches up before each search.
+
+A large one is coarse (see ``coarse``): it finds the candidates, and the file has their vectors.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ..embedders import Embedder
 from ..errors import EmbedderError
+from .coarse import CoarseRows, Rows, WholeRows, bytes_of_coarse
 from .drafts import Near
 from .names import checked_key
 from .questions import Kind, Model, Token, VectorChanges
@@ -18,8 +22,13 @@ from .vectors import Matrix, nearest, pack, require_numpy, unpack
 
 __all__ = ["Vectors"]
 
-# Rows of one read where a namespace's vectors have no room in memory.
-_SLICE = 4096
+# Rows of one read where vectors are read from the file one after another.
+_SLICE = 1024
+# The share of the memory for vectors that one matrix may take before it is coarse: so all of them together have room
+# whenever they had as coarse ones, and at half a gigabyte a search of a coarse one is the faster one.
+_WHOLE = 4
+# Of a coarse matrix so many more candidates are compared by their whole vectors, by parts of those that are wanted.
+_MORE = 4
 # Changes that a matrix remembers, for searches in a snapshot from before them: more are not made during a question.
 _REMEMBERED = 10_000
 # Multiplications above which a search goes to a thread: fewer take less than a millisecond.
@@ -30,7 +39,8 @@ class Vectors:
     """An embedder, and all that was embedded.
 
     Args:
-        cache_bytes: what matrices may take together; a namespace that needs more is read slice by slice.
+        cache_bytes: what matrices may take together. One that takes more than a quarter is coarse; one that has no
+            room as that is read slice by slice.
     """
 
     def __init__(self, store: Store, embedder: Embedder, cache_bytes: int) -> None:
@@ -41,6 +51,8 @@ class Vectors:
         if isinstance(embedder.dim, bool) or not isinstance(embedder.dim, int) or embedder.dim < 1:
             raise ValueError(f"the embedder's dim={embedder.dim!r}: how many numbers its vectors have")
         self.model: Model = Model(checked_key("the embedder's model", embedder.model), embedder.dim)
+        self._whole: int = cache_bytes // _WHOLE // (4 * embedder.dim)
+        self._coarse: int = cache_bytes // bytes_of_coarse(embedder.dim)
         self._matrices: dict[tuple[str, Kind], _CachedMatrix] = {}  # the one used last is the last
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
@@ -77,29 +89,38 @@ class Vectors:
         cached = self._matrices.pop((namespace, kind), None) or _CachedMatrix()
         self._matrices[namespace, kind] = cached
         async with cached.lock:
-            most = self._cache_bytes // (4 * self.model.dim)
-            changes = await reads.vector_changes(namespace, kind, self.model, since=cached.state, most=most)
-            if changes.count > most:
+            changes = await reads.vector_changes(namespace, kind, self.model, since=cached.state, most=self._coarse)
+            if changes.count > self._coarse:
                 self._matrices.pop((namespace, kind), None)
                 found = await self._scan(reads, namespace, kind, wanted)
             elif cached.state is not None and not changes.complete and changes.state < cached.state:
-                found = await self._as_it_was(cached, changes.state, reads, namespace, kind, wanted)
+                # It has caught up with a later state than that of ``reads``, for another call.
+                changed = cached.changed_after(changes.state)
+                if changed is None:
+                    found = await self._scan(reads, namespace, kind, wanted)
+                else:
+                    found = await self._among(cached, changed, reads, namespace, kind, wanted)
             else:
                 if changes.complete:
                     await self._load(cached, changes, reads, namespace, kind)
                 else:
-                    cached.apply(changes, most)
-                if len(cached.refs) > most:
+                    cached.apply(changes, self._most(cached))
+                if len(cached.refs) > self._most(cached):
                     cached.state = None  # it has grown out of its room: the next search looks again
                 self._make_room(cached)
-                found = await wanted.among(cached.refs, cached.matrix)
+                found = await self._among(cached, set(), reads, namespace, kind, wanted)
         return [tuple(near) for near in found], changes.state
+
+    def _most(self, cached: _CachedMatrix) -> int:
+        """Vectors that it may hold."""
+        return self._coarse if isinstance(cached.rows, CoarseRows) else self._whole
 
     async def _load(
         self, cached: _CachedMatrix, changes: VectorChanges, reads: Reads, namespace: str, kind: Kind
     ) -> None:
         """Slice by slice: it takes little more memory than the matrix."""
-        cached.begin(changes, self.model.dim)
+        made = WholeRows if changes.count <= self._whole else CoarseRows
+        cached.begin(made(changes.count, self.model.dim))
         after = 0
         while rows := await reads.vectors(namespace, kind, self.model, after=after, limit=_SLICE):
             cached.put(*self._unpacked(rows))
@@ -119,19 +140,22 @@ class Vectors:
             after = rows[-1][0]
         return best
 
-    async def _as_it_was(
-        self, cached: _CachedMatrix, state: Token, reads: Reads, namespace: str, kind: Kind, wanted: _Wanted
+    async def _among(
+        self, cached: _CachedMatrix, changed: set[int], reads: Reads, namespace: str, kind: Kind, wanted: _Wanted
     ) -> list[list[tuple[int, float]]]:
-        """The matrix has caught up with a later state than that of ``reads``, for another call: what has changed in
-        between is read there.
-        """
-        changed = cached.changed_after(state)
-        if changed is None:
-            return await self._scan(reads, namespace, kind, wanted)
-        found = await replace(wanted, top=wanted.top + len(changed)).among(cached.refs, cached.matrix)
+        """Among its vectors, and those of ``reads`` where they have ``changed``."""
+        if cached.rows is None:
+            return wanted.nothing()
+        whole = isinstance(cached.rows, WholeRows)
+        top = wanted.top + len(changed) + (0 if whole else wanted.top // _MORE)
+        found = await replace(wanted, top=top).among_rows(cached.refs, cached.rows)
         same = [[near for near in of_one if near[0] not in changed] for of_one in found]
-        rows = await reads.vectors(namespace, kind, self.model, refs=sorted(changed))
-        return wanted.best(same, await wanted.among(*self._unpacked(rows)))
+        if whole and not changed:
+            return same
+        read = set(changed) if whole else changed.union(*({ref for ref, _ in of_one} for of_one in same))
+        rows = await reads.vectors(namespace, kind, self.model, refs=sorted(read))
+        compared = await wanted.among(*self._unpacked(rows))
+        return wanted.best(same, compared) if whole else compared
 
     def _unpacked(self, rows: Sequence[tuple[int, bytes]]) -> tuple[list[int], Matrix]:
         return [ref for ref, _ in rows], unpack([data for _, data in rows], self.model.dim)
@@ -156,11 +180,22 @@ class _Wanted:
     def nothing(self) -> list[list[tuple[int, float]]]:
         return [[] for _ in range(len(self.queries))]
 
-    async def among(self, refs: Sequence[int], matrix: Matrix | None) -> list[list[tuple[int, float]]]:
-        if matrix is None or not len(refs):
+    async def among(self, refs: Sequence[int], matrix: Matrix) -> list[list[tuple[int, float]]]:
+        if not len(refs):
             return self.nothing()
         search = partial(nearest, matrix, refs, self.queries, top=self.top, at_least=self.at_least, below=self.below)
-        return await asyncio.to_thread(search) if len(self.queries) * matrix.size >= _LONG else search()
+        return await self._searched(search, matrix.size)
+
+    async def among_rows(self, refs: Sequence[int], rows: Rows) -> list[list[tuple[int, float]]]:
+        if not len(refs):
+            return self.nothing()
+        search = partial(rows.nearest, refs, self.queries, top=self.top, at_least=self.at_least, below=self.below)
+        return await self._searched(search, len(refs) * self.queries.shape[1])
+
+    async def _searched(
+        self, search: Callable[[], list[list[tuple[int, float]]]], numbers: int
+    ) -> list[list[tuple[int, float]]]:
+        return await asyncio.to_thread(search) if len(self.queries) * numbers >= _LONG else search()
 
     def best(
         self, some: Sequence[Sequence[tuple[int, float]]], others: Sequence[Sequence[tuple[int, float]]]
@@ -184,7 +219,7 @@ class _CachedMatrix:
         self.state: Token | None = None
         self.refs: list[int] = []
         self._places: dict[int, int] = {}
-        self._room: Matrix | None = None
+        self.rows: Rows | None = None
         self._changes: deque[tuple[Token, list[int]]] = deque()  # (state, what had changed in it since the one before)
         self._changed = 0  # all of these
         self._oldest: Token | None = None  # the state from which on they are known
@@ -196,20 +231,14 @@ class _CachedMatrix:
         return {ref for later, refs in self._changes if state < later for ref in refs}
 
     @property
-    def matrix(self) -> Matrix | None:
-        return None if self._room is None else self._room[: len(self.refs)]
-
-    @property
     def nbytes(self) -> int:
-        return 0 if self._room is None else self._room.nbytes
+        return 0 if self.rows is None else self.rows.nbytes
 
-    def begin(self, changes: VectorChanges, dim: int) -> None:
-        """Empties it, and makes room for as many as there are."""
-        import numpy as np
-
+    def begin(self, rows: Rows) -> None:
+        """Empties it."""
         self.state = None
         self.refs, self._places = [], {}
-        self._room = np.empty((changes.count, dim), dtype=np.float32)
+        self.rows = rows
         self._changes.clear()
 
     def loaded(self) -> None:
@@ -218,7 +247,7 @@ class _CachedMatrix:
 
     def apply(self, changes: VectorChanges, most: int | None = None) -> None:
         """Brings it up to date; it makes room for no more than ``most`` vectors, unless that many have come."""
-        assert self._room is not None
+        assert self.rows is not None
         self.state = changes.state
         self._note(changes)
         for ref in changes.gone:
@@ -227,31 +256,25 @@ class _CachedMatrix:
                 continue
             last = self.refs.pop()
             if last != ref:
-                self._room[place] = self._room[len(self.refs)]
+                self.rows.move(len(self.refs), to=place)
                 self.refs[place] = last
                 self._places[last] = place
-        self.put(changes.refs, unpack(changes.data, self._room.shape[1]), most)
+        self.put(changes.refs, unpack(changes.data, self.rows.dim), most)
 
     def put(self, refs: Sequence[int], vectors: Matrix, most: int | None = None) -> None:
-        import numpy as np
-
-        assert self._room is not None
-        new = []
-        for at, ref in enumerate(refs):
+        assert self.rows is not None
+        used = len(self.refs)
+        places = []
+        for ref in refs:
             place = self._places.get(ref)
             if place is None:
-                new.append(at)
-            else:
-                self._room[place] = vectors[at]
-        begin, end = len(self.refs), len(self.refs) + len(new)
-        if end > len(self._room):
-            rows = max(64, 2 * begin)
-            larger = np.empty((max(end, rows if most is None else min(rows, most)), vectors.shape[1]), dtype=np.float32)
-            larger[:begin] = self._room[:begin]
-            self._room = larger
-        self._room[begin:end] = vectors[new]
-        self.refs += [refs[at] for at in new]
-        self._places.update(zip(self.refs[begin:], range(begin, end), strict=True))
+                place = self._places[ref] = len(self.refs)
+                self.refs.append(ref)
+            places.append(place)
+        if len(self.refs) > self.rows.capacity:
+            rows = used + max(64, used // 4)
+            self.rows.grow(max(len(self.refs), rows if most is None else min(rows, most)), used)
+        self.rows.put(places, vectors)
 
     def _note(self, changes: VectorChanges) -> None:
         changed = [*changes.gone, *changes.refs]

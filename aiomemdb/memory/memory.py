@@ -118,9 +118,11 @@ class Memory(
             predicate_normaliser: the same for predicates; None: as the file has it, a new one like its names, "folded"
                 where these have one of your own.
             near: the least cosine at which two names are noted as near. They are never merged by that.
-            vector_cache_bytes: the memory for vectors, four bytes a number: by default half a million vectors of 256
-                numbers, of texts, facts and names together. The vectors of a namespace that needs more are read from
-                the file for each question, which takes seconds where there are a million.
+            vector_cache_bytes: the memory for vectors of texts, facts and names together. A namespace's vectors of one
+                kind are held whole, four bytes a number, while they take a quarter of it (by default 131,072 vectors of
+                256 numbers). Otherwise they are held in nine bits a number (1.8 million of them), and the vectors of
+                the best candidates are read from the file. If they have no room even so, each question reads all of
+                them from the file, which takes seconds where there are a million.
 
         Raises:
             ImportError: an embedder, but no numpy (``aiomemdb[embeddings]``).

@@ -274,15 +274,17 @@ async def test_a_recall_cancelled_at_any_step_returns_its_reader(
     await eventually(lambda: memory._core.db.statistics().readers_busy == 0)
 
 
+@pytest.mark.parametrize("whole", [matrices._WHOLE, 2**40], ids=["whole", "coarse"])
 @pytest.mark.parametrize("remembered", [matrices._REMEMBERED, 5])
 @pytest.mark.parametrize("seed", range(10))
 async def test_a_matrix_that_is_asked_about_earlier_states_knows_what_each_of_them_held(
-    db_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, remembered: int
+    db_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, remembered: int, whole: int
 ) -> None:
     """Three snapshots of different states, asked in any order while others are written; beside them, one that reads
     its vectors from the file.
     """
     monkeypatch.setattr(matrices, "_REMEMBERED", remembered)
+    monkeypatch.setattr(matrices, "_WHOLE", whole)
     chance, embedder = random.Random(seed), SpellingEmbedder()
     async with (
         Memory.open(db_path, embedder=embedder) as memory,

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from aiomemdb import Memory
-from aiomemdb.memory import matrices
-from aiomemdb.memory.vectors import nearest, pack, unpack
+from aiomemdb.memory import coarse, matrices
+from aiomemdb.memory.coarse import CoarseRows, bytes_of_coarse
+from aiomemdb.memory.vectors import Matrix, nearest, pack, unpack
 from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import SpellingEmbedder
 
@@ -32,11 +33,20 @@ async def everything_agrees(memory: Memory, ids: dict[str, int]) -> None:
         assert await nearest_to(memory, name) == ([ids[name]] if name in ids else []), name
 
 
-@pytest.mark.parametrize("cache_bytes", [2**20, 0, 4 * 32 * 10], ids=["cached", "sliced", "outgrown"])
+# What a vector of 32 numbers takes as it is, and coarse.
+WHOLE, COARSE = 4 * 32, 32 + 4 + 8
+
+
+@pytest.mark.parametrize(
+    "cache_bytes",
+    [2**20, 0, WHOLE * 4 * 10, COARSE * len(NAMES), COARSE * 10],
+    ids=["cached", "sliced", "outgrown and coarse", "coarse", "coarse and outgrown"],
+)
 async def test_a_search_sees_what_was_added_changed_merged_and_forgotten(
     db_path: Path, cache_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matrices, "_SLICE", 4)
+    monkeypatch.setattr(coarse, "_LEFT", 4)
     async with (
         Memory.open(db_path, embedder=SpellingEmbedder(), vector_cache_bytes=cache_bytes) as memory,
         Memory.open(db_path, embedder=SpellingEmbedder()) as elsewhere,
@@ -97,7 +107,7 @@ async def test_what_changes_while_a_matrix_is_read_in_slices_is_in_it_at_once(
 
 
 async def test_matrices_together_stay_within_their_bound(target: Target) -> None:
-    room = 4 * 32 * len(NAMES)
+    room = COARSE * len(NAMES)
     async with Memory.open(target, embedder=SpellingEmbedder(), vector_cache_bytes=2 * room) as memory:
         for namespace in "abcd":
             view = memory.scoped(namespace=namespace)
@@ -144,15 +154,17 @@ def test_the_nearest_come_best_first_and_none_below_the_bound() -> None:
 async def test_vectors_that_have_no_room_are_not_read_into_memory(target: Target) -> None:
     async with Memory.open(target, embedder=SpellingEmbedder()) as memory:
         ids = {name: (await memory.find_or_create_entity(name)).id for name in NAMES}
-    room = 4 * 32 * (len(NAMES) - 1)
-    async with Memory.open(target, embedder=SpellingEmbedder(), vector_cache_bytes=room) as memory:
-        await everything_agrees(memory, ids)
-        own = memory._core.vectors
-        assert own is not None and sum(cached.nbytes for cached in own._matrices.values()) == 0
-    async with Memory.open(target, embedder=SpellingEmbedder(), vector_cache_bytes=room + 4 * 32) as memory:
-        await everything_agrees(memory, ids)
-        own = memory._core.vectors
-        assert own is not None and sum(cached.nbytes for cached in own._matrices.values()) == room + 4 * 32
+    count = len(NAMES)
+    for room, taken in (
+        (COARSE * (count - 1), 0),
+        (COARSE * count, COARSE * count),
+        (4 * WHOLE * count - 1, COARSE * count),
+        (4 * WHOLE * count, WHOLE * count),
+    ):
+        async with Memory.open(target, embedder=SpellingEmbedder(), vector_cache_bytes=room) as memory:
+            await everything_agrees(memory, ids)
+            own = memory._core.vectors
+            assert own is not None and sum(cached.nbytes for cached in own._matrices.values()) == taken, room
 
 
 async def test_a_matrix_that_grows_makes_no_more_room_than_it_may_have(target: Target) -> None:
@@ -182,6 +194,53 @@ def test_few_queries_and_many_find_the_same(count: int) -> None:
     for place, near in enumerate(found):
         assert near[0] == (place, pytest.approx(1, abs=1e-5))
         assert [cosine for _, cosine in near] == pytest.approx([cosine for _, cosine in one_by_one[place]], abs=1e-5)
+
+
+def in_clusters(count: int, dim: int, seed: int) -> Matrix:
+    """Vectors as texts have them: some near each other, all with a direction in common."""
+    chance = random.Random(seed)
+    middles = [[chance.gauss(0.5, 1) for _ in range(dim)] for _ in range(40)]
+    rows = [[number + chance.gauss(0, 0.7) for number in chance.choice(middles)] for _ in range(count)]
+    return unpack(pack(rows, count=count, dim=dim), dim)
+
+
+@pytest.mark.parametrize("dim", [32, 100, 256])
+def test_coarse_rows_find_what_whole_ones_find(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the ten nearest those that the bits leave, by whichever way they came into their places."""
+    monkeypatch.setattr(coarse, "_LEFT", 200)
+    matrix = in_clusters(2_000, dim, seed=dim)
+    made = CoarseRows(100, dim)
+    made.put(range(100), matrix[:100])
+    made.grow(2_100, 100)
+    made.put(range(100, 2_000), matrix[100:])
+    made.put([5, 6], matrix[[6, 5]])
+    made.put([2_000], matrix[5:6])
+    made.move(2_000, to=5)
+    made.put([6], matrix[6:7])
+    assert made.nbytes == 2_100 * bytes_of_coarse(dim)
+    refs = range(1_000, 3_000)
+    how = {"top": 10, "at_least": -1.0}
+    exact = nearest(matrix, refs, matrix[:50], **how)  # type: ignore[arg-type]
+    found = made.nearest(refs, matrix[:50], below=None, **how)  # type: ignore[arg-type]
+    shared = [len({ref for ref, _ in one} & {ref for ref, _ in other}) for one, other in zip(exact, found, strict=True)]
+    assert sum(shared) >= 0.95 * 500, shared
+    for one, other in zip(exact, found, strict=True):
+        assert one[0][0] == other[0][0]
+        assert [cosine for _, cosine in other] == pytest.approx([cosine for _, cosine in one], abs=coarse._OFF)
+    earlier = made.nearest(refs, matrix[:50], below=range(1_000, 1_050), **how)  # type: ignore[arg-type]
+    assert all(ref < 1_000 + place for place, near in enumerate(earlier) for ref, _ in near)
+    assert [len(near) for near in earlier] == [min(10, place) for place in range(50)]
+
+
+def test_what_is_just_near_enough_is_a_candidate() -> None:
+    """Bytes say a little more or less than the whole vector does."""
+    matrix = in_clusters(300, 32, seed=1)
+    made = CoarseRows(300, 32)
+    made.put(range(300), matrix)
+    for place in range(299):
+        cosine = float(matrix[place] @ matrix[place + 1])
+        [found] = made.nearest(range(300), matrix[place : place + 1], top=300, at_least=cosine - 1e-6, below=None)
+        assert place + 1 in [ref for ref, _ in found]
 
 
 def test_a_question_wakes_no_threads_of_the_matrix_product(tmp_path: Path) -> None:
