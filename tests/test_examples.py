@@ -281,6 +281,7 @@ ELSEWHERE = {
     "docs/guides/postgres.md": "tests/postgres/test_guide.py",
     "docs/guides/programs.md": "tests/frameworks/test_sqlalchemy_examples.py",
     "docs/guides/pydantic-ai.md": "tests/frameworks/test_pydantic_ai.py",
+    "docs/guides/pytest.md": "tests/test_pytest_plugin.py",
 }
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-GUIDE = (ROOT / "docs/guides/programs.md").read_text()
+GUIDE = (ROOT / "docs/guides/pytest.md").read_text()
 
 USING = """
     import pytest
@@ -52,10 +53,18 @@ def test_a_test_has_a_database_and_a_memory_of_its_own(
     run(pytester, *arguments).assert_outcomes(passed=3)
 
 
-def test_the_block_of_its_guide_passes(pytester: pytest.Pytester) -> None:
-    [block] = re.findall(r"^```python\n(import pytest\n.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
-    pytester.makepyfile(block)
-    run(pytester, "-o", "asyncio_mode=strict").assert_outcomes(passed=2)
+def test_the_blocks_of_its_guide_pass(pytester: pytest.Pytester) -> None:
+    """The block for PostgreSQL is run by tests/postgres/test_pytest_plugin.py."""
+    tests, _, fixture = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    using = """
+        import pytest
+
+        @pytest.mark.asyncio
+        async def test_a_fixture_of_ones_own(notes):
+            assert await notes.write("INSERT INTO note (body) VALUES ('milk')") == 1
+    """
+    pytester.makepyfile(test_guide=tests, test_own=fixture + textwrap.dedent(using))
+    run(pytester, "-o", "asyncio_mode=strict").assert_outcomes(passed=3)
 
 
 def test_nothing_is_imported_before_a_fixture_is_used_and_the_rest_is_said(pytester: pytest.Pytester) -> None:
