@@ -5,13 +5,15 @@
     python bench/page.py page.html ...    pages that are there
 
 It needs Chromium and playwright (``make test-page`` installs it), and uses no GPU: without one drawing costs most. Work
-is the CPU time of the browser's main thread for a frame, the median, beside the same of an empty page.
+is the CPU time of the main thread for a frame: the median, beside the same of an empty page. Between two frames
+passes what the reader sees; on a machine that does other things too it says little.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import tempfile
@@ -25,7 +27,17 @@ from aiomemdb import Memory
 
 _ALL = "() => document.documentElement.app.drawAll()"
 _SETTLED = "() => !document.documentElement.app?.graph.moving"
-_SIZE = "() => ['nodes', 'edges'].map((kind) => document.documentElement.app.graph.cy[kind]().length)"
+_SIZE = "() => ['nodes', 'edges'].map((kind) => document.documentElement.app.graph[kind].size)"
+_RECORD = """() => {
+  window.frames_seen = [];
+  const note = (now) => (window.frames_seen.push(now), window.frames_seen.ended || requestAnimationFrame(note));
+  requestAnimationFrame(note);
+}"""
+_GAPS = """() => {
+  const seen = window.frames_seen;
+  seen.ended = true;
+  return seen.slice(1).map((now, place) => now - seen[place]);
+}"""
 _SEARCH = """() => {
   const { search } = document.documentElement.app, times = [];
   for (const asked of ['entity 1', 'links', 'nowhere', '77', 'text of']) {
@@ -61,11 +73,14 @@ async def task_seconds(session: CDPSession) -> float:
     return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
 
 
-async def work_a_frame(page: Page) -> tuple[float, float]:
-    """Milliseconds of main-thread work for a step of a drag, and of the wheel, each shown at once: the medians."""
+async def work_a_frame(page: Page) -> tuple[float, float, float]:
+    """Milliseconds of main-thread work for a step of a drag, and of the wheel, each shown at once; and between two
+    frames: the medians.
+    """
     session = await page.context.new_cdp_session(page)
     await session.send("Performance.enable", {"timeDomain": "threadTicks"})  # its CPU time, not that of others
     found: tuple[list[float], list[float]] = ([], [])
+    await page.evaluate(_RECORD)
     for go in range(4):
         await page.mouse.move(260, 640)  # where nothing is drawn
         if go % 2 == 0:
@@ -80,13 +95,13 @@ async def work_a_frame(page: Page) -> tuple[float, float]:
             found[go % 2].append(1000 * (await task_seconds(session) - before))
         if go % 2 == 0:
             await page.mouse.up()
-    return median(found[0]), median(found[1])
+    return median(found[0]), median(found[1]), median(await page.evaluate(_GAPS))
 
 
 async def measure(browser: Any, file: Path) -> None:
     page = await (await browser.new_context(viewport={"width": 1440, "height": 900})).new_page()
     await page.goto("about:blank")
-    empty = max(await work_a_frame(page))
+    empty = max((await work_a_frame(page))[:2])
     await page.goto(file.as_uri())
     await page.wait_for_selector("html[data-ready=true]", timeout=120_000)
     ready = await page.evaluate("() => performance.now()")
@@ -102,11 +117,11 @@ async def measure(browser: Any, file: Path) -> None:
             await page.wait_for_function(_SETTLED)
             print(f"  drawing all took {took / 1000:.2f} s")
         nodes, edges = await page.evaluate(_SIZE)
-        panned, zoomed = await work_a_frame(page)
+        panned, zoomed, gap = await work_a_frame(page)
         search = median(await page.evaluate(_SEARCH))
         print(
             f"  {drawn}: {nodes:,} nodes, {edges:,} edges: panned {panned:.2f} ms, zoomed {zoomed:.2f} ms a frame "
-            f"({panned / empty:.1f} and {zoomed / empty:.1f} × empty), "
+            f"({panned / empty:.1f} and {zoomed / empty:.1f} × empty), a frame each {gap:.0f} ms, "
             f"search {search:.1f} ms"
         )
     await page.context.close()
@@ -121,7 +136,7 @@ async def main(options: argparse.Namespace) -> None:
             await make(pages[-1], entities)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-            print(f"Chromium {browser.version}")
+            print(f"Chromium {browser.version} without a GPU, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
             for page in pages:
                 await measure(browser, page.absolute())
             await browser.close()

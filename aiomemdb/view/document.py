@@ -14,11 +14,9 @@ import secrets
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LICENCES", "check_target", "page_of", "policy", "served_page", "write_page"]
+__all__ = ["check_target", "page_of", "policy", "served_page", "write_page"]
 
 BUILT = Path(__file__).parent / "built"
-#: The licence of what is bundled into the program.
-LICENCES = BUILT / "LICENCES.txt"
 
 _HEAD = """<!doctype html>
 <html lang="en">
@@ -29,10 +27,7 @@ _HEAD = """<!doctype html>
 <meta name="referrer" content="no-referrer">
 <title>aiomemdb</title>
 <link rel="icon" href="data:,">
-<!-- Made by aiomemdb. It contains Cytoscape.js, under this licence:
-{licences}
--->
-<style id="__________cytoscape_stylesheet">{style}</style>
+<style>{style}</style>
 </head>
 <body>
 <noscript>This page draws a memory by a program that it contains: allow it to run scripts.</noscript>
@@ -71,7 +66,7 @@ def policy(connect: str = "'none'") -> str:
 
 
 def _document(middle: str, meta: str) -> bytes:
-    head = _HEAD.format(policy=meta, licences=LICENCES.read_text(encoding="utf-8"), style=_built("page.css"))
+    head = _HEAD.format(policy=meta, style=_built("page.css"))
     return f"{head}{middle}<script>{_built('page.js')}</script>\n</body>\n</html>\n".encode()
 
 

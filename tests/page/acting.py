@@ -13,9 +13,7 @@ __all__ = ["at", "click_entity", "drawn", "fact_ids", "look_up", "status", "titl
 _PLACE = """name => {
   const { graph, model } = document.documentElement.app;
   const id = [...model.entities.values()].find((entity) => entity.name === name).id;
-  const { x, y } = graph.cy.getElementById(String(id)).renderedPosition();
-  const box = graph.cy.container().getBoundingClientRect();
-  return [box.left + x, box.top + y];
+  return graph.standsAt(id);
 }"""
 _SETTLED = "() => !document.documentElement.app.graph.moving"
 
@@ -34,8 +32,8 @@ async def click_entity(page: Page, name: str, *, double: bool = False, shift: bo
 async def drawn(page: Page) -> set[str]:
     """The names that are drawn, bright or faint."""
     names: list[str] = await page.evaluate(
-        "() => document.documentElement.app.graph.cy.nodes().not('.absent')"
-        ".map((node) => document.documentElement.app.model.entities.get(Number(node.id())).name)"
+        "() => document.documentElement.app.graph.ranked.filter((node) => !node.absent)"
+        ".map((node) => document.documentElement.app.model.entities.get(node.id).name)"
     )
     return set(names)
 

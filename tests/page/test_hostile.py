@@ -58,7 +58,7 @@ async def test_hostile_names_and_texts_show_as_text(tmp_path: Path, opening: Ope
         await page.get_by_role("button", name="As SVG").click()
     drawing = ElementTree.parse(await (await waiting.value).path())
     kinds = {each.tag.rpartition("}")[2] for each in drawing.iter()}
-    assert kinds == {"svg", "rect", "line", "title", "text", "g", "circle"}
+    assert kinds == {"svg", "rect", "path", "title", "text", "g", "circle"}
 
 
 async def test_what_came_from_the_memory_can_not_run_though_it_became_markup(written: Path, opening: Opening) -> None:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from aiomemdb import Memory
 from tests.memory.support import day
 from tests.page.acting import at, click_entity, drawn, fact_ids, look_up, status, titled
@@ -72,7 +74,7 @@ async def test_enter_flies_to_what_was_found(written: Path, opening: Opening) ->
     await page.keyboard.press("Enter")
     await titled(page, "Museum")
     await page.wait_for_function("() => !document.documentElement.app.graph.moving")
-    assert await page.evaluate("() => document.documentElement.app.graph.cy.zoom()") >= 1.1
+    assert await page.evaluate("() => document.documentElement.app.graph.stage.view.zoom") >= 1.1
 
 
 async def test_a_click_on_an_entity_lists_its_facts_and_their_evidence(written: Path, opening: Opening) -> None:
@@ -135,7 +137,7 @@ async def test_a_path_between_two_is_that_of_the_verb(memory: Memory, written: P
     await click_entity(page, "Museum", shift=True)
     await titled(page, "Ada → Museum")
     assert await panel.locator(".chain > li").count() == len(chain) == 3
-    assert await page.evaluate("() => document.documentElement.app.graph.cy.edges('.path').length") == 3
+    assert await page.evaluate("() => document.documentElement.app.graph.lines.filter((each) => each.path).length") == 3
     await page.keyboard.press("Escape")
     await click_entity(page, "Ada")
     await panel.get_by_role("button", name="Path to…").click()
@@ -157,17 +159,13 @@ async def test_neighbours_unfold_and_a_line_says_how_many_are_shown(tmp_path: Pa
     first = await drawn(page)
     assert 40 <= len(first) <= 140
     assert await status(page) == f"{len(first)} of 492 entities · {len(first)} of 492 facts shown · the page holds 400"
-    before = await page.evaluate(
-        "() => document.documentElement.app.graph.cy.nodes().map((n) => [n.id(), n.position()])"
-    )
+    before = await page.evaluate("() => document.documentElement.app.graph.places()")
     await click_entity(page, "hub 3", double=True)
     await page.wait_for_function(f"() => document.documentElement.app.graph.drawn.size > {len(first)}")
     unfolded = await drawn(page) - first
     assert unfolded and all(name.startswith("leaf 3.") for name in unfolded)
-    after = await page.evaluate(
-        "() => document.documentElement.app.graph.cy.nodes().map((n) => [n.id(), n.position()])"
-    )
-    assert before == [place for place in after if place[0] in {id for id, _ in before}], "what was read stays"
+    after = await page.evaluate("() => document.documentElement.app.graph.places()")
+    assert before == [place for place in after if place[0] in {id for id, *_ in before}], "what was read stays"
     await page.get_by_role("button", name="Draw all 400").click()
     await page.wait_for_function("() => document.querySelector('#status').innerText.startsWith('400 of 492 entities')")
 
@@ -230,9 +228,66 @@ async def test_with_reduced_motion_nothing_moves(written: Path, opening: Opening
 
 
 async def test_the_same_memory_looks_the_same_again(written: Path, opening: Opening) -> None:
-    places = "() => document.documentElement.app.graph.cy.nodes().map((n) => [n.id(), n.position()])"
+    places = "() => document.documentElement.app.graph.places()"
     one, two = await opening(written), await opening(written)
     assert await one.evaluate(places) == await two.evaluate(places)
+
+
+async def test_while_the_view_moves_the_picture_moves_along_and_is_painted_when_it_rests(
+    written: Path, opening: Opening
+) -> None:
+    page = await opening(written)
+    found = await page.evaluate(
+        """async () => {
+          const { stage } = document.documentElement.app.graph, { paint } = stage;
+          let paints = 0;
+          stage.paint = (...what) => (paints++, paint(...what));
+          for (let step = 0; step < 500; step++) stage.look({ ...stage.view, x: stage.view.x + 1 });
+          const meanwhile = paints, moved = stage.canvas.style.transform;
+          await new Promise((resume) => { stage.paint = (...what) => (paint(...what), resume()) });
+          await new Promise(requestAnimationFrame);
+          return [meanwhile, moved, stage.canvas.style.transform, stage.painted.x === stage.view.x];
+        }"""
+    )
+    assert found == [0, "translate(500px, 0px) scale(1)", "none", True]
+
+
+async def test_an_entity_is_dragged_to_where_it_stays(written: Path, opening: Opening) -> None:
+    page = await opening(written)
+    place = "() => document.documentElement.app.graph.standsAt(1)"
+    x, y = await page.evaluate(place)
+    await page.mouse.move(x, y)
+    await page.mouse.down()
+    await page.mouse.move(x + 30, y + 20, steps=3)
+    await page.mouse.up()
+    assert await page.evaluate(place) == pytest.approx([x + 30, y + 20])
+    again = await page.context.new_page()
+    await again.goto(page.url)
+    await again.wait_for_selector("html[data-ready]")
+    ids = "() => document.documentElement.app.graph.places().map((place) => place.map(Math.round)).sort()"
+    assert await again.evaluate(ids) == await page.evaluate(ids), "the page keeps where things stand"
+
+
+async def test_a_click_on_an_edge_shows_its_fact_and_the_wheel_zooms_to_the_pointer(
+    written: Path, opening: Opening
+) -> None:
+    page = await opening(written)
+    x, y = await page.evaluate(
+        """() => {
+          const { graph } = document.documentElement.app, edge = graph.lines.find((each) => each.label === "built");
+          const [[ax, ay], [bx, by]] = [edge.a.id, edge.b.id].map((id) => graph.standsAt(id));
+          return [(ax + bx) / 2, (ay + by) / 2];
+        }"""
+    )
+    await page.mouse.click(x, y)
+    await titled(page, "Charles Babbage built Engine")
+    x, y = await page.evaluate("() => document.documentElement.app.graph.standsAt(1)")
+    zoom = await page.evaluate("() => document.documentElement.app.graph.stage.view.zoom")
+    await page.mouse.move(x, y)
+    await page.mouse.wheel(0, -100)
+    await page.wait_for_function(f"() => document.documentElement.app.graph.stage.view.zoom > {zoom}")
+    nx, ny = await page.evaluate("() => document.documentElement.app.graph.standsAt(1)")
+    assert abs(nx - x) < 0.5 and abs(ny - y) < 0.5
 
 
 async def test_the_view_is_saved_as_svg_and_png(written: Path, opening: Opening) -> None:

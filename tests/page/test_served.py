@@ -49,16 +49,12 @@ async def test_a_fact_of_another_process_appears_and_pulses(
 ) -> None:
     page = await opening(served)
     await page.wait_for_selector("html[data-live=true]")
-    before = await page.evaluate(
-        "() => document.documentElement.app.graph.cy.nodes().map((n) => [n.id(), n.position()])"
-    )
+    before = await page.evaluate("() => document.documentElement.app.graph.places()")
     await state(db_path, "Ada", "writes to", "Mary Somerville")
-    await page.wait_for_function("() => document.documentElement.app.graph.cy.elements('.pulse').length >= 3")
-    await page.wait_for_function("() => document.documentElement.app.graph.cy.elements('.pulse').length === 0")
+    await page.wait_for_function("() => document.documentElement.app.graph.marked('pulse').length >= 3")
+    await page.wait_for_function("() => document.documentElement.app.graph.marked('pulse').length === 0")
     assert "Mary Somerville" in await drawn(page)
-    after = await page.evaluate(
-        "() => document.documentElement.app.graph.cy.nodes().map((n) => [n.id(), n.position()])"
-    )
+    after = await page.evaluate("() => document.documentElement.app.graph.places()")
     assert before == after[: len(before)], "what the reader looks at stays"
     assert await fact_ids(page) == {fact.id for fact in await memory.facts()}
     assert "1 new fact" in await page.locator(".said-aloud").inner_text()
@@ -78,7 +74,7 @@ async def test_after_a_lost_connection_nothing_is_missed(
     await state(db_path, "Ada", "writes to", "Mary Somerville")
     await state(db_path, "Mary Somerville", "lives in", "Naples")
     await page.evaluate("() => document.documentElement.app.live.follow(document.documentElement.app)")
-    await page.wait_for_function("() => document.documentElement.app.graph.cy.nodes().length >= 10")
+    await page.wait_for_function("() => document.documentElement.app.graph.nodes.size >= 10")
     assert {"Mary Somerville", "Naples"} <= await drawn(page)
     assert await fact_ids(page) == {fact.id for fact in await memory.facts()}
 
@@ -125,8 +121,8 @@ async def test_what_the_page_has_not_is_fetched_when_it_is_unfolded(tmp_path: Pa
             for leaves in (40, 60):  # forty at once
                 await page.keyboard.press("u")
                 await page.wait_for_function(
-                    "(leaves) => document.documentElement.app.graph.cy.nodes()"
-                    ".filter((node) => node.data('label').startsWith('leaf 29.')).length >= leaves",
+                    "(leaves) => document.documentElement.app.graph.ranked"
+                    ".filter((node) => node.label.startsWith('leaf 29.')).length >= leaves",
                     arg=leaves,
                 )
             await page.context.close()  # before its server ends

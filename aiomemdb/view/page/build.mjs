@@ -9,15 +9,12 @@ const options = { bundle: true, minify: true, write: false, charset: "ascii", le
 const target = ["es2022"];
 const program = await build({ ...options, entryPoints: ["src/main.js"], format: "iife", target });
 const style = await build({ ...options, entryPoints: ["src/style.css"] });
-const licence = await readFile("node_modules/cytoscape/LICENSE", "utf8");
-const { version } = JSON.parse(await readFile("node_modules/cytoscape/package.json", "utf8"));
 
 // In an element <script>, these would begin or end markup.
 const script = program.outputFiles[0].text.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--").trimEnd();
 const files = {
   "page.js": script,
   "page.css": style.outputFiles[0].text.trimEnd(),
-  "LICENCES.txt": `Cytoscape.js ${version}, https://js.cytoscape.org\n\n${licence.replaceAll("--", "- -").trim()}\n`,
 };
 const hashes = Object.entries(files).map(([name, text]) => `${createHash("sha256").update(text).digest("hex")}  ${name}\n`);
 files["SHA256SUMS"] = hashes.join("");

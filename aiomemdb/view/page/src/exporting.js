@@ -1,32 +1,41 @@
-// The view as a picture: SVG that is drawn anew from positions, PNG as the canvas has it.
+// What is drawn as a picture: SVG made of its positions, PNG painted as on the screen.
 
-import { download } from "./dom.js";
+import { download, h } from "./dom.js";
+import { bent } from "./painting.js";
+
+const ROOM = 50; // around it, for names
+const MOST_PIXELS = 6000; // a side
 
 const escape = (text) => String(text).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 export function svg(graph, colors) {
   const { page, edge, label, soft } = colors.surface;
-  const cy = graph.cy;
-  const box = cy.elements().not(".absent").boundingBox({ includeLabels: true });
-  const parts = [];
-  cy.edges().not(".absent").forEach((each) => {
-    if (each.source().hasClass("absent") || each.target().hasClass("absent")) return;
-    const a = each.source().position(), b = each.target().position();
-    const dots = each.hasClass("near") ? ' stroke-dasharray="2 3"' : "";
-    parts.push(`<line x1="${a.x.toFixed(1)}" y1="${a.y.toFixed(1)}" x2="${b.x.toFixed(1)}" y2="${b.y.toFixed(1)}" stroke="${each.hasClass("path") ? colors.surface.path : edge}" stroke-width="${each.hasClass("path") ? 4 : 1.4}"${dots}><title>${escape(each.data("label"))}</title></line>`);
-    if (cy.edges().length < 300 && each.data("label")) parts.push(`<text x="${((a.x + b.x) / 2).toFixed(1)}" y="${((a.y + b.y) / 2 - 2).toFixed(1)}" font-size="6.5" fill="${soft}" text-anchor="middle">${escape(each.data("label"))}</text>`);
-  });
-  cy.nodes().not(".absent").forEach((node) => {
-    const { x, y } = node.position(), size = node.data("size") / 2, faint = node.hasClass("faint") ? ' opacity="0.25"' : "";
-    parts.push(`<g${faint}><circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="${size.toFixed(1)}" fill="${node.data("color")}"/><text x="${x.toFixed(1)}" y="${(y + size + 11).toFixed(1)}" font-size="10" fill="${label}" text-anchor="middle" stroke="${page}" stroke-width="2.4" paint-order="stroke">${escape(node.data("label"))}</text></g>`);
-  });
-  const view = [box.x1 - 20, box.y1 - 20, box.w + 40, box.h + 40].map((each) => each.toFixed(1));
+  const box = graph.box();
+  const parts = [], number = (each) => each.toFixed(1);
+  for (const each of graph.lines) {
+    if (each.absent) continue;
+    const { a, b } = each, middle = bent(each);
+    const dots = each.near ? ' stroke-dasharray="2 3"' : "";
+    const line = middle ? `Q${number(middle[0])} ${number(middle[1])} ${number(b.x)} ${number(b.y)}` : `L${number(b.x)} ${number(b.y)}`;
+    parts.push(`<path d="M${number(a.x)} ${number(a.y)}${line}" fill="none" stroke="${each.path ? colors.surface.path : edge}" stroke-width="${each.path ? 4 : 1.4}"${dots}><title>${escape(each.label)}</title></path>`);
+    const [x, y] = middle ? [(a.x + b.x + 2 * middle[0]) / 4, (a.y + b.y + 2 * middle[1]) / 4] : [(a.x + b.x) / 2, (a.y + b.y) / 2];
+    if (graph.lines.length < 300 && each.label) parts.push(`<text x="${number(x)}" y="${number(y - 2)}" font-size="6.5" fill="${soft}" text-anchor="middle">${escape(each.label)}</text>`);
+  }
+  for (const { x, y, size, color, label: name, faint, absent } of graph.ranked) {
+    if (absent) continue;
+    parts.push(`<g${faint ? ' opacity="0.25"' : ""}><circle cx="${number(x)}" cy="${number(y)}" r="${number(size / 2)}" fill="${color}"/><text x="${number(x)}" y="${number(y + size / 2 + 11)}" font-size="10" fill="${label}" text-anchor="middle" stroke="${page}" stroke-width="2.4" paint-order="stroke">${escape(name)}</text></g>`);
+  }
+  const view = [box.x - ROOM, box.y - ROOM, box.wide + 2 * ROOM, box.high + 2 * ROOM].map(number);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${view.join(" ")}" width="${view[2]}" height="${view[3]}" font-family="Inter, system-ui, sans-serif"><rect x="${view[0]}" y="${view[1]}" width="${view[2]}" height="${view[3]}" fill="${page}"/>${parts.join("")}</svg>`;
 }
 
 export const saveSvg = (graph, colors, name) => download(`${name}.svg`, svg(graph, colors), "image/svg+xml");
 
+// All that is drawn, twice as large as the graph's own measure, if that is not too much.
 export async function savePng(graph, colors, name) {
-  const picture = await graph.cy.png({ output: "blob-promise", bg: colors.surface.page, full: true, scale: 2, maxWidth: 6000, maxHeight: 6000 });
-  download(`${name}.png`, picture, "image/png");
+  const box = graph.box(), wide = box.wide + 2 * ROOM, high = box.high + 2 * ROOM;
+  const zoom = Math.min(2, MOST_PIXELS / wide, MOST_PIXELS / high);
+  const canvas = h("canvas", { width: Math.ceil(wide * zoom), height: Math.ceil(high * zoom) });
+  graph.paint(canvas.getContext("2d", { alpha: false }), { zoom, x: zoom * (ROOM - box.x), y: zoom * (ROOM - box.y) }, [0, 0, canvas.width, canvas.height], Infinity);
+  download(`${name}.png`, await new Promise((resume) => canvas.toBlob(resume, "image/png")), "image/png");
 }

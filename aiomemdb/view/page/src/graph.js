@@ -1,11 +1,15 @@
 // The drawing: what of the model is on the canvas, where it stands, what is lit.
 
-import cytoscape from "cytoscape";
-import { place } from "./layout.js";
 import { still } from "./dom.js";
+import { place } from "./layout.js";
+import { bent, paint } from "./painting.js";
+import { Stage } from "./stage.js";
 
 const LARGE = 700; // more nodes than this are drawn with less: straight lines, no arrows
-const SLICE_MS = 30; // as much is added at once as leaves the page answering
+const SOON = 2000; // of more than this so many are laid out first
+const FADE_MS = 260;
+const FADING = 3000; // more than so many nodes and edges change at once
+const REACH = 5; // pixels beside a node or an edge that still hit it
 
 const short = (text, most) => {
   const signs = [...text.replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, "").replace(/\s+/g, " ").slice(0, 2000)];
@@ -13,11 +17,7 @@ const short = (text, most) => {
   return signs.length > most ? `${signs.slice(0, most - end - 1).join("")}…${signs.slice(-end).join("")}` : signs.join("");
 };
 
-// A node, its edges that are shown, and their other ends.
-const beside = (node) => {
-  const edges = node.connectedEdges().not(".absent");
-  return edges.union(edges.connectedNodes()).union(node);
-};
+const keyOf = (fact) => `f${fact.subject}>${fact.object}>${fact.predicate}`;
 
 export class Graph {
   constructor(element, model, colors, told) {
@@ -25,37 +25,112 @@ export class Graph {
     this.colors = colors;
     this.told = told; // what is called when the reader does something
     this.drawn = new Set();
+    this.nodes = new Map();
+    this.edges = new Map();
+    this.ranked = []; // nodes, the best connected first
+    this.lines = []; // edges
     this.kept = this.stored();
-    this.cy = cytoscape({
-      container: element,
-      elements: [],
-      style: this.style(),
-      layout: { name: "preset" },
-      minZoom: 0.02,
-      maxZoom: 4,
-      boxSelectionEnabled: false,
-      autounselectify: true,
-      textureOnViewport: false,
-      pixelRatio: "auto",
-    });
-    const cy = this.cy;
-    cy.on("tap", "node", (event) => told.chosen("entity", Number(event.target.id()), event.originalEvent));
-    cy.on("tap", "edge", (event) => {
-      const edge = this.model.edges.get(event.target.id());
-      const fact = edge && (edge.facts.find((each) => this.model.shows(each)) ?? edge.facts[0]);
-      if (fact) told.chosen("fact", fact.id);
-    });
-    cy.on("tap", (event) => event.target === cy && told.chosen(null));
-    cy.on("dbltap", "node", (event) => told.unfold(Number(event.target.id())));
-    cy.on("mouseover", "node", (event) => this.light(event.target));
-    cy.on("mouseout", "node", () => this.light(null));
-    cy.on("mouseover", "edge", (event) => event.target.addClass("hover"));
-    cy.on("mouseout", "edge", (event) => event.target.removeClass("hover"));
-    cy.on("dragfree", "node", () => (this.keep(), this.letter()));
-    cy.on("viewport", () => {
-      clearTimeout(this.lettering);
-      this.lettering = setTimeout(() => this.letter(), this.drawn.size > LARGE ? 280 : 90);
-    });
+    this.hovered = null;
+    this.stage = new Stage(element, (ink, view, box) => this.paint(ink, view, box), this.hands(), { least: 0.02, most: 4 });
+  }
+
+  paint(ink, view, box, most) {
+    paint(ink, { nodes: this.ranked, edges: this.lines, large: this.drawn.size > LARGE }, view, box, this.colors.surface, most);
+  }
+
+  // What the pointer does.
+  hands() {
+    return {
+      grab: (x, y) => this.nodeAt(x, y),
+      drag: (node, dx, dy) => ([node.x, node.y] = [node.x + dx, node.y + dy], this.stage.soon()),
+      drop: () => this.keep(),
+      tap: (x, y, event) => {
+        const node = this.nodeAt(x, y), edge = node ? null : this.edgeAt(x, y);
+        if (node) return this.told.chosen("entity", node.id, event);
+        const facts = edge && this.model.edges.get(edge.id)?.facts;
+        const fact = facts && (facts.find((each) => this.model.shows(each)) ?? facts[0]);
+        if (fact) this.told.chosen("fact", fact.id);
+        else if (!edge) this.told.chosen(null);
+      },
+      doubleTap: (x, y) => {
+        const node = this.nodeAt(x, y);
+        if (node) this.told.unfold(node.id);
+      },
+      hover: (x, y) => this.hover(x, y),
+      left: () => this.light(null),
+    };
+  }
+
+  // Where a painting takes long, only what the pointer rests on is lit.
+  hover(x, y) {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => {
+      const node = this.nodeAt(x, y), over = node ?? this.edgeAt(x, y);
+      this.stage.element.classList.toggle("over", Boolean(over));
+      if (over !== this.hovered) this.light(over);
+    }, this.stage.cost > 16 ? 140 : 0);
+  }
+
+  nodeAt(x, y) {
+    const { view } = this.stage;
+    let best = null, least = Infinity;
+    for (const node of this.ranked) {
+      const far = Math.hypot(node.x * view.zoom + view.x - x, node.y * view.zoom + view.y - y) - (node.size / 2) * view.zoom;
+      if (far < Math.min(REACH, least) && !node.absent) [best, least] = [node, far];
+    }
+    return best;
+  }
+
+  edgeAt(x, y) {
+    const { view } = this.stage, wx = (x - view.x) / view.zoom, wy = (y - view.y) / view.zoom;
+    let best = null, least = REACH / view.zoom;
+    const weigh = (edge, ax, ay, bx, by) => {
+      const dx = bx - ax, dy = by - ay, share = Math.max(0, Math.min(1, ((wx - ax) * dx + (wy - ay) * dy) / (dx * dx + dy * dy || 1)));
+      const far = Math.hypot(wx - ax - share * dx, wy - ay - share * dy);
+      if (far < least) [best, least] = [edge, far];
+    };
+    for (const edge of this.lines) {
+      const { a, b } = edge, room = least + Math.abs(edge.bend);
+      if (edge.absent || wx < Math.min(a.x, b.x) - room || wx > Math.max(a.x, b.x) + room || wy < Math.min(a.y, b.y) - room || wy > Math.max(a.y, b.y) + room) continue;
+      const middle = bent(edge);
+      if (!middle) {
+        weigh(edge, a.x, a.y, b.x, b.y);
+        continue;
+      }
+      const at = (share) => [0, 1].map((axis) => (1 - share) ** 2 * [a.x, a.y][axis] + 2 * share * (1 - share) * middle[axis] + share ** 2 * [b.x, b.y][axis]);
+      for (let step = 0; step < 8; step++) weigh(edge, ...at(step / 8), ...at((step + 1) / 8));
+    }
+    return best;
+  }
+
+  // Those that have a mark, such as "path".
+  marked(mark) {
+    return [...this.ranked, ...this.lines].filter((each) => each[mark]);
+  }
+
+  remark(mark, those) {
+    for (const each of this.marked(mark)) each[mark] = false;
+    for (const each of those) if (each) each[mark] = true;
+  }
+
+  // A node, its edges that are shown, and their other ends.
+  beside(node) {
+    const edges = this.lines.filter((edge) => (edge.a === node || edge.b === node) && !edge.absent);
+    return new Set([node, ...edges, ...edges.flatMap((edge) => [edge.a, edge.b])]);
+  }
+
+  get moving() {
+    return this.stage.moving;
+  }
+
+  places() {
+    return [...this.nodes.values()].map(({ id, x, y }) => [id, x, y]);
+  }
+
+  // Where a node stands on the screen, in pixels of the window.
+  standsAt(id) {
+    const { x, y } = this.nodes.get(id), { view } = this.stage, { left, top } = this.stage.element.getBoundingClientRect();
+    return [left + x * view.zoom + view.x, top + y * view.zoom + view.y];
   }
 
   size(entity) {
@@ -63,56 +138,13 @@ export class Graph {
     return 9 + 30 * Math.pow(Math.min(1, share), 2.2);
   }
 
-  style() {
-    const { page, ink, soft, edge, label, mark, path } = this.colors.surface;
-    const font = 'Inter, system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans-serif';
-    const swift = still() ? 0 : 260;
-    return [
-      {
-        selector: "node",
-        style: {
-          width: "data(size)", height: "data(size)", "background-color": "data(color)", label: "data(shown)",
-          "font-family": font, "font-size": "data(font)", color: label, "text-valign": "bottom", "text-margin-y": 3,
-          "text-outline-color": page, "text-outline-width": "data(halo)", "text-outline-opacity": 0.9, "min-zoomed-font-size": 7,
-          "border-width": 1.5, "border-color": page, "overlay-opacity": 0,
-          "transition-property": "opacity", "transition-duration": swift,
-        },
-      },
-      {
-        selector: "edge",
-        style: {
-          width: "data(width)", "line-color": edge, "curve-style": "bezier", "control-point-step-size": 26, opacity: 0.62,
-          "target-arrow-shape": "triangle", "target-arrow-color": edge, "arrow-scale": 0.7, "overlay-opacity": 0,
-          label: "data(label)", "font-family": font, "font-size": 8, color: soft, "text-rotation": "autorotate",
-          "text-background-color": page, "text-background-opacity": 0.85, "text-background-padding": 1.5, "min-zoomed-font-size": 11,
-          "transition-property": "opacity", "transition-duration": swift,
-        },
-      },
-      { selector: "edge.large", style: { "curve-style": "haystack", "target-arrow-shape": "none", opacity: 0.4, width: 1 } },
-      { selector: "edge.near", style: { "line-style": "dotted", "target-arrow-shape": "none", width: 1.6, label: "", "curve-style": "straight" } },
-      { selector: ".absent", style: { display: "none" } },
-      { selector: ".faint", style: { opacity: 0.25 } },
-      { selector: "node.dim", style: { opacity: 0.42, "text-opacity": 0.75 } },
-      { selector: "edge.dim", style: { opacity: 0.2, "text-opacity": 0 } },
-      { selector: "node.beside", style: { opacity: 1 } },
-      { selector: "edge.beside", style: { opacity: 1, "line-color": soft, "target-arrow-color": soft, "min-zoomed-font-size": 5.5, "z-index": 5 } },
-      { selector: "edge.hover", style: { opacity: 1, "line-color": ink, "target-arrow-color": ink, color: ink, "min-zoomed-font-size": 0, "z-index": 9 } },
-      { selector: "node.found", style: { "border-width": 3, "border-color": mark } },
-      { selector: "node.chosen", style: { "border-width": 4, "border-color": ink, "font-weight": "bold", "z-index": 20, opacity: 1 } },
-      { selector: "edge.chosen", style: { "line-color": ink, "target-arrow-color": ink, width: 3, opacity: 1, color: ink, "min-zoomed-font-size": 0, "z-index": 19 } },
-      { selector: "edge.path", style: { "line-color": path, "target-arrow-color": path, width: 4, opacity: 1, color: path, "min-zoomed-font-size": 0, "z-index": 18 } },
-      { selector: "node.path", style: { "border-width": 4, "border-color": path, opacity: 1 } },
-      { selector: ".pulse", style: { "underlay-color": "data(pulse)", "underlay-opacity": 0.45, "underlay-padding": 9 } },
-    ];
-  }
-
   restyle() {
-    this.cy.style(this.style());
     this.recolor();
   }
 
   recolor() {
-    this.cy.batch(() => this.cy.nodes().forEach((node) => node.data("color", this.colors.entity(this.model.entities.get(Number(node.id()))))));
+    for (const node of this.ranked) node.color = this.colors.entity(this.model.entities.get(node.id));
+    this.stage.soon();
   }
 
   // Positions of earlier visits, so that it looks the same tomorrow.
@@ -129,12 +161,8 @@ export class Graph {
   }
 
   keep() {
-    const places = [...this.kept];
-    this.cy.nodes().forEach((node) => {
-      const { x, y } = node.position();
-      this.kept.set(Number(node.id()), [Math.round(x), Math.round(y)]);
-    });
-    if (places.length > 30000) this.kept.clear();
+    if (this.kept.size > 30000) this.kept.clear();
+    for (const { id, x, y } of this.ranked) this.kept.set(id, [Math.round(x), Math.round(y)]);
     try {
       localStorage.setItem(this.store, JSON.stringify([...this.kept]));
     } catch {
@@ -142,64 +170,57 @@ export class Graph {
     }
   }
 
-  node(id, position) {
+  node(id, x, y) {
     const entity = this.model.entities.get(id);
-    const size = this.size(entity);
-    return {
-      group: "nodes",
-      data: { id: String(id), label: short(entity.name, 30), shown: "", size, font: 11, halo: 2, color: this.colors.entity(entity), pulse: this.colors.of("agent", entity.agent) },
-      position,
-    };
+    return { id, x, y, label: short(entity.name, 30), size: this.size(entity), color: this.colors.entity(entity), pulseColor: this.colors.of("agent", entity.agent), alpha: 0 };
   }
 
-  // Which names are shown, as on a map: in one size on the screen, the best connected first, none over another. Those
-  // that the reader looks at come before all.
-  letter() {
-    const zoom = this.cy.zoom(), { x1, y1, x2, y2 } = this.cy.extent();
-    const taken = new Map(), cell = 60 / zoom;
-    const boxes = (box, visit) => {
-      for (let gx = Math.floor(box[0] / cell); gx <= Math.floor(box[2] / cell); gx++) for (let gy = Math.floor(box[1] / cell); gy <= Math.floor(box[3] / cell); gy++) if (visit(gx * 100003 + gy)) return true;
-      return false;
-    };
-    const free = (box) => !boxes(box, (key) => (taken.get(key) ?? []).some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1]));
-    const take = (box) => void boxes(box, (key) => void (taken.get(key) ?? taken.set(key, []).get(key)).push(box));
-    const wanted = [];
-    this.cy.nodes().forEach((node) => {
-      const { x, y } = node.position();
-      const seen = x > x1 && x < x2 && y > y1 && y < y2 && !node.hasClass("absent");
-      const first = node.hasClass("chosen") || node.hasClass("path") ? 3 : node.hasClass("found") ? 2 : node.hasClass("beside") ? 1 : 0;
-      wanted.push({ node, x, y, seen, first, size: node.data("size") });
-    });
-    // A name covers no other node that is more than a dot.
-    for (const { x, y, size, seen } of wanted) if (seen && size * zoom > 5) take([x - size / 2, y - size / 2, x + size / 2, y + size / 2]);
-    wanted.sort((a, b) => b.first - a.first || b.size - a.size || Number(a.node.id()) - Number(b.node.id()));
-    let left = 420;
-    this.cy.batch(() => {
-      for (const { node, x, y, seen, first, size } of wanted) {
-        let shown = "";
-        const pixels = (first > 1 ? 13 : 10.5) + Math.min(5, size / 8), font = pixels / zoom;
-        if (seen && left > 0) {
-          const label = node.data("label"), wide = (label.length * font * 0.56) / 2;
-          const box = [x - wide, y + size / 2 + 1, x + wide, y + size / 2 + 3 + font * 1.25];
-          if (first === 3 || free(box)) {
-            take(box);
-            shown = label;
-            left--;
-          }
-        }
-        if (shown && node.data("font") !== font) node.data({ shown, font, halo: 2.2 / zoom });
-        else if (node.data("shown") !== shown) node.data("shown", shown);
+  edge(id, source, target, more) {
+    return { id, a: this.nodes.get(source), b: this.nodes.get(target), label: "", width: 1.6, bend: 0, alpha: 0, ...more };
+  }
+
+  // Puts nodes and edges in their order, and edges of the same two apart.
+  arrange() {
+    this.ranked = [...this.nodes.values()].sort((a, b) => b.size - a.size || a.id - b.id);
+    this.lines = [...this.edges.values()];
+    const bundles = new Map();
+    for (const edge of this.lines) {
+      if (edge.near) continue;
+      const key = Math.min(edge.a.id, edge.b.id) * 1e8 + Math.max(edge.a.id, edge.b.id);
+      (bundles.get(key) ?? bundles.set(key, []).get(key)).push(edge);
+    }
+    for (const bundle of bundles.values()) bundle.forEach((edge, number) => (edge.bend = 36 * (number - (bundle.length - 1) / 2)));
+  }
+
+  // How bright each is; what appears and goes does so softly, where that is not too much.
+  fade(softly = true) {
+    const large = this.drawn.size > LARGE, all = [...this.ranked, ...this.lines];
+    const changing = [];
+    for (const each of all) {
+      const plain = each.a ? (large ? 0.4 : 0.62) : 1, lit = each.beside || each.chosen || each.path || each.hover;
+      each.goal = each.absent ? 0 : lit ? 1 : each.faint ? 0.25 : each.dim ? (each.a ? 0.2 : 0.42) : plain;
+      if (each.goal !== each.alpha) changing.push(each);
+    }
+    cancelAnimationFrame(this.fading);
+    this.stage.soon();
+    if (!softly || still() || changing.length > FADING || this.stage.cost > 30) {
+      for (const each of changing) each.alpha = each.goal;
+      return;
+    }
+    let last = performance.now();
+    const step = () => {
+      const now = performance.now(), most = (now - last) / FADE_MS;
+      last = now;
+      let left = false;
+      for (const each of changing) {
+        const away = each.goal - each.alpha;
+        each.alpha = Math.abs(away) <= most ? each.goal : each.alpha + Math.sign(away) * most;
+        left ||= each.alpha !== each.goal;
       }
-    });
-  }
-
-  edge(edge) {
-    const fact = edge.facts[0];
-    return {
-      group: "edges",
-      data: { id: edge.id, source: String(edge.source), target: String(edge.target), label: short(edge.label, 32), width: 1 + Math.min(3, edge.facts.length * 0.4), pulse: this.colors.of("agent", fact.agent) },
-      classes: this.drawn.size > LARGE ? "large" : "",
+      this.stage.soon();
+      if (left) this.fading = requestAnimationFrame(step);
     };
+    this.fading = requestAnimationFrame(step);
   }
 
   // Draws entities, and what links them to each other and to those that are drawn. What stands already stays where it is.
@@ -217,8 +238,8 @@ export class Graph {
     const x = new Float64Array(all.length).fill(NaN), y = new Float64Array(all.length).fill(NaN);
     const fixed = new Uint8Array(all.length);
     all.forEach((id, number) => {
-      const node = this.cy.getElementById(String(id));
-      const [kx, ky] = node.nonempty() ? [node.position("x"), node.position("y")] : this.kept.get(id) ?? [NaN, NaN];
+      const node = this.nodes.get(id);
+      const [kx, ky] = node ? [node.x, node.y] : this.kept.get(id) ?? [NaN, NaN];
       x[number] = kx; y[number] = ky;
       fixed[number] = Number.isNaN(kx) ? 0 : 1;
     });
@@ -229,66 +250,68 @@ export class Graph {
       const rounds = all.length > 8000 ? 60 : all.length > 2500 ? 120 : all.length > 600 ? 220 : 320;
       places = await place({ n: all.length, links, sizes, x, y, fixed: fixed.includes(1) ? fixed : null, seed: 7, rounds: fixed.includes(1) ? Math.min(rounds, 90) : rounds });
     }
-    for (const id of fresh) this.drawn.add(id);
-    const elements = [
-      ...fresh.map((id) => this.node(id, { x: places.x[place_of.get(id)], y: places.y[place_of.get(id)] })),
-      ...edges.map((edge) => this.edge(edge)),
-      ...near.map(({ a, b, cosine }) => ({ group: "edges", data: { id: `n${a}~${b}`, source: String(a), target: String(b), label: "", width: 1, cosine }, classes: "near" })),
-    ].filter((element) => this.cy.getElementById(element.data.id).empty());
-    const grew = this.drawn.size > LARGE;
-    // While the view moves, a large graph is a picture that moves along.
-    this.cy.renderer().textureOnViewport = grew;
-    if (grew) this.cy.edges().not(".near").addClass("large");
-    for (let begin = 0, slice = 200; begin < elements.length; ) {
-      const since = performance.now();
-      this.cy.batch(() => this.cy.add(elements.slice(begin, begin + slice)));
-      begin += slice;
-      slice = Math.round(Math.min(2000, Math.max(60, (slice * SLICE_MS) / Math.max(4, performance.now() - since))));
-      if (begin < elements.length) await new Promise((resume) => requestAnimationFrame(resume));
+    for (const id of fresh) {
+      this.drawn.add(id);
+      this.nodes.set(id, this.node(id, places.x[place_of.get(id)], places.y[place_of.get(id)]));
     }
-    this.show();
+    for (const { id, source, target, label, facts } of edges) {
+      if (!this.edges.has(id)) this.edges.set(id, this.edge(id, source, target, { label: short(label, 32), width: 1 + Math.min(3, facts.length * 0.4), pulseColor: this.colors.of("agent", facts[0].agent) }));
+    }
+    for (const { a, b } of near) {
+      const id = `n${a}~${b}`;
+      if (!this.edges.has(id)) this.edges.set(id, this.edge(id, a, b, { near: true }));
+    }
+    this.arrange();
+    this.show(!first);
     this.keep();
     if (first) this.fit(false);
-    this.letter();
     return fresh;
+  }
+
+  // Draws many: the best connected at once, the rest when their places are known.
+  async drawMany(ids) {
+    const left = ids.filter((id) => !this.drawn.has(id)).sort((a, b) => this.model.entities.get(b).degree - this.model.entities.get(a).degree || a - b);
+    if (left.length > 2 * SOON) {
+      await this.draw(left.slice(0, SOON));
+      this.fit(true);
+    }
+    return this.draw(left);
   }
 
   remove(ids) {
     for (const id of ids) {
+      const node = this.nodes.get(id);
       this.drawn.delete(id);
-      this.cy.getElementById(String(id)).remove();
+      this.nodes.delete(id);
+      for (const edge of this.lines) if (edge.a === node || edge.b === node) this.edges.delete(edge.id);
     }
+    if (ids.length) this.arrange();
+    this.stage.soon();
   }
 
   // What is drawn at the times and of the agents that are chosen.
-  show() {
-    const model = this.model;
-    this.cy.batch(() => {
-      const linked = new Set();
-      this.cy.edges().forEach((edge) => {
-        const facts = model.edges.get(edge.id())?.facts;
-        if (!facts) {
-          if (!edge.hasClass("near")) edge.remove();
-          return;
-        }
-        const shown = facts.some((fact) => model.shows(fact));
-        edge.toggleClass("absent", !shown);
-        if (shown) linked.add(edge.data("source")).add(edge.data("target"));
-      });
-      this.cy.nodes().forEach((node) => {
-        const entity = model.entities.get(Number(node.id()));
-        if (!entity) return node.remove();
-        const said = (model.of.get(entity.id) ?? []).some((fact) => model.shows(fact));
-        node.toggleClass("absent", !model.known(entity));
-        node.toggleClass("faint", !linked.has(node.id()) && !said && (model.of.get(entity.id) ?? []).length > 0);
-      });
-    });
+  show(softly = true) {
+    const model = this.model, linked = new Set();
+    const { size } = this.nodes, lines = this.edges.size;
+    for (const node of this.ranked) if (!model.entities.has(node.id)) this.nodes.delete(node.id);
+    for (const edge of this.lines) if ((!edge.near && !model.edges.has(edge.id)) || !this.nodes.has(edge.a.id) || !this.nodes.has(edge.b.id)) this.edges.delete(edge.id);
+    if (this.nodes.size !== size || this.edges.size !== lines) this.arrange();
+    for (const node of this.ranked) node.absent = !model.known(model.entities.get(node.id));
+    for (const edge of this.lines) {
+      const shown = edge.near || model.edges.get(edge.id).facts.some((fact) => model.shows(fact));
+      edge.absent = !shown || edge.a.absent || edge.b.absent;
+      if (shown && !edge.near) linked.add(edge.a).add(edge.b);
+    }
+    for (const node of this.ranked) {
+      const facts = model.of.get(node.id) ?? [];
+      node.faint = !linked.has(node) && facts.length > 0 && !facts.some((fact) => model.shows(fact));
+    }
+    this.fade(softly);
     this.told.shown();
   }
 
   counts() {
-    const nodes = this.cy.nodes().not(".absent");
-    return { entities: nodes.length, facts: this.shownFacts().length };
+    return { entities: this.ranked.filter((node) => !node.absent).length, facts: this.shownFacts().length };
   }
 
   shownFacts() {
@@ -299,63 +322,52 @@ export class Graph {
     return found;
   }
 
-  light(node) {
-    this.cy.batch(() => {
-      this.cy.elements(".dim, .beside").removeClass("dim beside");
-      if (this.cy.elements(".path").nonempty()) return void this.cy.elements().not(".path").not(node ? beside(node) : []).addClass("dim");
-      const centre = node ?? (this.centre && this.cy.getElementById(String(this.centre)));
-      if (!centre || centre.empty()) return;
-      const around = beside(centre);
-      if (this.cy.elements().length < 1500) this.cy.elements().not(around).addClass("dim");
-      around.addClass("beside");
-    });
-    this.letter();
+  // Lights what the pointer is over, a node with what is beside it, or what is chosen.
+  light(over) {
+    this.hovered = over;
+    this.remark("hover", over?.a ? [over] : []);
+    this.remark("beside", []);
+    const centre = (over && !over.a && over) || this.nodes.get(this.centre), way = this.marked("path");
+    const around = centre ? this.beside(centre) : new Set(), all = [...this.ranked, ...this.lines];
+    if (way.length) this.remark("dim", all.filter((each) => !each.path && !(over && around.has(each))));
+    else {
+      this.remark("dim", centre && all.length < 1500 ? all.filter((each) => !around.has(each)) : []);
+      this.remark("beside", around);
+    }
+    this.fade();
   }
 
   choose(kind, id) {
-    this.cy.batch(() => {
-      this.cy.elements(".chosen").removeClass("chosen");
-      this.centre = kind === "entity" ? id : null;
-      if (kind === "entity") this.cy.getElementById(String(id)).addClass("chosen");
-      if (kind === "fact") {
-        const fact = this.model.facts.get(id);
-        if (!fact) return;
-        if (fact.object === null) this.cy.getElementById(String(fact.subject)).addClass("chosen");
-        else this.cy.getElementById(`f${fact.subject}>${fact.object}>${fact.predicate}`).addClass("chosen");
-      }
-    });
+    const fact = kind === "fact" ? this.model.facts.get(id) : null;
+    this.centre = kind === "entity" ? id : null;
+    this.remark("chosen", [kind === "entity" ? this.nodes.get(id) : fact && (fact.object === null ? this.nodes.get(fact.subject) : this.edges.get(keyOf(fact)))]);
     this.light(null);
   }
 
   mark(ids) {
-    this.cy.batch(() => {
-      this.cy.elements(".found").removeClass("found");
-      for (const id of ids) this.cy.getElementById(String(id)).addClass("found");
-    });
-    this.letter();
+    this.remark("found", ids.map((id) => this.nodes.get(id)));
+    this.stage.soon();
   }
 
   way(facts) {
-    this.cy.batch(() => {
-      this.cy.elements(".path").removeClass("path");
-      this.cy.elements(".dim, .beside").removeClass("dim beside");
-      for (const fact of facts) {
-        for (const end of [fact.subject, fact.object]) this.cy.getElementById(String(end)).addClass("path");
-        this.cy.getElementById(`f${fact.subject}>${fact.object}>${fact.predicate}`).addClass("path");
-      }
-    });
-    if (!facts.length) return;
-    if (this.cy.elements().length < 6000) this.cy.elements().not(".path").addClass("dim");
-    this.fit(true, this.cy.elements(".path"));
-    this.letter();
+    this.remark("path", facts.flatMap((fact) => [this.nodes.get(fact.subject), this.nodes.get(fact.object), this.edges.get(keyOf(fact))]));
+    this.light(null);
+    if (facts.length) this.fit(true, this.ranked.filter((node) => node.path));
   }
 
-  pulse(ids, facts = []) {
-    const agents = new Map(facts.map((id) => this.model.facts.get(id)).filter(Boolean).flatMap((fact) => [fact.subject, fact.object, `f${fact.subject}>${fact.object}>${fact.predicate}`].map((each) => [String(each), fact.agent])));
-    for (const [id, agent] of agents) this.cy.getElementById(id).data("pulse", this.colors.of("agent", agent));
-    const lit = this.cy.collection(ids.map((id) => this.cy.getElementById(String(id))).filter((each) => each.nonempty()));
-    lit.addClass("pulse");
-    setTimeout(() => lit.removeClass("pulse"), 2600);
+  // Lights what is new in the colours of its agents, for a while. ids: of facts.
+  pulse(ids) {
+    const lit = [];
+    for (const fact of ids.map((id) => this.model.facts.get(id)).filter(Boolean)) {
+      for (const each of [this.nodes.get(fact.subject), this.nodes.get(fact.object), this.edges.get(keyOf(fact))].filter(Boolean)) {
+        each.pulseColor = this.colors.of("agent", fact.agent);
+        each.pulse = (each.pulse || 0) + 1;
+        lit.push(each);
+      }
+    }
+    if (!lit.length) return;
+    this.stage.soon();
+    setTimeout(() => (lit.forEach((each) => each.pulse--), this.stage.soon()), 2600);
   }
 
   // Room that panels cover is not to be used.
@@ -363,54 +375,48 @@ export class Graph {
     this.inset = margins;
   }
 
-  fit(move = true, elements = this.cy.elements().not(".absent")) {
-    const box = elements.nonempty() ? elements.boundingBox({ includeLabels: false }) : null;
-    if (!box || !Number.isFinite(box.w)) return;
-    const { left = 0, right = 0, top = 0, bottom = 0 } = this.inset ?? {};
-    const wide = Math.max(80, this.cy.width() - left - right - 120), high = Math.max(80, this.cy.height() - top - bottom - 70);
-    const zoom = Math.min(1.7, wide / Math.max(box.w, 1), high / Math.max(box.h, 1));
-    const pan = { x: left + 60 + wide / 2 - zoom * (box.x1 + box.w / 2), y: top + 26 + high / 2 - zoom * (box.y1 + box.h / 2) };
-    this.go({ zoom, pan }, move);
+  // The box around nodes, in the graph's own measure.
+  box(nodes = this.ranked.filter((node) => !node.absent)) {
+    let [x1, y1, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (const { x, y, size } of nodes) [x1, y1, x2, y2] = [Math.min(x1, x - size / 2), Math.min(y1, y - size / 2), Math.max(x2, x + size / 2), Math.max(y2, y + size / 2)];
+    return { x: x1, y: y1, wide: x2 - x1, high: y2 - y1 };
   }
 
-  go(view, move) {
-    this.cy.stop();
-    this.moving = move && !still() ? (this.moving ?? 0) + 1 : 0; // which flight it is; 0: none
-    const flight = this.moving;
-    if (flight) this.cy.animate({ ...view, duration: 420, easing: "ease-in-out-cubic", complete: () => flight === this.moving && (this.moving = 0) });
-    else this.cy.viewport(view);
+  fit(move = true, nodes = undefined) {
+    const box = this.box(nodes);
+    if (!Number.isFinite(box.wide)) return;
+    const { left = 0, right = 0, top = 0, bottom = 0 } = this.inset ?? {};
+    const wide = Math.max(80, this.stage.width - left - right - 120), high = Math.max(80, this.stage.height - top - bottom - 70);
+    const zoom = Math.min(1.7, wide / Math.max(box.wide, 1), high / Math.max(box.high, 1));
+    this.stage.go({ zoom, x: left + 60 + wide / 2 - zoom * (box.x + box.wide / 2), y: top + 26 + high / 2 - zoom * (box.y + box.high / 2) }, move);
   }
 
   fly(id) {
-    const node = this.cy.getElementById(String(id));
-    if (node.empty()) return;
-    const zoom = Math.max(1.15, Math.min(this.cy.zoom(), 2));
+    const node = this.nodes.get(id);
+    if (!node) return;
+    const zoom = Math.max(1.15, Math.min(this.stage.view.zoom, 2));
     const { left = 0, right = 0, top = 0, bottom = 0 } = this.inset ?? {};
-    const { x, y } = node.position();
-    this.go({ zoom, pan: { x: left + (this.cy.width() - left - right) / 2 - zoom * x, y: top + (this.cy.height() - top - bottom) / 2 - zoom * y } }, true);
+    this.stage.go({ zoom, x: left + (this.stage.width - left - right) / 2 - zoom * node.x, y: top + (this.stage.height - top - bottom) / 2 - zoom * node.y }, true);
   }
 
   zoom(factor) {
-    const at = { x: this.cy.width() / 2, y: this.cy.height() / 2 };
-    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: at });
+    this.stage.zoomBy(factor);
   }
 
   // The next entity in a direction, for those that walk by keys: neighbours first.
   toward(id, dx, dy) {
-    const here = this.cy.getElementById(String(id));
-    if (here.empty()) return null;
-    const from = here.position();
+    const here = this.nodes.get(id);
+    if (!here) return null;
     let best = null, least = Infinity;
     const weigh = (node, weight) => {
-      if (node.id() === here.id() || node.hasClass("absent")) return;
-      const along = (node.position("x") - from.x) * dx + (node.position("y") - from.y) * dy;
-      const aside = Math.abs((node.position("x") - from.x) * dy - (node.position("y") - from.y) * dx);
+      if (node === here || node.a || node.absent) return;
+      const along = (node.x - here.x) * dx + (node.y - here.y) * dy, aside = Math.abs((node.x - here.x) * dy - (node.y - here.y) * dx);
       if (along <= 0 || aside > 2 * along) return;
       const far = (along + 2 * aside) * weight;
-      if (far < least) [best, least] = [Number(node.id()), far];
+      if (far < least) [best, least] = [node.id, far];
     };
-    beside(here).nodes().forEach((node) => weigh(node, 1));
-    if (best === null) this.cy.nodes().forEach((node) => weigh(node, 3));
+    for (const node of this.beside(here)) weigh(node, 1);
+    if (best === null) for (const node of this.ranked) weigh(node, 3);
     return best;
   }
 }

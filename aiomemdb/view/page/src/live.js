@@ -85,11 +85,7 @@ class Live {
     graph.remove([...graph.drawn].filter((id) => !model.entities.has(id)));
     app.learnt();
     await graph.draw([...wanted], { again: true });
-    const lit = changed.flatMap((id) => {
-      const fact = model.facts.get(id);
-      return fact && !before.has(id) ? [fact.subject, fact.object, `f${fact.subject}>${fact.object}>${fact.predicate}`] : [];
-    });
-    graph.pulse(lit.filter((id) => id !== null), changed);
+    graph.pulse(changed.filter((id) => !before.has(id)));
     const news = changed.filter((id) => !before.has(id)).length;
     if (news) app.told(count(news, "new fact"));
   }

@@ -144,7 +144,7 @@ class App {
 
   async drawAll() {
     this.more.disabled = true;
-    await this.graph.draw([...this.model.entities.keys()]);
+    await this.graph.drawMany([...this.model.entities.keys()]);
     this.more.disabled = false;
     this.graph.fit(true);
     this.table.refresh();
