@@ -27,6 +27,9 @@ class GraphVerbs(View):
         There is no limit: without ``names`` and ``containing`` it is all that this view reads, in memory at once, and
         all facts with an object are among its facts.
 
+        On SQLite a second question with ``containing`` reads the values of facts into memory, up to 64 MB of text,
+        where later ones find it. What was forgotten leaves it with the next such question.
+
         Args:
             names: only entities that one of these names means, whatever their types.
             containing: only entities with this part in their name, their type or a value, without regard to case.

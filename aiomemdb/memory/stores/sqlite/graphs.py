@@ -13,6 +13,7 @@ from ...substrings import rare_character, shown, sure_run, takes_in
 from ...values import Fact
 from ..columns import ENTITY, FACT
 from ..counting import believed, holds
+from .held import HeldValues
 from .reading import in_spaces
 from .rows import entities_by_id, json_list
 from .search import Searching
@@ -24,12 +25,14 @@ _NOW = f"{believed('f', 'fact', None)} AND {holds('f', '?')}"
 _MANY = 2_000
 
 
-def graph(conn: sqlite3.Connection, namespaces: Sequence[str], query: GraphQuery) -> Graph:
+def graph(
+    conn: sqlite3.Connection, namespaces: Sequence[str], query: GraphQuery, held: HeldValues | None = None
+) -> Graph:
     ids: set[int] | None = None
     if query.keys is not None:
         ids = {id for _, id in Searching(conn).named(namespaces, query.keys)}
     if query.containing:
-        found = _with_part(conn, namespaces, query, query.containing)
+        found = _with_part(conn, namespaces, query, query.containing, held)
         ids = found if ids is None else ids & found
     here, spaces = in_spaces(conn, namespaces, "e")
     source, params = "entity e", list[object]()
@@ -92,7 +95,9 @@ def _facts_of(conn: sqlite3.Connection, query: GraphQuery, entities: Iterable[in
     return [fact_of(*row) for row in rows.fetchall()]
 
 
-def _with_part(conn: sqlite3.Connection, namespaces: Sequence[str], query: GraphQuery, part: str) -> set[int]:
+def _with_part(
+    conn: sqlite3.Connection, namespaces: Sequence[str], query: GraphQuery, part: str, held: HeldValues | None
+) -> set[int]:
     """Entities that take in a part. SQLite sorts out what has no run of it: the rest is looked at here."""
     here, spaces = in_spaces(conn, namespaces, "e")
     name, name_params = _may_have("e.name", part)
@@ -104,11 +109,18 @@ def _with_part(conn: sqlite3.Connection, namespaces: Sequence[str], query: Graph
     found = {row[0] for row in rows.fetchall() if takes_in(row[1], part) or takes_in(row[2] or "", part)}
     here, spaces = in_spaces(conn, namespaces, "f")
     where, params = _which(query)
+    ids, last = ((), 0) if held is None else held.with_part(conn, part)
+    if ids:
+        rows = conn.execute(
+            f"SELECT f.subject FROM json_each(?) j CROSS JOIN fact f ON f.id = j.value WHERE +{here} AND {where}",
+            (json_list(ids), spaces, *params),
+        )
+        found.update(row[0] for row in rows.fetchall())
     value, value_params = _may_have("ifnull(f.value_given, f.value)", part)
     rows = conn.execute(
-        f"SELECT f.subject, ifnull(f.value_given, f.value) FROM fact f WHERE {here} AND f.object IS NULL "
-        f"AND {value} AND {where}",
-        (spaces, *value_params, *params),
+        f"SELECT f.subject, ifnull(f.value_given, f.value) FROM fact f WHERE {here} AND f.id > ? "
+        f"AND f.object IS NULL AND {value} AND {where}",
+        (spaces, last, *value_params, *params),
     )
     found.update(row[0] for row in rows.fetchall() if takes_in(shown(json.loads(row[1])), part))
     return found

@@ -54,6 +54,7 @@ from . import (
     search,
 )
 from .agents import agent_scope
+from .held import HeldValues
 from .jobs import Job, Opening
 from .migrating import migrate, recorded_if_current
 from .running_rules import run
@@ -66,10 +67,17 @@ Ts = TypeVarTuple("Ts")
 
 
 class SQLiteReads(Reads):
-    """Questions to a database, each answered from a state of its own, to one snapshot of it, or in a transaction."""
+    """Questions to a database, each answered from a state of its own, to one snapshot of it, or in a transaction.
 
-    def __init__(self, reads: SQLiteDatabase | SQLiteSnapshot | SQLiteTransaction) -> None:
+    Args:
+        held: None in a transaction: what it writes may be undone, and its ids used again.
+    """
+
+    def __init__(
+        self, reads: SQLiteDatabase | SQLiteSnapshot | SQLiteTransaction, held: HeldValues | None = None
+    ) -> None:
         self._reads = reads
+        self._held = held
 
     async def follow(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
         return await self._reads.read_fn(run, rule, *args)
@@ -101,7 +109,7 @@ class SQLiteReads(Reads):
         return await self._reads.read_fn(reading.facts, namespaces, query)
 
     async def graph(self, namespaces: Sequence[str], query: GraphQuery) -> Graph:
-        return await self._reads.read_fn(graphs.graph, namespaces, query)
+        return await self._reads.read_fn(graphs.graph, namespaces, query, self._held)
 
     async def evidence(
         self, namespaces: Sequence[str], fact: int, *, after: int = 0, limit: int = -1
@@ -233,11 +241,12 @@ class SQLiteStore(SQLiteReadsAndWrites, Store):
 
     def __init__(self, db: SQLiteDatabase) -> None:
         super().__init__(db, db)
+        self._held = HeldValues()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reads]:
         async with self._db.snapshot() as snapshot:
-            yield SQLiteReads(snapshot)
+            yield SQLiteReads(snapshot, self._held)
 
     async def newest_place(self, namespaces: Sequence[str]) -> FeedPlace:
         return await self._db.read_fn(feed.newest_place, namespaces)
