@@ -17,7 +17,7 @@ from .sharing import made, target_of
 
 __all__ = ["__version__", "connect", "install", "uninstall"]
 
-#: aiosqlite's, whose shape this is.
+#: aiosqlite's: this has its shape.
 __version__: str = version("aiosqlite")
 
 # Of sqlite3.connect, and without a meaning here: threads and statements are the library's own.

@@ -38,7 +38,7 @@ def _ignore(status: int, remaining: int, total: int) -> None:
 
 
 async def copy_into(source: SQLiteDatabase, target: SQLiteDatabase, pages: int, progress: Progress | None) -> None:
-    """Copies the last committed state into an open database, all of which it replaces, in one transaction.
+    """Copies the last committed state into an open database, in one transaction. It replaces all that is there.
 
     By way of a file: one connection can't be read on the thread of another.
     """

@@ -40,7 +40,7 @@ class Elsewhere:
         return self._second is not None and self._second.in_transaction
 
     async def call(self, call: Callable[[InteractiveConnection], Awaitable[R]]) -> R:
-        """Does what ``call`` does, on the connection whose turn it is."""
+        """Does what ``call`` does, on the connection that has the turn."""
         loop = asyncio.get_running_loop()
         if loop is self._home.loop and not self.in_transaction:
             return await call(self._inner)

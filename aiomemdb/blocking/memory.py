@@ -74,5 +74,5 @@ class Memory(Opened, MemoryVerbs, Familiar):
         return self._thread.run(changes)
 
     def within(self, tx: Transaction) -> Self:
-        """Make a view whose verbs are steps of a transaction of ``memory.db``. See ``aiomemdb.Memory.within``."""
+        """Make a view with verbs that are steps of a transaction of ``memory.db``. See ``aiomemdb.Memory.within``."""
         return type(self)(self._inner.within(tx._inner), self._stay)

@@ -24,7 +24,7 @@ Inner = TypeVar("Inner")
 
 
 class Waits:
-    """A handle whose verbs wait for those of an asynchronous one.
+    """A handle with verbs that wait for those of an asynchronous one.
 
     Each verb does what the verb of that name does, which documents it. It may be called in any thread in which no event
     loop runs, in many at once. Ctrl-C is to it what a cancellation is to the other.

@@ -36,7 +36,7 @@ class Operation(Generic[R]):
 
     Attributes:
         name: the verb, for logs and ``repr``.
-        single: it is one statement, most of which SQLite itself undoes where they fail (sqlite/common/codes.py,
+        single: it is one statement; SQLite itself undoes most of those where they fail (sqlite/common/codes.py,
             ``is_undone``); any other runs inside a savepoint.
         alone: it is never batched: a transaction, maintenance, ``once=True``.
         outside: it runs outside of any transaction: maintenance (its ``run`` gets the session and the arguments).
@@ -157,7 +157,7 @@ def _raisable(error: BaseException) -> BaseException:
 
 
 def timed_out(verb: str, timeout: float, *, started: bool) -> WriteTimeout:
-    """The error of a caller whose ``timeout=`` has run out."""
+    """The error of a caller after its ``timeout=`` has run out."""
     state = "was running, and runs to its end" if started else "was still waiting, and never runs"
     return WriteTimeout(
         f"{verb} took longer than timeout={timeout} s: it {state}", started=started, applied=None if started else False

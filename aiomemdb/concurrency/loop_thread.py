@@ -111,7 +111,7 @@ class Stay:
     """Keeps the loop's thread until ``end``, or until it is collected.
 
     Attributes:
-        thread: whose ``run`` and ``call`` reach the loop.
+        thread: its ``run`` and ``call`` reach the loop.
     """
 
     def __init__(self, thread: LoopThread) -> None:
@@ -169,7 +169,7 @@ def stay() -> Stay:
 
 
 def _end_at_exit() -> None:
-    for thread in list(_alive):  # one whose last user was interrupted may still be ending
+    for thread in list(_alive):  # one may still be ending, if its last user was interrupted
         thread.end_at_exit()
 
 

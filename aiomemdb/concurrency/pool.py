@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Pool(Generic[T]):
-    """Lends its items: for a moment (``take``/``give_back``), or as leases, of which at most ``max_leases`` are out.
+    """Lends its items: for a moment (``take``/``give_back``), or as leases; at most ``max_leases`` are out.
 
     What leases leave free is always there for ``take``: short work goes on whatever leases do. Where they may
     take all, an item goes to the other kind of work when it comes back from one, so that neither keeps the other out.

@@ -345,7 +345,7 @@ def _leave_to_parent() -> None:
     """In a forked child."""
     for worker in list(_made):
         worker.leave_to_parent()
-    # When all are safe: it needs a descriptor, of which the child may have none left.
+    # When all are safe: it needs a descriptor, and the child may have none left.
     for worker in list(_made):
         with suppress(OSError):
             worker._bell.leave_to_parent()

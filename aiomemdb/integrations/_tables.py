@@ -33,7 +33,7 @@ class Tables:
     """The tables of one framework, as a constant of its module.
 
     Args:
-        owner: whose they are, for messages: "LangGraph's checkpoints".
+        owner: what they belong to, for messages: "LangGraph's checkpoints".
         statements: each makes one table, index or trigger, or puts in a row, where it is missing (``IF NOT EXISTS``,
             ``OR IGNORE``). Tables come before what refers to them.
         added: by (table, column), the declaration of a column that earlier versions of the framework did not make.
@@ -60,7 +60,7 @@ class Tables:
         if db in self._made:
             return
         if not await db.read_fn(self._are_in):
-            # Before it waits for a task whose job would wait for the caller's own transaction.
+            # Before it waits for a task that has a job behind the caller's own transaction.
             db.check_writable()
             async with self._making.setdefault(db, asyncio.Lock()):
                 if db not in self._made:

@@ -1,7 +1,7 @@
 """What stands before the server on HTTP: whatever a request is refused for, it is refused before any of it runs.
 
-1. ``Host`` is one of the names that the server has, whole and with its port: a page whose own name was made to point
-   here sends its own name (DNS rebinding).
+1. ``Host`` is one of the names that the server has, whole and with its port: a page of another site that has its
+   name point here sends that name (DNS rebinding).
 2. ``Origin`` is the server's own, or missing: no page of another site gets in. Programs send none.
 3. With a token set, each request has it, and it is compared in constant time.
 4. Bodies and sessions are limited, and sessions that idle make room for new ones.

@@ -38,6 +38,6 @@ class Graph:
     entities: tuple[Entity, ...]
     """In the order in which they were created."""
     facts: tuple[Fact, ...]
-    """By id: values of these entities, and facts with an object of which one end at least is among them."""
+    """By id: values of these entities, and facts with an object if at least one of their ends is among them."""
     others: tuple[Entity, ...]
     """The other ends, by id."""

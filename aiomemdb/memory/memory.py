@@ -184,8 +184,8 @@ class Memory(
         )
 
     def within(self, tx: Transaction) -> Memory:
-        """Make a view whose verbs are steps of a transaction, so that rows of your own and the memory's are written
-        together or not at all::
+        """Make a view with verbs that are steps of a transaction: your rows and the memory's are written together or
+        not at all::
 
             async with memory.db.transaction() as tx:
                 await tx.write("UPDATE task SET done = 1 WHERE id = ?", (task,))

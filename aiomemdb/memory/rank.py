@@ -45,7 +45,7 @@ FUSION = 0.4
 #: What a link passes on of a score: less than all, so that what was found stands before what is beside it, and two
 #: links pass on half.
 DECAY = 0.7
-#: What a text counts whose source the question names. 1.4 gains a point more on conversations of two people, since
+#: What a text counts if the question names its source. 1.4 gains a point more on conversations of two people, since
 #: nearly all questions are about them.
 SPEAKER = 1.2
 #: What a step of the random walk passes on; the rest begins anew: the value of HippoRAG
@@ -218,7 +218,7 @@ class RandomWalk:
         self.facts: dict[int, tuple[int, ...]] = {}
 
     def unknown(self) -> list[Node]:
-        """The nodes of which the next step needs the links."""
+        """The nodes that the next step needs the links of."""
         return [node for node, amount in self._mass.items() if amount >= LEAST_MASS and node not in self._ways]
 
     def learn(self, nodes: Iterable[Node], links: Links) -> None:

@@ -48,7 +48,7 @@ class Reads(Exports, Protocol):
         ...
 
     async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
-        """Run a rule of which each request is a ``recalling.Ask``, in one state. Raises: what it raises."""
+        """Run a rule that makes each request by a ``recalling.Ask``, in one state. Raises: what it raises."""
         return await answered(self, rule, *args)
 
     # Who is who
@@ -182,7 +182,7 @@ class Reads(Exports, Protocol):
         ...
 
     async def sources(self, namespaces: Sequence[str], episodes: Sequence[int]) -> dict[int, str]:
-        """Where texts came from, those of which it is known."""
+        """Where texts came from, where that is known."""
         ...
 
     async def there(self, namespaces: Sequence[str], kind: Kind, ids: Sequence[int], when: When) -> set[int]:

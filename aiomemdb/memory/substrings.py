@@ -13,7 +13,7 @@ __all__ = ["lowered", "rare_character", "shown", "sure_run", "takes_in"]
 # A store may look for such a run: in JSON none of these is written in another way, and no pattern language of SQL has a
 # meaning for what is left.
 _RUNS = re.compile(r"[ !#$&-\[\]^`-~]+")
-# Of the characters outside of ASCII the only ones of which the small letter begins with one of ASCII:
+# The only characters outside of ASCII with a small letter that begins with one of ASCII:
 # https://www.unicode.org/Public/16.0.0/ucd/SpecialCasing.txt, and the Kelvin sign of UnicodeData.txt.
 _INTO_ASCII = {"i": "\u0130", "k": "\u212a"}
 _LONGEST = 1000

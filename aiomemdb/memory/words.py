@@ -212,7 +212,7 @@ def counted(asked: Iterable[Asked]) -> list[str]:
 
 
 def passing(asked: Sequence[Asked]) -> set[str]:
-    """The words of which it is enough to know whether they are in more rows than ``RARE``."""
+    """The words that need no exact count: it is enough whether they are in more rows than ``RARE``."""
     common = {word for each in asked if each.common for word in each.wholes}
     return common - {word for each in asked if not each.common for word in (*each.wholes, *each.pieces)}
 

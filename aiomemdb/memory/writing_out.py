@@ -27,7 +27,7 @@ class WritingOut:
 
     Args:
         reads: one snapshot.
-        model: whose vectors go along; None: none.
+        model: its vectors go along; None: none.
     """
 
     def __init__(self, reads: Exports, contents: Contents, model: Model | None) -> None:

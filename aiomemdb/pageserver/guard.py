@@ -4,7 +4,7 @@ It listens on 127.0.0.1, which keeps other machines out, and no more: any progra
 in the reader's browser can send requests there. So each request must
 
 1. carry the token, which only the address has that the reader was handed. It is compared in constant time.
-2. name this server as its Host. A page of another site, whose name was made to lead to 127.0.0.1, names its own.
+2. name this server as its Host. A page of another site may have its name lead to 127.0.0.1, but sends that name.
 3. come from no other origin, where the browser says from where it comes.
 4. read: GET alone, as nothing is ever written.
 

@@ -51,7 +51,7 @@ class Writer:
     """Owns the queue and the connection that commits.
 
     Attributes:
-        open_thread: the thread whose calls need no further look, or None while each needs one.
+        open_thread: the thread that may call without a further look, or None while each needs one.
         enqueue: appends a job; then, where ``idle``, ``wake`` must be called.
         idle: there is nothing to do, and nothing looks whether there is.
         present: what it runs now.

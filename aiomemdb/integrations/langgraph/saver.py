@@ -101,7 +101,7 @@ class AiomemdbSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Keep a checkpoint, whose parent is the one that the config names; return the config that names it."""
+        """Keep a checkpoint as a child of the one that the config names; return the config that names it."""
         thread, namespace, parent = _place(config)
         key = Key(thread, namespace, checked_text("checkpoint id", checkpoint["id"]))
         type_, data = self.serde.dumps_typed(checkpoint)
@@ -216,7 +216,7 @@ class AiomemdbSaver(BaseCheckpointSaver[str]):
         await self.db.write_fn(checkpoints.delete_threads, threads)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete all checkpoints whose metadata has one of these ``run_id``, and what was written to them, in one job.
+        """Delete all checkpoints with one of these ``run_id`` in their metadata, and their writes, in one job.
 
         A DeltaChannel of a thread that goes on loses what these runs wrote to it.
         """

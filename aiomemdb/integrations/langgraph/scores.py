@@ -33,7 +33,7 @@ def by_meaning(
 
     Args:
         query: as many numbers as each vector has.
-        keys: of each vector, whose it is.
+        keys: the key that each vector belongs to.
         vectors: float32, little endian.
         distance: "l2" scores by the negative distance, so that the greatest is the nearest here too.
     """

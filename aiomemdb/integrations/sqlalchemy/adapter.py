@@ -1,4 +1,4 @@
-"""What SQLAlchemy takes for a driver: synchronous calls, each of which waits in SQLAlchemy's greenlet."""
+"""What SQLAlchemy takes for a driver: synchronous calls that each wait in SQLAlchemy's greenlet."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _DRIVER = "sqlite+aiomemdb"
 class AiomemdbPool(AsyncAdaptedQueuePool):
     """Without a limit, and 64 connections are kept: one costs a few objects, and no thread.
 
-    A connection whose loop or database has gone is replaced before it is handed out; to see that needs no I/O.
+    A connection is replaced before it is handed out if its loop or database has gone; to see that needs no I/O.
     """
 
     def __init__(

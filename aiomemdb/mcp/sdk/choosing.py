@@ -1,4 +1,4 @@
-"""The only rooms that know the SDK, ``mcp``: of which 1.x and 2.x differ in nearly all that a server touches.
+"""The only rooms that know the SDK, ``mcp``: its versions 1.x and 2.x differ in nearly all that a server touches.
 
 Both serve by the SDK's low-level server, which sends what it is handed: the servers above it put a prefix before an
 error's words, and some versions check an error against the schema of an answer.

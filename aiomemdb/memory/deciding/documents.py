@@ -92,7 +92,7 @@ class KnownTexts:
 
 @dataclass(slots=True, eq=False)
 class Begun:
-    """A call of which the first half is decided.
+    """A call with its first half decided.
 
     Attributes:
         entities, episode: as its answer shows them, whatever later calls of the job do.

@@ -115,8 +115,8 @@ class Facts:
     """Facts are taken in order; each meets what an earlier one made of those before.
 
     Args:
-        known: what is believed of each identity that will be stated; of each subject and predicate of which there
-            will be one alone, what holds when that begins, and what begins next; and what the texts evidence that the
+        known: what is believed of each identity that will be stated; of each subject and predicate that will
+            have one alone, what holds when that begins, and what begins next; and what the texts evidence that the
             job touches, expired or not. By id.
         next_id: the first id of a fact that was never used.
         outdated: texts that evidence nothing any more.

@@ -55,7 +55,7 @@ class Beginning(Request[State]):
     Attributes:
         namespaces: where it writes.
         evidence: ids of texts that are to evidence facts.
-        sessions: (namespace, session), of which the last place is asked for.
+        sessions: (namespace, session); the last place of each is asked for.
         with_model: whether the model is.
         exclusive: no other job stores vectors or notes near names until this one has ended.
     """
@@ -319,7 +319,7 @@ class Changes(Request[None]):
         mentions: (entity, text); one that is there already stays.
         expired: (fact, when, what takes its place or None). They go before ``facts`` come.
         facts: new ones.
-        supported: facts, new or not, of which ``support`` is to be added, and with ``heir_of`` all evidence and vectors
+        supported: facts, new or not: their ``support`` is to be added, and with ``heir_of`` all evidence and vectors
             of that one.
         united: (from, to): the second fact gets all evidence of the first. Evidence is one a fact, text and agent: see
             ``Support.united``.

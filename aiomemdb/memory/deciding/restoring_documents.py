@@ -235,7 +235,7 @@ def _fact(
 
 
 def _bare(id: int) -> KnownFact:
-    """A fact that is there, of which nothing but its evidence is written."""
+    """A fact that is there: only its evidence is written."""
     return KnownFact(id, 0, "", None, None, None, None, "", None, None, None, None, 0, None, None, None)
 
 

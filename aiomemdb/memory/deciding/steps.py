@@ -3,7 +3,7 @@
 1. A rule is a generator. It yields a ``Request``, is sent the answer, goes on, and returns what its caller gets. It
    knows no connection, nor whether it is awaited: ``follow`` runs it on a thread, and a store may as well await each
    answer.
-2. One state answers all of a rule's requests: that of a job, of which nothing is seen before all of it is written; or a
+2. One state answers all of a rule's requests: that of a job (nothing of it is seen before all is written); or a
    snapshot, for a rule that only reads.
 3. A rule writes at its end, by one request: ``Changes``. Before that it may raise, and then nothing is written.
    What is to be deleted is named before that, by ``Hide``.

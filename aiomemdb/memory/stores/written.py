@@ -123,10 +123,10 @@ def is_quoted(fact: KnownFact) -> bool:
 
 
 def requoted(changes: Changes, read: Container[int] = ()) -> list[int]:
-    """The facts of which word search has not all quotes yet: new ones were inserted with their own.
+    """The facts that have quotes which word search lacks: new ones were inserted with their own.
 
     Args:
-        read: the facts of which the job knows all quotes; with them, word search has those of their heirs.
+        read: the job knows all quotes of these facts; with them, word search has those of their heirs.
     """
     made = {fact.id for fact in changes.facts}
     quoting = [fact.id for fact in changes.supported if fact.id not in made and fact.id not in read and is_quoted(fact)]

@@ -14,7 +14,7 @@ __all__ = ["LARGEST_GATHERED", "LOOKS_EVERY", "MOST_GATHERED", "memory_in_use"]
 
 #: What such a query may gather, in bytes.
 MOST_GATHERED = 16_000_000
-#: Between two looks: so many instructions, each of which may gather a value of this size; in JSON, of six times that.
+#: Between two looks: so many instructions, and each may gather a value of this size; in JSON, of six times that.
 LOOKS_EVERY, LARGEST_GATHERED = 100, 20_000
 
 

@@ -218,7 +218,7 @@ def _count(select: _Select) -> None:
 
 
 def _name_of(words: list[tuple[str, str]], place: int) -> str:
-    """The name of the WITH table whose SELECT begins with this parenthesis, or ""."""
+    """The name of the WITH table that has its SELECT in this parenthesis, or ""."""
     place -= 1
     while place >= 0 and words[place] in (("name", "materialized"), ("name", "not")):
         place -= 1

@@ -67,7 +67,7 @@ def checked_rows(rows: Iterable[Params]) -> list[Params]:
 
 
 def _checked_values(values: Iterable[object]) -> tuple[object, ...]:
-    """The same values, none of which can change any more."""
+    """The same values; none can change any more."""
     values = tuple(values)
     return values if are_plain(map(type, values)) else tuple(map(_as_it_is_now, values))
 
@@ -120,7 +120,7 @@ def finished(result: R) -> R:
             result.close()
         raise TypeError("the function returned an awaitable: it must be synchronous, nothing is awaited on its thread")
     if inspect.isgenerator(result):
-        raise TypeError("the function returned a generator, of which nothing has run: return a list")
+        raise TypeError("the function returned a generator, and nothing of it has run: return a list")
     if isinstance(result, sqlite3.Cursor):
         raise TypeError("a cursor can't leave its thread: fetch the rows inside the function")
     return result

@@ -25,7 +25,7 @@ BUSY_SLICE = 0.1
 
 
 class Connection(Worker[GuardedConnection]):
-    """A connection whose every call runs on its own thread.
+    """A connection that runs every call on its own thread.
 
     Attributes:
         at_end: called on the connection's thread to close the connection, by the function that it gets, whatever the

@@ -17,7 +17,7 @@ LOG_EVERY = 60.0
 
 _logged_at: dict[str, float] = {}
 
-# The byte of a -shm whose lock is the licence to write into the log (os_unix.c: UNIX_SHM_BASE; wal.c: WAL_WRITE_LOCK).
+# The byte of a -shm that a process locks to write into the log (os_unix.c: UNIX_SHM_BASE; wal.c: WAL_WRITE_LOCK).
 _WRITE_LOCK = 120
 
 

@@ -1,6 +1,6 @@
 """When a transaction that has only read has asked for nothing for so long that it releases the writer.
 
-The time is counted in looks, of which four in a row must find it idle. A look that comes late, on a busy loop, counts
+The time is counted in looks; four in a row must find it idle. A look that comes late, on a busy loop, counts
 as one: so what a program does between two statements is no idleness, however long the loop takes for it.
 
     no other waits for the writer | a look each 25 ms  (``Rule.idle`` 0.1 s)

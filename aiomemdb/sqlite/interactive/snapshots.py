@@ -171,8 +171,8 @@ class Snapshot:
         return await self._is_latest() is True
 
     async def check_early(self, *, patiently: bool) -> None:
-        """Raises if it is stale, where this process has written since. So of many snapshots that are to write, of which
-        one goes on, each of the others need not take the file to learn that.
+        """Raises if it is stale, where this process has written since. If many snapshots are to write, one
+        goes on, and the others need not take the file to learn that.
 
         Args:
             patiently: waits for its reader, if that is in use elsewhere; otherwise it is taken for stale then.

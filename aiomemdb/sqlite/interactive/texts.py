@@ -53,7 +53,7 @@ class Text:
     """What is known of a text.
 
     Attributes:
-        control: of transaction control, what it does; ``name``: of which savepoint.
+        control: of transaction control, what it does; ``name``: the savepoint's.
         is_temporary: it makes something that lives on the writer's connection alone.
     """
 

@@ -6,7 +6,7 @@ stop all others, those that only read too. So:
 
 1.  It begins with its first statement, with the writer if that can be had soon: ``patience`` seconds, counted from when
     the present holder took it, and not anew behind one that was idle. Otherwise it begins as a snapshot, on a reader.
-    One that is ``Mode.IMMEDIATE``, or whose first statement is to write, waits for the writer up to ``timeout``.
+    One that is ``Mode.IMMEDIATE``, or begins with a statement that writes, waits for the writer up to ``timeout``.
 2.  One that has only read releases the writer after ``idle`` seconds without a call, and much sooner where others wait
     for it (idling.py), for a snapshot that is taken while the writer still is its own. Where a result is large, it is
     given up at once, and the result read on the snapshot.

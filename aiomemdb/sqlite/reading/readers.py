@@ -294,8 +294,8 @@ class Readers:
         self._serve_waiting()
 
     def _not_opened(self, error: BaseException) -> None:
-        """Those that are there go on. But a query that waits for leases to end, one of which may wait for it, is failed
-        at the second time."""
+        """Those that are there go on. But a query that waits for leases to end fails at the second time, since one of
+        the leases may wait for it."""
         self.leases.cause = error
         self.pool.max_leases = max(1, len(self.connections) - 1)
         if not self.connections:

@@ -12,8 +12,8 @@ Theory of operation
 3.  A failed statement has *spoilt* the transaction where its rows stayed (OR FAIL, RAISE(FAIL): ``total_changes``
     moved) or may have stayed (of one that inserts more than a row: all errors except a constraint's, see ``is_undone``;
     a trigger that fails halfway, see bytecode.py), and where it took the transaction with it (OR ROLLBACK, out of
-    memory, an interrupt). So has a job whose savepoint can't be closed. The transaction is rolled back, and cut in
-    three that run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
+    memory, an interrupt). So has a job with a savepoint that can't be closed. The transaction is rolled back and cut in
+    three, which run again one after another: the jobs before it, the culprit alone, the jobs after it. So the culprit
     fails alone, and the order is kept.
 4.  Where COMMIT refuses the content (a deferred foreign key), the batch is halved until the culprit is known.
 5.  A full disk or an I/O error is no job's fault: all fail, nothing runs again. (A full disk where a table is

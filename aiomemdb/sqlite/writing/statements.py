@@ -165,7 +165,7 @@ class Book:
             self.known[sql] = known
 
     def look(self) -> None:
-        """Forgets all if the schema is not that of which all this is known."""
+        """Forgets all if the schema is no longer the one that all this is about."""
         self.altered = self.altered or not SCHEMA.isdisjoint(self.news)
         self.news.clear()
         version = self._ask("PRAGMA schema_version")[0]

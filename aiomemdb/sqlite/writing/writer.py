@@ -44,7 +44,7 @@ class Writer:
     """Owns the queue and the writer's connection.
 
     Attributes:
-        open_thread: the thread whose calls need no further look, or None while each needs one (a transaction is
+        open_thread: the thread that may call without a further look, or None while each needs one (a transaction is
             open, the writer stopped, closing, forked). ONE value that the hot path compares.
         enqueue: appends a job; then, where ``idle``, ``wake`` must be called.
         idle: there is nothing to do, and nothing looks whether there is.

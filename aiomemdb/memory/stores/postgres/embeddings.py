@@ -26,7 +26,7 @@ __all__ = [
 
 # Vectors that one job drops.
 _SLICE = 2_000
-# What has a vector, and of which words. Merged entities have none: their names are aliases.
+# What has a vector, and the words that it is made from. Merged entities have none: their names are aliases.
 _TEXTS = {
     "entity": ("entity", "name", "t.merged_into IS NULL"),
     "fact": ("fact", "text", "TRUE"),

@@ -53,7 +53,7 @@ FIRST: tuple[str, ...] = (
         last_at bigint NOT NULL DEFAULT 0  -- what the clock said then
     )""",
     *(f"CREATE SEQUENCE aiomemdb.{kind}_id INCREMENT {ID_RANGE}" for kind in KINDS),
-    # One after another in a namespace, whose jobs are serial: no cache.
+    # One after another in a namespace, as its jobs are serial: no cache.
     "CREATE SEQUENCE aiomemdb.event_id",
     # Lines that were imported stand before all others.
     f"CREATE SEQUENCE aiomemdb.past_id MINVALUE {FIRST_LINE_OF_PAST + 1}",
@@ -204,7 +204,7 @@ FIRST: tuple[str, ...] = (
     "CREATE INDEX event_of ON aiomemdb.memory_event (namespace, ref, kind)",
     "CREATE INDEX event_at ON aiomemdb.memory_event (namespace, at, id)",
     "CREATE INDEX event_with_reason ON aiomemdb.memory_event (namespace) WHERE reason IS NOT NULL",
-    # The first of each job whose clock had gone back.
+    # The first of each job that began after its clock had gone back.
     """CREATE TABLE aiomemdb.memory_clock_back (
         namespace bigint NOT NULL,
         event bigint NOT NULL,

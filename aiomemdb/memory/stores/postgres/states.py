@@ -16,7 +16,7 @@ __all__ = ["KNOWN", "SPACES", "Known", "PostgresState", "as_known", "event_upto"
 SPACES = "ANY (ARRAY(SELECT id FROM aiomemdb.memory_namespace WHERE name = ANY (:spaces::text[])))"
 
 # In each stretch of lines in which the clock only went on, the newest one with a clock that is not after ``:known_at``;
-# of a namespace the newest of these. One whose clock never went back is a single stretch.
+# of a namespace the newest of these. A namespace is a single stretch if its clock never went back.
 _STRETCHES = (
     "SELECT s.event AS first, lead(s.event, 1, 9223372036854775807) OVER (ORDER BY s.event) AS next FROM ("
     "SELECT 0::bigint AS event UNION ALL SELECT b.event FROM aiomemdb.memory_clock_back b WHERE b.namespace = n.id) s"

@@ -25,7 +25,7 @@ __all__ = [
 
 # Vectors that one job drops: a millisecond or two of the writer's time.
 _SLICE = 500
-# What has a vector, and of which words. Merged entities have none: their names are aliases.
+# What has a vector, and the words that it is made from. Merged entities have none: their names are aliases.
 _TEXTS = {
     "entity": ("entity", "name", "merged_into IS NULL"),
     "fact": ("fact", "text", "TRUE"),

@@ -62,7 +62,7 @@ def begin(conn: sqlite3.Connection) -> None:
 
 
 def unindexed(conn: sqlite3.Connection) -> list[str]:
-    """The kinds of which some rows are still in the index of an earlier version."""
+    """The kinds that still have rows in the index of an earlier version."""
     rows = conn.execute(
         "SELECT key FROM memory_meta WHERE key IN (SELECT value FROM json_each(?))", (json_list(map(_left, KINDS)),)
     ).fetchall()

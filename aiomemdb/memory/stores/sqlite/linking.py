@@ -1,4 +1,4 @@
-"""What a frontier is linked to: one statement, of which each column is all links of a kind as one JSON text.
+"""What a frontier is linked to: one statement; each of its columns is all links of a kind as one JSON text.
 
 A step of a statement hands Python's lock over to other threads, so few rows are what lets them go on.
 """

@@ -32,7 +32,7 @@ _IDENTITY = (
 def normalise(conn: sqlite3.Connection) -> None:
     """Brings names, types and predicates that the default normalisers made, and all values, to their normal forms.
 
-    What another normaliser made stays as it is, and so does a name of which the present one would leave nothing.
+    What another normaliser made stays as it is, and so does a name if the present one would leave nothing of it.
     """
     spaces = conn.execute("SELECT id, name FROM memory_namespace WHERE name IS NOT NULL ORDER BY id").fetchall()
     if _is_new(conn, "normaliser", "nfkc-casefold-1", FOLDED.name):

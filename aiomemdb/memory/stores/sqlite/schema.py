@@ -179,7 +179,7 @@ def _event_at(at: str) -> str:
 # with; what is compared stands beside what is shown. fact loses a CHECK by it (the clock may go back between its two
 # times), so it is copied, and fact_evidence with it: its foreign key would follow the old one.
 SECOND: tuple[str, ...] = (
-    "CREATE TABLE memory_clock_back (event INTEGER PRIMARY KEY)",  # the first of each job whose clock had gone back
+    "CREATE TABLE memory_clock_back (event INTEGER PRIMARY KEY)",  # the first of each job after its clock had gone back
     "CREATE INDEX memory_event_at ON memory_event (at)",
     """CREATE TABLE fact_2 (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -251,8 +251,8 @@ THIRD: tuple[str, ...] = (
 def _one_form(table: str, ended: str, *columns: str) -> tuple[str, ...]:
     """An FTS5 index over a view of a table, of those of its rows that have their ``terms``.
 
-    ``scope`` says in which namespace a row is (n) and, if it is believed (b), once more: a token of each, of which no
-    text has the first character (``words.MARK``).
+    ``scope`` says in which namespace a row is (n) and, if it is believed (b), once more: a token of each. No text has
+    their first character (``words.MARK``).
     """
     watched = ", ".join(["form", "terms", "namespace", ended, *columns])
 

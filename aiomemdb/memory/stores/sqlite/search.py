@@ -35,7 +35,7 @@ _BEST = 3
 
 
 def run(conn: sqlite3.Connection, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
-    """Run a rule of which each request is an ``Ask``; the connection's present state answers all of it."""
+    """Run a rule that makes each request by an ``Ask``; the connection's present state answers all of it."""
     searching = Searching(conn)
 
     def answer(request: Request[Any]) -> list[Any]:
