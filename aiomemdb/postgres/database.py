@@ -27,7 +27,7 @@ from .options import PostgresConfig
 from .reading import Fetch, Readers
 from .snapshot import PostgresSnapshot, open_snapshot
 from .statistics import PostgresStatistics
-from .stream import RowStream
+from .stream import PostgresRowStream
 from .transaction import PostgresHold, PostgresTransaction, TransactionBlock, begin
 from .verbs import ReadVerbs, WriteVerbs
 from .writer import Writer
@@ -256,12 +256,12 @@ class PostgresDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
 
     def read_stream(
         self, sql: str, params: Params = (), *, chunk: int = 256, timeout: float | None = None
-    ) -> RowStream:
+    ) -> PostgresRowStream:
         readers = self._reading()
         if not isinstance(chunk, int) or isinstance(chunk, bool) or chunk < 1:
             raise ValueError(f"chunk={chunk!r}: a whole number of rows, at least 1")
         work = self._check_with.one(sql, checked_params(params), None)
-        return RowStream(readers, work, chunk=chunk, timeout=checked_timeout(timeout))
+        return PostgresRowStream(readers, work, chunk=chunk, timeout=checked_timeout(timeout))
 
     def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[PostgresSnapshot]:
         return open_snapshot(lambda: (self._reading(), self._check_with), timeout=checked_timeout(timeout))

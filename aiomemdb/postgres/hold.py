@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from ..concurrency.detached import detached
 from ..concurrency.job import Failure, copy_error, settle_one
+from ..concurrency.nesting import seen
 from ..errors import (
     AiomemdbError,
     CommitOutcomeUnknown,
@@ -387,9 +388,4 @@ class Hold:
     def leave(self) -> None:
         """Nothing will end it: it is rolled back."""
         if not self.over and not self.ending:
-            self.rollback().add_done_callback(_seen)
-
-
-def _seen(done: asyncio.Future[Any]) -> None:
-    if not done.cancelled():
-        done.exception()
+            self.rollback().add_done_callback(seen)

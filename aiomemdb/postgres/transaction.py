@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, TypeVar  # Any: what a caller asks for
 
-from ..concurrency.bell import call_on_loop
 from ..concurrency.job import Operation, timed_step
+from ..concurrency.nesting import ByHand, NestedBlock, Nesting, entered_before, settled
 from ..config import checked_timeout
-from ..errors import ReadTimeout, ReentrancyError, TransactionEnded
+from ..errors import ReadTimeout
 from ..familiar import HOLD, TRANSACTION, Familiar
 from .driver import NOTHING
 from .granting import Granting
@@ -31,7 +30,7 @@ def _own(*texts: str) -> Work:
     return [(Statement(text, ()), NOTHING) for text in texts]
 
 
-class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
+class PostgresTransaction(WriteVerbs, ReadVerbs, Nesting[Hold], Familiar):
     """The verbs inside ``async with db.transaction() as tx``: ``aiomemdb.Transaction``'s.
 
     A step that fails is taken back alone; the block may go on. One that is nested is a savepoint.
@@ -39,7 +38,6 @@ class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
 
     _familiar = TRANSACTION
     _is_within = True
-    _ended = True  # until it is made
 
     def __init__(self, hold: Hold, checker: Checker, outer: PostgresTransaction | None = None) -> None:
         self._hold = hold
@@ -49,22 +47,9 @@ class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
         self._ended = False
         self._depth: int = 0 if outer is None else outer._depth + 1
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._hold.holder!r} {'open' if self._is_alive() else 'ended'}>"
-
     @property
     def _checker(self) -> Checker:
         return self._check_with
-
-    def _is_alive(self) -> bool:
-        return not self._ended and self._hold.active
-
-    def _check(self) -> None:
-        self._hold.check()
-        if self._ended or not self._hold.active:
-            raise TransactionEnded("this transaction has ended")
-        if self._nested is not None:
-            raise ReentrancyError("a nested transaction is open: use its verbs until it ends")
 
     # The verbs
 
@@ -102,7 +87,7 @@ class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
     def transaction(
         self, *, durable: bool = False, timeout: float | None = None
     ) -> AbstractAsyncContextManager[PostgresTransaction]:
-        return _NestedBlock(self, durable=durable)
+        return NestedBlock(PostgresTransaction(self._hold, self._check_with, self), self, durable=durable)
 
     async def begin(self, *, durable: bool = False, timeout: float | None = None) -> PostgresHold:
         nested = PostgresHold(self._hold, self._check_with, self)
@@ -128,21 +113,21 @@ class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
         """Puts what ends it into line before that is awaited: no cancellation can leave it open."""
         hold, outer, nested = self._hold, self._outer, self._nested
         if nested is not None:  # it was not ended: it is undone
-            await _settled(nested._finish(commit=False))
+            await settled(nested._finish(commit=False))
         self._close()
         if outer is None:
             if commit:
                 hold.check()
                 await asyncio.shield(hold.commit())
             elif hold.error is None and not hold.over:
-                await _settled(hold.rollback())
+                await settled(hold.rollback())
             return
         try:
             if commit:
                 hold.check()
                 await asyncio.shield(self._finish(commit=True))
             elif hold.active:
-                await _settled(self._finish(commit=False))
+                await settled(self._finish(commit=False))
         finally:
             outer._nested = None
 
@@ -153,64 +138,11 @@ class PostgresTransaction(WriteVerbs, ReadVerbs, Familiar):
         )
         return self._hold.step(_own(*texts), _nothing, is_savepoint=True)
 
-    def _close(self) -> None:
-        self._ended = True
-        if self._nested is not None:
-            self._nested._close()
 
-    def __del__(self) -> None:
-        """Collected on any thread, perhaps after the loop has ended: the loop itself rolls back."""
-        if not self._ended and self._outer is None and self._hold.active:
-            call_on_loop(self._hold.loop, self._hold.leave)
-            warnings.warn(
-                f"a transaction of {self._hold.holder!r} was neither committed nor rolled back, and is rolled back now",
-                ResourceWarning,
-                stacklevel=2,
-            )
-
-
-class PostgresHold(PostgresTransaction):
+class PostgresHold(PostgresTransaction, ByHand[Hold]):
     """A transaction by hand, which ``begin()`` returns: ``aiomemdb.Hold``'s verbs."""
 
     _familiar = HOLD
-
-    @property
-    def alive(self) -> bool:
-        return self._is_alive()
-
-    @property
-    def error(self) -> BaseException | None:
-        return self._hold.error
-
-    async def commit(self) -> None:
-        self._check()
-        await self._end(commit=True)
-
-    async def rollback(self) -> None:
-        if not self._ended:
-            await self._end(commit=False)
-
-
-class _NestedBlock:
-    """A savepoint as a block."""
-
-    def __init__(self, outer: PostgresTransaction, *, durable: bool) -> None:
-        self._outer = outer
-        self._durable = durable
-        self._nested: PostgresTransaction | None = None
-
-    async def __aenter__(self) -> PostgresTransaction:
-        if self._nested is not None:
-            raise _entered_before()
-        self._nested = nested = PostgresTransaction(self._outer._hold, self._outer._check_with, self._outer)
-        await nested._open_within(self._outer, durable=self._durable)
-        return nested
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._nested is not None
-        await self._nested._end(commit=kind is None)
 
 
 class TransactionBlock:
@@ -231,7 +163,7 @@ class TransactionBlock:
 
     async def __aenter__(self) -> PostgresTransaction:
         if self._transaction is not None:
-            raise _entered_before()
+            raise entered_before()
         holds, checker = self._find()
         holds.check_caller()
         hold = await holds.grant(self._isolation, durable=self._durable, timeout=self._timeout)
@@ -250,10 +182,6 @@ class TransactionBlock:
             held_holds.set(tuple(held for held in held_holds.get() if not held.over and held is not transaction._hold))
 
 
-def _entered_before() -> RuntimeError:
-    return RuntimeError("this block was entered before: each `async with` needs a transaction() of its own")
-
-
 async def begin(
     holds: Granting, checker: Checker, *, isolation: str, durable: bool, timeout: float | None
 ) -> PostgresHold:
@@ -265,14 +193,3 @@ async def begin(
 
 def _nothing(results: Any, loader: Any) -> None:
     return None
-
-
-async def _settled(future: asyncio.Future[R]) -> None:
-    """Waits until it is done, whatever becomes of it; a cancellation of the wait goes on its way."""
-    future.add_done_callback(_seen)
-    await asyncio.wait([future])
-
-
-def _seen(done: asyncio.Future[R]) -> None:
-    if not done.cancelled():
-        done.exception()

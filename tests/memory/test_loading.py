@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import pytest
 from aiomemdb import Document, EpisodeExists, Memory, Statement
 from aiomemdb.memory import loading
 from aiomemdb.memory.loading import Pace, ahead
-from tests.memory.conftest import Target, assert_sound
+from tests.memory.conftest import Target
+from tests.memory.killed import kill_again_and_again
 from tests.memory.support import AnsweringEmbedder, GatedEmbedder, SpellingEmbedder, day
 from tests.support.plain import plain
-from tests.support.scripts import start_script
 
 
 def documents(count: int, start: int = 0) -> list[Document]:
@@ -317,23 +316,7 @@ LOADER = """
 
 @pytest.mark.parametrize("kills", [1, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
 async def test_a_killed_load_leaves_whole_documents_and_goes_on_when_run_again(db_path: Path, kills: int) -> None:
-    chance, count = random.Random(kills), 300 * kills
-    for _ in range(kills):
-        with start_script(LOADER, db_path, count) as process:
-            assert process.stdout is not None
-            wanted = chance.randrange(count)
-            for line in process.stdout:
-                if int(line) >= wanted:
-                    process.kill()
-                    break
-        assert_sound(db_path)
-        found = plain(
-            db_path,
-            "SELECT (SELECT count(*) FROM fact_evidence v WHERE v.episode = p.id), "
-            "(SELECT count(*) FROM mention m WHERE m.episode = p.id), count(*) FROM episode p GROUP BY 1, 2",
-        )
-        assert [tuple(row)[:2] for row in found] in ([(9, 11)], [])
-    with start_script(LOADER, db_path, count) as process:
-        assert process.wait() == 0
+    count = 300 * kills
+    kill_again_and_again(LOADER, db_path, count, kills=kills, below=count)
     assert plain(db_path, "SELECT count(*), count(DISTINCT key) FROM episode") == [(count, count)]
     assert plain(db_path, "SELECT count(*) FROM fact") == [(9 * count,)]

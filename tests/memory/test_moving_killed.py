@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +10,7 @@ import pytest
 from aiomemdb import Document, Memory
 from aiomemdb.formats.rows import EntityRow, EpisodeRow, EvidenceRow, FactRow, Row
 from aiomemdb.memory.bringing_in import Packer
-from tests.memory.conftest import assert_sound
-from tests.support.plain import plain
-from tests.support.scripts import start_script
+from tests.memory.killed import kill_again_and_again
 
 IMPORTER = """
     import sys, aiomemdb
@@ -38,27 +35,11 @@ def documents(count: int) -> Iterator[Document]:
 async def test_a_killed_import_leaves_whole_documents_and_goes_on_when_run_again(
     db_path: Path, tmp_path: Path, kills: int
 ) -> None:
-    chance, count, source = random.Random(kills), 100 + 50 * kills, tmp_path / "source.jsonl"
+    count, source = 100 + 50 * kills, tmp_path / "source.jsonl"
     async with Memory.open(tmp_path / "source.db") as memory:
         await memory.remember_many(documents(count))
         await memory.export(source)
-    for _ in range(kills):
-        with start_script(IMPORTER, db_path, source) as process:
-            assert process.stdout is not None
-            wanted = chance.randrange(21 * count)
-            for line in process.stdout:
-                if int(line) >= wanted:
-                    process.kill()
-                    break
-        assert_sound(db_path)
-        found = plain(
-            db_path,
-            "SELECT (SELECT count(*) FROM fact_evidence v WHERE v.episode = p.id), "
-            "(SELECT count(*) FROM mention m WHERE m.episode = p.id), count(*) FROM episode p GROUP BY 1, 2",
-        )
-        assert [tuple(row)[:2] for row in found] in ([(9, 11)], [])
-    with start_script(IMPORTER, db_path, source) as process:
-        assert process.wait() == 0
+    kill_again_and_again(IMPORTER, db_path, source, kills=kills, below=21 * count)
     async with Memory.open(db_path) as memory:
         await memory.export(tmp_path / "copy.jsonl")
     assert (tmp_path / "copy.jsonl").read_bytes() == source.read_bytes()

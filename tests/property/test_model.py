@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 import aiomemdb
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
-from aiomemdb.sqlite.reading.stream import RowStream
+from aiomemdb.sqlite.reading.stream import SQLiteRowStream
 from tests.conftest import pytest_asyncio_loop_factories
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, plain
@@ -53,7 +53,7 @@ class Model(RuleBasedStateMachine):
         self.path = self.folder / "model.db"
         self.rows: Rows = {}
         self.snapshots: list[tuple[Any, Any, Rows]] = []
-        self.streams: list[tuple[RowStream, list[tuple[int, int]]]] = []
+        self.streams: list[tuple[SQLiteRowStream, list[tuple[int, int]]]] = []
         self.backups = 0
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -287,7 +287,7 @@ class Model(RuleBasedStateMachine):
     def begin_a_stream(self, chunk: int) -> None:
         expected = sorted(self.rows.items())
 
-        async def first() -> RowStream:
+        async def first() -> SQLiteRowStream:
             stream = self.db.read_stream(ALL, chunk=chunk)
             row = await anext(stream, None)
             assert (None if row is None else tuple(row)) == (expected.pop(0) if expected else None)

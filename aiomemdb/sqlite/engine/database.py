@@ -29,7 +29,7 @@ from ..connection.settings import Setting
 from ..reading.queries import ALL, FUNCTION_READ, Fetch
 from ..reading.readers import Readers
 from ..reading.snapshot import SQLiteSnapshot, open_snapshot
-from ..reading.stream import RowStream
+from ..reading.stream import SQLiteRowStream
 from ..reading.verbs import ReadVerbs
 from ..writing.operations import FLUSH, WRITE
 from ..writing.verbs import WriteVerbs
@@ -308,11 +308,11 @@ class SQLiteDatabase(Opened, WriteVerbs, ReadVerbs, MaintenanceVerbs, AgentVerbs
 
     def read_stream(
         self, sql: str, params: Params = (), *, chunk: int = 256, timeout: float | None = None
-    ) -> RowStream:
+    ) -> SQLiteRowStream:
         readers = self._reading()
         if not isinstance(chunk, int) or chunk < 1:
             raise ValueError(f"chunk={chunk!r}: a whole number of rows, at least 1")
-        return RowStream(
+        return SQLiteRowStream(
             readers,
             sql,
             checked_params(params),

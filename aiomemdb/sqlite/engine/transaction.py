@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -11,11 +10,10 @@ from types import TracebackType
 from typing import Any, TypeVar  # Any: a task may return anything
 from weakref import ref
 
-from ...concurrency.bell import call_on_loop
 from ...concurrency.job import Operation, copy_error, timed_out, timed_step
+from ...concurrency.nesting import ByHand, NestedBlock, Nesting, entered_before, seen, settled
 from ...config import checked_timeout
 from ...database import Params
-from ...errors import ReentrancyError
 from ...familiar import HOLD, TRANSACTION, Familiar
 from ..common.errors import TransactionEnded
 from ..connection.arguments import are_plain
@@ -37,14 +35,14 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 
-class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
+class SQLiteTransaction(WriteVerbs, ReadVerbs, Nesting[Hold], Familiar):
     """The verbs inside ``async with db.transaction() as tx``: ``aiomemdb.Transaction``'s, ``write_fn``, ``read_fn``.
 
     One that is nested is a savepoint.
     """
 
     _familiar = TRANSACTION
-    _ended = True  # until it is made
+    _error_at_end = TransactionEnded
 
     def __init__(self, hold: Hold, outer: SQLiteTransaction | None = None) -> None:
         self._hold = hold
@@ -52,19 +50,6 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
         self._nested: SQLiteTransaction | None = None
         self._ended = False
         self._depth: int = 0 if outer is None else outer._depth + 1
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._hold.holder!r} {'open' if self._is_alive() else 'ended'}>"
-
-    def _is_alive(self) -> bool:
-        return not self._ended and self._hold.active
-
-    def _check(self) -> None:
-        if self._ended or self._hold.error is not None:
-            self._hold.check()
-            raise TransactionEnded("this transaction has ended")
-        if self._nested is not None:
-            raise ReentrancyError("a nested transaction is open: use its verbs until it ends")
 
     # The verbs
 
@@ -110,7 +95,7 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
     def transaction(
         self, *, durable: bool = False, timeout: float | None = None
     ) -> AbstractAsyncContextManager[SQLiteTransaction]:
-        return _NestedBlock(self, durable=durable)
+        return NestedBlock(SQLiteTransaction(self._hold, self), self, durable=durable)
 
     async def begin(self, *, durable: bool = False, timeout: float | None = None) -> SQLiteHold:
         nested = SQLiteHold(self._hold, self)
@@ -164,86 +149,35 @@ class SQLiteTransaction(WriteVerbs, ReadVerbs, Familiar):
 
     async def _end(self, *, commit: bool, opened: bool = True) -> None:
         """Posts what ends it before that is awaited: no cancellation can leave it open."""
-        hold, outer, is_unfinished = self._hold, self._outer, self._nested is not None
+        hold, outer, nested = self._hold, self._outer, self._nested
         if not hold.over:
             hold.check_loop()
-        self._close()
+        self._ended = True
+        if nested is not None:
+            nested._close()
         if outer is None:
             if commit:
                 if hold.error is not None:
                     raise copy_error(hold.error)
-                if is_unfinished:
-                    hold.step(self._undo_inside).add_done_callback(_seen)
+                if nested is not None:
+                    hold.step(self._undo_inside).add_done_callback(seen)
                 await hold.end(commit=True)
             elif hold.error is None:
-                await _settled(hold.end(commit=False))
+                await settled(hold.end(commit=False))
             return
         try:
             if commit:
                 await hold.step(self._release)
             elif opened and hold.active:
-                await _settled(hold.step(self._undo))
+                await settled(hold.step(self._undo))
         finally:
             outer._nested = None
 
-    def _close(self) -> None:
-        self._ended = True
-        if self._nested is not None:
-            self._nested._close()
 
-    def __del__(self) -> None:
-        """Collected on any thread, perhaps after the loop has ended: the loop itself rolls back."""
-        if not self._ended and self._outer is None and self._hold.active:
-            call_on_loop(self._hold.loop, self._hold.leave)
-            warnings.warn(
-                f"a transaction of {self._hold.holder!r} was neither committed nor rolled back, and is rolled back now",
-                ResourceWarning,
-                stacklevel=2,
-            )
-
-
-class SQLiteHold(SQLiteTransaction):
+class SQLiteHold(SQLiteTransaction, ByHand[Hold]):
     """A transaction by hand, which ``begin()`` returns: ``aiomemdb.Hold``'s verbs, ``write_fn`` and ``read_fn``."""
 
     _familiar = HOLD
-
-    @property
-    def alive(self) -> bool:
-        return self._is_alive()
-
-    @property
-    def error(self) -> BaseException | None:
-        return self._hold.error
-
-    async def commit(self) -> None:
-        self._check()
-        await self._end(commit=True)
-
-    async def rollback(self) -> None:
-        if not self._ended:
-            await self._end(commit=False)
-
-
-class _NestedBlock:
-    """A savepoint as a block."""
-
-    def __init__(self, outer: SQLiteTransaction, *, durable: bool) -> None:
-        self._outer = outer
-        self._durable = durable
-        self._nested: SQLiteTransaction | None = None
-
-    async def __aenter__(self) -> SQLiteTransaction:
-        if self._nested is not None:
-            raise _entered_before()
-        self._nested = nested = SQLiteTransaction(self._outer._hold, self._outer)
-        await nested._open_within(self._outer, durable=self._durable)
-        return nested
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._nested is not None
-        await self._nested._end(commit=kind is None)
 
 
 class TransactionBlock:
@@ -261,7 +195,7 @@ class TransactionBlock:
 
     async def __aenter__(self) -> SQLiteTransaction:
         if self._transaction is not None:
-            raise _entered_before()
+            raise entered_before()
         writer, readers = self._find()
         hold, waiting = writer.hold(durable=self._durable, timeout=self._timeout)
         if waiting is not None or self._durable or self._timeout is not None:
@@ -283,10 +217,6 @@ class TransactionBlock:
             await transaction._end(commit=kind is None)
         finally:
             held_holds.set(tuple(held for held in held_holds.get() if not held.over))
-
-
-def _entered_before() -> RuntimeError:
-    return RuntimeError("this block was entered before: each `async with` needs a transaction() of its own")
 
 
 async def begin(
@@ -320,7 +250,7 @@ async def _granted(writer: Writer, hold: Hold, waiting: asyncio.Future[Hold] | N
 async def _begun(hold: Hold, deadline: float | None, timeout: float | None) -> None:
     begun = hold.begin()
     left = None if deadline is None else max(0.0, deadline - hold.loop.time())
-    if not await _settled(begun, left):
+    if not await settled(begun, left):
         assert timeout is not None
         hold.expire(timed_out("transaction", timeout, started=False))
     await begun
@@ -337,20 +267,6 @@ async def _begin_first(hold: Hold, entered_in: ref[asyncio.Task[Any]], readers: 
     if hold not in held_holds.get() and entering is not None and not entering.done():
         return
     begun = hold.begin()
-    if not await _settled(begun, timeout) and timeout is not None:
+    if not await settled(begun, timeout) and timeout is not None:
         raise read_timeout(timeout, started=False)
     await begun
-
-
-async def _settled(future: asyncio.Future[R], timeout: float | None = None) -> bool:
-    """Waits until it is done, whatever becomes of it, and returns whether it is; a cancellation of the wait goes on its
-    way.
-    """
-    future.add_done_callback(_seen)
-    done, _ = await asyncio.wait([future], timeout=timeout)
-    return bool(done)
-
-
-def _seen(done: asyncio.Future[R]) -> None:
-    if not done.cancelled():
-        done.exception()

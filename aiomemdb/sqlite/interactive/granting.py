@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from ...concurrency.nesting import seen
 from ...errors import LockTimeout, WriteTimeout
 from ..writing.hold import Hold
 from ..writing.writer import Writer
-from .writing import seen
 
 __all__ = ["has_begun", "take_writer"]
 

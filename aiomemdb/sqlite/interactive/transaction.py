@@ -29,6 +29,7 @@ from time import monotonic
 from typing import Any, TypeVar  # Any: a task may return anything
 
 from ...concurrency.job import SomeFuture
+from ...concurrency.nesting import seen
 from ...errors import AiomemdbError
 from ..common.errors import read_only_error
 from ..reading.readers import Readers
@@ -39,7 +40,7 @@ from .idling import Idling
 from .rule import Mode, Rule, Work
 from .savepoints import Savepoints
 from .snapshots import Snapshot
-from .writing import Step, TooLarge, Writing, seen
+from .writing import Step, TooLarge, Writing
 
 __all__ = ["Transaction"]
 

@@ -11,9 +11,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, TypeVar  # Any: whatever a step came to
+from typing import Generic, TypeVar  # Any: whatever a step came to
 
 from ...concurrency.job import Operation
+from ...concurrency.nesting import seen
 from ..connection.guarded import GuardedConnection
 from ..reading.queries import Found, Wanted, answer, find_some
 from ..writing.hold import Hold
@@ -21,7 +22,7 @@ from ..writing.operations import run_and_keep
 from .errors import is_read_only
 from .savepoints import Mark
 
-__all__ = ["Step", "TooLarge", "Writing", "seen"]
+__all__ = ["Step", "TooLarge", "Writing"]
 
 R = TypeVar("R")
 
@@ -121,9 +122,3 @@ class Writing:
         result = self.hold.run_here(run_and_keep, operation, subject, arguments)
         self._is_kept = True
         return result
-
-
-def seen(done: asyncio.Future[Any]) -> None:
-    """Whatever it came to is no caller's."""
-    if not done.cancelled():
-        done.exception()

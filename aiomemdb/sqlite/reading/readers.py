@@ -64,15 +64,15 @@ class Readers:
             self.connections, max_leases=self._at_most - 1, on_release=self._serve_waiting
         )
         self.recorder: Recorder = recorder
-        self._loop = first.loop
-        self._create_future: Callable[[], SomeFuture] = self._loop.create_future
-        self.loop_is_running: Callable[[], bool] = self._loop.is_running
+        self.loop: asyncio.AbstractEventLoop = first.loop
+        self._create_future: Callable[[], SomeFuture] = self.loop.create_future
+        self.loop_is_running: Callable[[], bool] = self.loop.is_running
         self.open_thread: int | None = threading.get_ident()
         self._waits_for: Callable[[float | None], Awaitable[None]] | None = None
         self._is_refusing = False
         self._lock_timeout = config.lock_timeout
         self.path: object = path
-        self._failing = Failing(self._loop)
+        self._failing = Failing(self.loop)
         self._pending: deque[tuple[SomeFuture, Fetch[Any, Any, Any], Any, Any]] = deque()
         self._finished: deque[tuple[SomeFuture, object]] = deque()
         self._handing_over = self._step_aside = self._ticking = False
@@ -81,11 +81,11 @@ class Readers:
         self._called: set[Connection] = set()  # those that a lease wants, and no other
         self._drained: asyncio.Future[None] | None = None
         self._ending = threading.Lock()
-        self.leases: Leases = Leases(self.pool, self._loop)
+        self.leases: Leases = Leases(self.pool, self.loop)
         self._oldest_at_failure: SomeFuture | None = None
         self._more = MoreReaders(
             opener,
-            self._loop,
+            self.loop,
             on_opened=self._opened,
             on_failed=self._not_opened,
             on_lost=self._lost,
@@ -143,7 +143,7 @@ class Readers:
         if self._waits_for is not None:
             await self._waits_for(timeout)
         future = self.ask(fetch, subject, arguments)
-        timer = None if timeout is None else self._loop.call_later(timeout, self._expire, future, timeout)
+        timer = None if timeout is None else self.loop.call_later(timeout, self._expire, future, timeout)
         try:
             return await future
         except asyncio.CancelledError:
@@ -251,7 +251,7 @@ class Readers:
             self._wake_one()
         # Not for one query that no other waits behind: a timer that is set costs each turn of the loop 3 us, of 20.
         if self._active and (self._pending or self._stuck or len(self._active) > 1):
-            self._loop.call_later(_STUCK, self._tick)
+            self.loop.call_later(_STUCK, self._tick)
         else:
             self._ticking = False
 
@@ -361,9 +361,9 @@ class Readers:
         if not drain:
             self._fail_pending(closed())
         if self._active or self._pending:
-            self._drained = self._loop.create_future()
+            self._drained = self.loop.create_future()
             # The last part of the time is for the queries that are stopped, as in Writer.close.
-            remaining = max(0.0, deadline - self._loop.time())
+            remaining = max(0.0, deadline - self.loop.time())
             await wait_out([self._drained], remaining - min(0.5, remaining / 4))
         self._fail_pending(closed())
         for connection in list(self.connections):
@@ -371,7 +371,7 @@ class Readers:
             if asyncio.isfuture(work) and connection.interrupt(work):
                 settle_one(work, Failure(closed()))
         self._more.end()
-        await end_workers(self.threads, deadline - self._loop.time())
+        await end_workers(self.threads, deadline - self.loop.time())
         self._hand_over()
-        await wait_out([self._failing.finished()], max(0.0, (deadline - self._loop.time()) / 2))
+        await wait_out([self._failing.finished()], max(0.0, (deadline - self.loop.time()) / 2))
         self._failing.finish()
