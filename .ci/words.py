@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 #: What is left out, and what serves instead.
 INSTEAD = {
     r"nobody|somebody|whoever|whom": "name the task, process, caller or reader",
+    r"whose|of which": "a sentence of its own, or: with, that has",
     r"tells": "reports, says, shows",
     r"gives(?! (?:up|way)\b)": "returns, has, offers",
     r"mend(?:s|ed|ing)?": "fix",

@@ -50,7 +50,7 @@ class Measured:
 
 
 def bars_of(results: Sequence[Result]) -> list[Bar]:
-    """Those bars whose cells were all measured."""
+    """Those bars that have all their cells measured."""
     bars: list[Bar] = []
     for part in (_writes, _full, _alone, _transactions, _reads, _beside, _processes, _rows, _queue):
         try:

@@ -106,7 +106,7 @@ def draw_plots(folder: Path, results: Sequence[Result]) -> None:
 def draw_lines(
     path: Path, title: str, across: str, up: str, lines: Mapping[str, Sequence[tuple[float, float]]], dashed: str
 ) -> None:
-    """PATH-light.svg and PATH-dark.svg: each line through (x, y), by x; those whose name holds ``dashed`` are dashed,
+    """PATH-light.svg and PATH-dark.svg: each line through (x, y), by x; those with ``dashed`` in their name are dashed,
     in the colour of the line that is called so without it."""
     for theme, axes in _pictures(path, title, across, up, lines):
         colors = dict(zip(dict.fromkeys(name.replace(dashed, "") for name in lines), _colors(theme), strict=False))

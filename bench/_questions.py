@@ -1,4 +1,4 @@
-"""Questions whose evidence is known: MuSiQue, LoCoMo and CMRC, as their authors publish them, read from a folder.
+"""Questions with known evidence: MuSiQue, LoCoMo and CMRC, as their authors publish them, read from a folder.
 
 ==================================================  ================================================================
 ``musique*.json``, ``musique*_corpus.json``,        a question, its supporting paragraphs; all passages; the triples

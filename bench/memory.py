@@ -13,7 +13,7 @@ DIR (default: $AIOMEMDB_EVAL_DATA), as openie_musique_train_gpt-3.5-turbo-1106_1
 without them that part is skipped.
 
 At last, what a slow embedder costs those who don't need it: tasks state facts by a memory without one, while others
-ask for new names by a memory on the same database whose embedder takes a second; and while none does.
+ask for new names by a memory on the same database with an embedder that takes a second; and while none does.
 """
 
 from __future__ import annotations

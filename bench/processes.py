@@ -2,7 +2,7 @@
 
     python bench/processes.py [--rounds 9] [--quick] [--json FOLDER] [--processes 2 10 50] [--callers 20 1]
 
-Each load is so many processes, with so many callers in each, every one of which awaits single inserts until the time
+Each load is so many processes, with so many callers in each. Every caller awaits single inserts until the time
 is up. The file is brand-new, and all open it at the same instant; when the last one has opened it they begin. The
 measure of all is one process with as many callers as each of the many has: "of one" is the throughput of all together
 against it as it comes, "pinned" against it held to one core, where its loop and its writer's thread wake each other

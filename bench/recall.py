@@ -1,4 +1,4 @@
-"""Recall: how much of the evidence it brings back, and how fast, on questions whose evidence is known.
+"""Recall: how much of the evidence it brings back, and how fast, on questions with known evidence.
 
     python bench/recall.py --data DIR [--embedders none packaged minilm] [--keep FOLDER] [--vary [NAME ...]]
         [--json FOLDER]

@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART")
-    parser.add_argument("--contestants", nargs="+", metavar="NAME", help="only those whose name begins so")
+    parser.add_argument("--contestants", nargs="+", metavar="NAME", help="only those with a name that begins so")
     parser.add_argument("--quick", action="store_true", help="a little of each, one round: does it run?")
     parser.add_argument("--full", action="store_true", help="the sizes that take minutes, too")
     parser.add_argument("--report", action="store_true", help="measure nothing: tables and plots of what is there")

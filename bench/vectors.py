@@ -7,8 +7,8 @@ asked are its questions. Each search is measured in turn, whole (as a small memo
 idle and beside a process that multiplies matrices by BLAS on all cores. "Others" is the CPU of other threads than the
 one that asks: where BLAS's threads spin, it is many times the work. The bar: beside the busy process at most twice the
 CPU.
-"Found" is the share of the 5, 10 and 200 nearest that the coarse search makes candidates, by whose whole vectors a
-memory then ranks them.
+"Found" is the share of the 5, 10 and 200 nearest that the coarse search makes candidates. A memory then
+ranks these by their whole vectors.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ __all__ = ["SUITES", "Suite"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """One suite, run in an environment of its own, whose pins decide which.
+    """One suite, run in an environment of its own. Its pins decide which.
 
     The suite's own tests are never changed, and never kept here: a plugin rebinds what they test.
 

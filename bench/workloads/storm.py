@@ -123,7 +123,7 @@ def commit_each_full(seconds: float) -> Sample:
 
 
 def bare_futures(callers: int, each: int) -> Sample:
-    """The same crowd, whose futures are resolved in the next turn of the loop."""
+    """The same crowd; its futures are resolved in the next turn of the loop."""
 
     async def main() -> Sample:
         loop = asyncio.get_running_loop()

@@ -124,7 +124,7 @@ class _Reading:
         module: Entity = ("module", self.module)
         self._open_note(module)
         self._document(module, tree, self.module)
-        # What stands below a definition: the definition itself, and the module or class whose note it goes into.
+        # What stands below a definition: the definition itself, and the module or class that has it in its note.
         waiting: list[tuple[ast.AST, Entity, Entity]] = [(tree, module, module)]
         while waiting:
             node, owner, note = waiting.pop()

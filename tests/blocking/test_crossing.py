@@ -201,7 +201,7 @@ async def test_a_cancellation_that_comes_as_the_call_ends_is_not_swallowed_and_r
 
 
 class Interrupted:
-    """A lock whose wait ends by Ctrl-C once it is released."""
+    """A lock with a wait that ends by Ctrl-C once it is released."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

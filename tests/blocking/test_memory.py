@@ -16,7 +16,7 @@ def ours() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("aiomemdb")]
 
 
-def test_it_remembers_and_recalls(db_path: Path) -> None:
+def test_a_blocking_memory_remembers_and_recalls(db_path: Path) -> None:
     with blocking.Memory.open(db_path, agent="script") as memory:
         ada = memory.find_or_create_entity("Ada", "person")
         memory.remember("Ada likes tea", [(ada, "likes", "tea")], mentions=iter(["Charles"]))
@@ -35,7 +35,7 @@ def test_many_threads_find_or_create_one_entity(db_path: Path) -> None:
         assert len(set(found)) == 1
 
 
-def test_one_on_an_open_database_leaves_it_open(db_path: Path) -> None:
+def test_a_memory_on_an_open_database_leaves_it_open(db_path: Path) -> None:
     with blocking.connect(db_path) as db:
         with blocking.Memory.open(db) as memory:
             memory.add_fact("Ada", "likes", "tea")
@@ -53,7 +53,7 @@ def test_a_view_keeps_the_thread_that_all_views_share(db_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", [None, 3, aiomemdb.connect("never-made.db")])
-def test_it_is_opened_on_a_path_or_a_database_for_synchronous_code(target: object) -> None:
+def test_a_memory_is_opened_on_a_path_or_on_a_blocking_database(target: object) -> None:
     with pytest.raises(TypeError, match="blocking"):
         blocking.Memory.open(target)  # type: ignore[arg-type]
     assert ours() == []

@@ -94,7 +94,7 @@ def test_databases_opened_and_closed_by_many_threads_leave_none(tmp_path: Path) 
     assert sum(plain(tmp_path / f"{n}.db", "SELECT count(*) FROM t")[0][0] for n in range(4)) == 40
 
 
-def test_one_that_is_dropped_without_close_warns_and_its_thread_ends(db_path: Path) -> None:
+def test_a_handle_that_is_dropped_without_close_warns_and_its_thread_ends(db_path: Path) -> None:
     db = blocking.connect(db_path)
     db.write("CREATE TABLE t (x)")
     [thread] = loop_threads()

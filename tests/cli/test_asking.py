@@ -267,7 +267,7 @@ def test_a_tail_sees_what_another_process_does_and_ends_at_ctrl_c(memory: Path) 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None and process.stderr is not None
-            # It begins with what is done from its first look on, of which it says nothing: so facts are written
+            # It begins with what is done from its first look on, and does not report that look: so facts are written
             # until it says one.
             told: list[dict[str, Any]] = []
             os.set_blocking(process.stdout.fileno(), False)

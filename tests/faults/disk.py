@@ -1,4 +1,4 @@
-"""A small ext4 on a loop image, whose power can be cut."""
+"""A small ext4 on a loop image that can lose its power."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loop whose every choice is a seed's: the order of what is ready, when threads work, when time goes on.
+"""A loop that makes every choice by a seed: the order of what is ready, when threads work, when time goes on.
 
 The library's threads do nothing by themselves here. What is posted to one is held back, and so is what a thread has to
 tell the loop; at each turn of the loop the dice say which of these go on, one at a time, while the loop waits. So a run

@@ -44,7 +44,7 @@ async def _read_in_time(db: SQLiteDatabase, job: int, *, timeout: float) -> None
 
 
 def _verb(dice: random.Random) -> tuple[Verb, int]:
-    """Any, or one whose time may run out at any moment."""
+    """Any, or one with a time limit that may run out at any moment."""
     timed: list[tuple[Verb, int]] = [
         (partial(verb, timeout=dice.choice([0, 0.001, 0.01])), rows)
         for verb, rows in ((_write_in_time, 1), (_transaction_in_time, 2), (_read_in_time, 0))

@@ -70,7 +70,7 @@ def strace(trace: Path, calls: Iterable[str], *more: str, signals: bool = False)
     """The command that a program is run under; skips the test where there is no strace."""
     if not _strace_works():
         pytest.skip("strace is not installed, or not permitted here")
-    # seccomp: other calls, of which an interpreter makes thousands, are not stopped at. But strace 6.1 injects no
+    # seccomp: other calls (an interpreter makes thousands) are not stopped at. But strace 6.1 injects no
     # signals then.
     quick = [] if signals else ["--seccomp-bpf"]
     return ["strace", "-f", *quick, "-qq", "-o", str(trace), "-e", f"trace={','.join(calls)}", *more]

@@ -27,8 +27,8 @@ from tests.support.nursery import Worker
 from tests.support.workers import DURABLE_WAYS, SCHEMA, WAYS, Recorder
 
 PLAIN, DURABLE = tuple(WAYS), tuple(DURABLE_WAYS)
-ONE_JOB = tuple(way for way in PLAIN + DURABLE if way != "flush")  # whose outcome is known as a whole
-# One caller, most of whose jobs are lone inserts: without a sync those run in autocommit.
+ONE_JOB = tuple(way for way in PLAIN + DURABLE if way != "flush")  # the outcome is known as a whole
+# One caller, mostly with lone inserts: without a sync those run in autocommit.
 LONE: dict[str, Any] = {"callers": 1, "ways": ("write",) * 8 + ONE_JOB}
 MOST_HANDLES = 16  # a recorder's tokens have four bits for it
 FAILED = (sqlite3.Error, aiomemdb.AiomemdbError, OSError)

@@ -16,7 +16,7 @@ _IMPORTED = {
     "agent_framework": "agent_framework",
     "claude_agent": "claude_agent_sdk",
     "google_adk": "google.adk",
-    "langgraph": "langgraph.checkpoint.sqlite",  # it brings the classes whose files ours read
+    "langgraph": "langgraph.checkpoint.sqlite",  # ours read the files of its classes
     "llama_index": "llama_index.core",
     "openai_agents": "agents",
     "pydantic_ai": "pydantic_ai",

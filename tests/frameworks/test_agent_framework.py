@@ -102,7 +102,7 @@ async def test_types_of_the_application_are_kept_if_they_are_allowed(db: SQLiteD
         await AiomemdbCheckpointStorage(db).load("a")
 
 
-async def test_a_checkpoint_whose_time_is_none_is_an_error(db: SQLiteDatabase) -> None:
+async def test_a_checkpoint_without_a_time_is_an_error(db: SQLiteDatabase) -> None:
     storage = AiomemdbCheckpointStorage(db)
     await storage.save(checkpoint("a"))
     wrong = WorkflowCheckpoint("w", "hash", timestamp="yesterday")

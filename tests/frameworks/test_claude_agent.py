@@ -125,7 +125,7 @@ async def test_deleting_a_session_cascades_though_foreign_keys_are_off(db_path: 
         assert await db.read_value("SELECT count(*) FROM claude_entry") == 0
 
 
-async def test_it_withstands_what_is_wrong(db_path: Path) -> None:
+async def test_the_adapter_withstands_wrong_input(db_path: Path) -> None:
     await attack(
         db_path, AiomemdbSessionStore, lambda store, text: store.append(KEY, [entry(content=text)]), "claude_entry"
     )

@@ -115,7 +115,7 @@ async def test_what_is_kept_is_never_unpickled(cache: AiomemdbCache[Any]) -> Non
         await cache.aget([(("a",), "k")])
 
 
-async def test_a_file_whose_table_is_another_is_an_error_that_names_the_column(tmp_path: Path) -> None:
+async def test_a_file_with_another_table_of_the_name_is_an_error_that_names_the_column(tmp_path: Path) -> None:
     async with aiomemdb.connect(tmp_path / "a.db") as db:
         await db.write_script("CREATE TABLE cache (ns TEXT, key TEXT, val BLOB, PRIMARY KEY (ns, key))")
         with pytest.raises(ValueError, match=r"'cache' that is none of LangGraph's.*encoding, expiry"):

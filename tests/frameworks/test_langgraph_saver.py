@@ -280,7 +280,7 @@ async def test_a_limit_that_is_none_is_an_error_at_the_call(
     assert await ids(saver, None, limit=0) == []
 
 
-async def test_a_file_whose_tables_are_others_is_an_error_that_names_the_column(tmp_path: Path) -> None:
+async def test_a_file_with_other_tables_of_the_names_is_an_error_that_names_the_column(tmp_path: Path) -> None:
     async with aiomemdb.connect(tmp_path / "a.db") as db:
         await db.write_script("CREATE TABLE checkpoints (id INTEGER PRIMARY KEY, thread_id TEXT)")
         saver = AiomemdbSaver(db)

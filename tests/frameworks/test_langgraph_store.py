@@ -76,7 +76,7 @@ async def test_a_batch_with_one_bad_operation_applies_none(store: AiomemdbStore)
     assert await store.asearch(()) == []
 
 
-async def test_one_caller_s_bad_operation_is_no_other_caller_s(store: AiomemdbStore) -> None:
+async def test_a_callers_bad_operation_fails_for_that_caller_alone(store: AiomemdbStore) -> None:
     good, bad = await asyncio.gather(
         store.aput(("a",), "k", {"n": 1}), store.abatch([PutOp(("a.b",), "k", {})]), return_exceptions=True
     )
@@ -497,7 +497,7 @@ async def test_an_index_that_is_none_is_an_error_at_once(tmp_path: Path, index: 
         AiomemdbStore(aiomemdb.connect(tmp_path / "a.db"), index=index)
 
 
-async def test_a_file_whose_tables_are_others_is_an_error_that_names_the_column(tmp_path: Path) -> None:
+async def test_a_file_with_other_tables_of_the_names_is_an_error_that_names_the_column(tmp_path: Path) -> None:
     async with aiomemdb.connect(tmp_path / "a.db") as db:
         await db.write_script("CREATE TABLE store (prefix TEXT, key TEXT, worth TEXT, PRIMARY KEY (prefix, key))")
         with pytest.raises(ValueError, match=r"'store' that is none of LangGraph's.*created_at.*value"):

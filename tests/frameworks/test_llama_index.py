@@ -119,7 +119,7 @@ async def test_a_store_says_what_it_is_without_its_database(db: SQLiteDatabase) 
     assert AiomemdbChatStore.class_name() == "AiomemdbChatStore"
 
 
-async def test_it_withstands_what_is_wrong(db_path: Path) -> None:
+async def test_the_adapter_withstands_wrong_input(db_path: Path) -> None:
     await attack(
         db_path, AiomemdbChatStore, lambda store, text: store.add_messages("a", says(text)), "llama_index_memory"
     )

@@ -125,7 +125,7 @@ async def test_closing_ends_the_session_alone_and_may_be_done_twice(db: SQLiteDa
     assert await other.get_items() == [item("1")]
 
 
-async def test_it_withstands_what_is_wrong(db_path: Path) -> None:
+async def test_the_adapter_withstands_wrong_input(db_path: Path) -> None:
     await attack(
         db_path,
         lambda db: AiomemdbSession("a", db),

@@ -90,7 +90,7 @@ async def test_messages_come_back_as_they_were(db: SQLiteDatabase) -> None:
     assert loaded is not None and loaded.messages == given
 
 
-async def test_a_record_whose_head_is_not_there_is_a_conflict(db: SQLiteDatabase) -> None:
+async def test_a_record_without_its_head_is_a_conflict(db: SQLiteDatabase) -> None:
     store = AiomemdbConversationStore(db)
     record = ConversationRecord(conversation_id="a", head_id="nowhere")
     with pytest.raises(ConversationConflict):
@@ -136,7 +136,7 @@ async def test_deleting_looks_at_no_other_conversation_s_entries(db: SQLiteDatab
     assert not [step for step in plan if step.startswith("SCAN") and "pydantic_ai" in step]
 
 
-async def test_it_withstands_what_is_wrong(db_path: Path) -> None:
+async def test_the_adapter_withstands_wrong_input(db_path: Path) -> None:
     await attack(
         db_path, AiomemdbConversationStore, lambda store, text: add(store, "a", text), "pydantic_ai_conversation"
     )

@@ -146,7 +146,7 @@ async def test_a_savepoint_is_rolled_back_alone(engine: AsyncEngine) -> None:
     assert await number(engine) == 1
 
 
-async def test_one_that_was_held_too_long_says_so_and_nothing_that_follows_is_committed_alone(db_path: Path) -> None:
+async def test_a_session_held_too_long_reports_it_and_commits_nothing_of_what_follows(db_path: Path) -> None:
     engine = create_async_engine(db_path, connect_args={"max_hold": 0.1})
     await make_tables(engine)
     async with engine.connect() as connection:
@@ -261,7 +261,7 @@ async def test_a_read_only_engine_is_one_by_its_options(engine: AsyncEngine) -> 
             await session.execute(update(Counter).values(n=2))
 
 
-async def test_it_is_set_outside_a_transaction_and_by_a_truth_value(engine: AsyncEngine) -> None:
+async def test_the_read_only_option_is_set_outside_a_transaction_and_by_a_truth_value(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         with pytest.raises(ArgumentError, match="aiomemdb_readonly='yes': True or False"):
             await connection.execution_options(aiomemdb_readonly="yes")
@@ -339,7 +339,7 @@ def test_an_engine_outlives_its_loop(db_path: Path) -> None:
     asyncio.run(end())
 
 
-async def test_a_connection_whose_database_is_closed_is_a_disconnect(db_path: Path) -> None:
+async def test_a_connection_to_a_closed_database_is_a_disconnect(db_path: Path) -> None:
     db = await aiomemdb.connect(db_path)
     engine = create_async_engine(db)
     await make_tables(engine)

@@ -157,7 +157,7 @@ async def test_a_value_that_can_not_be_kept_is_an_error_of_its_statement_alone(d
 # -- sharing -------------------------------------------------------------------------------------------------
 
 
-async def test_one_whose_opening_is_cancelled_leaves_the_others_theirs(db_path: Path) -> None:
+async def test_cancelling_one_of_several_openings_leaves_the_others(db_path: Path) -> None:
     engine = create_async_engine(db_path)
     tasks = [asyncio.create_task(ask(engine)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -166,7 +166,7 @@ async def test_one_whose_opening_is_cancelled_leaves_the_others_theirs(db_path: 
     await engine.dispose()
 
 
-async def test_all_whose_opening_is_cancelled_leave_nothing(db_path: Path) -> None:
+async def test_cancelling_all_openings_leaves_nothing(db_path: Path) -> None:
     threads = set(threading.enumerate())
     engine = create_async_engine(db_path)
     tasks = [asyncio.create_task(ask(engine)) for _ in range(3)]

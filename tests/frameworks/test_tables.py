@@ -34,7 +34,7 @@ def made_by_hand(path: Path, script: str) -> Path:
     return path
 
 
-async def test_one_job_makes_them_however_many_tasks_ask_at_once(tmp_path: Path) -> None:
+async def test_one_job_makes_the_tables_however_many_tasks_ask_at_once(tmp_path: Path) -> None:
     parcels = tables()
     async with aiomemdb.connect(tmp_path / "a.db") as db:
         await asyncio.gather(*[parcels.made_in(db) for _ in range(200)])

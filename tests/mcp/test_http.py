@@ -246,7 +246,7 @@ def test_there_is_one_path(served: Served) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
-def test_it_ends_although_streams_are_open(served: Served, by: signal.Signals) -> None:
+def test_the_http_server_ends_although_streams_are_open(served: Served, by: signal.Signals) -> None:
     served.begin()
     with served.open("GET", body=None, headers={"Accept": "text/event-stream"}) as stream:
         assert stream.status == 200

@@ -149,7 +149,7 @@ def test_many_large_messages_pass_in_both_directions(path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("by", [None, signal.SIGTERM, signal.SIGINT], ids=lambda by: "EOF" if by is None else by.name)
-def test_it_ends_soon_and_keeps_all_that_it_answered(path: Path, by: signal.Signals | None) -> None:
+def test_the_stdio_server_ends_soon_and_keeps_all_that_it_answered(path: Path, by: signal.Signals | None) -> None:
     with Server("--file", path) as server:
         server.data("create_entities", entities=[ADA])
         server.request("resources/subscribe", {"uri": URI})
@@ -164,7 +164,7 @@ def test_it_ends_soon_and_keeps_all_that_it_answered(path: Path, by: signal.Sign
 
 @pytest.mark.soak
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
-def test_it_ends_although_its_client_does_not_read(path: Path, by: signal.Signals) -> None:
+def test_the_stdio_server_ends_although_its_client_does_not_read(path: Path, by: signal.Signals) -> None:
     read, write = os.pipe()
     server = subprocess.Popen(
         [sys.executable, "-m", "aiomemdb", "mcp", "--file", str(path)],
@@ -215,7 +215,7 @@ def test_a_client_of_the_protocol_of_2026_listens_without_a_handshake(path: Path
 
 
 @pytest.mark.soak
-def test_it_reads_from_a_file_too(path: Path, tmp_path: Path) -> None:
+def test_the_stdio_server_reads_from_a_file_too(path: Path, tmp_path: Path) -> None:
     asked = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     lines = [
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": asked},

@@ -29,7 +29,7 @@ TRACE, ABOVE = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 META = {"traceparent": f"00-{TRACE}-{ABOVE}-01", "tracestate": "rojo=1", "baggage": "user=ada"}
 ADA = {"name": "Ada", "entityType": "person", "observations": ["likes tea"]}
 
-# A program whose spans are lines of a file.
+# A program that writes its spans as lines of a file.
 PROGRAM = """
 import json, sys
 from opentelemetry import trace
@@ -63,7 +63,7 @@ def spans() -> Iterator[tuple[TracerProvider, InMemorySpanExporter]]:
 
 
 class Watched:
-    """A service whose requests are observed, and what was exported."""
+    """A service with observed requests, and what was exported."""
 
     def __init__(self, service: MemoryService, exporter: InMemorySpanExporter, reader: InMemoryMetricReader) -> None:
         self.service, self._exporter, self._reader = service, exporter, reader

@@ -92,7 +92,7 @@ class AnsweringEmbedder(SpellingEmbedder):
 
 
 async def remembered(memory: Memory) -> Remembered:
-    """Two entities, the first of which has an alias, and a fact."""
+    """Two entities, an alias of the first, and a fact."""
     made = await memory.remember("first", [("Ann", "knows", "Bob")], occurred_at=day(0))
     await memory.add_alias(made.entities[0], "Annie")
     return made

@@ -176,7 +176,7 @@ async def test_names_are_several_and_names(memory: Memory, names: Any) -> None:
         await memory.add_entities(names)
 
 
-async def test_of_callers_at_once_one_is_told_that_a_name_is_new(memory: Memory) -> None:
+async def test_one_of_many_callers_learns_that_a_name_is_new(memory: Memory) -> None:
     answers = await asyncio.gather(
         *(memory.add_entities([Name("Ann", f"type {n}"), "Bob"], any_type=True) for n in range(20)),
         *(memory.find_or_create_entity("Ann") for _ in range(5)),

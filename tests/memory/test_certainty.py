@@ -37,7 +37,7 @@ def test_a_row_with_all_that_is_asked_for_covers_it() -> None:
     assert share("roses harbour", "roses", "the roses of the harbour", "tulips") == 1.0
 
 
-def test_a_question_of_which_no_row_has_a_word_is_not_covered() -> None:
+def test_a_question_without_a_word_in_any_row_is_not_covered() -> None:
     assert share("roses harbour", "tulips", "monks") == 0.0
     assert covered(asked("roses"), ByWords()) == 0.0
 
@@ -85,7 +85,7 @@ def test_pieces_count_where_no_row_has_the_whole() -> None:
 
 
 @given(questions, st.lists(questions, max_size=6), st.integers(1, 5))
-def test_it_is_from_0_to_1(question: str, rows: list[str], most: int) -> None:
+def test_a_certainty_is_from_0_to_1(question: str, rows: list[str], most: int) -> None:
     assert 0.0 <= share(question, *rows, most=most) <= 1.0 + 1e-12
 
 
@@ -110,7 +110,9 @@ def test_a_leg_that_has_no_say_takes_nothing() -> None:
 
 
 @given(shares, st.floats(-1, 1), shares, st.floats(-1, 1))
-def test_it_grows_with_each_leg_and_is_from_0_to_1(covered: float, nearest: float, more: float, nearer: float) -> None:
+def test_a_certainty_grows_with_each_leg_and_is_from_0_to_1(
+    covered: float, nearest: float, more: float, nearer: float
+) -> None:
     at_most = sure(max(covered, more), max(nearest, nearer))
     assert 0 <= sure(covered, nearest) <= at_most <= 1
     assert sure(1, 1) == 1.0
@@ -129,7 +131,7 @@ def test_the_first_one_gets_all_and_the_order_stays(scores: dict[Node, float], s
         assert all(given[one] >= given[other] for other in scores if scores[one] >= scores[other])
 
 
-def test_they_stand_to_the_first_as_they_rank() -> None:
+def test_certainties_relate_to_the_first_as_their_ranks_do() -> None:
     assert calibrated({("fact", 1): 1.7, ("fact", 2): 0.85, ("fact", 3): 0.0}, 0.6) == {
         ("fact", 1): 0.6,
         ("fact", 2): pytest.approx(0.3),

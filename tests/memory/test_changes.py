@@ -77,7 +77,7 @@ async def test_kinds_are_chosen(memory: Memory) -> None:
     assert {change.event.kind for change in await read(memory, 1, kinds=["episode"])} == {"episode"}
 
 
-async def test_it_begins_now_without_a_position_and_waits(memory: Memory) -> None:
+async def test_a_feed_without_a_position_begins_now_and_waits(memory: Memory) -> None:
     await memory.add_fact("Ada", "lives in", "London")
     async with aclosing(memory.changes(kinds=["fact"])) as changes:
         waiting = asyncio.ensure_future(anext(changes))
@@ -142,7 +142,7 @@ async def test_kinds_are_checked(memory: Memory) -> None:
             memory.changes(kinds=wrong)
 
 
-async def test_it_is_followed_outside_of_transactions(memory: Memory) -> None:
+async def test_a_feed_is_followed_outside_of_transactions(memory: Memory) -> None:
     async with memory.db.transaction() as tx:
         with pytest.raises(AiomemdbError, match="outside of transactions"):
             await anext(memory.within(tx).changes())

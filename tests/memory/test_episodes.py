@@ -313,7 +313,7 @@ async def test_calls_of_one_session_keep_their_order_while_embedding_is_awaited(
     assert_sound(db_path)
 
 
-async def test_one_that_is_cancelled_leaves_the_order_of_the_others(target: Target) -> None:
+async def test_a_cancelled_text_leaves_the_order_of_the_others(target: Target) -> None:
     embedder = HeldEmbedder()
     async with Memory.open(target, embedder=embedder) as memory:
         calls = [asyncio.create_task(memory.add_episode(f"text {n}", session="s")) for n in range(4)]

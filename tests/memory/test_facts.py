@@ -99,7 +99,7 @@ async def test_two_periods_of_one_fact_are_two(memory: Memory) -> None:
     assert await places(memory) == ["Acme", "", "Acme", "", "", ""]
 
 
-async def test_it_holds_from_its_begin_until_before_its_end(memory: Memory) -> None:
+async def test_a_fact_holds_from_its_begin_until_before_its_end(memory: Memory) -> None:
     await works_at(memory, "Acme", 10, 20)
     tick = timedelta(microseconds=1)
     for when, holds in ((day(10) - tick, 0), (day(10), 1), (day(20) - tick, 1), (day(20), 0)):

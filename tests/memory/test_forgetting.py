@@ -26,8 +26,8 @@ async def dies(*_: Any) -> Forgotten:
 
 
 async def fill(memory: Memory) -> tuple[Entity, Fact, Episode]:
-    """An entity with 30 facts, one of them retracted, a fact said by 30 texts, and a text with 30 facts, one of which
-    another text says too.
+    """An entity with 30 facts, one of them retracted, a fact said by 30 texts, and a text with 30 facts; another text
+    says one of these too.
     """
     facts: list[Any] = [("Ann Lee", "met", f"guest {n}") for n in range(15)]
     facts += [(f"guest {n}", "paid", "Ann Lee") for n in range(15)]

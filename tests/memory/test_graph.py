@@ -118,7 +118,7 @@ async def test_a_bad_question_is_refused(memory: Memory) -> None:
         await memory.graph(names=[" "])
 
 
-async def test_it_has_the_namespaces_that_the_view_reads(memory: Memory) -> None:
+async def test_a_graph_has_the_namespaces_that_the_view_reads(memory: Memory) -> None:
     await memory.add_entities(["Ann"], facts=[seen("Ann", "x")])
     await memory.scoped(namespace="team").add_entities(["Bob"], facts=[seen("Bob", "x")])
     await memory.scoped(namespace="private").add_entities(["Eve"], facts=[seen("Eve", "x")])

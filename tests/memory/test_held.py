@@ -113,7 +113,9 @@ _VALUES = st.one_of(_TEXTS, st.sampled_from([True, False, 1, 1.5, -0.0, 1e300, 1
     values=st.lists(_VALUES, min_size=1, max_size=8, unique_by=json.dumps),
     parts=st.lists(_TEXTS | st.sampled_from(["true", "e", "\ud800", "\0"]), min_size=1, max_size=6),
 )
-def test_it_finds_what_a_look_at_all_finds(tmp_path: Path, values: list[str | float], parts: list[str]) -> None:
+def test_the_held_vectors_find_what_a_look_at_all_finds(
+    tmp_path: Path, values: list[str | float], parts: list[str]
+) -> None:
     async def work() -> None:
         async with Memory.open(tmp_path / "memory.db") as memory:
             try:

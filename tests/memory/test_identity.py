@@ -62,7 +62,7 @@ async def test_names_that_wait_together_are_one_job(memory: Memory) -> None:
     assert memory._core.db.statistics().writes == writes + 1
 
 
-async def test_who_asks_as_a_lookup_ends_gets_an_answer(memory: Memory) -> None:
+async def test_a_caller_that_asks_as_a_lookup_ends_gets_an_answer(memory: Memory) -> None:
     """The task that answers ends in the very turn in which another asks again."""
 
     async def ask(start: int) -> None:

@@ -56,7 +56,7 @@ async def turns(count: int = 20) -> None:
 
 
 @pytest.mark.sqlite_only
-async def test_a_name_whose_row_can_not_be_written_fails_alone(memory: Memory) -> None:
+async def test_a_name_with_a_row_that_can_not_be_written_fails_alone(memory: Memory) -> None:
     outcomes = await asyncio.gather(
         *(memory.find_or_create_entity(f"name {n}", description="x" * (17 << 20) * (n == 3)) for n in range(6)),
         return_exceptions=True,
@@ -145,7 +145,7 @@ async def test_an_embedder_that_cancels_itself_is_an_error_and_closes_nothing(ta
 
 
 @pytest.mark.sqlite_only
-async def test_a_text_whose_caller_left_before_its_job_began_is_not_written(memory: Memory) -> None:
+async def test_a_text_is_not_written_if_its_caller_left_before_its_job_began(memory: Memory) -> None:
     """Its batch has been handed to the writer, which is held."""
     async with writer_held(memory._core.db):
         calls = [asyncio.create_task(memory.remember(f"text {n}", [(f"a {n}", "is", "b")])) for n in range(3)]
@@ -236,7 +236,7 @@ async def test_only_the_holder_of_a_transaction_gets_an_error_at_once(memory: Me
 
 
 @pytest.mark.parametrize("write", WRITING_VERBS.values(), ids=WRITING_VERBS)
-async def test_who_writes_inside_a_transaction_reads_what_to_do(
+async def test_a_write_inside_a_transaction_is_an_error_that_says_what_to_do(
     db_path: Path, write: Callable[[Memory, Remembered], Awaitable[object]]
 ) -> None:
     async with Memory.open(db_path, embedder=SpellingEmbedder()) as memory:

@@ -72,7 +72,7 @@ def one_line() -> Steps[None]:
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12))
-def test_known_at_a_time_is_all_up_to_the_newest_event_whose_clock_is_not_after_it(clocks: list[int]) -> None:
+def test_known_at_a_time_is_all_up_to_the_newest_event_with_a_clock_not_after_it(clocks: list[int]) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as conn:
         migrate(conn, {})
         for now in clocks:

@@ -32,7 +32,7 @@ def documents(count: int, start: int = 0) -> list[Document]:
     ]
 
 
-async def test_it_stores_what_remember_does_one_by_one(memory: Memory) -> None:
+async def test_remember_many_stores_what_remember_does_one_by_one(memory: Memory) -> None:
     loaded = await memory.remember_many(documents(150))
     assert (loaded.stored, loaded.known, loaded.failed) == (150, 0, ())
     other = memory.scoped(namespace="one by one")
@@ -64,7 +64,7 @@ async def test_what_is_there_costs_a_read_and_no_job(memory: Memory) -> None:
     assert memory._core.db.statistics().writes == writes
 
 
-async def test_it_goes_on_where_it_stopped(memory: Memory) -> None:
+async def test_loading_goes_on_where_it_stopped(memory: Memory) -> None:
     await memory.remember_many(documents(130))
     loaded = await memory.remember_many(documents(260))
     assert (loaded.stored, loaded.known) == (130, 130)

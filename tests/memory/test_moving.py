@@ -56,7 +56,7 @@ def test_what_was_exported_is_imported_as_it_was(examples: int) -> None:
 # -- into a memory that holds something --------------------------------------------------------------------------------
 
 
-async def test_it_joins_what_is_there_and_names_are_found(memory: Memory, other: Memory) -> None:
+async def test_an_import_joins_what_is_there_and_finds_its_names(memory: Memory, other: Memory) -> None:
     text = await filled(memory)
     ann = await other.find_or_create_entity("ANN", "person")
     mine = await other.add_fact("ann", "likes", "tea")

@@ -179,7 +179,7 @@ SERVER = (
 
 
 async def test_the_file_of_a_server_memory_goes_in_and_comes_out(memory: Memory) -> None:
-    for new in (7, 0):  # three names, of which one is implied, and four facts
+    for new in (7, 0):  # three names, one of them implied, and four facts
         imported = await memory.import_(io.StringIO(SERVER))
         assert (imported.rows, imported.new) == (4, new)
     assert [(each.name, each.type, each.implied) for each in await memory.entities()] == [

@@ -59,7 +59,7 @@ def test_the_short_way_of_ascii_is_the_long_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "\u200b", "\ufeff \u00ad", "\u2066\u2069", "\u3164"])
-def test_a_name_of_which_nothing_shows_is_empty(name: str) -> None:
+def test_a_name_without_a_visible_character_is_empty(name: str) -> None:
     with pytest.raises(ValueError, match="is empty"):
         checked_name("name", name)
 

@@ -116,7 +116,7 @@ async def test_few_rows_are_asked_for_however_many_facts_a_hub_has(memory: Memor
 async def test_no_more_facts_are_looked_at_than_the_limit_says(
     memory: Memory, db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tree at each end, whose leaves don't meet; leaves that are retracted count all the same."""
+    """A tree at each end, with leaves that don't meet; leaves that are retracted count all the same."""
     monkeypatch.setattr(walking, "_LOOKED_AT", 100)
     for root in ("a", "b"):
         tree = [(root, "has", f"{root}{n}") for n in range(9)]

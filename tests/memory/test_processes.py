@@ -154,7 +154,7 @@ async def add_names(meet: Callable[[], None], path: str, number: int) -> list[li
         return new
 
 
-def test_of_many_processes_that_add_a_name_one_is_told_that_it_is_new(db_path: Path) -> None:
+def test_one_of_many_processes_that_add_a_name_learns_that_it_is_new(db_path: Path) -> None:
     new = run_together(add_names, [(str(db_path), number) for number in range(4)])
     assert [[sum(each[name][what] for each in new) for what in range(2)] for name in range(40)] == [[1, 1]] * 40
     # Each has what the one process has said of it that was told so.

@@ -37,7 +37,7 @@ def test_two_legs_are_a_convex_combination() -> None:
     assert fused == {1: pytest.approx(0.6), 2: pytest.approx(0.3 + 0.4), 3: pytest.approx(0.2)}
 
 
-def test_how_much_better_one_is_is_not_forgotten() -> None:
+def test_how_much_better_a_row_is_counts() -> None:
     """By ranks alone 2, second in both, would win: that is why it is not reciprocal rank fusion."""
     fused = rank.fuse([(1, 9.0), (2, 1.0)], [(3, 0.5), (2, 0.05), (1, 0.04)], 0.4)
     assert max(fused, key=lambda id: fused[id]) == 1

@@ -75,7 +75,7 @@ async def test_the_first_score_says_how_much_of_the_question_is_there(memory: Me
             "wheels of zinc and tin",
         )
     ]
-    assert first[0] == first[1] == 1.0  # of two questions, each of which a text has whole
+    assert first[0] == first[1] == 1.0  # of two questions that each stand whole in a text
     assert first[1] > first[2] > first[3] > first[4] > 0
 
 

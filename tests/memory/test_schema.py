@@ -139,7 +139,7 @@ async def test_an_escaped_value_is_one_of_its_characters(db_path: Path) -> None:
         assert fact.value == "\n\u0301"
 
 
-async def test_a_name_of_which_nothing_shows_keeps_its_entity(migrated: Memory) -> None:
+async def test_a_name_without_a_visible_character_keeps_its_entity(migrated: Memory) -> None:
     blank = await migrated.entity(37)
     assert blank is not None and blank.name == "\u200b"
     assert await migrated.db.read_value("SELECT key FROM entity_alias WHERE entity = 37") == "\u200b"

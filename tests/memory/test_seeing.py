@@ -129,7 +129,9 @@ async def test_a_fact_comes_with_its_evidence_and_its_quote_in_the_text(memory: 
     }
 
 
-async def test_it_holds_names_values_near_names_and_all_namespaces_that_are_read(db_path: Path, tmp_path: Path) -> None:
+async def test_a_page_holds_names_values_near_names_and_all_namespaces_that_are_read(
+    db_path: Path, tmp_path: Path
+) -> None:
     near = AngleEmbedder(ada_lovelace=0, lady_lovelace=20)
     async with Memory.open(db_path, embedder=near, namespace="mine") as memory:
         ada = await memory.find_or_create_entity("Ada Lovelace", "person", "a mathematician")

@@ -1,4 +1,4 @@
-"""A slow job is logged as the call that its caller made; one whose length the library chose is not logged."""
+"""A slow job is logged as the call that its caller made; one is not logged if the library chose its length."""
 
 from __future__ import annotations
 

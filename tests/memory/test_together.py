@@ -54,7 +54,7 @@ async def test_a_batch_weighs_no_more_than_it_may_but_holds_one_item_at_least() 
     assert answers.batches == [[4, 5], [2], [99], [1]]
 
 
-async def test_who_leaves_before_his_batch_is_left_out() -> None:
+async def test_a_caller_that_leaves_before_its_batch_is_left_out() -> None:
     answers = Answers()
     together = Together(answers, most=9, name="test")
     stays, leaves = together.add(1), together.add(2)
@@ -110,7 +110,7 @@ async def test_closing_goes_on_answering_for_a_while() -> None:
     assert await asyncio.gather(*waiting) == [0, 2, 4]
 
 
-async def test_a_batch_whose_task_is_cancelled_by_others_is_answered_and_the_next_one_works() -> None:
+async def test_a_batch_is_answered_if_others_cancel_its_task_and_the_next_one_works() -> None:
     answers = Answers()
     together = Together(answers, most=1, name="test")
     waiting = [together.add(n) for n in range(2)]

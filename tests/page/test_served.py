@@ -38,7 +38,9 @@ async def state(path: Path, *words: str, agent: str = "zoe") -> None:
     assert await process.wait() == 0
 
 
-async def test_it_shows_what_the_page_from_disk_shows(memory: Memory, served: str, opening: Opening) -> None:
+async def test_the_served_page_shows_what_the_page_from_disk_shows(
+    memory: Memory, served: str, opening: Opening
+) -> None:
     page = await opening(served)
     assert await fact_ids(page) == {fact.id for fact in await memory.facts()}
     assert await drawn(page) == {entity.name for entity in await memory.entities()}

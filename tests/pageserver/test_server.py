@@ -131,7 +131,7 @@ async def test_a_page_of_another_origin_is_refused(site: Site) -> None:
     assert (await site.get("/picture", headers={"origin": site.base})).status_code == 200
 
 
-async def test_it_reads_alone(site: Site) -> None:
+async def test_the_server_only_reads(site: Site) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
         answer = await site.client.request(method, f"{site.base}/picture", params={"token": site.token})
         assert answer.status_code == 403, method
@@ -149,7 +149,7 @@ async def test_no_answer_may_be_framed_kept_or_read_by_others(site: Site) -> Non
         assert "server" not in answer.headers
 
 
-async def test_it_listens_on_this_machine_alone(site: Site) -> None:
+async def test_the_server_listens_on_this_machine_alone(site: Site) -> None:
     others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {"127.0.0.1"}
     for address in others:
         with pytest.raises(OSError):
@@ -322,7 +322,7 @@ async def test_a_storm_of_writes_is_few_messages(site: Site) -> None:
 # -- its end ---------------------------------------------------------------------------------------------------
 
 
-async def test_it_ends_though_a_stream_is_open(db_path: Path) -> None:
+async def test_the_server_ends_though_a_stream_is_open(db_path: Path) -> None:
     async with asyncio.timeout(PATIENCE), httpx2.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
         async with Memory.open(db_path) as memory, serve_page(memory) as address:
             site = Site(memory, address, client)

@@ -38,7 +38,7 @@ async def test_counts_are_each_jobs_own(db: PostgresDatabase) -> None:
     assert counts == list(range(8))
 
 
-async def test_of_many_that_claim_a_row_one_has_it(db: PostgresDatabase) -> None:
+async def test_one_of_many_tasks_that_claim_a_row_gets_it(db: PostgresDatabase) -> None:
     await db.write(INSERT, ("task",))
     claim = "UPDATE item SET size = $1 WHERE id = 1 AND size IS NULL"
     counts = await asyncio.gather(*(db.write_count(claim, (n,)) for n in range(20)))
@@ -171,7 +171,7 @@ async def test_a_caller_that_leaves_before_its_batch_is_taken_never_writes(db: P
     assert (await names(db))[0] == "kept" and "left" not in await names(db)
 
 
-async def test_one_already_taken_runs_to_its_end(db: PostgresDatabase) -> None:
+async def test_a_cancelled_job_that_is_already_taken_runs_to_its_end(db: PostgresDatabase) -> None:
     task = asyncio.ensure_future(db.write("INSERT INTO item (name) SELECT 'slow' FROM pg_sleep(0.2)"))
     while not db.statistics().running:  # noqa: ASYNC110
         await asyncio.sleep(0)

@@ -65,7 +65,7 @@ async def test_backends_that_are_ended_at_any_moment_fail_no_call_and_double_not
     no_connection_left(url)
 
 
-async def test_a_question_whose_snapshot_is_lost_is_asked_again_of_another(url: str) -> None:
+async def test_a_question_that_loses_its_snapshot_is_asked_again_of_another(url: str) -> None:
     async with Memory.open(url) as memory:
         await memory.remember("Ann grows roses", [("Ann", "grows", "roses")])
         expected = [hit.item.id for hit in await memory.recall("who grows roses?")]
@@ -83,7 +83,7 @@ async def test_a_question_whose_snapshot_is_lost_is_asked_again_of_another(url: 
         assert proxy.connections > 10
 
 
-async def test_a_job_whose_server_does_not_come_back_is_an_error_of_its_own(url: str) -> None:
+async def test_a_job_gets_an_error_of_its_own_if_the_server_does_not_come_back(url: str) -> None:
     async with Proxy.before(url) as proxy:
         url_there = f"{proxy.url}?sslmode=disable&gssencmode=disable"
         async with aiomemdb.connect(url_there, reconnect=0.3) as db, Memory.open(db) as memory:

@@ -57,7 +57,7 @@ async def opened(proxy: Proxy, **options: object) -> PostgresDatabase:
     return made
 
 
-async def test_a_write_whose_answer_is_lost_is_acknowledged_and_there_once(table: str) -> None:
+async def test_a_write_with_a_lost_answer_is_acknowledged_and_there_once(table: str) -> None:
     async with Proxy.before(table) as proxy, await opened(proxy) as db:
         proxy.cut_answer, _ = once(b"C", b"COMMIT")  # type: ignore[assignment]
         assert await db.write(f"{INSERT} RETURNING id", ("a",)) == 1
@@ -66,7 +66,7 @@ async def test_a_write_whose_answer_is_lost_is_acknowledged_and_there_once(table
         assert (statistics.reconnects, statistics.outcomes_asked, statistics.outcomes_applied) == (1, 1, 1)
 
 
-async def test_a_batch_whose_answer_is_lost_is_acknowledged_each_job_with_its_own_result(table: str) -> None:
+async def test_a_batch_with_a_lost_answer_is_acknowledged_with_each_jobs_own_result(table: str) -> None:
     async with Proxy.before(table) as proxy, await opened(proxy) as db:
         proxy.cut_answer, _ = once(b"C", b"COMMIT")  # type: ignore[assignment]
         results = await asyncio.gather(*(db.write(f"{INSERT} RETURNING id", (str(n),)) for n in range(50)))
@@ -74,7 +74,7 @@ async def test_a_batch_whose_answer_is_lost_is_acknowledged_each_job_with_its_ow
         assert names(table) == [str(n) for n in range(50)]
 
 
-async def test_a_write_whose_commit_never_came_is_run_again(table: str) -> None:
+async def test_a_write_is_run_again_if_its_commit_never_came(table: str) -> None:
     async with Proxy.before(table) as proxy, await opened(proxy) as db:
         proxy.cut_question, _ = once(b"P", b"\0COMMIT\0")  # type: ignore[assignment]
         assert await db.write(f"{INSERT} RETURNING id", ("a",)) == 2  # the first number is gone with its transaction
@@ -83,7 +83,7 @@ async def test_a_write_whose_commit_never_came_is_run_again(table: str) -> None:
         assert (statistics.reconnects, statistics.outcomes_asked, statistics.outcomes_applied) == (1, 1, 0)
 
 
-async def test_of_a_write_whose_result_is_lost_with_its_answer_the_error_says_that_it_was_applied(table: str) -> None:
+async def test_a_write_that_loses_its_result_gets_an_error_that_says_it_was_applied(table: str) -> None:
     async with Proxy.before(table) as proxy, await opened(proxy) as db:
         proxy.cut_answer, _ = once(b"D", b"lost")  # type: ignore[assignment]
         plain = db.submit(INSERT, ("plain",))
@@ -103,7 +103,7 @@ async def test_of_a_write_whose_result_is_lost_with_its_answer_the_error_says_th
         assert names(table) == ["plain", "lost", "lost"]
 
 
-async def test_a_transaction_whose_answer_is_lost_ends_well(table: str) -> None:
+async def test_a_transaction_with_a_lost_answer_ends_well(table: str) -> None:
     async with Proxy.before(table) as proxy, await opened(proxy) as db:
         async with db.transaction() as tx:
             await tx.write(INSERT, ("a",))
@@ -115,7 +115,7 @@ async def test_a_transaction_whose_answer_is_lost_ends_well(table: str) -> None:
         assert names(table) == ["a", "b"]
 
 
-async def test_a_transaction_whose_commit_never_came_is_lost_and_not_applied(table: str) -> None:
+async def test_a_transaction_is_lost_and_not_applied_if_its_commit_never_came(table: str) -> None:
     async with Proxy.before(table) as proxy, await opened(proxy) as db:
         with pytest.raises(aiomemdb.TransactionLost) as caught:
             async with db.transaction() as tx:
@@ -125,7 +125,7 @@ async def test_a_transaction_whose_commit_never_came_is_lost_and_not_applied(tab
         assert names(table) == []
 
 
-async def test_a_transaction_whose_connection_is_lost_in_a_step_is_lost_and_the_next_one_runs(table: str) -> None:
+async def test_a_transaction_that_loses_its_connection_in_a_step_is_lost_and_the_next_one_runs(table: str) -> None:
     async with Proxy.before(table) as proxy, await opened(proxy) as db:
         with pytest.raises(aiomemdb.TransactionLost):
             async with db.transaction() as tx:

@@ -82,7 +82,7 @@ async def test_nested_ones_are_savepoints(db: PostgresDatabase) -> None:
     assert await names(db) == ["a", "b"]
 
 
-async def test_one_by_hand_is_ended_by_any_task(db: PostgresDatabase) -> None:
+async def test_any_task_can_end_a_transaction_by_hand(db: PostgresDatabase) -> None:
     hold = await db.begin()
     assert hold.alive and hold.error is None
     await asyncio.create_task(hold.write(INSERT, ("a",)))
@@ -94,7 +94,7 @@ async def test_one_by_hand_is_ended_by_any_task(db: PostgresDatabase) -> None:
     assert await names(db) == ["a"]
 
 
-async def test_one_that_is_dropped_is_rolled_back_with_a_warning(db: PostgresDatabase) -> None:
+async def test_a_transaction_that_is_dropped_is_rolled_back_with_a_warning(db: PostgresDatabase) -> None:
     hold = await db.begin()
     await hold.write(INSERT, ("a",))
     with pytest.warns(ResourceWarning, match="neither committed nor rolled back"):
@@ -121,7 +121,7 @@ async def test_a_write_on_the_database_inside_ones_own_transaction_is_an_error_a
     assert await names(db) == ["a", "b"]
 
 
-async def test_one_that_is_held_too_long_is_rolled_back_and_its_holder_named(url: str) -> None:
+async def test_a_transaction_held_too_long_is_rolled_back_and_its_holder_named(url: str) -> None:
     execute(url, "CREATE TABLE item (id serial, name text)")
     db: PostgresDatabase
     async with aiomemdb.connect(url, max_hold=0.2) as db:  # type: ignore[assignment]
@@ -140,7 +140,7 @@ async def test_one_that_is_held_too_long_is_rolled_back_and_its_holder_named(url
         assert await names(db) == []
 
 
-async def test_the_server_too_ends_one_whose_client_is_gone(url: str) -> None:
+async def test_the_server_too_ends_a_transaction_after_its_client_is_gone(url: str) -> None:
     async with aiomemdb.connect(url, max_hold=7) as db, db.transaction() as tx:
         assert await tx.read_value("SHOW idle_in_transaction_session_timeout") == "7s"
 
@@ -226,7 +226,7 @@ async def test_an_isolation_that_is_none_is_refused(db: PostgresDatabase) -> Non
         db.transaction(isolation="dirty")  # type: ignore[arg-type]
 
 
-async def test_of_two_in_a_deadlock_one_is_a_conflict(db: PostgresDatabase) -> None:
+async def test_one_of_two_transactions_in_a_deadlock_gets_a_conflict(db: PostgresDatabase) -> None:
     await db.write_many(INSERT, [("a",), ("b",)])
     one, two = await db.begin(), await db.begin()
     await one.write("UPDATE item SET size = 1 WHERE name = 'a'")
@@ -263,7 +263,7 @@ async def test_a_lock_that_does_not_come_is_a_lock_timeout_of_the_step_alone(url
         assert sorted(await names(db)) == ["b", "c"]
 
 
-async def test_a_step_whose_caller_leaves_is_stopped_on_the_server_and_taken_back(db: PostgresDatabase) -> None:
+async def test_a_step_is_stopped_on_the_server_and_rolled_back_if_its_caller_leaves(db: PostgresDatabase) -> None:
     async with db.transaction() as tx:
         await tx.write(INSERT, ("a",))
         step = asyncio.ensure_future(tx.write_any("INSERT INTO item (name) SELECT 'b' FROM pg_sleep(60)"))

@@ -66,7 +66,7 @@ async def test_the_file_is_closed_with_the_last_one(db_path: Path) -> None:
     assert not Path(f"{db_path}-wal").exists()
 
 
-async def test_one_that_opens_while_the_last_one_closes_opens_it_anew(db_path: Path) -> None:
+async def test_a_connection_that_opens_while_the_last_one_closes_opens_the_database_again(db_path: Path) -> None:
     first = await aiosqlite.connect(db_path)
     closing = asyncio.create_task(first.close())
     await asyncio.sleep(0)
@@ -144,7 +144,7 @@ async def test_a_write_that_waits_for_longer_than_timeout_finds_the_database_loc
     await is_whole(db)
 
 
-async def test_one_that_was_held_for_too_long_says_so_once(db_path: Path) -> None:
+async def test_a_connection_that_held_the_writer_too_long_reports_it_once(db_path: Path) -> None:
     async with aiosqlite.connect(db_path, max_hold=0.05) as db:
         await db.executescript("CREATE TABLE counter (n INTEGER); INSERT INTO counter VALUES (0)")
         await db.execute(ADD)
@@ -198,7 +198,7 @@ async def test_if_it_had_begun_the_transaction_that_ends(db: Connection, turns: 
     await is_whole(db)
 
 
-async def test_one_that_ran_when_it_was_cancelled_is_taken_back(db: Connection) -> None:
+async def test_a_call_that_ran_when_it_was_cancelled_is_rolled_back(db: Connection) -> None:
     with Gate() as gate:
         await db.create_function("gate", 0, lambda: gate.block() or 0)
         await db.execute(ADD)
@@ -332,14 +332,16 @@ async def test_a_closed_connection_says_so_by_an_error_that_is_both(db_path: Pat
     await db.close()
 
 
-async def test_one_that_was_not_opened_says_so(db_path: Path) -> None:
+async def test_a_connection_that_was_not_opened_reports_it(db_path: Path) -> None:
     db = aiosqlite.connect(db_path)
     with pytest.raises(ValueError, match="no active connection"):
         await db.execute("SELECT 1")
     await db.close()
 
 
-async def test_one_that_is_dropped_warns_and_its_transaction_is_rolled_back(db: Connection, db_path: Path) -> None:
+async def test_a_connection_that_is_dropped_warns_and_its_transaction_is_rolled_back(
+    db: Connection, db_path: Path
+) -> None:
     other = await aiosqlite.connect(db_path)
     await other.execute(ADD)
     with pytest.warns(ResourceWarning, match="was deleted before being closed"):

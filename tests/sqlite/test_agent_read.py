@@ -81,7 +81,7 @@ async def test_a_text_that_is_no_utf_8_comes_with_its_bad_bytes_replaced(db: SQL
     assert await rows(db, "SELECT body FROM note WHERE agent IS NULL") == [("a\ufffdb",)]
 
 
-async def test_it_sees_what_was_committed_before_it_was_asked(db: SQLiteDatabase) -> None:
+async def test_agent_read_sees_what_was_committed_before_the_question(db: SQLiteDatabase) -> None:
     await rows(db, "SELECT 1")
     await db.write_script("CREATE TABLE new (a); INSERT INTO new VALUES (7)")
     assert await rows(db, "SELECT * FROM new") == [(7,)]

@@ -123,7 +123,7 @@ def test_what_has_committed_never_runs_again(session: Session, db_path: Path, mo
 
     run(session, "a")
     monkeypatch.setattr(session.identity, "check", fail)
-    with pytest.raises(OSError, match="stale"):  # it is the writer's, whose thread dies of it: unknown to the caller
+    with pytest.raises(OSError, match="stale"):  # it is the writer's, and ends its thread: unknown to the caller
         run(session, "b")
     assert plain(db_path, "SELECT body FROM note") == [("a",), ("b",)]
 

@@ -598,7 +598,7 @@ async def test_a_culprit_fails_alone_in_batches_out_of_time_too(
 async def test_a_second_run_that_is_out_of_time_goes_on_where_it_was(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # 40 jobs, of which 30 spoils:  0 .. 30                  rolled back, to be cut in three
+    # 40 jobs; number 30 spoils:    0 .. 30                  rolled back, to be cut in three
     #                               0, 1 (time is up)        committed
     #                               2 .. 29 | 30 | 31 .. 39  still in this order
     now, runs = [0.0], 0

@@ -26,7 +26,7 @@ AT_LEAST = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.1, 0.1, 0.1]
 
 
 class Turns:
-    """Counts the turns of a loop each of which takes 4 ms, in Python alone."""
+    """Counts the turns of a loop; each takes 4 ms, in Python alone."""
 
     count = 0
 

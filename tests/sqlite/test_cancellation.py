@@ -330,7 +330,7 @@ async def test_an_interrupt_that_comes_when_the_connection_is_closed_finds_nothi
         connection.at_end = lambda close: (close(), gate.block())  # type: ignore[func-returns-value]
         await connection.open(file_uri(db_path, read_only=False), lambda raw: None)
         work = object()
-        connection.post(lambda: connection.switch(work))  # as a batch, of which the loop has not heard the end
+        connection.post(lambda: connection.switch(work))  # as a batch that has ended before the loop hears of it
         connection.stop()
         await gate.wait_entered()
         assert not connection.interrupt(work)

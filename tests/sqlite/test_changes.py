@@ -29,7 +29,7 @@ async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
 
 
 async def settled(db: SQLiteDatabase, *tables: str) -> aiomemdb.sqlite.engine.change_verbs.TableChanges:
-    """Changes of which what was written before is told."""
+    """Changes, with what was written before reported already."""
     changes = db.changes(*tables)
     watcher = db._assembly.watcher  # type: ignore[union-attr]
     while watcher._version is None:  # noqa: ASYNC110
@@ -157,7 +157,7 @@ async def test_cancelling_leaves_nothing_and_misses_nothing(db: SQLiteDatabase) 
         assert await turn(changes) == {"note"}
 
 
-async def test_who_waits_hears_that_the_database_closes(db_path: Path) -> None:
+async def test_a_waiter_for_changes_hears_that_the_database_closes(db_path: Path) -> None:
     db = await aiomemdb.connect(db_path)
     changes = db.changes("note")  # type: ignore[attr-defined]
     while db._assembly.watcher._version is None:  # type: ignore[attr-defined]  # noqa: ASYNC110

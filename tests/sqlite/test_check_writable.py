@@ -12,7 +12,7 @@ import aiomemdb
 from tests.support.gates import Gate
 
 
-async def test_it_raises_inside_the_callers_own_transaction_and_nowhere_else(db_path: Path) -> None:
+async def test_check_writable_raises_inside_the_callers_own_transaction_alone(db_path: Path) -> None:
     async def another_task() -> None:
         db.check_writable()
 
@@ -49,7 +49,7 @@ async def test_a_full_queue_is_no_reason(db_path: Path) -> None:
             await waiting
 
 
-async def test_it_raises_where_nothing_can_be_written(db_path: Path) -> None:
+async def test_check_writable_raises_where_nothing_can_be_written(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         with pytest.raises(aiomemdb.WrongLoop):
             await asyncio.to_thread(db.check_writable)

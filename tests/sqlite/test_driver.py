@@ -101,7 +101,7 @@ def test_its_thread_ends_by_what_our_function_returns_or_by_what_waits_behind_it
     assert not thread_of(driver).is_alive(), CHANGED + "_STOP_RUNNING_SENTINEL"
 
 
-def test_it_asks_of_a_future_no_more_than_its_loop(driver: Any) -> None:
+def test_the_driver_asks_a_future_for_its_loop_alone(driver: Any) -> None:
     asked: list[str] = []
 
     class Asked:

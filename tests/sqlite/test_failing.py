@@ -33,7 +33,7 @@ async def test_a_slice_fails_at_once_and_each_other_one_in_an_iteration_of_its_o
     assert len({id(future.exception()) for future in waiting}) == MANY
 
 
-async def test_those_added_meanwhile_fail_behind_the_others_each_with_its_error() -> None:
+async def test_jobs_added_meanwhile_fail_after_the_others_each_with_its_own_error() -> None:
     loop = asyncio.get_running_loop()
     first, second = futures(loop), futures(loop)
     many = Failing(loop)

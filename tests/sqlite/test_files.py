@@ -203,7 +203,7 @@ async def test_a_file_with_two_names_is_read_but_not_written(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("free", range(2, 10, 2))
 async def test_too_many_open_files_are_told_and_leave_nothing(tmp_path: Path, free: int) -> None:
-    # In a program of its own, whose limit is lowered.
+    # In a program of its own with a lower limit.
     ended = await run_script_aside(
         """
         import asyncio, os, resource, sys

@@ -100,7 +100,7 @@ async def test_a_plain_commit_is_noticed_once_a_handle_that_shared_the_file_is_s
     async with aiomemdb.connect(db_path) as silent:
         await silent.write(INSERT, (0,))
         foreign.execute(INSERT, (1,))
-        await db.write(INSERT, (2,))  # whose commit it was is unknown
+        await db.write(INSERT, (2,))  # which of them committed is unknown
         assert seen(db) == [0]
         await asyncio.sleep(turnstile._ANNOUNCED_FOR)
         await db.write(INSERT, (3,))
@@ -109,7 +109,7 @@ async def test_a_plain_commit_is_noticed_once_a_handle_that_shared_the_file_is_s
         assert seen(db, silent) == [1, 0]
 
 
-async def test_a_transaction_whose_lock_was_met_is_counted_once(
+async def test_a_foreign_transaction_met_at_the_lock_is_counted_once(
     db: SQLiteDatabase, foreign: sqlite3.Connection
 ) -> None:
     foreign.execute("BEGIN IMMEDIATE")

@@ -500,7 +500,7 @@ async def test_a_write_that_returns_rows_is_no_query(db: SQLiteDatabase, verb: s
     await db.write("DELETE FROM t WHERE id > 3")
 
 
-async def test_a_write_whose_trigger_has_the_first_query_compiled_is_no_query(db: SQLiteDatabase) -> None:
+async def test_a_write_with_a_trigger_that_compiles_the_first_query_is_no_query(db: SQLiteDatabase) -> None:
     await db.write_script(
         "CREATE VIRTUAL TABLE words USING fts5(word);"
         "CREATE TRIGGER note AFTER INSERT ON t BEGIN INSERT INTO words VALUES (new.x); END"

@@ -410,7 +410,7 @@ async def test_a_reader_alone_keeps_its_log_too(db_path: Path) -> None:
 
 
 @on_linux
-async def test_one_of_two_handles_that_is_closed_leaves_the_other_its_log(db_path: Path) -> None:
+async def test_closing_one_of_two_handles_leaves_the_other_its_log(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
         async with aiomemdb.connect(db_path) as two:
@@ -546,7 +546,7 @@ async def test_each_process_stops_soon_when_the_whole_folder_is_moved_away_and_i
     assert 3 + applied <= count <= 3 + applied + 3  # of each process one is unknown
 
 
-async def test_who_closes_the_old_file_leaves_the_new_one_its_log(db_path: Path) -> None:
+async def test_closing_the_old_file_leaves_the_new_file_its_log(db_path: Path) -> None:
     # A log is removed by its name, which by now is that of the new file's.
     opened = "opened = sqlite3.connect(path, isolation_level=None); opened.execute('INSERT INTO t VALUES (2)')"
     script = THREE_PROCESSES.replace("{change}", f"{REMOVED_FIRST}; {opened}")
@@ -704,7 +704,9 @@ async def test_opening_a_database_on_a_network_file_system_warns_with_the_reason
     await db.close()
 
 
-async def test_who_takes_warnings_for_errors_does_not_open_it(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_program_with_warnings_as_errors_does_not_open_it(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("aiomemdb.sqlite.file.hazards._NETWORK_TYPES", Everything())
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -62,7 +62,7 @@ async def jobs(db: SQLiteDatabase) -> list[int]:
 # -- by hand -------------------------------------------------------------------------------------------------
 
 
-async def test_it_is_alive_until_it_commits_and_then_all_of_it_is_there(db: SQLiteDatabase) -> None:
+async def test_a_hold_lives_until_it_commits_and_then_all_of_it_is_there(db: SQLiteDatabase) -> None:
     hold = await db.begin()
     assert (hold.alive, hold.error) == (True, None)
     assert await hold.write(INSERT, (1,)) == 1
@@ -75,7 +75,7 @@ async def test_it_is_alive_until_it_commits_and_then_all_of_it_is_there(db: SQLi
     await assert_whole(db)
 
 
-async def test_nothing_is_there_of_one_that_is_rolled_back(db: SQLiteDatabase) -> None:
+async def test_a_hold_that_is_rolled_back_leaves_nothing(db: SQLiteDatabase) -> None:
     hold = await db.begin()
     await hold.write(INSERT, (1,))
     await hold.rollback()
@@ -84,7 +84,7 @@ async def test_nothing_is_there_of_one_that_is_rolled_back(db: SQLiteDatabase) -
     await assert_whole(db)
 
 
-async def test_one_that_has_ended_is_not_committed_again_and_its_rollback_is_nothing(db: SQLiteDatabase) -> None:
+async def test_an_ended_hold_is_not_committed_again_and_its_rollback_does_nothing(db: SQLiteDatabase) -> None:
     for end in ("commit", "rollback"):
         hold = await db.begin()
         await hold.write(INSERT, (len(end),))
@@ -127,7 +127,7 @@ async def test_what_waits_for_it_goes_on_when_it_was_held_too_long(hasty: SQLite
     assert await jobs(hasty) == [2]
 
 
-async def test_one_without_a_step_is_not_held_for_longer_either(hasty: SQLiteDatabase) -> None:
+async def test_a_hold_without_a_step_has_the_same_time_limit(hasty: SQLiteDatabase) -> None:
     hold = await hasty.begin()
     assert await hasty.write(INSERT, (1,)) == 1
     assert isinstance(hold.error, TransactionTimeout)
@@ -366,7 +366,7 @@ async def test_a_read_in_the_block_has_its_own_time_limit(db: SQLiteDatabase, db
     await assert_whole(db)
 
 
-async def test_a_read_in_a_block_whose_transaction_has_ended_early_is_a_read(hasty: SQLiteDatabase) -> None:
+async def test_a_read_after_the_early_end_of_its_blocks_transaction_is_a_read(hasty: SQLiteDatabase) -> None:
     with pytest.raises(TransactionTimeout):
         async with hasty.transaction():
             await eventually(lambda: hasty.statistics().transaction_holder is None)
@@ -388,7 +388,7 @@ async def test_increments_by_check_then_act_lose_none(db_path: Path) -> None:
 # -- the rules of batches ------------------------------------------------------------------------------------
 
 
-async def test_one_that_a_step_has_lost_is_over_at_once(db: SQLiteDatabase) -> None:
+async def test_a_hold_that_a_step_has_lost_ends_at_once(db: SQLiteDatabase) -> None:
     await db.write(INSERT, (1,))
     hold = await db.begin()
     await hold.write(INSERT, (2,))
@@ -585,7 +585,7 @@ async def test_a_forgotten_one_is_rolled_back_with_a_warning(
         await assert_whole(db)
 
 
-async def test_one_that_is_collected_on_another_thread_is_rolled_back(db: SQLiteDatabase) -> None:
+async def test_a_hold_that_another_thread_collects_is_rolled_back(db: SQLiteDatabase) -> None:
     kept = [await db.begin()]
     await kept[0].write(INSERT, (1,))
     with pytest.warns(ResourceWarning):
@@ -595,7 +595,7 @@ async def test_one_that_is_collected_on_another_thread_is_rolled_back(db: SQLite
     assert await db.write(INSERT, (2,)) == 1
 
 
-async def test_one_whose_nested_one_is_in_use_is_not_forgotten(db: SQLiteDatabase) -> None:
+async def test_a_hold_with_a_nested_hold_in_use_is_not_forgotten(db: SQLiteDatabase) -> None:
     inner = await (await db.begin()).begin()
     gc.collect()
     await inner.write(INSERT, (1,))
@@ -734,7 +734,7 @@ async def test_a_running_step_is_stopped_where_close_gives_up(db: SQLiteDatabase
     assert plain(db_path, "SELECT * FROM log") == []
 
 
-async def test_it_hears_that_the_writers_thread_died(db: SQLiteDatabase) -> None:
+async def test_a_hold_hears_that_the_writers_thread_died(db: SQLiteDatabase) -> None:
     hold = await db.begin()
     await hold.write(INSERT, (1,))
     kill_behind(writer_of(db))

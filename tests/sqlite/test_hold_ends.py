@@ -88,7 +88,7 @@ async def test_the_outermost_block_undoes_what_was_begun_in_it_by_hand_and_not_e
     assert db.statistics().writes == writes + 1
 
 
-async def test_what_lost_it_is_told_though_a_nested_one_is_open(db: SQLiteDatabase) -> None:
+async def test_the_cause_of_a_lost_transaction_is_reported_though_a_nested_one_is_open(db: SQLiteDatabase) -> None:
     await db.write(INSERT, (1,))
     outer = await db.begin()
     nested = await outer.begin()
@@ -216,7 +216,7 @@ async def test_a_ctrl_c_as_a_step_is_posted_leaves_max_hold_as_it_is(
 
 
 @pytest.mark.parametrize("verb", ["write", "read_value", "commit", "rollback", "begin"])
-async def test_it_is_refused_on_another_loop_and_goes_on(db: SQLiteDatabase, verb: str) -> None:
+async def test_a_transaction_refuses_another_loop_and_goes_on(db: SQLiteDatabase, verb: str) -> None:
     hold = await db.begin()
     await hold.write(INSERT, (1,))
 
@@ -246,7 +246,7 @@ ENDLESS = """
 """
 
 
-async def test_a_step_that_a_rollback_interrupts_is_told_of_the_end_as_those_behind_it_are(db_path: Path) -> None:
+async def test_a_step_that_a_rollback_interrupts_gets_the_same_error_as_the_steps_behind_it(db_path: Path) -> None:
     running = threading.Event()
 
     def prepare(connection: sqlite3.Connection) -> None:

@@ -50,27 +50,27 @@ async def assert_as_before(db: SQLiteDatabase) -> None:
 
 
 @pytest.mark.parametrize("foreign_keys", [True, False])
-async def test_it_checks_them_as_it_is_told(db: SQLiteDatabase, foreign_keys: bool) -> None:
+async def test_a_transaction_checks_foreign_keys_as_its_argument_says(db: SQLiteDatabase, foreign_keys: bool) -> None:
     hold = await db.begin(foreign_keys=foreign_keys)
     assert await takes_orphans(hold) is not foreign_keys
     await hold.commit()
     await assert_as_before(db)
 
 
-async def test_it_checks_them_as_the_database_does_where_it_is_told_nothing(db: SQLiteDatabase) -> None:
+async def test_a_transaction_without_the_argument_checks_foreign_keys_as_the_database_does(db: SQLiteDatabase) -> None:
     hold = await db.begin()
     assert await takes_orphans(hold) is not checks(db)
     await hold.rollback()
 
 
-async def test_those_behind_it_are_as_before_when_it_is_rolled_back(db: SQLiteDatabase) -> None:
+async def test_jobs_after_it_check_as_before_when_it_is_rolled_back(db: SQLiteDatabase) -> None:
     hold = await db.begin(foreign_keys=not checks(db))
     assert await takes_orphans(hold) is checks(db)
     await hold.rollback()
     await assert_as_before(db)
 
 
-async def test_those_behind_it_are_as_before_when_its_time_is_over(db: SQLiteDatabase) -> None:
+async def test_jobs_after_it_check_as_before_when_its_time_is_over(db: SQLiteDatabase) -> None:
     hold = await db.begin(foreign_keys=not checks(db))
     await hold.read("SELECT 1")
     await assert_as_before(db)  # they wait for its end
@@ -78,7 +78,7 @@ async def test_those_behind_it_are_as_before_when_its_time_is_over(db: SQLiteDat
     await hold.rollback()
 
 
-async def test_those_behind_it_are_as_before_when_a_step_has_lost_it(db: SQLiteDatabase) -> None:
+async def test_jobs_after_it_check_as_before_when_a_step_has_lost_it(db: SQLiteDatabase) -> None:
     hold = await db.begin(foreign_keys=not checks(db))
     await hold.write("INSERT INTO parent VALUES (1)")
     with pytest.raises(sqlite3.IntegrityError):
@@ -87,7 +87,7 @@ async def test_those_behind_it_are_as_before_when_a_step_has_lost_it(db: SQLiteD
     await assert_as_before(db)
 
 
-async def test_those_behind_it_are_as_before_when_its_caller_is_cancelled_and_it_is_dropped(
+async def test_jobs_after_it_check_as_before_when_its_caller_is_cancelled_and_drops_it(
     db: SQLiteDatabase,
 ) -> None:
     begun = asyncio.Event()

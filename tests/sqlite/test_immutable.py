@@ -148,7 +148,7 @@ async def test_a_file_that_has_changed_stops_every_read(disc: Disc, read: Any) -
     async with aiomemdb.connect(disc.folder / "a.db", read_only=True) as db:
         await read(db)
         disc.unburn()
-        with closing(sqlite3.connect(disc.folder / "a.db")) as conn:  # whose end moves its log into the file
+        with closing(sqlite3.connect(disc.folder / "a.db")) as conn:  # its close moves its log into the file
             conn.execute("INSERT INTO t (x) VALUES (1)")
             conn.commit()
         assert contents(disc.folder) == ["a.db"]

@@ -99,7 +99,7 @@ async def must_roll_back(connection: InteractiveConnection, sql: str = ADD, *, l
 # -- it begins with the writer if it can have it soon ---------------------------------------------------------
 
 
-async def test_it_begins_with_its_first_statement_and_with_the_writer_where_that_is_free(db: SQLiteDatabase) -> None:
+async def test_a_transaction_begins_at_its_first_statement_and_on_the_writer_if_free(db: SQLiteDatabase) -> None:
     connection = InteractiveConnection(db, rule=PATIENT)
     await connection.begin()
     assert connection.in_transaction
@@ -133,7 +133,7 @@ async def test_behind_a_holder_it_waits_and_then_has_the_writer(db: SQLiteDataba
     await connection.close()
 
 
-async def test_behind_one_that_has_held_it_for_longer_it_begins_as_a_snapshot_at_once(db: SQLiteDatabase) -> None:
+async def test_behind_a_long_holder_a_transaction_begins_as_a_snapshot_at_once(db: SQLiteDatabase) -> None:
     holder = await begun(db, sql=ADD)
     writer_of(db).held_since -= 0.25
     connection = await begun(db, Rule(patience=0.25, idle=NEVER, timeout=NEVER))
@@ -208,7 +208,7 @@ async def test_immediate_and_for_update_wait_for_the_writer_always(db: SQLiteDat
 
 
 @pytest.mark.parametrize("locks", [False, True], ids=["IMMEDIATE", "FOR UPDATE"])
-async def test_they_wait_no_longer_than_timeout(db: SQLiteDatabase, locks: bool) -> None:
+async def test_statements_wait_no_longer_than_timeout(db: SQLiteDatabase, locks: bool) -> None:
     holder = await begun(db)
     connection = InteractiveConnection(db, rule=HASTY)
     with pytest.raises(sqlite3.OperationalError, match="database is locked") as caught:
@@ -220,7 +220,7 @@ async def test_they_wait_no_longer_than_timeout(db: SQLiteDatabase, locks: bool)
 
 
 @pytest.mark.parametrize("locks", [False, True], ids=["IMMEDIATE", "FOR UPDATE"])
-async def test_they_never_give_it_up(db: SQLiteDatabase, locks: bool) -> None:
+async def test_writing_transactions_never_release_the_writer(db: SQLiteDatabase, locks: bool) -> None:
     connection = await begun(db, mode=Mode.DEFERRED if locks else Mode.IMMEDIATE)
     await connection.execute(READ, locks=locks)
     await become_idle(connection)
@@ -230,7 +230,7 @@ async def test_they_never_give_it_up(db: SQLiteDatabase, locks: bool) -> None:
     await connection.close()
 
 
-async def test_one_whose_first_statement_writes_waits_for_the_writer(db: SQLiteDatabase) -> None:
+async def test_a_transaction_that_writes_first_waits_for_the_writer(db: SQLiteDatabase) -> None:
     holder = await begun(db, sql=ADD)
     beginning = asyncio.create_task(begun(db, Rule(patience=0.0, idle=NEVER, timeout=NEVER), sql=ADD))
     await eventually(is_waiting(db))
@@ -239,7 +239,7 @@ async def test_one_whose_first_statement_writes_waits_for_the_writer(db: SQLiteD
     assert await db.read_value(READ) == 2
 
 
-async def test_one_that_writes_by_with_finds_out_on_a_snapshot_and_is_not_stale_for_it(db: SQLiteDatabase) -> None:
+async def test_a_statement_that_writes_by_with_is_found_on_a_snapshot_and_is_not_stale(db: SQLiteDatabase) -> None:
     by_with = "WITH one (n) AS (SELECT 1) UPDATE counter SET n = n + (SELECT n FROM one)"
     holder = await begun(db, sql=ADD)
     writer_of(db).held_since -= NEVER
@@ -253,7 +253,7 @@ async def test_one_that_writes_by_with_finds_out_on_a_snapshot_and_is_not_stale_
 # -- one that has only read releases the writer --------------------------------------------------------------
 
 
-async def test_one_that_has_only_read_releases_the_writer_when_it_is_idle(db: SQLiteDatabase) -> None:
+async def test_an_idle_transaction_that_has_only_read_releases_the_writer(db: SQLiteDatabase) -> None:
     connection = await begun(db)
     await become_idle(connection)
     assert has_snapshot(connection)
@@ -272,7 +272,7 @@ async def test_its_snapshot_is_taken_before_it_lets_go(db: SQLiteDatabase) -> No
     await must_roll_back(connection)
 
 
-async def test_one_that_has_written_keeps_it(db: SQLiteDatabase) -> None:
+async def test_a_transaction_that_has_written_keeps_the_writer(db: SQLiteDatabase) -> None:
     connection = await begun(db, sql=ADD)
     await become_idle(connection)
     assert has_writer(connection)
@@ -280,7 +280,7 @@ async def test_one_that_has_written_keeps_it(db: SQLiteDatabase) -> None:
     assert await db.read_value(READ) == 1
 
 
-async def test_it_is_not_idle_while_a_call_is_pending(db: SQLiteDatabase, gate: Gate) -> None:
+async def test_a_transaction_is_not_idle_while_a_call_is_pending(db: SQLiteDatabase, gate: Gate) -> None:
     connection = await begun(db)
     reading = asyncio.create_task(connection.execute("SELECT gate()"))
     await gate.wait_entered()
@@ -387,7 +387,7 @@ async def _by_another_program(db: SQLiteDatabase, db_path: Path) -> None:
 
 
 @pytest.mark.parametrize("commit", [_by_database, _by_schema, _by_connection, _by_another_program])
-async def test_it_is_an_error_if_anybody_has_committed_since_it_began(
+async def test_a_write_is_an_error_if_another_transaction_committed_since_the_begin(
     db: SQLiteDatabase, db_path: Path, commit: Callable[..., Any]
 ) -> None:
     connection = await begun(db)
@@ -396,7 +396,7 @@ async def test_it_is_an_error_if_anybody_has_committed_since_it_began(
     await must_roll_back(connection)
 
 
-async def test_it_is_an_error_too_where_the_commit_came_while_it_waited(db: SQLiteDatabase) -> None:
+async def test_a_write_is_an_error_too_if_the_commit_came_while_it_waited(db: SQLiteDatabase) -> None:
     connection = await begun(db)
     await become_idle(connection)
     holder = await begun(db, sql=ADD)
@@ -422,7 +422,7 @@ async def test_for_update_after_a_stale_read_is_the_same_error(db: SQLiteDatabas
     await must_roll_back(connection, READ, locks=True)
 
 
-async def test_one_that_is_stale_does_nothing_more_and_its_commit_says_so(db: SQLiteDatabase) -> None:
+async def test_a_stale_transaction_does_nothing_more_and_its_commit_reports_it(db: SQLiteDatabase) -> None:
     connection = await begun(db)
     await become_idle(connection)
     await db.write(ADD)
@@ -436,7 +436,7 @@ async def test_one_that_is_stale_does_nothing_more_and_its_commit_says_so(db: SQ
     assert await value(connection) == 1
 
 
-async def test_it_waits_for_the_writer_no_longer_than_timeout_and_can_be_tried_again(db: SQLiteDatabase) -> None:
+async def test_a_write_waits_no_longer_than_timeout_and_can_be_tried_again(db: SQLiteDatabase) -> None:
     connection = await begun(db, Rule(patience=NEVER, idle=NEVER, timeout=0.01))
     await become_idle(connection)
     holder = await begun(db)
@@ -504,7 +504,7 @@ async def test_a_snapshot_or_stream_of_the_database_calls_the_oldest_in_too(db: 
         await connection.close()
 
 
-async def test_one_that_reads_is_not_let_go(db: SQLiteDatabase, gate: Gate) -> None:
+async def test_a_snapshot_that_reads_keeps_its_reader(db: SQLiteDatabase, gate: Gate) -> None:
     made = await snapshots(db, 2)
     reading = asyncio.create_task(made[0].execute("SELECT gate(), n FROM counter"))
     await gate.wait_entered()

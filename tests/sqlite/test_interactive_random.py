@@ -146,7 +146,7 @@ async def _write(db: SQLiteDatabase, chance: random.Random, history: History, wr
 
 
 async def _killed(db: SQLiteDatabase, chance: random.Random, history: History) -> None:
-    """A task that is cancelled wherever it is, and whose connection is dropped."""
+    """A task that is cancelled wherever it is, and drops its connection."""
     agent = Agent(db, chance, history)
     living = asyncio.create_task(agent.live(20))
     await asyncio.sleep(chance.uniform(0, 0.05))

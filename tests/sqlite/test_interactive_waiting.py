@@ -78,7 +78,7 @@ async def test_a_write_that_comes_to_wait_brings_the_next_look_forward(db: SQLit
     await connection.close()
 
 
-async def test_one_that_gets_the_writer_while_others_wait_is_looked_at_soon_at_once(db: SQLiteDatabase) -> None:
+async def test_a_transaction_that_gets_the_writer_while_others_wait_is_checked_soon(db: SQLiteDatabase) -> None:
     holder = await begun(db, sql=ADD)
     second = asyncio.create_task(begun(db))
     await eventually(is_waiting(db))
@@ -108,7 +108,7 @@ async def test_when_no_other_waits_any_more_looks_are_as_usual(db: SQLiteDatabas
 
 
 @pytest.mark.parametrize("mode", [Mode.IMMEDIATE, Mode.DEFERRED])
-async def test_one_that_keeps_the_writer_is_not_looked_at(db: SQLiteDatabase, mode: Mode) -> None:
+async def test_a_transaction_that_keeps_the_writer_is_not_checked_for_idleness(db: SQLiteDatabase, mode: Mode) -> None:
     connection = await begun(db, mode=mode, sql=READ if mode is Mode.IMMEDIATE else ADD)
     waiting = asyncio.create_task(db.write(ADD))
     await eventually(is_waiting(db))
@@ -138,7 +138,7 @@ async def test_many_that_wait_for_a_model_keep_no_other_waiting(db: SQLiteDataba
 # -- how long it waits behind those that are idle ------------------------------------------------------------
 
 
-async def test_behind_one_that_was_idle_the_wait_is_not_counted_anew(
+async def test_the_wait_is_not_counted_again_behind_an_idle_transaction(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(granting, "_ONCE_MORE", 600)
@@ -169,7 +169,7 @@ async def test_a_wait_that_is_over_goes_on_a_little_as_the_loop_may_have_stood_s
     await connection.close()
 
 
-async def test_that_is_no_longer_than_its_timeout(db: SQLiteDatabase) -> None:
+async def test_the_wait_is_no_longer_than_its_timeout(db: SQLiteDatabase) -> None:
     holder = await begun(db, sql=ADD)
     writer_of(db).held_since -= 2 * NEVER
     connection = await begun(db, Rule(patience=NEVER, idle=NEVER, timeout=0.0))
@@ -193,7 +193,7 @@ async def test_a_snapshot_that_is_stale_says_so_without_waiting_for_the_writer(d
     await holder.commit()
 
 
-async def test_those_that_come_to_the_writer_behind_one_that_has_written_take_no_turn_of_the_file(
+async def test_transactions_behind_a_writing_one_take_no_turn_at_the_file(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = await begun(db, sql=ADD)

@@ -325,10 +325,10 @@ class Once:
 @pytest.mark.parametrize(
     ("sql", "bad"), [("INSERT INTO strict (n) VALUES (?)", "no number"), ("INSERT INTO failing VALUES (?)", None)]
 )
-def test_no_row_stays_of_a_statement_none_of_whose_rows_can_be_bound_again(
+def test_no_row_stays_of_a_statement_with_rows_that_can_not_be_bound_again(
     session: Session, sql: str, bad: object
 ) -> None:
-    """So that nothing is inserted after it whose rowid could tell."""
+    """Then nothing is inserted after it with a rowid that could reveal it."""
     for _ in range(2):
         run(session, sql, [(0,)] * 100)  # it is known: nothing more is compiled, or bound to be explained
     outcomes = run(session, sql, [(0,), *[(bad if n == 30 else Once(),) for n in range(64)]])
@@ -383,7 +383,7 @@ async def test_limits_that_prepare_has_lowered_are_kept_to(db_path: Path, catego
         ]
 
 
-def test_once_one_has_failed_the_rest_of_the_batch_goes_row_by_row(session: Session) -> None:
+def test_after_a_failed_run_the_rest_of_the_batch_goes_row_by_row(session: Session) -> None:
     sql = "INSERT INTO named (a) VALUES (?)"
     run(session, sql, [("a",), ("b",)])
     parameters = [(None if n == 10 else "x",) for n in range(200)]
@@ -500,7 +500,7 @@ def test_what_a_run_compiles_says_nothing_of_the_next_text(session: Session) -> 
 
 
 class Migrating:
-    """A parameter whose adapter changes the schema, on the connection that binds it."""
+    """A parameter with an adapter that changes the schema, on the connection that binds it."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -848,7 +848,7 @@ async def test_an_object_that_can_not_tell_its_length_goes_as_its_adapter_says(d
         assert await db.read_value("SELECT count(*) FROM t WHERE x = 'odd'") == 100
 
 
-async def test_a_parent_whose_children_have_keys_that_do_not_fit_takes_many_rows(db_path: Path) -> None:
+async def test_a_parent_of_children_with_keys_that_do_not_fit_takes_many_rows(db_path: Path) -> None:
     # SQLite refuses a statement of many rows for it ("foreign key mismatch"), and each of the rows alone it does not.
     async with aiomemdb.connect(db_path) as db:
         await db.write_script("CREATE TABLE p (a, b); CREATE TABLE c (x REFERENCES p)")

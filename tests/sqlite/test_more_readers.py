@@ -59,7 +59,7 @@ def refuse() -> None:
 # -- when they are opened ------------------------------------------------------------------------------------
 
 
-async def test_one_caller_never_needs_a_second_one(db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lone_caller_never_needs_a_second_reader(db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "_SOON", 3600.0)  # a busy thread may be later than usual
     for number in range(50):
         await db.write(INSERT, (number,))
@@ -124,7 +124,7 @@ async def test_queries_that_came_while_the_only_reader_was_lent_do_not_wait_for_
         await asyncio.wait([slow])
 
 
-async def test_they_are_opened_one_after_another_and_no_more_than_readers_says(db_path: Path) -> None:
+async def test_readers_are_opened_one_after_another_up_to_the_limit(db_path: Path) -> None:
     prepare = Prepare(lambda: None)
     async with aiomemdb.connect(db_path, readers=3, prepare=prepare) as db:
         assert prepare.names == ["writer", "reader-1"]
@@ -154,7 +154,7 @@ async def test_so_it_is_with_read_only_and_in_memory(db: SQLiteDatabase, db_path
 # -- one that can't be opened --------------------------------------------------------------------------------
 
 
-async def test_a_read_whose_reader_can_not_be_opened_is_answered_when_the_snapshot_ends(db_path: Path) -> None:
+async def test_a_read_without_a_reader_of_its_own_is_answered_when_the_snapshot_ends(db_path: Path) -> None:
     async with aiomemdb.connect(db_path, prepare=(prepare := Prepare(refuse))) as db:
         await db.write("CREATE TABLE t (x)")
         async with db.snapshot() as snapshot:
@@ -181,7 +181,7 @@ async def test_a_read_inside_a_snapshot_that_holds_the_only_reader_is_told_why_t
             assert await db.read_value(COUNT) == 0
 
 
-async def test_a_second_snapshot_inside_the_only_one_is_told_so_and_why(db_path: Path) -> None:
+async def test_a_second_snapshot_inside_the_only_one_is_an_error_that_says_why(db_path: Path) -> None:
     async with aiomemdb.connect(db_path, prepare=Prepare(refuse)) as db:
         async with asyncio.timeout(60), db.snapshot():
             with pytest.raises(aiomemdb.ReentrancyError, match="wait for itself") as caught:
@@ -230,7 +230,7 @@ async def test_quick_reads_wait_for_a_slow_one_where_no_second_reader_can_be_ope
                 await slow
 
 
-async def test_one_is_opened_later_where_it_could_not_be_at_first(
+async def test_a_reader_that_could_not_be_opened_is_opened_later(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse_once() -> None:
@@ -310,7 +310,7 @@ async def test_a_reader_that_dies_just_behind_its_opening_is_none(
 
 
 async def test_too_many_open_files_are_told_and_those_readers_that_are_there_go_on(tmp_path: Path) -> None:
-    # In a program of its own, whose limit is lowered.
+    # In a program of its own with a lower limit.
     ended = await run_script_aside(
         """
         import asyncio, os, resource, sys
@@ -416,7 +416,7 @@ async def test_a_reader_that_would_read_another_file_is_not_opened(
 # -- while one is being opened -------------------------------------------------------------------------------
 
 
-async def test_close_while_one_is_opened_answers_what_waits_for_it_and_leaves_no_thread(db_path: Path) -> None:
+async def test_close_while_a_reader_opens_answers_its_waiters_and_leaves_no_thread(db_path: Path) -> None:
     with Gate() as gate:
         db: Any = await aiomemdb.connect(db_path, prepare=Prepare(gate.block))
         await db.write("CREATE TABLE t (x)")
@@ -436,7 +436,7 @@ async def test_close_while_one_is_opened_answers_what_waits_for_it_and_leaves_no
     assert_healthy(db_path)
 
 
-async def test_close_without_draining_fails_what_waits_for_one_that_is_opened(db_path: Path) -> None:
+async def test_close_without_draining_fails_the_waiters_of_a_reader_that_opens(db_path: Path) -> None:
     with Gate() as gate:
         db: Any = await aiomemdb.connect(db_path, prepare=Prepare(gate.block))
         await db.write("CREATE TABLE t (x)")
@@ -467,7 +467,7 @@ async def test_close_waits_no_longer_than_it_may_for_a_prepare_that_never_return
 
 
 @pytest.mark.parametrize("way", ["cancelled", "timed out"])
-async def test_a_caller_that_leaves_while_one_is_opened_leaves_it_to_the_next(db_path: Path, way: str) -> None:
+async def test_a_caller_that_leaves_while_a_reader_opens_leaves_it_to_the_next(db_path: Path, way: str) -> None:
     with Gate() as gate:
         async with aiomemdb.connect(db_path, prepare=Prepare(gate.block)) as db:
             await db.write("CREATE TABLE t (x)")
@@ -499,7 +499,7 @@ async def test_cancelling_every_task_there_is_stops_no_opening(db_path: Path) ->
                     assert await db.read_value(COUNT) == 0
 
 
-async def test_a_snapshot_that_is_cancelled_while_one_is_opened_for_it_loses_no_reader(db_path: Path) -> None:
+async def test_a_snapshot_cancelled_while_its_reader_opens_loses_no_reader(db_path: Path) -> None:
     with Gate() as gate:
         async with aiomemdb.connect(db_path, prepare=Prepare(gate.block)) as db:
             async with db.snapshot():
@@ -511,7 +511,7 @@ async def test_a_snapshot_that_is_cancelled_while_one_is_opened_for_it_loses_no_
             await assert_whole(db)  # type: ignore[arg-type]
 
 
-def test_a_loop_that_is_closed_while_one_is_opened_leaves_no_thread(db_path: Path) -> None:
+def test_a_loop_closed_while_a_reader_opens_leaves_no_thread(db_path: Path) -> None:
     async def main(gate: Gate) -> tuple[Any, asyncio.Future[Any]]:
         db: Any = await aiomemdb.connect(db_path, prepare=Prepare(gate.block))
         stack.append(db.snapshot())
@@ -534,7 +534,7 @@ def test_a_loop_that_is_closed_while_one_is_opened_leaves_no_thread(db_path: Pat
     gc.collect()
 
 
-async def test_a_handle_that_is_collected_while_one_is_opened_leaves_no_thread(db_path: Path) -> None:
+async def test_a_handle_collected_while_a_reader_opens_leaves_no_thread(db_path: Path) -> None:
     with Gate() as gate:
         db: Any = await aiomemdb.connect(db_path, prepare=Prepare(gate.block))
         block = db.snapshot()
@@ -553,7 +553,7 @@ async def test_a_handle_that_is_collected_while_one_is_opened_leaves_no_thread(d
         assert all(connection.join(60) for connection in threads)
 
 
-def test_a_ctrl_c_that_strikes_as_one_is_opened_leaves_no_thread_and_the_next_opens_it(
+def test_a_ctrl_c_while_a_reader_opens_leaves_no_thread_and_the_next_call_opens_it(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def strike(*_: Any) -> Any:
@@ -615,7 +615,7 @@ def test_ctrl_c_ends_a_program_that_has_one_opened(db_path: Path) -> None:
     assert_healthy(db_path)
 
 
-def test_a_child_forked_while_one_is_opened_harms_nothing(db_path: Path) -> None:
+def test_a_child_forked_while_a_reader_opens_harms_nothing(db_path: Path) -> None:
     ended = run_script(
         """
         import asyncio, gc, os, sys, threading, warnings

@@ -207,7 +207,7 @@ async def test_a_read_that_fails_or_is_cancelled_says_so(db: SQLiteDatabase, tol
     assert failed.error is caught.value and isinstance(cancelled.error, asyncio.CancelledError) and done.error is None
 
 
-async def test_it_is_told_in_the_context_of_the_caller(db: SQLiteDatabase) -> None:
+async def test_an_observer_is_called_in_the_context_of_the_caller(db: SQLiteDatabase) -> None:
     who = contextvars.ContextVar("who", default="?")
     seen: list[tuple[str, str]] = []
     stop = db._observe(lambda event: seen.append((type(event).__name__, who.get())))
@@ -277,7 +277,7 @@ async def test_an_observer_that_fails_harms_no_job(db: SQLiteDatabase, caplog: p
     ]
 
 
-async def test_one_that_has_left_is_told_nothing_and_a_job_pays_nothing(db: SQLiteDatabase) -> None:
+async def test_an_observer_that_left_hears_nothing_and_a_job_pays_nothing(db: SQLiteDatabase) -> None:
     told: list[Event] = []
     writer = db._writer
     before = writer.enqueue  # type: ignore[union-attr]

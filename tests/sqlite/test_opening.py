@@ -61,7 +61,7 @@ async def test_constructing_does_no_input_or_output(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_it_is_opened_by_async_with_or_by_await(db_path: Path) -> None:
+async def test_a_database_is_opened_by_async_with_or_by_await(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         assert await db.read_value("SELECT 1") == 1
     db = await aiomemdb.connect(db_path)
@@ -119,7 +119,7 @@ def test_without_a_running_loop_opening_names_asyncio(db_path: Path) -> None:
     assert not db_path.exists()
 
 
-def test_it_runs_inside_anyio_programs_on_asyncio(db_path: Path) -> None:
+def test_a_database_runs_inside_anyio_programs_on_asyncio(db_path: Path) -> None:
     async def main() -> None:
         async with aiomemdb.connect(db_path) as db, anyio.create_task_group() as group:
             await db.write("CREATE TABLE t (x)")

@@ -118,7 +118,7 @@ async def test_a_flush_that_fails_behind_a_commit_says_that_it_is_applied(
     assert plain(db_path, "SELECT x FROM t") == [(1,)]
 
 
-async def test_a_step_whose_caller_left_before_it_began_never_runs(db: SQLiteDatabase) -> None:
+async def test_a_step_never_runs_if_its_caller_left_before_it_began(db: SQLiteDatabase) -> None:
     async with db.transaction() as tx:
         with Gate() as gate:
             slow = asyncio.create_task(tx.write_fn(gate.block))

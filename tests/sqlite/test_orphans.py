@@ -99,7 +99,7 @@ async def test_each_of_them_has_an_error_of_its_own(db_path: Path) -> None:
 
 
 @pytest.mark.parametrize("in_order", [True, False], ids=["told to stop", "killed"])
-async def test_a_writers_thread_whose_end_fails_leaves_no_caller_waiting(db_path: Path, in_order: bool) -> None:
+async def test_a_writers_thread_that_fails_at_its_end_leaves_no_caller_waiting(db_path: Path, in_order: bool) -> None:
     db = await open_database(db_path)
     writer = writer_of(db)
     end = writer.at_end
@@ -158,7 +158,7 @@ async def test_the_holder_of_a_transaction_hears_that_the_writers_thread_died(db
     assert plain(db_path, COUNT) == [(0,)]
 
 
-async def test_who_waits_for_the_writer_behind_a_transaction_hears_it_too(db_path: Path) -> None:
+async def test_a_waiter_behind_a_transaction_hears_that_the_writer_died(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE t (x)")
         entered, leave = asyncio.Event(), asyncio.Event()
@@ -310,7 +310,7 @@ async def test_queries_that_wait_while_the_readers_die_are_failed(db_path: Path)
         assert all(isinstance(outcome, BaseException | list) for outcome in outcomes[2:])
 
 
-async def test_a_snapshot_and_a_stream_whose_reader_died_fail_and_give_nothing_back(db_path: Path) -> None:
+async def test_a_snapshot_and_a_stream_with_a_dead_reader_fail_and_return_nothing_to_the_pool(db_path: Path) -> None:
     async with aiomemdb.connect(db_path, readers=4) as db:
         stream = db.read_stream("SELECT name FROM pragma_function_list", chunk=1)
         async with db.snapshot() as snapshot:
@@ -601,7 +601,7 @@ async def test_what_waits_is_not_taken_twice_at_once(db_path: Path) -> None:
             await asyncio.gather(running, behind)
 
 
-async def test_answers_whose_delivery_was_struck_are_delivered_by_the_next(
+async def test_answers_are_delivered_by_the_next_call_if_their_own_delivery_was_struck(
     db_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, struck = readers.settle, list[int]()

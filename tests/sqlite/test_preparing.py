@@ -83,7 +83,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize("how", ["execute", "executescript", "swallowed"])
 @pytest.mark.parametrize("read_only", [False, True])
-async def test_it_may_not_write_nor_begin_nor_set_what_others_rely_on(
+async def test_prepare_may_not_write_nor_begin_nor_change_settings_of_others(
     path: Path, monkeypatch: pytest.MonkeyPatch, how: str, read_only: bool
 ) -> None:
     monkeypatch.chdir(path.parent)  # for copy.db
@@ -201,7 +201,7 @@ async def test_a_text_that_only_prepare_may_send_is_compiled_anew_in_jobs(path: 
         "PRAGMA main.cache_size = 7; PRAGMA CASE_SENSITIVE_LIKE = 1; PRAGMA max_page_count = 1000000",
     ],
 )
-async def test_it_may_read_and_use_temp_tables(path: Path, script: str) -> None:
+async def test_prepare_may_read_and_use_temp_tables(path: Path, script: str) -> None:
     before = path.read_bytes()
 
     await prepared(path, lambda conn: conn.executescript(script))

@@ -565,7 +565,7 @@ async def _in_place(coroutine: Coroutine[Any, Any, None]) -> None:
 
 @pytest.mark.parametrize("second", [_look, _stream])
 @pytest.mark.parametrize("run", [_in_place, _in_a_child, _in_a_grandchild])
-async def test_of_tasks_that_all_hold_a_snapshot_and_ask_for_a_second_one_is_told_and_the_others_wait(
+async def test_of_tasks_that_each_hold_a_snapshot_and_ask_for_another_one_gets_an_error(
     db: aiomemdb.Database,
     second: Callable[[aiomemdb.Database], Coroutine[Any, Any, None]],
     run: Callable[[Coroutine[Any, Any, None]], Awaitable[None]],
@@ -612,7 +612,7 @@ async def test_a_task_that_holds_a_snapshot_waits_for_a_second_where_others_go_o
     await assert_whole(db)  # type: ignore[arg-type]
 
 
-async def test_who_waits_for_a_snapshot_gets_one_in_the_order_of_arrival(db_path: Path) -> None:
+async def test_waiters_for_a_snapshot_are_served_in_order_of_arrival(db_path: Path) -> None:
     order: list[int] = []
 
     async def take(number: int) -> None:

@@ -242,7 +242,7 @@ async def test_a_table_that_becomes_a_view_returns_none(db: SQLiteDatabase) -> N
     assert [await db.write(insert) for _ in range(3)] == [None] * 3
 
 
-async def test_a_temp_table_that_shadows_one_is_told_from_it(db: SQLiteDatabase) -> None:
+async def test_a_temp_table_is_distinguished_from_the_table_that_it_shadows(db: SQLiteDatabase) -> None:
     insert = "INSERT INTO flip VALUES (7, 1)"
     assert await db.write(insert) == 7
     await db.write("CREATE TEMP TABLE flip (k PRIMARY KEY, inserted) WITHOUT ROWID")
@@ -320,7 +320,7 @@ async def test_a_rowid_of_zero_is_a_rowid(db: SQLiteDatabase) -> None:
     assert await db.write("INSERT INTO keyed (id) VALUES (0) ON CONFLICT DO UPDATE SET n = 1") is None
 
 
-async def test_a_rowid_of_zero_whose_trigger_fills_an_index_is_a_rowid(db: SQLiteDatabase) -> None:
+async def test_a_rowid_of_zero_is_a_rowid_though_a_trigger_fills_an_index(db: SQLiteDatabase) -> None:
     for _ in range(3):
         assert await db.write("INSERT INTO docs (id, inserted) VALUES (0, 'a')") == 0
         assert await db.write("INSERT INTO words (words) VALUES ('optimize')") is None
@@ -357,7 +357,7 @@ async def test_each_caller_of_a_transaction_step_gets_its_own(db: SQLiteDatabase
 
 
 @pytest.mark.parametrize("failing", [0, 1, 20, 39, 40, 99])
-async def test_the_inserts_around_one_that_fails_get_their_own(db: SQLiteDatabase, failing: int) -> None:
+async def test_the_inserts_around_a_failing_one_get_their_own_rowids(db: SQLiteDatabase, failing: int) -> None:
     sql = "INSERT INTO strict VALUES (?)"
     await db.write(sql, (-1,))
     outcomes = await in_one_batch(db, *[db.write(sql, (None if n == failing else n,)) for n in range(100)])
@@ -368,7 +368,9 @@ async def test_the_inserts_around_one_that_fails_get_their_own(db: SQLiteDatabas
 
 
 @pytest.mark.parametrize("failing", [0, 1, 20, 39, 40, 99])
-async def test_the_inserts_around_one_that_spoils_get_their_own(db: SQLiteDatabase, failing: int) -> None:
+async def test_the_inserts_around_one_that_spoils_the_batch_get_their_own_rowids(
+    db: SQLiteDatabase, failing: int
+) -> None:
     sql = "INSERT OR ROLLBACK INTO strict VALUES (?)"
     await db.write(sql, (-1,))
     outcomes = await in_one_batch(db, *[db.write(sql, (None if n == failing else n,)) for n in range(100)])

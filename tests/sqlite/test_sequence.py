@@ -104,7 +104,7 @@ def test_all_others_do_not(session: Session, sql: str, params: int) -> None:
     assert not follows(explained(session.connection, sql, (None,) * params))
 
 
-def test_it_looks_at_the_schema_of_now(session: Session) -> None:
+def test_a_statement_is_judged_by_the_present_schema(session: Session) -> None:
     sql = "INSERT INTO keyed VALUES (?)"
     assert follows(explained(session.connection, sql, (1,)))
     session.connection.execute("CREATE TRIGGER t AFTER INSERT ON keyed BEGIN INSERT INTO log VALUES (1); END")

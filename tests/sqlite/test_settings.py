@@ -213,7 +213,7 @@ async def test_what_sqlite3_refuses_is_an_error_at_once_and_changes_no_connectio
     await assert_whole(db)
 
 
-async def test_one_that_a_connection_refuses_later_is_logged_and_the_connection_goes_on(
+async def test_a_setting_that_a_connection_refuses_later_is_logged_and_the_connection_goes_on(
     db: SQLiteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(raw: GuardedConnection) -> None:
@@ -228,7 +228,7 @@ async def test_one_that_a_connection_refuses_later_is_logged_and_the_connection_
     assert "goes on without ('mine',): MemoryError()" in caplog.text
 
 
-async def test_it_is_for_an_open_database_on_its_own_loop(db_path: Path) -> None:
+async def test_a_setting_is_changed_on_an_open_database_on_its_own_loop(db_path: Path) -> None:
     db = aiomemdb.connect(db_path)
     with pytest.raises(DatabaseClosed):
         db._set(seven(7))

@@ -44,7 +44,7 @@ async def test_the_state_is_that_of_its_opening_and_not_of_its_first_read(db: SQ
         assert await snapshot.read_value(COUNT) == 3
 
 
-async def test_it_sees_a_write_that_returned_before_it_was_opened(db: SQLiteDatabase) -> None:
+async def test_a_snapshot_sees_a_write_that_returned_before_it_was_opened(db: SQLiteDatabase) -> None:
     for step in range(50):
         await db.write(INSERT, (step,))
         async with db.snapshot() as snapshot:
@@ -59,7 +59,7 @@ async def test_snapshots_opened_one_after_another_see_each_its_own_state(db: SQL
             assert [await view.read_value(COUNT) for view in (first, second, db)] == [3, 4, 5]
 
 
-async def test_it_does_not_see_a_transaction_that_is_open(db: SQLiteDatabase) -> None:
+async def test_a_snapshot_does_not_see_an_open_transaction(db: SQLiteDatabase) -> None:
     async with db.transaction() as tx:
         await tx.write(INSERT, (40,))
         async with db.snapshot() as snapshot:

@@ -166,7 +166,7 @@ INSERT INTO three VALUES (0), (1), (2);
 
 
 def written(conn: sqlite3.Connection, sql: str, params: tuple[Any, ...]) -> Any:
-    """The same by plain sqlite3, whose latest rowid is set to one that no row has before."""
+    """The same by plain sqlite3; its latest rowid is set to one that no row has before."""
     conn.execute("INSERT OR REPLACE INTO temp.sentinel VALUES (-987654321)")
     try:
         conn.execute(sql, params).fetchall()

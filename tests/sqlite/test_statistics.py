@@ -29,7 +29,7 @@ async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
         yield db
 
 
-async def test_they_are_a_frozen_value(db: SQLiteDatabase) -> None:
+async def test_statistics_are_a_frozen_value(db: SQLiteDatabase) -> None:
     statistics = db.statistics()
     with pytest.raises(dataclasses.FrozenInstanceError):
         statistics.pending = 1  # type: ignore[misc]
@@ -45,7 +45,7 @@ async def test_a_new_database_has_done_nothing(db_path: Path) -> None:
     assert nothing == {"readers": 1}
 
 
-async def test_they_can_be_read_after_close(db_path: Path) -> None:
+async def test_statistics_can_be_read_after_close(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write_script("CREATE TABLE t (x)")
     assert db.statistics().writes == 1

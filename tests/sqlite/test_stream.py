@@ -35,7 +35,7 @@ async def assert_reader_back(db: SQLiteDatabase) -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 99, 100, 101, 1000])
-async def test_it_returns_every_row_once_and_in_order_whatever_the_chunk(db: SQLiteDatabase, chunk: int) -> None:
+async def test_a_stream_returns_every_row_once_and_in_order_whatever_the_chunk(db: SQLiteDatabase, chunk: int) -> None:
     assert [row["x"] async for row in db.read_stream(NUMBERS, (100,), chunk=chunk)] == list(range(1, 101))
     await assert_reader_back(db)
 
@@ -45,7 +45,7 @@ async def test_an_empty_result_is_an_empty_stream(db: SQLiteDatabase) -> None:
     await assert_reader_back(db)
 
 
-async def test_it_ends_once_and_stays_ended(db: SQLiteDatabase) -> None:
+async def test_a_stream_ends_once_and_stays_ended(db: SQLiteDatabase) -> None:
     stream = db.read_stream("SELECT 1")
     assert [row[0] async for row in stream] == [1]
     assert [row[0] async for row in stream] == []
@@ -69,7 +69,7 @@ async def test_its_memory_does_not_grow_with_the_result(db: SQLiteDatabase, rows
     assert peak < 1_000_000  # 100,000 rows held at once are 40 MB
 
 
-async def test_it_reads_one_snapshot(db: SQLiteDatabase) -> None:
+async def test_a_stream_reads_one_snapshot(db: SQLiteDatabase) -> None:
     await db.write_script("CREATE TABLE t (x)")
     await db.write_many("INSERT INTO t VALUES (?)", [(n,) for n in range(100)])
     seen = 0

@@ -337,7 +337,7 @@ async def test_no_verb_says_database_is_locked(hasty: SQLiteDatabase, db_path: P
     await assert_whole(hasty)
 
 
-async def test_a_write_whose_timeout_runs_out_before_the_lock_s_has_its_own_error(
+async def test_a_write_with_a_timeout_shorter_than_the_locks_gets_its_own_error(
     db: SQLiteDatabase, db_path: Path
 ) -> None:
     with lock_held_by_another_program(db_path):

@@ -446,7 +446,7 @@ async def test_a_long_statement_is_stopped_when_its_transaction_was_held_too_lon
     assert await jobs(hasty) == []
 
 
-async def test_a_long_statement_whose_caller_has_left_is_stopped_as_well(hasty: SQLiteDatabase) -> None:
+async def test_a_long_statement_is_stopped_as_well_if_its_caller_has_left(hasty: SQLiteDatabase) -> None:
     with pytest.raises(TransactionTimeout):
         async with hasty.transaction() as tx:
             with suppress(TimeoutError):

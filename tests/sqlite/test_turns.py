@@ -607,7 +607,7 @@ async def test_a_transaction_that_blocked_the_loop_for_too_long_fails_at_each_fu
     assert await jobs(db) == [3]
 
 
-async def test_a_transaction_whose_loop_was_blocked_before_it_heard_of_its_begin_is_a_timeout(
+async def test_a_transaction_times_out_if_its_loop_was_blocked_before_it_heard_of_its_begin(
     db: SQLiteDatabase, db_path: Path
 ) -> None:
     async with aiomemdb.connect(db_path, max_hold=0.1) as holder:
@@ -624,7 +624,7 @@ async def test_a_transaction_whose_loop_was_blocked_before_it_heard_of_its_begin
     assert await jobs(db) == [1]
 
 
-async def test_a_process_whose_loop_is_blocked_in_a_transaction_is_not_waited_for_any_longer(
+async def test_a_process_with_a_loop_blocked_in_a_transaction_is_not_waited_for_any_longer(
     patient: SQLiteDatabase, db_path: Path, tmp_path: Path
 ) -> None:
     began, gate = tmp_path / "began", tmp_path / "gate"
@@ -681,7 +681,7 @@ async def test_a_transaction_that_could_not_begin_has_no_turn(db: SQLiteDatabase
         assert_free(db_path)
 
 
-async def test_a_writer_whose_thread_died_ends_its_turn(db: SQLiteDatabase, db_path: Path) -> None:
+async def test_a_writer_with_a_dead_thread_ends_its_turn(db: SQLiteDatabase, db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as doomed:
         with pytest.raises(WriterCrashed):
             async with doomed.transaction() as tx:
@@ -731,7 +731,7 @@ asyncio.run(main())
     assert await jobs(db) == [1, 3]
 
 
-async def test_a_batch_whose_commit_fails_ends_its_turn(db: SQLiteDatabase, db_path: Path) -> None:
+async def test_a_batch_with_a_failing_commit_ends_its_turn(db: SQLiteDatabase, db_path: Path) -> None:
     await db.write_script("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
     await db.write("CREATE TABLE child (x REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
     with pytest.raises(sqlite3.IntegrityError):

@@ -116,7 +116,7 @@ def test_one_at_a_time_has_the_turn(make: Make) -> None:
     assert not is_free(one)
 
 
-def test_it_keeps_other_processes_out_and_they_keep_it_out(make: Make, other: OtherProcess) -> None:
+def test_a_turn_keeps_other_processes_out_and_theirs_keep_it_out(make: Make, other: OtherProcess) -> None:
     one = make()
     one.acquire(0)
     with pytest.raises(RuntimeError, match=r"^LockTimeout"):
@@ -136,7 +136,7 @@ def test_turns_of_other_databases_are_others(make: Make, tmp_path: Path) -> None
         of_b.acquire(0)
 
 
-def test_who_waits_gets_the_turn_when_it_ends(make: Make) -> None:
+def test_a_waiter_gets_the_turn_when_it_ends(make: Make) -> None:
     one, two = make(), make()
     one.acquire(0)
     waiting = Waiting(two)
@@ -183,7 +183,7 @@ def test_a_turn_that_was_free_was_not_waited_for(make: Make) -> None:
 
 
 # Without -next, who has just ended a turn is awake and quickest to begin another one; all the others starve.
-def test_who_has_ended_a_turn_cannot_barge_past_one_who_waits(make: Make) -> None:
+def test_a_process_that_ended_its_turn_cannot_overtake_a_waiter(make: Make) -> None:
     one, two = make(), make()
     one.acquire(0)
     waiting = Waiting(two)  # it has -next
@@ -194,7 +194,7 @@ def test_who_has_ended_a_turn_cannot_barge_past_one_who_waits(make: Make) -> Non
     assert waiting.ends().held
 
 
-def test_who_is_next_is_let_in_by_the_one_who_has_the_turn_and_the_crowd_behind_is_not(make: Make) -> None:
+def test_the_holder_lets_in_the_next_waiter_and_not_the_crowd_behind(make: Make) -> None:
     has_it, crowd = make(), make()
     has_it.acquire(0)
     following = [Waiting(make())]
@@ -320,7 +320,7 @@ def test_a_killed_waiter_leaves_the_turn_and_the_next_one_free(make: Make, other
     assert is_free(two)
 
 
-def test_who_waits_gets_the_turn_of_a_holder_that_is_killed(make: Make, other: OtherProcess) -> None:
+def test_a_waiter_gets_the_turn_of_a_holder_that_is_killed(make: Make, other: OtherProcess) -> None:
     other.do("other.acquire(0)")
     waiting = Waiting(make())
     other.kill()
@@ -657,7 +657,7 @@ print(inherited)
 
 
 @pytest.mark.parametrize("usual_wait", [0.0, 0.15, 1.25])
-def test_who_has_waited_long_by_the_usual_measure_looks_more_often_than_who_has_just_come(usual_wait: float) -> None:
+def test_a_process_that_has_waited_long_looks_more_often_than_a_newcomer(usual_wait: float) -> None:
     pauses = [
         [turnstile_module._pause_in_crowd(times * max(usual_wait, 0.15), usual_wait) for _ in range(2000)]
         for times in (0, 1, 2)
@@ -744,7 +744,7 @@ def test_closing_returns_the_turn_and_may_be_done_twice(make: Make) -> None:
     os.close(reused)
 
 
-def test_one_that_is_collected_returns_the_turn(make: Make, path: Path) -> None:
+def test_a_turnstile_that_is_garbage_collected_releases_its_turn(make: Make, path: Path) -> None:
     forgotten = Turnstile(path)
     forgotten.open()
     forgotten.acquire(0)
@@ -754,7 +754,7 @@ def test_one_that_is_collected_returns_the_turn(make: Make, path: Path) -> None:
     assert is_free(two)
 
 
-def test_one_that_was_never_opened_closes(path: Path) -> None:
+def test_a_turnstile_that_was_never_opened_closes(path: Path) -> None:
     Turnstile(path).close()
     closed: list[int] = []
     Turnstile(path).end(lambda: closed.append(1))
@@ -787,7 +787,7 @@ def test_what_is_closed_at_the_end_is_closed_although_another_keeps_the_turn(mak
 
 
 @pytest.mark.parametrize("why", ["its time is up", "it was refused just now"])
-def test_another_that_keeps_the_turn_is_not_waited_for_at_the_end(
+def test_closing_does_not_wait_for_another_process_that_keeps_the_turn(
     make: Make, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     one, two = make(), make()

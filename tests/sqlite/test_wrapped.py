@@ -154,7 +154,7 @@ async def test_an_unexpected_error_in_closing_is_raised_and_everything_is_closed
 
 
 @pytest.mark.parametrize("method", ["roll_back", "stop_query"])
-async def test_a_connection_whose_clean_up_raises_is_closed_all_the_same(
+async def test_a_connection_is_closed_though_its_clean_up_raises(
     db_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
     def fail(_: object) -> None:
@@ -174,9 +174,7 @@ async def test_a_connection_whose_clean_up_raises_is_closed_all_the_same(
     assert "unexpected" in caplog.text
 
 
-async def test_a_read_whose_clean_up_raises_is_answered_all_the_same(
-    db_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_read_is_answered_though_its_clean_up_raises(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise TypeError("unexpected")
 

@@ -35,7 +35,7 @@ class Write:
     """One job that appended ``tokens`` to the table, in this order.
 
     Attributes:
-        caller: whose calls are ordered among themselves: one database handle of one process.
+        caller: orders its calls among themselves: one database handle of one process.
         tokens: no other write of the history has one of them.
         called, returned: nanoseconds of ``time.monotonic_ns()``, one clock for all processes of a machine;
             ``returned`` is None where no caller was there to hear it.
@@ -137,16 +137,16 @@ def _exactly_once(writes: Sequence[Write], table: Sequence[tuple[int, int]]) -> 
 
 
 class _Highest:
-    """The highest of some numbers before a moment, and whose it is."""
+    """The highest of some numbers before a moment, and its owner."""
 
     def __init__(self, events: Iterable[tuple[int, int, object]]) -> None:
-        """``events`` are (time, number, whose)."""
+        """``events`` are (time, number, owner)."""
         ordered = sorted(events, key=itemgetter(0))
         self._times = [time for time, _, _ in ordered]
         self._highest = list(accumulate((event[1:] for event in ordered), partial(max, key=itemgetter(0))))
 
     def before(self, time: int) -> tuple[int, object]:
-        """(number, whose); (0, None) where there was none yet."""
+        """(number, owner); (0, None) where there was none yet."""
         count = bisect_left(self._times, time)
         return self._highest[count - 1] if count else (0, None)
 

@@ -35,7 +35,7 @@ def test_a_test_that_leaves_something_over_is_an_error_that_names_it(inner: pyte
         async def test_task():
             kept.append(asyncio.create_task(asyncio.Event().wait(), name="forgotten-task"))
 
-        async def test_neighbour_of_those_is_not_blamed():
+        async def test_a_neighbour_of_leaking_tests_is_not_blamed():
             pass
         """
     )

@@ -87,7 +87,7 @@ def test_workers_that_meet_wait_for_each_other_but_not_for_one_that_has_ended() 
     assert max(came["came"] for came, _ in records) < min(went["went"] for _, went in records)
 
 
-def test_one_that_is_started_later_begins_at_once() -> None:
+def test_a_worker_that_is_started_later_begins_at_once() -> None:
     with Fleet(limit=60) as fleet:
         fleet.start(hang)
         for number, _ in fleet.messages():

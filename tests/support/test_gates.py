@@ -16,7 +16,7 @@ async def test_a_blocked_function_goes_on_when_the_gate_opens() -> None:
         await held
 
 
-async def test_it_counts_those_who_entered() -> None:
+async def test_a_gate_counts_the_calls_that_entered() -> None:
     with Gate() as gate:
         async with asyncio.TaskGroup() as group:
             for _ in range(3):

@@ -46,7 +46,7 @@ def test_a_write_of_unknown_outcome_may_be_there_or_not() -> None:
         assert violations(writes, [], table(*there)) == []
 
 
-def test_a_write_whose_caller_heard_that_its_outcome_is_unknown_may_still_come() -> None:
+def test_a_write_may_still_come_after_its_caller_heard_that_the_outcome_is_unknown() -> None:
     writes = [write(7, 0, 10, applied=None), write(8, 20, 30)]
     assert violations(writes, [read(40, 50, [8])], table(8, 7)) == []
 
@@ -67,7 +67,7 @@ def test_a_write_of_unknown_outcome_before_one_that_had_returned_is_found() -> N
     assert promises(violations(writes, [], table(8, 7))) == {"real-time order"}
 
 
-def test_a_caller_whose_overlapping_writes_changed_places_is_found() -> None:
+def test_a_caller_with_overlapping_writes_in_changed_places_is_found() -> None:
     writes = [write(7, 0, 20, caller="one"), write(8, 5, 25, caller="one")]
     assert promises(violations(writes, [], table(8, 7))) == {"caller's order"}
 

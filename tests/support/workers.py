@@ -89,7 +89,7 @@ DURABLE_WAYS: dict[str, tuple[int, Way]] = {
 
 
 class Recorder:
-    """One database handle whose calls are recorded, as those of one caller: a handle's jobs have an order of their own.
+    """One database handle with its calls recorded, as those of one caller: a handle's jobs have an order of their own.
 
     With ``at_once`` each call and each return is reported when it happens, for a process that will be killed.
     Otherwise all is told at the end, so that reporting takes no time from what is tested.
@@ -262,7 +262,7 @@ def assert_promises_kept(path: Path, records: Iterable[Iterable[dict[str, Any]]]
 
 
 def heard(records: Iterable[Iterable[dict[str, Any]]]) -> tuple[list[Write], list[Read]]:
-    """The calls that were reported; of one whose process was killed, that it had been called."""
+    """The calls that were reported; of a killed process, that they had been called."""
     writes: dict[tuple[int, ...], Write] = {}
     reads = []
     for record in (record for of_one in records for record in of_one):

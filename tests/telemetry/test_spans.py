@@ -153,7 +153,7 @@ async def test_a_cancelled_call_has_a_span_that_says_so(db: SQLiteDatabase, trac
 
 
 async def test_an_error_that_no_caller_looks_at_is_still_reported(db: SQLiteDatabase, traces: Traces) -> None:
-    """As asyncio does of a future whose exception was never retrieved."""
+    """As asyncio does of a future with an exception that was never retrieved."""
     reported: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
     db.submit("INSERT INTO missing VALUES (1)")
@@ -162,7 +162,7 @@ async def test_an_error_that_no_caller_looks_at_is_still_reported(db: SQLiteData
     assert traces.named("INSERT missing") and reported
 
 
-# Whose calls
+# The span that a call belongs to
 
 
 def test_a_blocking_call_is_below_the_span_of_its_thread(db_path: Path, traces: Traces) -> None:

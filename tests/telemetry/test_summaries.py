@@ -59,6 +59,6 @@ def test_what_is_between_quotes_is_never_in_it_whatever_is_around(parts: list[st
     assert SECRET not in summary("read", f"{before} '{SECRET} {' '.join(parts)}")
 
 
-def test_it_is_short_whatever_the_text() -> None:
+def test_a_summary_is_short_whatever_the_text() -> None:
     assert len(summary("read", "SELECT * FROM " + ", ".join("JOIN " + "t" * 40 for _ in range(200)))) <= 255
     assert len(summary("read", "SELECT * FROM " + "t" * 5000)) <= 255

@@ -12,7 +12,7 @@ from aiomemdb.concurrency.detached import detached
 name: ContextVar[str] = ContextVar("name", default="nowhere")
 
 
-async def test_it_goes_on_where_all_tasks_are_cancelled_and_its_outcome_is_heard() -> None:
+async def test_a_detached_task_survives_the_cancellation_of_all_tasks_and_its_outcome_arrives() -> None:
     loop = asyncio.get_running_loop()
     gate, done = loop.create_future(), list[str]()
 
@@ -38,7 +38,7 @@ async def test_it_goes_on_where_all_tasks_are_cancelled_and_its_outcome_is_heard
     assert await outcome == "outcome" and done == ["here"]
 
 
-async def test_it_begins_at_once_and_may_end_at_once() -> None:
+async def test_a_detached_task_begins_at_once_and_may_end_at_once() -> None:
     async def work() -> int:
         return 7
 

@@ -169,7 +169,7 @@ def test_a_room_that_was_imported_first_hides_no_name() -> None:
         for room in pkgutil.walk_packages(aiomemdb.__path__, "aiomemdb."):
             try:
                 importlib.import_module(room.name)
-            except ImportError:  # an adapter whose framework is not installed, or not that version
+            except ImportError:  # the adapter's framework is not installed, or not that version
                 assert room.name.startswith(("aiomemdb.integrations.", "aiomemdb.mcp.")), room.name
         assert not [n for n in aiomemdb.__all__ if type(getattr(aiomemdb, n)).__name__ == "module"]
     """)
@@ -237,7 +237,7 @@ def test_every_module_says_what_it_exports() -> None:
         name = ".".join(["aiomemdb", *file.relative_to(root).with_suffix("").parts])
         try:
             module = importlib.import_module(name)
-        except ImportError:  # an adapter whose framework is not installed, or not that version
+        except ImportError:  # the adapter's framework is not installed, or not that version
             assert name.startswith(("aiomemdb.integrations.", "aiomemdb.mcp.")), name
             continue
         assert module.__all__, name

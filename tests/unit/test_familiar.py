@@ -71,7 +71,7 @@ class Known(Familiar):
         self.eggs = 3
 
 
-def test_it_is_copied_and_pickled_as_any_object() -> None:
+def test_a_familiar_object_is_copied_and_pickled_as_any_other() -> None:
     for other in (copy.copy(Known()), copy.deepcopy(Known()), pickle.loads(pickle.dumps(Known()))):
         assert other.eggs == 3
         assert not hasattr(other, "spam")
@@ -93,7 +93,7 @@ async def test_a_backup_to_home_names_expanduser(db_path: Path) -> None:
             await db.backup("~/copy.db")
 
 
-def test_a_file_whose_name_begins_so_may_be_opened() -> None:
+def test_a_file_with_a_name_that_begins_so_may_be_opened() -> None:
     aiomemdb.connect("~x.db")
 
 

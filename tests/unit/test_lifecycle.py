@@ -99,7 +99,7 @@ def test_giving_up_ends_whatever_has_not_ended(state: State) -> None:
 
 
 class Life:
-    """A lifecycle whose owner is never busy, or until it ends."""
+    """A lifecycle with an owner that is never busy, or until it ends."""
 
     def __init__(self, *, busy: bool) -> None:
         self.busy = busy

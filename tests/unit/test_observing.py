@@ -33,7 +33,7 @@ def test_each_is_told_until_it_leaves() -> None:
     assert one == [LockWaited(1.0)] and other == [LockWaited(1.0), LockWaited(2.0)]
 
 
-def test_one_that_was_added_twice_is_told_twice() -> None:
+def test_an_observer_added_twice_is_called_twice() -> None:
     observers, told = Observers(), list[Event]()
     leave = observers.add(told.append)
     observers.add(told.append)
@@ -44,7 +44,7 @@ def test_one_that_was_added_twice_is_told_twice() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError()])
-def test_an_error_is_logged_once_and_the_others_are_told(
+def test_an_observers_error_is_logged_once_and_the_others_are_called(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(event: Event) -> None:
@@ -61,7 +61,7 @@ def test_an_error_is_logged_once_and_the_others_are_told(
     assert "LockWaited" in record.message and record.exc_info is not None and record.exc_info[1] is error
 
 
-def test_one_that_leaves_while_it_is_told_hears_no_more() -> None:
+def test_an_observer_that_leaves_during_a_call_hears_no_more() -> None:
     observers, told = Observers(), list[Event]()
 
     def once(event: Event) -> None:

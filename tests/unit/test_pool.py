@@ -34,7 +34,7 @@ async def test_leases_are_given_in_the_order_of_arrival() -> None:
         assert not any(later.done() for later in tasks[tasks.index(task) + 1 :])
 
 
-async def test_who_comes_later_does_not_overtake_who_waits() -> None:
+async def test_a_newcomer_does_not_overtake_a_waiter() -> None:
     pool = Pool([1], max_leases=1)
     item = await pool.acquire()
     [first] = await _waiting(pool, 1)
@@ -158,7 +158,7 @@ async def test_short_work_hears_of_a_lease_that_was_handed_to_a_waiter_that_had_
     assert released == [1, 1]
 
 
-async def test_who_waits_can_be_failed_and_who_comes_later_waits_on() -> None:
+async def test_waiters_can_be_failed_and_newcomers_wait_on() -> None:
     pool = Pool([1], max_leases=1)
     item = await pool.acquire()
     tasks = await _waiting(pool, 2)

@@ -165,7 +165,7 @@ async def test_an_interrupt_is_repeated_until_the_thread_has_left_the_work(worke
 # -- ends ----------------------------------------------------------------------------------------------------
 
 
-async def test_it_ends_behind_what_was_posted_before() -> None:
+async def test_a_worker_ends_after_what_was_posted_before() -> None:
     worker = await started()
     last = worker.submit(lambda raw: raw)
     worker.stop()

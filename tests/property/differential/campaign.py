@@ -20,7 +20,7 @@ __all__ = ["Campaign", "Found", "run_program"]
 
 @dataclass(frozen=True)
 class Found:
-    """A seed whose program differs, and the smallest program found that differs in the same way."""
+    """A seed with a program that differs, and the smallest program found that differs in the same way."""
 
     seed: int
     difference: Difference

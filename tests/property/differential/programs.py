@@ -28,7 +28,7 @@ class _Unbindable:
 
 
 class _Raising:
-    """An object whose adapter raises."""
+    """An object with an adapter that raises."""
 
     def __conform__(self, _: object) -> None:
         raise ZeroDivisionError("the adapter")

@@ -229,7 +229,7 @@ class _Run:
         ]
         in_file = self._compare_contents(number, oracle)
         if in_file:
-            # A job whose caller is gone may have been kept where alone it would have been refused.
+            # A job may have been kept after its caller is gone, where alone it would have been refused.
             outcomes = zip(one.jobs, expected, got, strict=True)
             found += [
                 Difference(number, job, right, None)
