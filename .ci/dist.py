@@ -40,7 +40,7 @@ assert importlib.metadata.version("aiomemdb") == aiomemdb.__version__
 assert importlib.resources.files("aiomemdb").joinpath("py.typed").is_file()
 """
 
-#: For each extra that users install: a program that uses it. A test compares the names with users_extras().
+#: For each extra that users install: a program that uses it. tests/unit/test_extras.py compares them.
 PROGRAMS = {
     "adk": "from aiomemdb.integrations.google_adk import AiomemdbSessionService",
     "agent-framework": "from aiomemdb.integrations.agent_framework import AiomemdbCheckpointStorage",

@@ -27,7 +27,7 @@ class GraphVerbs(View):
         There is no limit: without ``names`` and ``containing`` it is all that this view reads, in memory at once, and
         all facts with an object are among its facts.
 
-        On SQLite a second question with ``containing`` reads the values of facts into memory, up to 64 MB of text,
+        On a file a second question with ``containing`` reads the values of facts into memory, up to 64 MB of text,
         where later ones find it. What was forgotten leaves it with the next such question.
 
         Args:

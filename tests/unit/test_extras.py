@@ -35,7 +35,7 @@ def test_each_extra_that_a_text_names_exists() -> None:
 
 def test_each_extra_of_users_has_a_program_that_is_run_with_and_without_it() -> None:
     dist = runpy.run_path(str(ROOT / ".ci/dist.py"))
-    assert set(dist["EXTRAS"]) == set(EXTRAS) - dist["OF_DEVELOPERS"]
+    assert set(dist["PROGRAMS"]) == dist["users_extras"]() <= set(EXTRAS)
 
 
 def test_an_embedder_over_http_brings_no_agents_and_the_agents_bring_no_embedder() -> None:
