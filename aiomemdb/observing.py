@@ -34,6 +34,7 @@ from weakref import WeakKeyDictionary
 __all__ = [
     "Around",
     "AroundRequest",
+    "AskedElsewhere",
     "Begun",
     "Checkpointed",
     "Closed",
@@ -59,6 +60,10 @@ log: logging.Logger = logging.getLogger("aiomemdb")
 R = TypeVar("R")
 
 
+class AskedElsewhere(Exception):
+    """A query is asked once more, of another connection; of that one it is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Enqueued:
     """
@@ -66,11 +71,13 @@ class Enqueued:
         job: its future, which is done when the job is, though perhaps not committed where it is in a transaction.
         verb: "write", "write_fn", …
         subject: its SQL, its function, or None.
+        began: when it was asked, where that was before.
     """
 
     job: asyncio.Future[object]
     verb: str
     subject: object
+    began: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,13 +262,14 @@ class Observers:
                     self._logged.add(observer)
                     log.exception("an observer failed, further errors of it are not logged: %r", type(event).__name__)
 
-    def tell_read(self, reading: asyncio.Future[R], verb: str, subject: object) -> None:
-        """A query was asked; its future is done when the query is."""
-        began = monotonic()
+    def tell_read(self, reading: asyncio.Future[R], verb: str, subject: object, began: float | None = None) -> None:
+        """A query was asked, now or when it ``began``; its future is done when the query is."""
+        asked = monotonic() if began is None else began
 
         def done(reading: asyncio.Future[R]) -> None:
             error = asyncio.CancelledError() if reading.cancelled() else reading.exception()
-            self.tell(ReadDone(verb, subject, began, error))
+            if not isinstance(error, AskedElsewhere):
+                self.tell(ReadDone(verb, subject, asked, error))
 
         reading.add_done_callback(done)
 
@@ -295,9 +303,9 @@ class Counters:
     def _changed(self, is_observed: bool) -> None:
         self.is_observed = is_observed
 
-    def enqueued(self, job: asyncio.Future[Any], verb: str, subject: object) -> None:
+    def enqueued(self, job: asyncio.Future[Any], verb: str, subject: object, began: float | None = None) -> None:
         """A job waits, which is observed."""
-        self._observers.tell(Enqueued(job, verb, subject))
+        self._observers.tell(Enqueued(job, verb, subject, began))
 
     def taken(self, jobs: Sequence[tuple[asyncio.Future[Any], Any, Any, Any]]) -> None:
         """All that waited has been taken into a batch."""
@@ -330,5 +338,5 @@ class Counters:
         if self.is_observed:
             self.tell_read(reading, verb, subject)
 
-    def tell_read(self, reading: asyncio.Future[Any], verb: str, subject: object) -> None:
-        self._observers.tell_read(reading, verb, subject)
+    def tell_read(self, reading: asyncio.Future[Any], verb: str, subject: object, began: float | None = None) -> None:
+        self._observers.tell_read(reading, verb, subject, began)

@@ -38,8 +38,8 @@ class Recorder(Counters):
         if self.is_observed:
             self._observers.tell(Committed(tuple(jobs), None, began, monotonic()))
 
-    def tell_read(self, reading: SomeFuture, verb: str, work: object) -> None:
-        self._observers.tell_read(reading, verb, _text(work))
+    def tell_read(self, reading: SomeFuture, verb: str, work: object, began: float | None = None) -> None:
+        self._observers.tell_read(reading, verb, _text(work), began)
 
 
 def _text(work: object) -> object:

@@ -92,10 +92,12 @@ class DatabaseObserver:
     def _enqueued(self, event: Enqueued) -> None:
         if is_suppressed():
             return
-        span = self._begin(event.verb, event.subject, time.time_ns())
+        now = time.monotonic()
+        began = now if event.began is None else event.began
+        span = self._begin(event.verb, event.subject, time.time_ns() - int((now - began) * 1e9))
         if span is not None:
             self._spans[event.job] = span
-        event.job.add_done_callback(partial(quietly, self._done, span, event.verb, time.monotonic()))
+        event.job.add_done_callback(partial(quietly, self._done, span, event.verb, began))
 
     def _done(self, span: Span | None, verb: str, began: float, job: asyncio.Future[object]) -> None:
         # Not job.exception(): asyncio would no longer report an error that its caller never looks at.

@@ -38,10 +38,10 @@ class Recorder(Counters):
         if not operation.lends:
             self.enqueued(future, operation.name, subject)
 
-    def stepped(self, hold: object, step: SomeFuture, verb: str, subject: object) -> None:
+    def stepped(self, hold: object, step: SomeFuture, verb: str, subject: object, began: float | None = None) -> None:
         """A write of a transaction that is observed."""
         self._steps.setdefault(hold, []).append(step)
-        self.enqueued(step, verb, subject)
+        self.enqueued(step, verb, subject, began)
 
     # On the writer's thread
 

@@ -43,10 +43,13 @@ class Work(Protocol[R_co]):
     Attributes:
         writes: it is known to write; otherwise SQLite says.
         only_reads: it is known not to write, and may be interrupted.
+        verb, subject: what an observer is told: a verb of the core, and its SQL or function. None: nothing.
     """
 
     writes: bool
     only_reads: bool
+    verb: str
+    subject: object
 
     def run(self, writing: Writing, raw: GuardedConnection) -> R_co:
         """On the writer's thread.

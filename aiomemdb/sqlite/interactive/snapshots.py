@@ -129,7 +129,7 @@ class Snapshot:
         if connection is not None:
             give_back(self._readers, connection)
 
-    async def run(self, query: Callable[[GuardedConnection], R], subject: str) -> R:
+    async def run(self, query: Callable[[GuardedConnection], R], subject: object, verb: str = "read") -> R:
         """Runs a query of this state.
 
         Raises: sqlite3.OperationalError: as ``open``.
@@ -143,7 +143,7 @@ class Snapshot:
         self._calls += 1
         try:
             reading = connection.submit(query, wanted_only=True)
-            self._readers.recorder.asked(reading, "read", subject)
+            self._readers.recorder.asked(reading, verb, subject)
             return await wait_for_read(reading, connection.interrupt, None)
         finally:
             self._calls -= 1

@@ -76,6 +76,7 @@ class Transaction:
         self._is_stale = False
         self._may_wait = 0.0
         self._posted_now: SomeFuture | None = None
+        self._called_at: float | None = None  # where it is observed
         self._calls = 0
         self._idling = Idling(
             self._loop,
@@ -122,8 +123,10 @@ class Transaction:
             Exception: what SQLite says.
         """
         self._calls += 1
+        called_at = monotonic() if self._readers.recorder.is_observed else None
         async with self._turn:
             self.check()
+            self._called_at = called_at
             if locks and self.mode is not Mode.READ_ONLY:
                 self._keeps_writer = True
             try:
@@ -178,20 +181,20 @@ class Transaction:
         return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
 
     async def _on_writer(self, writing: Writing, work: Work[R]) -> R:
-        step = Step(work.run, self.savepoints.take())
         try:
-            return await self._posted(writing, step, is_query=work.only_reads)
+            return await self._posted(writing, work)
         except TooLarge:
             return await work.ask(await self._move_to_snapshot(writing))
 
-    async def _posted(self, writing: Writing, step: Step[R], *, is_query: bool) -> R:
-        hold = writing.hold
+    async def _posted(self, writing: Writing, work: Work[R]) -> R:
+        hold, step = writing.hold, Step(work.run, self.savepoints.take())
         try:
             self._posted_now = posted = writing.post(step)
+            writing.tell(posted, work, self._called_at)
             try:
                 return await posted
             except asyncio.CancelledError:
-                if is_query:
+                if work.only_reads:
                     hold.interrupt(posted)
                 writing.take_back(step, posted)
                 raise
@@ -248,7 +251,7 @@ class Transaction:
         if self.is_over:  # abandoned meanwhile
             hold.leave()
             raise Ended("the transaction has ended")
-        self.has_begun, self._writing = True, (writing := Writing(hold, may_move=self._may_move))
+        self.has_begun, self._writing = True, (writing := Writing(hold, may_move=lambda: not self._keeps_writer))
         self.savepoints.open_all()
         if not self._keeps_writer and (begins_now or not waits):
             hold.on_wanted = self._idling.wanted
@@ -306,10 +309,6 @@ class Transaction:
     def keep_writer(self) -> None:
         """From here on it does not give the writer up."""
         self._keeps_writer = True
-
-    def _may_move(self) -> bool:
-        """On any thread: whether it releases the writer, if it has only read."""
-        return not self._keeps_writer
 
     def _may_release(self) -> bool:
         writing = self._writing

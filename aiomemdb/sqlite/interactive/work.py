@@ -30,6 +30,8 @@ class Statement:
     def __init__(self, transaction: Transaction, sql: str, text: Text, wanted: Wanted, *, begins: bool = False) -> None:
         self.writes: bool = text.writes
         self.only_reads: bool = text.kind is Kind.QUERY
+        self.verb: str = "read" if self.only_reads else ANY.name
+        self.subject: object = sql
         self._transaction = transaction
         self._sql = sql
         self._text = text
@@ -61,12 +63,13 @@ class Verb(Generic[R]):
     only_reads: bool = False
 
     def __init__(self, operation: Operation[R], subject: object, arguments: object) -> None:
+        self.verb: str = operation.name
+        self.subject: object = subject
         self._operation = operation
-        self._subject = subject
         self._arguments = arguments
 
     def run(self, writing: Writing, raw: GuardedConnection) -> R:
-        return writing.write(self._operation, self._subject, self._arguments, is_kept=True)
+        return writing.write(self._operation, self.subject, self._arguments, is_kept=True)
 
     async def ask(self, snapshot: Snapshot) -> R:
         raise AssertionError("it writes")
@@ -78,7 +81,10 @@ class Reading(Generic[R]):
     writes: bool = False
     only_reads: bool = True
 
+    verb: str = "read_fn"
+
     def __init__(self, function: Callable[..., R], *arguments: Any) -> None:
+        self.subject: object = function
         self._function = function
         self._arguments = arguments
 
@@ -90,7 +96,7 @@ class Reading(Generic[R]):
             raw.end_query_only()
 
     async def ask(self, snapshot: Snapshot) -> R:
-        return await snapshot.run(self._run, "")
+        return await snapshot.run(self._run, self._function, self.verb)
 
     def _run(self, raw: GuardedConnection) -> R:
         return answer(raw, FUNCTION_WITHIN, self._function, self._arguments)
@@ -114,6 +120,8 @@ class _RestOnWriter:
 class _Fetch:
     writes: bool = False
     only_reads: bool = True
+    verb: str = "read"
+    subject: object = None
 
     def __init__(self, cursor: sqlite3.Cursor, count: int, text_factory: TextFactory) -> None:
         self._cursor = cursor
@@ -136,6 +144,8 @@ class _Fetch:
 class _Close:
     writes: bool = False
     only_reads: bool = False
+    verb: str = "read"
+    subject: object = None
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor

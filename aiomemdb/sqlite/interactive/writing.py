@@ -11,10 +11,11 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from typing import Generic, TypeVar  # Any: whatever a step came to
+from typing import Generic, Protocol, TypeVar
 
 from ...concurrency.job import Operation
 from ...concurrency.nesting import seen
+from ...observing import AskedElsewhere
 from ..connection.guarded import GuardedConnection
 from ..reading.queries import Found, Wanted, answer, find_some
 from ..writing.hold import Hold
@@ -27,7 +28,7 @@ __all__ = ["Step", "TooLarge", "Writing"]
 R = TypeVar("R")
 
 
-class TooLarge(Exception):
+class TooLarge(AskedElsewhere):
     """The result is to be read on a snapshot: it would keep the writer for long."""
 
 
@@ -47,13 +48,21 @@ class Step(Generic[R]):
         self.has_begun: bool = False
 
 
+class Told(Protocol):
+    """See ``rule.Work``."""
+
+    writes: bool
+    verb: str
+    subject: object
+
+
 class Writing:
     """What one transaction does with the writer.
 
     Attributes:
         hold: the transaction of the core.
         has_written: a statement has written, or is about to.
-        may_move: whether it goes on as a snapshot, as long as it has only read.
+        may_move: on any thread: whether it goes on as a snapshot, as long as it has only read.
     """
 
     def __init__(self, hold: Hold, *, may_move: Callable[[], bool]) -> None:
@@ -67,6 +76,16 @@ class Writing:
     def post(self, step: Step[R]) -> asyncio.Future[R]:
         """Raises: why the transaction takes no step any more."""
         return self.hold.step(partial(self._run, step), wanted_only=True)
+
+    def tell(self, posted: asyncio.Future[R], work: Told, began: float | None) -> None:
+        """An observer is told of a step. ``began``: None: there was none when it was asked."""
+        recorder = self.hold.session.recorder
+        if began is None or work.subject is None or not recorder.is_observed:
+            return
+        if work.writes:
+            recorder.stepped(self.hold, posted, work.verb, work.subject, began)
+        else:
+            recorder.tell_read(posted, work.verb, work.subject, began)
 
     def take_back(self, step: Step[R], posted: asyncio.Future[R]) -> None:
         """The caller has left: it is as if the step had never been. Nothing is awaited."""
