@@ -266,6 +266,12 @@ class PostgresDatabase(Opened, WriteVerbs, ReadVerbs, Familiar, Database):
     def snapshot(self, *, timeout: float | None = None) -> AbstractAsyncContextManager[PostgresSnapshot]:
         return open_snapshot(lambda: (self._reading(), self._check_with), timeout=checked_timeout(timeout))
 
+    def _bare_snapshot(self) -> AbstractAsyncContextManager[PostgresSnapshot]:
+        """A snapshot that begins with its first query, and in which one that fails is the last: a third of the
+        statements. For rooms of this package.
+        """
+        return open_snapshot(lambda: (self._reading(), self._check_with), timeout=None, bare=True)
+
     def statistics(self) -> PostgresStatistics:
         if self._forked or self._assembly is None:
             raise self._look()

@@ -270,17 +270,22 @@ def culprit_of_begin(answers: Sequence[Answer]) -> psycopg.Error | None:
 
 
 class HeldReads:
-    """Queries in one transaction that only reads, one after another, each behind a savepoint."""
+    """Queries in one transaction that only reads, one after another, each behind a savepoint; ``bare`` without: where
+    one fails, those after it do too.
+    """
 
-    def __init__(self, link: Link, connector: Connector) -> None:
+    def __init__(self, link: Link, connector: Connector, *, bare: bool) -> None:
         self.link: Link = link
-        self._connector = connector
         self._line = asyncio.Lock()
+        self._before: list[Command] = [BEGIN_SNAPSHOT, *connector.settings]
+        self._is_bare = bare
 
     async def begin(self) -> None:
-        """The state is that of now, not of the first query."""
-        answers = await self.link.ask([BEGIN_SNAPSHOT, *self._connector.settings, (b"SELECT 1", NOTHING)])
-        error = culprit_of_begin(answers)
+        """The state is that of now, not of the first query. A bare one begins with that."""
+        if self._is_bare:
+            return
+        before, self._before = self._before, []
+        error = culprit_of_begin(await self.link.ask([*before, (b"SELECT 1", NOTHING)]))
         if error is not None:
             raise error
 
@@ -288,7 +293,10 @@ class HeldReads:
         deadline = None if timeout is None else self.link.loop.time() + timeout
         async with self._line:
             check()
-            request = self.link.ask([SAVE, *commands_of(work), RELEASE])
+            before, self._before = self._before, []
+            around = ([], []) if self._is_bare else ([SAVE], [RELEASE])
+            first = len(before) + len(around[0])
+            request = self.link.ask([*before, *around[0], *commands_of(work), *around[1]])
             try:
                 try:
                     if deadline is not None:
@@ -299,18 +307,20 @@ class HeldReads:
                     answers = await asyncio.shield(request)
                 except BaseException:
                     if not request.done():
-                        await stopped(self.link, request)
+                        await stopped(self.link, request, is_bare=self._is_bare)
                     raise
-                error = culprit(work, answers[1:-1])
+                error = culprit_of_begin(answers[: len(before)])
+                answers = answers[first : len(answers) - len(around[1])]
+                error = culprit(work, answers) if error is None else error
                 if error is not None:
                     if self.link.is_ending:
                         raise DatabaseClosed("the database was closed while the query ran")
-                    if await taken_back(self.link) is not None:
+                    if not self._is_bare and await taken_back(self.link) is not None:
                         self.link.close()
                     raise error
             except Lost as lost:
                 raise ServerLost(f"the connection of this snapshot was lost: {lost}") from lost.cause
-        return fetch(answers[1:-1], self.link.loader)  # type: ignore[arg-type]
+        return fetch(answers, self.link.loader)  # type: ignore[arg-type]
 
 
 SAVE: Command = (b"SAVEPOINT aiomemdb_step", NOTHING)
@@ -327,11 +337,15 @@ async def taken_back(link: Link) -> psycopg.Error | None:
     return error
 
 
-async def stopped(link: Link, request: asyncio.Future[list[Answer]]) -> None:
-    """Stops what runs behind a savepoint, and takes it back; a cancellation meanwhile closes the connection."""
+async def stopped(link: Link, request: asyncio.Future[list[Answer]], *, is_bare: bool) -> None:
+    """Stops what runs, and takes it back where that is behind a savepoint; a cancellation meanwhile closes the
+    connection.
+    """
     try:
         await link.stop()
         await asyncio.wait([request])
+        if is_bare:
+            return
         if request.exception() is None and any(isinstance(answer, psycopg.Error) for answer in request.result()):
             error = await taken_back(link)
             if error is not None:

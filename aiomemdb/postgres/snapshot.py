@@ -47,13 +47,13 @@ class PostgresSnapshot(ReadVerbs, Familiar):
 
 @asynccontextmanager
 async def open_snapshot(
-    find: Callable[[], tuple[Readers, Checker]], *, timeout: float | None
+    find: Callable[[], tuple[Readers, Checker]], *, timeout: float | None, bare: bool = False
 ) -> AsyncIterator[PostgresSnapshot]:
     readers, checker = find()  # or raises why there are none, now that the block is entered
     until = readers.loop.time() + readers.connector.config.reconnect
     while True:
         holder = await readers.hold(timeout)
-        held = HeldReads(holder.link, readers.connector)
+        held = HeldReads(holder.link, readers.connector, bare=bare)
         try:
             await held.begin()
             break

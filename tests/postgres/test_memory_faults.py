@@ -96,3 +96,19 @@ async def test_a_job_gets_an_error_of_its_own_if_the_server_does_not_come_back(u
             proxy.refuses = False
             await memory.remember("Ann grows roses")
     assert execute(url, "SELECT count(*) FROM aiomemdb.episode") == [(1,)]
+
+
+async def test_a_question_that_is_cancelled_at_any_moment_leaves_its_connection_to_the_next(url: str) -> None:
+    async with Memory.open(url) as memory:
+        await memory.remember("Ann grows roses", [("Ann", "grows", "roses")])
+        for turns in range(40):
+            asking = asyncio.ensure_future(memory.recall("who grows roses?"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait([asking])
+            assert (await memory.recall("who grows roses?")).hits
+        readers = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'aiomemdb:%reader'"
+        [(count,)] = execute(url, f"{readers} AND datname = current_database()")
+        assert count is not None and int(str(count)) <= 8
+    no_connection_left(url)

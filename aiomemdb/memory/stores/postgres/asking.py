@@ -17,10 +17,15 @@ __all__ = ["Asking", "turn_of"]
 
 
 class Asking:
-    """Several statements are one round trip."""
+    """Several statements are one round trip.
+
+    Attributes:
+        kept: answers that can't change while this is asked: those of a snapshot. None: they may.
+    """
 
     def __init__(self, on: PostgresDatabase | PostgresSnapshot | PostgresTransaction) -> None:
         self._run = on._steps if isinstance(on, PostgresTransaction) else on._reads
+        self.kept: dict[str, Row] | None = {} if isinstance(on, PostgresSnapshot) else None
         # In a transaction a job is a savepoint, which other tasks' questions must not come between.
         self._turn = turn_of(on) if isinstance(on, PostgresTransaction) else None
 

@@ -43,7 +43,11 @@ _OF_KIND = "v.namespace = :space::bigint AND v.model = :model::bigint AND v.kind
 
 async def _state(asking: Asking, namespace: str, model: Model) -> PostgresState:
     """What there is now. Raises: ModelChanged."""
-    [row] = await asking.rows(_STATE, namespace=namespace)
+    row = None if asking.kept is None else asking.kept.get(namespace)
+    if row is None:
+        [row] = await asking.rows(_STATE, namespace=namespace)
+        if asking.kept is not None:
+            asking.kept[namespace] = row
     if row["id"] is not None:
         check_model(Model(row["name"], row["dim"]), model)
     return PostgresState(row["event"], space=row["space"], model=row["id"])

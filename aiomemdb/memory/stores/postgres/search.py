@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
-from ...questions import ByWords, Found, Node, When
+from ...questions import ByWords, Found, Kind, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
 from ...values import Entity, Episode, Fact
 from ...words import RARE, Asked, choose, counted, is_begin, passing
@@ -16,7 +17,7 @@ from .statements import Statement, rows_from, statement
 from .states import KNOWN, SPACES, as_known, known_of
 from .tokens import tokens
 
-__all__ = ["named", "read", "sources", "there", "words"]
+__all__ = ["Beside", "count", "read", "sources", "there", "together", "words"]
 
 # A row in which a word is takes some microseconds to be ranked: so many take some milliseconds.
 _RANKED = 5_000
@@ -49,150 +50,228 @@ def with_known(when: When, *others: str) -> str:
 
 # -- words -------------------------------------------------------------------------------------------------------------
 
-_HITS = "hits (number, namespace, ref, believed, length, often)"
-# A word of a question is a token, the begin of some, or several in their order: (number, size, place, token).
-_PARTS = "number size place word"
+_HITS = "(number, namespace, ref, believed, length, often)"
+# A word of a question is a token, the begin of some, or several in their order: (kind, number, size, place, token).
+_PARTS = "kind number size place word"
+_PARTS_OF = "(SELECT * FROM parts WHERE kind = '{kind}') r"
 # Where each word of a question is: in which rows, how often, and how many words these have.
 _SINGLE = (
-    "SELECT r.number, w.namespace, w.ref, w.believed, w.length, cardinality(w.positions) AS often FROM parts r "
+    f"SELECT r.number, w.namespace, w.ref, w.believed, w.length, cardinality(w.positions) AS often FROM {_PARTS_OF} "
     "JOIN aiomemdb.{kind}_word w ON w.word = r.word WHERE r.size = 1"
 )
 _BEGIN = (
     "SELECT r.number, w.namespace, w.ref, bool_and(w.believed), max(w.length), sum(cardinality(w.positions)) "
-    "FROM parts r JOIN aiomemdb.{kind}_word w ON w.word >= r.word AND w.word < r.word || chr(1114111) "
+    f"FROM {_PARTS_OF} JOIN aiomemdb.{{kind}}_word w ON w.word >= r.word AND w.word < r.word || chr(1114111) "
     "WHERE r.size = 0 GROUP BY 1, 2, 3"
 )
 _PHRASE = (
     "SELECT s.number, s.namespace, s.ref, bool_and(s.believed), max(s.length), count(*) FROM ("
     "SELECT r.number, w.namespace, w.ref, bool_and(w.believed) AS believed, max(w.length) AS length "
-    "FROM parts r JOIN aiomemdb.{kind}_word w ON w.word = r.word CROSS JOIN unnest(w.positions) AS p (at) "
+    f"FROM {_PARTS_OF} JOIN aiomemdb.{{kind}}_word w ON w.word = r.word CROSS JOIN unnest(w.positions) AS p (at) "
     "WHERE r.size > 1 GROUP BY r.number, r.size, w.namespace, w.ref, p.at - r.place HAVING count(*) = r.size) s "
     "GROUP BY 1, 2, 3"
 )
 
+_Part: TypeAlias = tuple[str, int, int, int, str]
 
-def _parts(asked: Iterable[str]) -> list[tuple[int, int, int, str]]:
-    found: list[tuple[int, int, int, str]] = []
+
+def _parts(kind: str, asked: Iterable[str]) -> list[_Part]:
+    found: list[_Part] = []
     for number, word in enumerate(asked):
         pieces = tokens(word)
         size = 0 if is_begin(word) else len(pieces)
-        found += [(number, size, place, piece) for place, piece in enumerate(pieces)]
+        found += [(kind, number, size, place, piece) for place, piece in enumerate(pieces)]
     return found
 
 
-def _wheres(parts: Sequence[tuple[int, int, int, str]], kind: str) -> str:
+def _wheres(parts: Sequence[_Part], kind: str) -> str:
     """Where the words are: only what they need is asked."""
-    sizes = {size for _, size, _, _ in parts}
+    sizes = {size for of, _, size, _, _ in parts if of == kind}
     forms = [(_SINGLE, 1 in sizes), (_BEGIN, 0 in sizes), (_PHRASE, any(size > 1 for size in sizes))]
     return " UNION ALL ".join(form.format(kind=kind) for form, needed in forms if needed)
 
 
+@dataclass(slots=True)
+class Beside:
+    """What is looked up with the words.
+
+    Attributes:
+        keys: names.
+        ids: of rows, by their kind.
+        named: who has which of these names.
+        there: which of these rows there are.
+    """
+
+    keys: Sequence[str] = ()
+    ids: Mapping[Kind, Sequence[int]] = field(default_factory=dict)
+    named: list[tuple[str, int]] = field(default_factory=list)
+    there: dict[Kind, set[int]] = field(default_factory=dict)
+
+
+async def together(asking: Asking, each: Sequence[tuple[str, tuple[Any, ...]]]) -> dict[int, Any]:
+    """The answers to those questions of one request that few statements answer together, by their places."""
+    places = {verb: [at for at, (one, _) in enumerate(each) if one == verb] for verb in ("named", "there", "words")}
+    if not places["words"]:
+        return {}
+    kinds = [each[at][1][1] for at in places["words"]]
+    namespaces, _, asked, when, limit = each[places["words"][0]][1]
+    beside = Beside(
+        keys=each[places["named"][0]][1][1] if places["named"] else (),
+        ids={each[at][1][1]: each[at][1][2] for at in places["there"]},
+    )
+    answers = await words(asking, namespaces, kinds, asked, when, limit, beside)
+    found: dict[int, Any] = dict(zip(places["words"], answers, strict=True))
+    found |= dict.fromkeys(places["named"], beside.named)
+    return found | {at: beside.there[each[at][1][1]] for at in places["there"]}
+
+
 async def words(
-    asking: Asking, namespaces: Sequence[str], kind: str, asked: Sequence[Asked], when: When, limit: int
-) -> ByWords:
+    asking: Asking,
+    namespaces: Sequence[str],
+    kinds: Sequence[Kind],
+    asked: Sequence[Asked],
+    when: When,
+    limit: int,
+    beside: Beside,
+) -> list[ByWords]:
+    """What is found of each kind, in two statements."""
     if not asked:
-        return ByWords()
-    found, readable = await _count(asking, namespaces, kind, counted(asked), when)
-    # A common word is in very many rows. That it is in a few is all that is to be known.
-    common = passing(asked)
-    most = RARE if any(count for word, count in found.items() if word not in common) else _RANKED
-    capped = {word: min(count, (most if word in common else _RANKED) + 1) for word, count in found.items()}
-    chosen = choose(asked, capped, _RANKED)
-    if not chosen:
-        return ByWords(counts=capped, readable=readable)
-    best = await _rank(asking, namespaces, kind, chosen, when, limit)
-    held = {id: [chosen[number] for number in numbers] for id, _, numbers in best[:_BEST]}
-    return ByWords([(id, score) for id, score, _ in best], chosen, capped, readable, held)
+        return [ByWords() for _ in kinds]
+    counts_of = await count(asking, namespaces, kinds, counted(asked), when, beside)
+    found: dict[Kind, ByWords] = {}
+    chosen: dict[Kind, list[str]] = {}
+    for kind in kinds:
+        counts, readable = counts_of[kind]
+        # A common word is in very many rows. That it is in a few is all that is to be known.
+        common = passing(asked)
+        most = RARE if any(count for word, count in counts.items() if word not in common) else _RANKED
+        capped = {word: min(count, (most if word in common else _RANKED) + 1) for word, count in counts.items()}
+        found[kind] = ByWords(counts=capped, readable=readable)
+        if words := choose(asked, capped, _RANKED):
+            chosen[kind] = list(words)
+    for kind, best in (await _rank(asking, namespaces, chosen, when, limit)).items():
+        words = chosen[kind]
+        held = {id: [words[number] for number in numbers] for id, _, numbers in best[:_BEST]}
+        rows = [(id, score) for id, score, _ in best]
+        found[kind] = replace(found[kind], rows=rows, sought=words, held=held)
+    return [found[kind] for kind in kinds]
 
 
-async def _count(
-    asking: Asking, namespaces: Sequence[str], kind: str, asked: Sequence[str], when: When
-) -> tuple[dict[str, int], int]:
-    """In how many readable rows each word is; how many of those there are."""
-    parts = _parts(asked)
-    found = dict.fromkeys(asked, 0)
+async def count(
+    asking: Asking,
+    namespaces: Sequence[str],
+    kinds: Sequence[Kind],
+    asked: Sequence[str],
+    when: When,
+    beside: Beside,
+) -> dict[Kind, tuple[dict[str, int], int]]:
+    """Of each kind in how many readable rows each word is, and how many of those there are."""
     which, rows_of = ("AND h.believed", "believed_rows") if when.known is None else ("", "rows")
-    statements = [
-        statement(
-            f"SELECT coalesce(sum(m.{rows_of}), 0)::bigint FROM aiomemdb.memory_words m WHERE m.namespace = {SPACES} "
-            "AND m.kind = :kind::text",
-            {"spaces": list(namespaces), "kind": kind},
+    parts = [part for kind in kinds for part in _parts(kind, asked)]
+    queries: list[str] = []
+    for kind in kinds:
+        queries.append(
+            f"SELECT '{kind}', -1, coalesce(sum(m.{rows_of}), 0)::bigint FROM aiomemdb.memory_words m "
+            f"WHERE m.namespace = {SPACES} AND m.kind = '{kind}'"
         )
+        if wheres := _wheres(parts, kind):
+            queries.append(
+                f"SELECT '{kind}', h.number, count(*) FROM ({wheres}) h {_HITS} WHERE h.namespace = {SPACES} {which} "
+                "GROUP BY h.number"
+            )
+    queries += [
+        f"SELECT 'there {kind}', 0, t.id FROM aiomemdb.{kind} t WHERE t.id = ANY (:ids_{kind}::bigint[]) "
+        f"AND {counts('t', kind, when)}"
+        for kind in beside.ids
     ]
-    if parts:
-        source, params = rows_from(_PARTS, parts)
-        sql = (
-            f"WITH parts AS (SELECT * FROM {source}), {_HITS} AS ({_wheres(parts, kind)}) "
-            f"SELECT h.number, count(*) FROM hits h WHERE h.namespace = {SPACES} {which} GROUP BY h.number"
+    if beside.keys:
+        queries.append(
+            "SELECT 'named', r.ord::int, a.entity FROM unnest(:keys::text[]) WITH ORDINALITY AS r (key, ord) "
+            f"JOIN aiomemdb.entity_alias a ON a.namespace = {SPACES} AND md5(a.key) = md5(r.key) AND a.key = r.key"
         )
-        statements.append(statement(sql, {**params, "spaces": list(namespaces)}))
-    results = await asking.all(statements)
-    for result in results[1:]:
-        found |= {asked[number]: count for number, count in result.rows}
-    return found, results[0].rows[0][0]
+    found: dict[Kind, tuple[dict[str, int], int]] = {kind: (dict.fromkeys(asked, 0), 0) for kind in kinds}
+    there = {f"there {kind}": beside.there.setdefault(kind, set()) for kind in beside.ids}
+    named: list[tuple[int, int]] = []
+    if not queries:
+        return found
+    source, params = rows_from(_PARTS, parts)
+    rows = await asking.rows(
+        f"{with_known(when, f'parts AS (SELECT * FROM {source})')} {' UNION ALL '.join(queries)}",
+        **params,
+        **asked_with(namespaces, when),
+        **{f"ids_{kind}": list(ids) for kind, ids in beside.ids.items()},
+        keys=list(beside.keys),
+    )
+    for kind, number, much in rows:
+        if kind == "named":
+            named.append((number, much))
+        elif kind in there:
+            there[kind].add(much)
+        elif number < 0:
+            found[kind] = found[kind][0], much
+        else:
+            found[kind][0][asked[number]] = much
+    beside.named = [(beside.keys[number - 1], entity) for number, entity in sorted(named)]
+    return found
 
 
 # As FTS5 ranks (https://www.sqlite.org/fts5.html, 5.1.1). Beside its words a row has there one for its namespace, and
 # one more if it is believed.
 _K1, _B = 1.2, 0.75
 _TOTALS = (
-    "totals AS MATERIALIZED (SELECT sum(m.rows)::float8 AS rows, "
+    "totals_{kind} AS MATERIALIZED (SELECT sum(m.rows)::float8 AS rows, "
     "(sum(m.words_count) + sum(m.rows) + sum(m.believed_rows))::float8 / sum(m.rows)::float8 AS average "
-    "FROM aiomemdb.memory_words m WHERE m.kind = :kind)"
+    "FROM aiomemdb.memory_words m WHERE m.kind = '{kind}')"
 )
 _WEIGHTS = (
-    "weights AS MATERIALIZED (SELECT h.number, greatest(ln((t.rows - count(*) + 0.5) / (count(*) + 0.5)), 0.000001) "
-    "AS weight FROM hits h CROSS JOIN totals t GROUP BY h.number, t.rows)"
+    "weights_{kind} AS MATERIALIZED (SELECT h.number, "
+    "greatest(ln((t.rows - count(*) + 0.5) / (count(*) + 0.5)), 0.000001) "
+    "AS weight FROM hits_{kind} h CROSS JOIN totals_{kind} t GROUP BY h.number, t.rows)"
 )
 _SCORE = (
     f"i.weight * (h.often * ({_K1} + 1.0)) / "
     f"(h.often + {_K1} * (1 - {_B} + {_B} * (h.length + 1 + h.believed::int) / t.average))"
 )
+# Added in one order, so that equal rows are equal.
+_SCORES = (
+    f"scores_{{kind}} AS (SELECT h.namespace, h.ref, sum(({_SCORE})::float8 ORDER BY h.number) AS score, "
+    "array_agg(h.number ORDER BY h.number) AS numbers FROM hits_{kind} h JOIN weights_{kind} i ON i.number = h.number "
+    f"CROSS JOIN totals_{{kind}} t WHERE h.namespace = {SPACES} GROUP BY 1, 2)"
+)
 
 
 async def _rank(
-    asking: Asking, namespaces: Sequence[str], kind: str, chosen: Sequence[str], when: When, limit: int
-) -> list[tuple[int, float, list[int]]]:
-    """(id, BM25, which of the words it has), best first."""
-    parts = _parts(chosen)
+    asking: Asking, namespaces: Sequence[str], chosen: Mapping[Kind, Sequence[str]], when: When, limit: int
+) -> dict[Kind, list[tuple[int, float, list[int]]]]:
+    """Of each kind (id, BM25, which of the words it has), best first."""
+    if not chosen:
+        return {}
+    parts = [part for kind, words in chosen.items() for part in _parts(kind, words)]
     source, params = rows_from(_PARTS, parts)
-    letter = _LETTERS[kind]
-    tables = (
-        f"parts AS (SELECT * FROM {source})",
-        f"{_HITS} AS MATERIALIZED ({_wheres(parts, kind)})",
-        _TOTALS,
-        _WEIGHTS,
-        # Added in one order, so that equal rows are equal.
-        f"scores AS (SELECT h.namespace, h.ref, sum(({_SCORE})::float8 ORDER BY h.number) AS score, "
-        "array_agg(h.number ORDER BY h.number) AS numbers FROM hits h "
-        f"JOIN weights i ON i.number = h.number CROSS JOIN totals t WHERE h.namespace = {SPACES} GROUP BY 1, 2)",
-    )
+    tables, queries = [f"parts AS (SELECT * FROM {source})"], []
+    for kind in chosen:
+        letter = _LETTERS[kind]
+        tables.append(f"hits_{kind} {_HITS} AS MATERIALIZED ({_wheres(parts, kind)})")
+        tables += [table.format(kind=kind) for table in (_TOTALS, _WEIGHTS, _SCORES)]
+        queries.append(
+            f"(SELECT '{kind}', s.ref, s.score, s.numbers FROM scores_{kind} s JOIN aiomemdb.{kind} {letter} "
+            f"ON {letter}.namespace = s.namespace AND {letter}.id = s.ref WHERE {counts(letter, kind, when)} "
+            "ORDER BY s.score DESC, s.ref DESC LIMIT :limit::bigint)"
+        )
     rows = await asking.rows(
-        f"{with_known(when, *tables)} SELECT s.ref, s.score, s.numbers FROM scores s JOIN aiomemdb.{kind} {letter} "
-        f"ON {letter}.namespace = s.namespace AND {letter}.id = s.ref WHERE {counts(letter, kind, when)} "
-        "ORDER BY s.score DESC, s.ref DESC LIMIT :limit::bigint",
+        f"{with_known(when, *tables)} {' UNION ALL '.join(queries)}",
         **params,
         **asked_with(namespaces, when),
-        kind=kind,
         limit=limit,
     )
-    # With fifteen digits, as it comes from SQLite: what differs by less is equal.
-    found = [(ref, float(f"{score:.15g}"), numbers) for ref, score, numbers in rows]
-    return sorted(found, key=lambda one: (-one[1], -one[0]))
+    found: dict[Kind, list[tuple[int, float, list[int]]]] = {kind: [] for kind in chosen}
+    for kind, ref, score, numbers in rows:
+        # With fifteen digits, as it comes from SQLite: what differs by less is equal.
+        found[kind].append((ref, float(f"{score:.15g}"), numbers))
+    return {kind: sorted(rows, key=lambda one: (-one[1], -one[0])) for kind, rows in found.items()}
 
 
-# -- names, links ------------------------------------------------------------------------------------------------------
-
-
-async def named(asking: Asking, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
-    rows = await asking.rows(
-        "SELECT a.key, a.entity FROM unnest(:keys::text[]) WITH ORDINALITY AS r (key, ord) "
-        f"JOIN aiomemdb.entity_alias a ON a.namespace = {SPACES} AND md5(a.key) = md5(r.key) AND a.key = r.key "
-        "ORDER BY r.ord, a.entity",
-        keys=list(keys),
-        spaces=list(namespaces),
-    )
-    return [(row[0], row[1]) for row in rows]
+# -- links -------------------------------------------------------------------------------------------------------------
 
 
 async def sources(asking: Asking, namespaces: Sequence[str], episodes: Sequence[int]) -> dict[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from ....agents import AgentAnswer, AgentLimits
 from ....database import Params, Transaction
@@ -13,7 +13,8 @@ from ....postgres.database import PostgresDatabase
 from ....postgres.snapshot import PostgresSnapshot
 from ....postgres.transaction import PostgresTransaction
 from ...answers import Graph
-from ...deciding.steps import Steps
+from ...deciding.recalling import Ask
+from ...deciding.steps import Request, Steps, follow_async
 from ...drafts import NameRequest
 from ...pages import Place
 from ...questions import (
@@ -63,8 +64,21 @@ class PostgresReads(Reads):
     async def resolve(self, namespace: str, names: Sequence[NameRequest]) -> list[Entity | Exception | None]:
         return await reading.resolve(self._asking, namespace, names)
 
+    async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        async def answer(request: Request[Any]) -> list[Any]:
+            assert isinstance(request, Ask)
+            together = await search.together(self._asking, request.each)
+            return [
+                together[at] if at in together else await getattr(self, verb)(*what)
+                for at, (verb, what) in enumerate(request.each)
+            ]
+
+        return await follow_async(rule(*args), answer)
+
     async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
-        return await search.named(self._asking, namespaces, keys)
+        beside = search.Beside(keys)
+        await search.count(self._asking, namespaces, [], [], When(0), beside)
+        return beside.named
 
     async def entities(
         self, namespaces: Sequence[str], *, ids: Iterable[int] | None, type_key: str | None, after: int, limit: int
@@ -109,7 +123,7 @@ class PostgresReads(Reads):
     async def words(
         self, namespaces: Sequence[str], kind: Kind, words: Sequence[Asked], when: When, limit: int
     ) -> ByWords:
-        return await search.words(self._asking, namespaces, kind, words, when, limit)
+        return (await search.words(self._asking, namespaces, [kind], words, when, limit, search.Beside()))[0]
 
     async def around(
         self,
@@ -170,6 +184,9 @@ class PostgresReadsAndWrites(PostgresReads, ReadsAndWrites):
     async def follow(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
         return await self.of_one_state(lambda reads: reads.follow(rule, *args))
 
+    async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
+        return await self.of_one_state(lambda reads: reads.search(rule, *args))
+
     async def graph(self, namespaces: Sequence[str], query: GraphQuery) -> Graph:
         return await self.of_one_state(lambda reads: Reads.graph(reads, namespaces, query))
 
@@ -210,7 +227,7 @@ class PostgresStore(PostgresReadsAndWrites, Store):
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reads]:
-        async with self._db.snapshot() as snapshot:
+        async with self._db._bare_snapshot() as snapshot:
             yield PostgresReads(snapshot)
 
     async def of_one_state(self, ask: Callable[[Reads], Awaitable[R]]) -> R:
