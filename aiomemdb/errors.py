@@ -27,7 +27,7 @@
     ├── AmbiguousEntity        several entities of one name, and strict=True               (LookupError)
     ├── EpisodeExists          another text under this key
     ├── FormatError            a file that is to be imported is not what it should be      (ValueError)
-    ├── EmbedderError          the embedder gave no vectors that can be used
+    ├── EmbedderError          the embedder returned no vectors that can be used
     ├── ModelChanged           the file's vectors are of another model: reembed()
     ├── NormaliserChanged      the file's names were normalised in another way
     └── SchemaTooNew           a later version of aiomemdb wrote the file's memory
@@ -306,8 +306,8 @@ class FormatError(AiomemdbError, ValueError):
 
 
 class EmbedderError(AiomemdbError):
-    """The embedder gave no vectors that can be used: the wrong number of them, one of the wrong length or with NaN; or
-    its endpoint could not be reached, refused, or sent no vectors. Not applied.
+    """The embedder returned no usable vectors: the wrong number of them, one of the wrong length or with NaN; or its
+    endpoint could not be reached, refused, or sent no vectors. Not applied.
 
     What to do: the message says what is wrong with it. What an embedder of yours raises passes unchanged.
     """

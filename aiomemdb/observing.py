@@ -221,7 +221,7 @@ def opened(database: Any) -> None:
         try:
             tell(database)
         except Exception:
-            log.exception("what observes the databases that are opened failed")
+            log.exception("an observer of opened databases failed")
 
 
 class Observers:

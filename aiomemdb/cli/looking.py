@@ -257,7 +257,7 @@ async def item_of(opened: Memory, kind: str, which: str) -> Entity | Fact | Epis
         return await entity_of(opened, which)
     number = which.removeprefix("#")
     if not number.isdigit():
-        raise ValueError(f"{which!r} is no id of a {kind}")
+        raise ValueError(f"{which!r} is not the id of a {kind}")
     found = await (opened.fact(int(number)) if kind == "fact" else opened.episode(int(number)))
     if found is None:
         raise NotFound(f"no {kind} with id {number}")

@@ -28,7 +28,7 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no ISO date or time, such as 2026-03-01 or 2026-03-01T12:00+01:00"
+            f"{text!r} is not an ISO date or time, such as 2026-03-01 or 2026-03-01T12:00+01:00"
         ) from None
     return moment.astimezone() if moment.tzinfo is None else moment
 

@@ -175,7 +175,7 @@ class Worker(Generic[Raw]):
             try:
                 self._stop_work()
             except Exception as error:  # of a proxy: who stops work has more to clean up
-                log.warning("%s: what runs can't be interrupted: %r", self.name, error)
+                log.warning("%s: the running call can't be interrupted: %r", self.name, error)
                 return True
         self.loop.call_later(_INTERRUPT_AGAIN, self.interrupt, work)
         return True

@@ -93,7 +93,7 @@ def _endpoint(base_url: str) -> str:
 
 
 class _Refusal(NamedTuple):
-    """Why a request gave no vectors."""
+    """Why a request returned no vectors."""
 
     why: str
     again: bool = False  # may the next one succeed?
@@ -141,7 +141,7 @@ class _OpenAICompatible:
             if not answer.again or attempt == self.attempts or answer.wait > _LONGEST_WAIT:
                 why = answer.why.replace(self.key, "***") if self.key else answer.why
                 times = f", asked {attempt} times" if attempt > 1 else ""
-                raise EmbedderError(f"{self.url} gave no vectors{times}: {' '.join(why.split())[:500]}")
+                raise EmbedderError(f"{self.url} returned no vectors{times}: {' '.join(why.split())[:500]}")
             await asyncio.sleep(max(answer.wait, pause * random.uniform(0.75, 1.25)))
             attempt, pause = attempt + 1, min(2 * pause, _LONGEST_WAIT)
         return answer

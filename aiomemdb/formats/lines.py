@@ -37,14 +37,14 @@ def _object(line: str | bytes, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"this is no JSON: {error}", line=number) from None
+        raise FormatError(f"this is not JSON: {error}", line=number) from None
     if not isinstance(row, dict):
-        raise FormatError("this is no JSON object", line=number)
+        raise FormatError("this is not a JSON object", line=number)
     return row
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def read_header(line: str | bytes) -> Header:
@@ -53,7 +53,7 @@ def read_header(line: str | bytes) -> Header:
         raise FormatError("the file is empty: it should begin with a header")
     row = _object(line, 1)
     if row.get("format") != FORMAT:
-        raise FormatError('this is no header: it should say {"format":"aiomemdb",...}', line=1)
+        raise FormatError('this is not a header: it should say {"format":"aiomemdb",...}', line=1)
     if (version := row.get("version")) != VERSION:
         raise FormatError(
             f"the file is of version {json.dumps(version)[:40]}, this one reads version {VERSION}: update aiomemdb",
@@ -90,7 +90,7 @@ def read(lines: Iterable[str | bytes]) -> Iterator[Row]:
             break
         kind = next((kind for kind in _READERS if kind in row), None)
         if kind is None:
-            raise FormatError("this is none of entity, episode, fact, evidence_of, event", line=number)
+            raise FormatError("this is not an entity, episode, fact, evidence_of or event", line=number)
         place, reader = _READERS[kind]
         if place < order:
             raise FormatError(f"{kind}: all of its kind come earlier in a file", line=number)
@@ -101,7 +101,7 @@ def read(lines: Iterable[str | bytes]) -> Iterator[Row]:
     else:
         raise FormatError("the file was cut short: its last line is missing", line=number)
     for number, _ in numbered:
-        raise FormatError("the file goes on behind its end", line=number)
+        raise FormatError("the file has lines after its end", line=number)
 
 
 def _next(fields: Fields, kind: str, seen: Counter[str]) -> int:

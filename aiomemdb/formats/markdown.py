@@ -77,7 +77,7 @@ def read_note(folder: str | os.PathLike[str], path: Path) -> Note:
     try:
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise FormatError(f"{inside} is no text in UTF-8: {error}") from None
+        raise FormatError(f"{inside} is not text in UTF-8: {error}") from None
     note = Note(inside, text, PurePosixPath(inside).stem)
     lines = text.split("\n")
     body = 0
@@ -114,7 +114,7 @@ def _fields(lines: list[str], path: str) -> Iterator[tuple[str, list[str] | str]
         name, value = name.strip(), value.strip()
         if not colon or not name or line[0].isspace():
             raise FormatError(
-                f"{path}: {line.strip()[:40]!r} is no line of a simple front matter, as 'name: value'", line=number
+                f"{path}: {line.strip()[:40]!r} is not a line of simple front matter, as 'name: value'", line=number
             )
         if not value:
             begun = number

@@ -93,7 +93,7 @@ class Folder:
         except (ValueError, KeyError, TypeError):
             listed = None
         if not isinstance(listed, dict):
-            raise FormatError(f"{self._path / _LIST} is no list of pages: remove it, and use overwrite=True")
+            raise FormatError(f"{self._path / _LIST} is not a list of pages: remove it, and use overwrite=True")
         return {str(name): str(digest) for name, digest in listed.items()}
 
     def check(self, names: Iterable[str]) -> None:

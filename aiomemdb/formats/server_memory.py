@@ -53,9 +53,9 @@ def _read(line: str | bytes, number: int) -> Node | Relation | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"this is no JSON: {error}", line=number) from None
+        raise FormatError(f"this is not JSON: {error}", line=number) from None
     if not isinstance(row, dict):
-        raise FormatError("this is no JSON object", line=number)
+        raise FormatError("this is not a JSON object", line=number)
     if row.get("type") == "entity":
         observations = row.get("observations")
         if not isinstance(observations, list) or not all(isinstance(one, str) for one in observations):

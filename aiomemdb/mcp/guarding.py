@@ -105,7 +105,7 @@ class Guard:
         if self._token is not None and not self._has_token(headers):
             raise _Refused(401, "Authorization must be: Bearer, and the token", (b"www-authenticate", b"Bearer"))
         if scope["path"] != PATH:
-            raise _Refused(404, f"there is nothing but {PATH}")
+            raise _Refused(404, f"the only path is {PATH}")
         if scope["method"] not in ("GET", "POST", "DELETE"):
             raise _Refused(405, "GET, POST or DELETE", (b"allow", b"GET, POST, DELETE"))
 

@@ -157,7 +157,7 @@ class _Connection:
                 try:
                     message = self._sdk.parse(line)
                 except ValueError as error:
-                    _LOG.warning("a line is no message of the protocol, and is left out: %s", str(error).split("\n")[0])
+                    _LOG.warning("skipped a line that is not a message of the protocol: %s", str(error).split("\n")[0])
                     continue
                 asked = self._sdk.request(message)
                 if asked is not None:

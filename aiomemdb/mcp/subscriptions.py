@@ -68,7 +68,7 @@ class Subscriptions:
             async for _ in self._memory.changes(place):
                 self._changed.set()
         except Exception:
-            _LOG.exception("changes are told no more")
+            _LOG.exception("changes are no longer reported")
 
     async def _tell(self) -> None:
         while True:

@@ -87,5 +87,5 @@ def place_of(after: str | None) -> FeedPlace:
         of, event, spaces, more = None, None, None, []
     events = more[0] if more else None
     if of != "changes" or type(event) is not int or not (isinstance(spaces, dict) and isinstance(events, dict | None)):
-        raise ValueError(f"after={after!r} is no position of a change")
+        raise ValueError(f"after={after!r} is not the position of a change")
     return FeedPlace(event, spaces, events)

@@ -56,5 +56,5 @@ def place_of(listing: str, cursor: str | None, count: int) -> Place | None:
     except (ValueError, TypeError, binascii.Error):
         of, place = None, []
     if of != listing or len(place) != count or not all(type(each) is int and abs(each) < 2**63 for each in place):
-        raise ValueError(f"after={cursor!r} is no cursor of this listing: pass the `next` of one of its pages")
+        raise ValueError(f"after={cursor!r} is not a cursor of this listing: pass the `next` of one of its pages")
     return tuple(place)

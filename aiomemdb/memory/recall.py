@@ -172,6 +172,6 @@ def _checked(
 async def _reranked(rerank: Rerank, query: str, hits: list[Hit]) -> list[Hit]:
     scores = await rerank(query, tuple(hits))
     if len(scores) != len(hits):
-        raise ValueError(f"rerank gave {len(scores)} scores for {len(hits)} hits")
+        raise ValueError(f"rerank returned {len(scores)} scores for {len(hits)} hits")
     scored = [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]
     return sorted(scored, key=lambda hit: -hit.score)

@@ -41,11 +41,11 @@ def pack(vectors: Sequence[Sequence[float]], *, count: int, dim: int) -> list[by
     try:
         matrix = np.asarray(vectors, dtype=np.float64)
     except (TypeError, ValueError) as error:  # of different lengths, or no numbers
-        raise EmbedderError(f"the embedder gave no {count} vectors of {dim} numbers: {error}") from error
+        raise EmbedderError(f"the embedder returned no {count} vectors of {dim} numbers: {error}") from error
     if matrix.shape != (count, dim):
-        raise EmbedderError(f"the embedder gave vectors of shape {matrix.shape}, not ({count}, {dim})")
+        raise EmbedderError(f"the embedder returned vectors of shape {matrix.shape}, not ({count}, {dim})")
     if not np.isfinite(matrix).all():
-        raise EmbedderError("the embedder gave a vector with NaN or infinity")
+        raise EmbedderError("the embedder returned a vector with NaN or infinity")
     for norm in (np.inf, 2):  # by the greatest number first, since squares of numbers overflow
         lengths = np.linalg.norm(matrix, norm, axis=1, keepdims=True)
         lengths[lengths == 0] = 1

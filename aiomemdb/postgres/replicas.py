@@ -78,7 +78,7 @@ class Place:
     def leave_out(self) -> None:
         if self.is_replica:
             self.away_until = self.connector.loop.time() + _AWAY
-            log.warning("a replica is away, and is left out for %g s", _AWAY)
+            log.warning("a replica can't be reached, and gets no reads for %g s", _AWAY)
 
 
 class Replicas:

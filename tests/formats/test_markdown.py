@@ -83,7 +83,7 @@ def test_front_matter_that_is_none_is_an_error_with_its_line(tmp_path: Path, tex
 
 def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.md").write_bytes(b"\xff\xfe")
-    with pytest.raises(FormatError, match=r"x\.md is no text in UTF-8"):
+    with pytest.raises(FormatError, match=r"x\.md is not text in UTF-8"):
         read_note(tmp_path, tmp_path / "x.md")
 
 
@@ -154,5 +154,5 @@ def test_a_run_that_was_cut_short_is_no_obstacle_for_the_next(tmp_path: Path) ->
 
 def test_a_list_that_is_none_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".aiomemdb.json").write_text("[]")
-    with pytest.raises(FormatError, match="no list of pages"):
+    with pytest.raises(FormatError, match="not a list of pages"):
         Folder(tmp_path, overwrite=False)

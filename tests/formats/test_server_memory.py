@@ -43,9 +43,9 @@ def test_blank_lines_other_objects_and_further_fields_are_skipped_as_the_server_
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[1]", "no JSON object"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1]", "not a JSON object"),
         ('{"type":"entity","entityType":"t","observations":[]}', '"name"'),
         ('{"type":"entity","name":"A","entityType":7,"observations":[]}', '"entityType" must be a text, not 7'),
         ('{"type":"entity","name":"A","entityType":"t"}', '"observations"'),

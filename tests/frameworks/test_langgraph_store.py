@@ -474,7 +474,7 @@ async def test_a_batch_that_waits_is_taken_back_when_it_is_cancelled(store: Aiom
         (lambda s: s.asearch((), filter={"n": {"$regex": "x"}}), ValueError, r"\$regex"),
         (lambda s: s.asearch((), filter={"n": {"$gt": 1, "m": 2}}), ValueError, "'m'"),
         (lambda s: s.asearch((), filter={1: 2}), TypeError, "filter"),
-        (lambda s: s.abatch(["get"]), TypeError, "'get' is no operation"),
+        (lambda s: s.abatch(["get"]), TypeError, "'get' is not an operation"),
     ],
 )
 async def test_bad_input_is_an_error_at_the_call_and_nothing_is_written(

@@ -229,7 +229,7 @@ async def test_vectors_that_can_not_be_are_refused(db_path: Path, case: str) -> 
     embedder = AnsweringEmbedder(BAD_VECTORS[case])
     async with Memory.open(db_path, embedder=embedder) as memory:
         for call in (memory.find_or_create_entity("Acme"), memory.remember("text", [("a", "is", "b")])):
-            with pytest.raises(EmbedderError, match="the embedder gave"):
+            with pytest.raises(EmbedderError, match="the embedder returned"):
                 await call
         assert (await state(memory))[1] == 0
         embedder.answer = lambda right: right

@@ -89,7 +89,7 @@ async def test_what_is_no_export_is_an_error(memory: Memory, text: str) -> None:
 
 async def test_what_is_behind_the_end_is_an_error(memory: Memory, other: Memory) -> None:
     text = await filled(memory)
-    with pytest.raises(FormatError, match="goes on behind its end"):
+    with pytest.raises(FormatError, match="has lines after its end"):
         await other.import_(io.StringIO(text + "{}\n"))
 
 

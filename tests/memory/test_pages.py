@@ -97,7 +97,7 @@ async def test_what_is_forgotten_meanwhile_costs_no_other_row(memory: Memory) ->
     "cursor", ["", "x", "Ä", "W10", "bnVsbA", base64.urlsafe_b64encode(b'["facts",1.5]').decode(), "WyJmYWN0cyIsMSwyXQ"]
 )
 async def test_what_is_no_cursor_is_refused(memory: Memory, cursor: str) -> None:
-    with pytest.raises(ValueError, match="is no cursor"):
+    with pytest.raises(ValueError, match="is not a cursor"):
         await memory.facts(after=cursor)
 
 
@@ -111,7 +111,7 @@ async def test_a_cursor_of_another_listing_is_refused(memory: Memory) -> None:
         lambda: memory.facts(after=every.next),
         lambda: memory.entities(after=every.next),
     ):
-        with pytest.raises(ValueError, match="is no cursor"):
+        with pytest.raises(ValueError, match="is not a cursor"):
             await turn()
 
 

@@ -137,7 +137,7 @@ async def test_a_log_that_appears_there_later_stops_every_read(disc: Disc, read:
         with closing(sqlite3.connect(disc.folder / "a.db")) as conn:
             conn.execute("INSERT INTO t (x) VALUES (1)")
             conn.commit()
-            with pytest.raises(aiomemdb.DatabaseReplaced, match="open it anew"):
+            with pytest.raises(aiomemdb.DatabaseReplaced, match="open it again"):
                 await read(db)
 
 
@@ -207,6 +207,6 @@ async def test_no_reader_is_opened_later_on_a_disc_that_has_changed(
             conn.execute("INSERT INTO t (x) VALUES (1)")
             conn.commit()
             async with asyncio.timeout(60):
-                with pytest.raises(aiomemdb.DatabaseReplaced, match="open it anew"):
+                with pytest.raises(aiomemdb.DatabaseReplaced, match="open it again"):
                     await db.read(COUNT)
         assert db.statistics().readers == 1

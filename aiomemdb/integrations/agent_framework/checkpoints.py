@@ -120,7 +120,7 @@ class AiomemdbCheckpointStorage:
             try:
                 found.append(self._decoded(text))
             except WorkflowCheckpointException as error:
-                _log.warning("a checkpoint of %s is passed over: %s", name, error)
+                _log.warning("a checkpoint of %s is skipped: %s", name, error)
             if one and found:
                 break
         return found

@@ -144,7 +144,7 @@ def append(conn: sqlite3.Connection, key: _Key, seen: float, event: Stored) -> f
         raise AlreadyExistsError(f"Session {key[2]} has another event with id {event.id}.")
     state, updated = row
     if updated > seen:
-        raise StaleSessionError(f"Session {key[2]} was updated after it was read: get it anew.")
+        raise StaleSessionError(f"Session {key[2]} was updated after it was read: read it again.")
     # It increases with each event, whatever the clocks of those that append: by it a stale session is seen.
     updated = event.timestamp if event.timestamp > updated else math.nextafter(updated, math.inf)
     _merge_shared(conn, key[:2], event.parts, updated)

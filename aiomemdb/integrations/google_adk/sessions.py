@@ -145,7 +145,7 @@ def _parts(state: dict[str, Any]) -> jobs.Parts:
     try:
         plain: dict[str, Any] = to_jsonable_python(state)
     except PydanticSerializationError:
-        _log.warning("a state holds what is no JSON, and is stored with its repr() instead: %s", sorted(state))
+        _log.warning("a state has a value that is not JSON, and its repr() is stored instead: %s", sorted(state))
         plain = to_jsonable_python(state, serialize_unknown=True)
     parts = jobs.Parts({}, {}, {})
     for name, value in plain.items():

@@ -43,7 +43,7 @@ _LONGEST = 1000 * 365.25 * 24 * 60  # minutes
 def check(op: Op) -> None:
     """Raises: InvalidNamespaceError, ValueError, TypeError: this can't be run; the message names what is wrong."""
     if not isinstance(op, GetOp | PutOp | SearchOp | ListNamespacesOp):
-        raise TypeError(f"{op!r} is no operation of a store")
+        raise TypeError(f"{op!r} is not an operation of a store")
     validate_op_namespace(op)
     for label in _labels(op):
         checked_text("a namespace's label", label)

@@ -51,8 +51,8 @@ class AiomemdbStore(BaseStore):
             ``sweep_interval_minutes``.
 
     Raises, from each call: ``InvalidNamespaceError``, ``ValueError``, ``TypeError``: what an operation holds can't be
-    kept or looked for; ``EmbedderError``: the embedder gave no vectors of ``dims`` finite numbers; what the embedder
-    and the database's verbs raise. Nothing of the batch is applied then.
+    kept or looked for; ``EmbedderError``: the embedder returned no vectors of ``dims`` finite numbers; what the
+    embedder and the database's verbs raise. Nothing of the batch is applied then.
     Cancellation, of each call: the job never runs, or runs wholly.
     """
 
@@ -177,7 +177,7 @@ class AiomemdbStore(BaseStore):
                 except DatabaseClosed:
                     return
                 except Exception:
-                    _logger.exception("what has expired in the store was not swept; the next try is in %s s", seconds)
+                    _logger.exception("expired items of the store were not removed; the next try is in %s s", seconds)
 
     def _is_read_only(self) -> bool:
         try:
@@ -201,10 +201,12 @@ class AiomemdbStore(BaseStore):
         """Raises: EmbedderError: these are not so many vectors of so many finite numbers."""
         checked = [[float(number) for number in vector] for vector in vectors]
         if len(checked) != count:
-            raise EmbedderError(f"the embedder gave {len(checked)} vectors for {count} texts")
+            raise EmbedderError(f"the embedder returned {len(checked)} vectors for {count} texts")
         for vector in checked:
             if len(vector) != self._dims:
-                raise EmbedderError(f"the embedder gave a vector of {len(vector)} numbers; the index has {self._dims}")
+                raise EmbedderError(
+                    f"the embedder returned a vector of {len(vector)} numbers; the index has {self._dims}"
+                )
             if not all(map(math.isfinite, vector)):
-                raise EmbedderError("the embedder gave a vector with NaN or infinity")
+                raise EmbedderError("the embedder returned a vector with NaN or infinity")
         return checked

@@ -111,7 +111,7 @@ def _check_searches(program: Sequence[Sequence[Any]]) -> None:
         [count] = [p1 for _, maker, p1, p2, *_ in program[:address] if maker == "Integer" and p2 == p3 + 1][-1:]
         if not all(_is_given(program, address, p3 + 2 + place) for place in range(count)):
             raise OneTooMany(
-                "what a full-text table is searched for must be a text in quotes or a parameter; and json_each() "
+                "the search text of a full-text table must be in quotes or a parameter; and json_each() "
                 "can't stand beside it: ask in two queries"
             )
 

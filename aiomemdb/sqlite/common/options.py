@@ -18,7 +18,7 @@ PragmaValue = int | str | bool
 
 if sys.platform == "win32":
     raise ImportError(
-        "aiomemdb needs Linux or macOS: Windows has no flock, by which processes take turns; run it inside WSL 2"
+        "aiomemdb needs Linux or macOS: Windows has no flock, which processes take turns with; run it inside WSL 2"
     )
 
 # What may be set per connection without breaking a promise. journal_mode, synchronous, locking_mode,
@@ -94,7 +94,7 @@ def checked_path(target: str | os.PathLike[str], *, read_only: bool) -> Path | N
         raise TypeError(f"target={target!r}: a path in str, not bytes")
     if name == ":memory:":
         if read_only:
-            raise ValueError('":memory:" is new and empty: read_only=True makes no sense of it')
+            raise ValueError('":memory:" is new and empty: read_only=True makes no sense')
         return None
     if name.startswith("file:"):
         raise ValueError(f"{name!r}: give a plain path, not an SQLite URI; its options are options of connect()")

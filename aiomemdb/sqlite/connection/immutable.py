@@ -62,7 +62,7 @@ class _Unchanged:
         if is_changed or _log_of(self._path) is not None:
             raise DatabaseReplaced(
                 f"{self._path} has been written, though its file system was read-only when it was opened: a read may "
-                "see an old state, or two at once; open it anew"
+                "see an old state, or two at once; open it again"
             )
 
 

@@ -33,7 +33,7 @@ _WHITE_SPACE = " \t\n\f\r\ufeff"  # to SQLite, and nothing else
 
 
 def is_blank(sql: str) -> bool:
-    """Whether there is nothing but white space and comments."""
+    """Whether the only path is white space and comments."""
     return start_of(sql) == len(sql)
 
 

@@ -112,7 +112,7 @@ class Turnstile:
         """
         if fcntl is None:
             raise OSError(
-                errno.ENOTSUP, "this system has no flock, by which aiomemdb keeps processes apart", str(self._path)
+                errno.ENOTSUP, "this system has no flock, which aiomemdb needs to keep processes apart", str(self._path)
             )
         self.close()
         status = os.stat(self._path)
@@ -131,7 +131,7 @@ class Turnstile:
                 raise
             raise OSError(
                 error.errno,
-                f"the file system of this database has no flock, by which processes are kept apart ({error.strerror}): "
+                f"the file system of this database has no flock, which keeps processes apart ({error.strerror}): "
                 "use a local disk",
                 str(self._path),
             ) from None

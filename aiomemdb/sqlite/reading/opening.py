@@ -184,7 +184,7 @@ class MoreReaders:
         if why is not error:
             why.__cause__ = error
         if repr(why) != repr(self.error):
-            log.warning("another reader can't be opened, those that are there go on: %r", why)
+            log.warning("another reader can't be opened, the open ones go on: %r", why)
         self.error = why
         self._timer = self._loop.call_later(_OPEN_AGAIN, self._open_if_needed)
         self._on_failed(why)

@@ -346,7 +346,7 @@ class Session:
         if not restarted:
             raise AiomemdbError(
                 f"nothing can be made durable in {self.identity.path}: the disk has failed to sync the log, and what "
-                f"came before could not be written anew ({why}); try again, and look after the disk"
+                f"came before could not be written again ({why}); try again, and look after the disk"
             )
 
     def checkpoint(self, mode: str, *, wait: int = 0) -> tuple[bool, bool]:
