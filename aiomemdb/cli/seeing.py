@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -63,7 +65,7 @@ def serve(
     async def work() -> None:
         async with (
             memory(file, timeout=timeout, namespace=namespace, also_read=also_read) as opened,
-            serve_page(opened, port=port, title=file.stem) as address,
+            serve_page(opened, port=port, title=file.stem, positions=_kept(file)) as address,
         ):
             output.text(address)
             sys.stdout.flush()
@@ -73,6 +75,14 @@ def serve(
             await asyncio.get_running_loop().create_future()  # until Ctrl-C
 
     perform(output, work, timeout=None)
+
+
+def _kept(file: Path) -> Path:
+    """Where the page of a memory keeps where things stand: beside no memory, as it reads alone."""
+    chosen = os.environ.get("XDG_STATE_HOME")
+    folder = Path(chosen) if chosen and os.path.isabs(chosen) else Path.home() / ".local" / "state"
+    name = hashlib.sha256(os.fsencode(os.path.realpath(file))).hexdigest()[:32]
+    return folder / "aiomemdb" / "positions" / f"{name}.json"
 
 
 VERBS: tuple[Callable[..., None], ...] = (graph, serve)

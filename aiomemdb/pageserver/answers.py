@@ -1,4 +1,4 @@
-"""What the server answers, path by path. All of it reads."""
+"""What the server answers, path by path. All of it reads the memory; it keeps where the page put things."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 from ..memory.changes import place_of
 from ..memory.showing import Showing
 from ..view.document import served_page
-from .guard import HEADERS, Receive, Scope, Send
+from .guard import HEADERS, KEEPS, Receive, Scope, Send
+from .positions import MOST_BYTES, Positions
 
 __all__ = ["Answers"]
 
@@ -25,11 +26,13 @@ class Answers:
     """The server's answers about one memory.
 
     Args:
+        positions: where things stand in the page.
         ending: set when the server ends; streams end then.
     """
 
-    def __init__(self, showing: Showing, ending: asyncio.Event) -> None:
+    def __init__(self, showing: Showing, positions: Positions, ending: asyncio.Event) -> None:
         self._showing = showing
+        self._positions = positions
         self._ending = ending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,6 +45,10 @@ class Answers:
                 return
             if path == "/":
                 await _answer(send, 200, "text/html; charset=utf-8", served_page())
+                return
+            if scope["method"] == "POST":
+                await self._positions.take(await _sent(receive))
+                await _answer(send, 200, "text/plain; charset=utf-8", b"")
                 return
             body = await self._json(path, asked)
         except (KeyError, ValueError, TypeError, OverflowError, OSError) as error:
@@ -57,6 +64,8 @@ class Answers:
         match path:
             case "/picture":
                 return await showing.picture()
+            case _ if path == KEEPS:
+                return await self._positions.read()
             case "/around":
                 return await showing.around(int(asked["entity"]))
             case "/item":
@@ -104,6 +113,18 @@ class Answers:
 def _moment(milliseconds: str | None) -> datetime | None:
     """Raises: ValueError, OverflowError: it is no time."""
     return None if not milliseconds else datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+
+
+async def _sent(receive: Receive) -> bytes:
+    """Raises: ValueError: it is too long, or the browser left before its end."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] == "http.disconnect" or len(body) > MOST_BYTES:
+            raise ValueError(f"at most {MOST_BYTES:,} bytes are taken")
+        if not message.get("more_body"):
+            return bytes(body)
 
 
 async def _left(receive: Receive) -> None:

@@ -6,7 +6,8 @@ in the reader's browser can send requests there. So each request must
 1. carry the token, which only the address has that the reader was handed. It is compared in constant time.
 2. name this server as its Host. A page of another site may have its name lead to 127.0.0.1, but sends that name.
 3. come from no other origin, where the browser says from where it comes.
-4. read: GET alone, as nothing is ever written.
+4. read: GET alone, as the memory is never written. The one exception is POST to KEEPS, which keeps where the page put
+   things; it must say that it comes from this origin.
 
 All else is answered with 403, before anything looks at the path. What is answered may be shown in no frame, is kept in
 no cache and is read by no other origin.
@@ -22,13 +23,16 @@ from urllib.parse import parse_qs
 
 from ..view.document import policy
 
-__all__ = ["HEADERS", "Guard", "new_token"]
+__all__ = ["HEADERS", "KEEPS", "Guard", "new_token"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: The path that takes where things stand.
+KEEPS = "/positions"
 
 #: Of each answer, refusals too.
 HEADERS: Mapping[str, str] = {
@@ -77,8 +81,9 @@ class Guard:
             given.setdefault(name.lower(), []).append(value)
         tokens = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("token", [])
         hosts = given.get(b"host", [])
+        keeps = scope["method"] == "POST" and scope["path"] == KEEPS and b"origin" in given
         return (
-            scope["method"] == "GET"
+            (scope["method"] == "GET" or keeps)
             and len(tokens) == 1
             and hmac.compare_digest(tokens[0].encode(), self._token)
             and len(hosts) == 1

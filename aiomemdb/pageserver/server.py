@@ -7,18 +7,22 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..memory.memory import Memory
 from ..memory.showing import Showing
 from .answers import Answers
 from .guard import Guard, new_token
+from .positions import Positions
 
 __all__ = ["serve_page"]
 
 
 @asynccontextmanager
-async def serve_page(memory: Memory, *, port: int = 0, title: str = "memory") -> AsyncIterator[str]:
+async def serve_page(
+    memory: Memory, *, port: int = 0, title: str = "memory", positions: Path | None = None
+) -> AsyncIterator[str]:
     """Serve the page of a memory, live, on 127.0.0.1 as long as the block runs.
 
     ``async with serve_page(memory) as address``. Any program that has the address, with its token, reads the memory.
@@ -26,6 +30,8 @@ async def serve_page(memory: Memory, *, port: int = 0, title: str = "memory") ->
     Args:
         port: where it listens; 0: a free one.
         title: what the page calls the memory.
+        positions: the file that keeps where things stand in the page, made when the page first draws; None: that is
+            kept as long as the block runs.
 
     Raises:
         ImportError: uvicorn is missing: ``pip install 'aiomemdb[serve]'``.
@@ -47,7 +53,7 @@ async def serve_page(memory: Memory, *, port: int = 0, title: str = "memory") ->
     port = listening.getsockname()[1]
     token, ending = new_token(), asyncio.Event()
     options: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
-    guard = Guard(Answers(Showing(memory, title), ending), token, port)
+    guard = Guard(Answers(Showing(memory, title), Positions(positions), ending), token, port)
     server = Server(
         uvicorn.Config(
             guard, http="h11", ws="none", lifespan="off", loop="none", timeout_graceful_shutdown=5, **options

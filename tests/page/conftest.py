@@ -45,8 +45,12 @@ async def browser() -> AsyncIterator[Browser]:
 
     async with async_playwright() as playwright:
         try:
-            browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            browser = await playwright.chromium.launch(
+                executable_path=chromium(), args=["--no-sandbox"], timeout=PATIENCE
+            )
         except Error as error:
+            if chromium() is not None:
+                raise  # it is there, and does not start
             pytest.skip(f"no Chromium: apt install chromium ({str(error).splitlines()[0]})")
         yield browser
         await browser.close()

@@ -79,7 +79,7 @@ def rows(data: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 # -- who may ask -----------------------------------------------------------------------------------------------
 
-PATHS = ("/", "/picture", "/around", "/item", "/recall", "/path", "/events", "/nowhere", "/../etc/passwd")
+PATHS = ("/", "/picture", "/around", "/item", "/recall", "/path", "/events", "/positions", "/nowhere", "/../etc/passwd")
 
 
 async def test_without_its_token_each_path_is_refused(site: Site) -> None:
@@ -135,6 +135,24 @@ async def test_the_server_only_reads(site: Site) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
         answer = await site.client.request(method, f"{site.base}/picture", params={"token": site.token})
         assert answer.status_code == 403, method
+
+
+async def test_positions_are_taken_from_its_own_page_alone(site: Site) -> None:
+    own, there = f"http://127.0.0.1:{site.port}", f"{site.base}/positions"
+    for headers, token in (
+        ({}, site.token),
+        ({"origin": "https://evil.example"}, site.token),
+        ({"origin": "null"}, site.token),
+        ({"origin": own, "sec-fetch-site": "cross-site"}, site.token),
+        ({"origin": own}, "x" * len(site.token)),
+    ):
+        answer = await site.client.post(there, params={"token": token}, headers=headers, content=b"[[1,2,3,4]]")
+        assert answer.status_code == 403, headers
+    for path in PATHS:
+        if path != "/positions":
+            answer = await site.client.post(site.base + path, params={"token": site.token}, headers={"origin": own})
+            assert answer.status_code == 403, path
+    assert await site.json("/positions") == []
 
 
 async def test_no_answer_may_be_framed_kept_or_read_by_others(site: Site) -> None:
@@ -317,6 +335,78 @@ async def test_a_storm_of_writes_is_few_messages(site: Site) -> None:
             changed |= set(told["changed"])
             messages += 1
     assert messages <= 10
+
+
+# -- where things stand ----------------------------------------------------------------------------------------
+
+
+async def keep(address: str, body: bytes) -> int:
+    parts = urlsplit(address)
+    async with httpx2.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
+        where = f"http://{parts.netloc}/positions?{parts.query}"
+        return (await client.post(where, content=body, headers={"origin": f"http://{parts.netloc}"})).status_code
+
+
+async def kept(address: str) -> Any:
+    async with httpx2.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
+        return (await client.get(address.replace("/?", "/positions?"))).json()
+
+
+async def test_where_things_stand_is_there_for_the_next_server(db_path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "state" / "positions.json"
+    async with Memory.open(db_path) as memory:
+        async with serve_page(memory, positions=file) as address:
+            assert await kept(address) == []
+            assert await keep(address, b"[[1,-20,30,1700000000000],[2,0,0,5]]") == 200
+            assert await keep(address, b"[[1,4,4,1700000000000]]") == 200
+        async with serve_page(memory, positions=file) as address:
+            assert await kept(address) == [[2, 0, 0, 5], [1, 4, 4, 1700000000000]]
+        assert file.stat().st_mode & 0o077 == 0
+        file.write_bytes(b'{"cut')
+        async with serve_page(memory, positions=file) as address:
+            assert await kept(address) == []
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+async def test_without_a_file_or_with_one_that_cannot_be_written_they_are_kept_meanwhile(
+    db_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").touch()
+    async with Memory.open(db_path) as memory:
+        for file in (None, tmp_path / "taken" / "positions.json"):
+            async with serve_page(memory, positions=file) as address:
+                assert await keep(address, b"[[1,2,3,4]]") == 200
+                assert await kept(address) == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[[1,2,3]]",
+        b'[[1,2,3,"4"]]',
+        b"[[1,2,NaN,4]]",
+        b"[[1,2,1e999,4]]",
+        b"[[1,2,99999999,4]]",
+        b"[[true,2,3,4]]",
+        b"[" * 100_000,
+        b" " * 4_000_001,
+        b"\xff",
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+async def test_what_is_no_position_is_refused(db_path: Path, body: bytes) -> None:
+    async with Memory.open(db_path) as memory, serve_page(memory) as address:
+        assert await keep(address, body) == 400
+        assert await kept(address) == []
+
+
+async def test_of_too_many_positions_the_first_go(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aiomemdb.pageserver.positions._MOST", 3)
+    async with Memory.open(db_path) as memory, serve_page(memory) as address:
+        assert await keep(address, json.dumps([[id, 0, 0, 0] for id in range(5)]).encode()) == 200
+        assert [id for id, *_ in await kept(address)] == [2, 3, 4]
 
 
 # -- its end ---------------------------------------------------------------------------------------------------

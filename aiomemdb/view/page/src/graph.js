@@ -29,7 +29,7 @@ export class Graph {
     this.edges = new Map();
     this.ranked = []; // nodes, the best connected first
     this.lines = []; // edges
-    this.kept = this.stored();
+    this.kept = new Map();
     this.hovered = null;
     this.stage = new Stage(element, (ink, view, box) => this.paint(ink, view, box), this.hands(), { least: 0.02, most: 4 });
   }
@@ -147,24 +147,40 @@ export class Graph {
     this.stage.soon();
   }
 
-  // Positions of earlier visits, so that it looks the same tomorrow.
+  // Positions of earlier visits, so that it looks the same tomorrow: [id, x, y, when the entity was made], by id.
   get store() {
     return `aiomemdb positions ${this.model.about.title} ${(this.model.about.namespaces ?? []).join(" ")} ${this.model.about.around ?? ""}`;
   }
 
+  remember(rows) {
+    for (const row of rows) this.kept.set(row[0], row);
+  }
+
   stored() {
     try {
-      return new Map(JSON.parse(localStorage.getItem(this.store) ?? "[]"));
+      return JSON.parse(localStorage.getItem(this.store) ?? "[]");
     } catch {
-      return new Map();
+      return [];
     }
   }
 
+  // Where it stood, if it is still what stood there.
+  stood(id) {
+    const [, x, y, born] = this.kept.get(id) ?? [];
+    return born === this.model.entities.get(id).created_at ? [x, y] : [NaN, NaN];
+  }
+
   keep() {
-    if (this.kept.size > 30000) this.kept.clear();
-    for (const { id, x, y } of this.ranked) this.kept.set(id, [Math.round(x), Math.round(y)]);
+    const news = [];
+    for (const { id, x, y } of this.ranked) {
+      const row = [id, Math.round(x), Math.round(y), this.model.entities.get(id).created_at], old = this.kept.get(id);
+      if (!old || row.some((each, place) => each !== old[place])) news.push(row);
+    }
+    if (!news.length) return;
+    this.remember(news);
+    this.told.kept(news);
     try {
-      localStorage.setItem(this.store, JSON.stringify([...this.kept]));
+      localStorage.setItem(this.store, JSON.stringify([...this.kept.values()].slice(-30000)));
     } catch {
       // a page without storage forgets where things stood
     }
@@ -239,7 +255,7 @@ export class Graph {
     const fixed = new Uint8Array(all.length);
     all.forEach((id, number) => {
       const node = this.nodes.get(id);
-      const [kx, ky] = node ? [node.x, node.y] : this.kept.get(id) ?? [NaN, NaN];
+      const [kx, ky] = node ? [node.x, node.y] : this.stood(id);
       x[number] = kx; y[number] = ky;
       fixed[number] = Number.isNaN(kx) ? 0 : 1;
     });

@@ -3,6 +3,7 @@
 import { count } from "./dom.js";
 
 const FEW = 150; // as long as fewer are drawn, all that is new is drawn
+const KEEP_MS = 300;
 const MANY = 1500; // from then on nothing is drawn by itself
 
 class Live {
@@ -10,12 +11,29 @@ class Live {
     this.token = token;
     this.position = position;
     this.known = new Set();
+    this.moved = new Map();
   }
 
   async ask(path, asked = {}) {
     const answer = await fetch(`${path}?${new URLSearchParams({ ...asked, token: this.token })}`, { cache: "no-store" });
     if (!answer.ok) throw new Error((await answer.text()).trim());
     return answer.json();
+  }
+
+  positions() {
+    return this.ask("positions").catch(() => []);
+  }
+
+  // Has the server keep where things stand: what moved within a while, at once.
+  keep(rows) {
+    for (const row of rows) this.moved.set(row[0], row);
+    clearTimeout(this.keeping);
+    this.keeping = setTimeout(async () => {
+      const body = JSON.stringify([...this.moved.values()]);
+      this.moved.clear();
+      await fetch(`positions?${new URLSearchParams({ token: this.token })}`, { method: "POST", body }).catch(() => null);
+      if (!this.moved.size) this.keeping = null;
+    }, KEEP_MS);
   }
 
   times(model) {

@@ -62,6 +62,7 @@ class App {
       chosen: (kind, id, event) => (kind === "entity" && (this.pathFrom !== null || event?.shiftKey) ? this.endPath(id) : this.choose(kind, id)),
       unfold: (id) => this.unfold(id),
       shown: () => this.counted(),
+      kept: (rows) => this.live?.keep(rows),
     });
     this.inset();
     addEventListener("resize", () => this.inset());
@@ -71,7 +72,8 @@ class App {
     this.timeline.refresh();
     this.setTheme(this.colors.theme);
     if (!model.entities.size) this.begin();
-    this.graph.kept = this.graph.stored();
+    this.graph.remember(this.graph.stored());
+    if (this.live) this.graph.remember(await this.live.positions());
     await this.graph.draw(model.firstView(innerWidth < 800 ? 60 : FIRST));
     this.recount();
     await this.followHash();

@@ -11,7 +11,6 @@ const REST_MS = 110;
 const SHARE = 20; // one part in so many of the time is spent on painting while it moves
 const FLIGHT_MS = 420;
 const SLIP = 4; // pixels that a click may move
-const DOUBLE_MS = 350;
 
 export class Stage {
   // paint(ink, view, box) paints what lies in a box of the screen; told: grab(x, y), tap(x, y, event), doubleTap(x, y),
@@ -99,7 +98,7 @@ export class Stage {
   listen() {
     const { element, told } = this;
     const fingers = new Map();
-    let held = null, far = false, spread = null, tapped = null;
+    let held = null, far = false, spread = null;
     const place = (event) => {
       const { left, top } = element.getBoundingClientRect();
       return [event.clientX - left, event.clientY - top];
@@ -138,17 +137,12 @@ export class Stage {
       if (!fingers.delete(event.pointerId)) return;
       element.classList.remove("held");
       if (held && far && held.node) told.drop();
-      if (held && !far && event.type === "pointerup") {
-        const [x, y] = held.at;
-        const twice = tapped && event.timeStamp - tapped.when < DOUBLE_MS && Math.hypot(x - tapped.x, y - tapped.y) < 3 * SLIP;
-        tapped = twice ? null : { x, y, when: event.timeStamp };
-        told.tap(x, y, event);
-        if (twice) told.doubleTap(x, y);
-      }
+      if (held && !far && event.type === "pointerup") told.tap(...held.at, event);
       held = null;
     };
     element.addEventListener("pointerup", up);
     element.addEventListener("pointercancel", up);
+    element.addEventListener("dblclick", (event) => told.doubleTap(...place(event)));
     element.addEventListener("pointerleave", () => told.left());
     element.addEventListener("wheel", (event) => {
       event.preventDefault();
