@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any  # a column may hold anything
 
 from ...agents import AgentAnswer, AgentLimits
 from ...database import Params
@@ -28,6 +27,7 @@ from ..common.codes import primary_code
 from ..connection.guarded import GuardedConnection
 from ..connection.policies import READER
 from ..file.busy import retry_while_busy
+from ..writing.bytecode import Op
 from . import heap
 from .advice import explain
 from .policy import agent_policy, no_table
@@ -247,7 +247,7 @@ class Desk:
             read = {str(table).lower() for action, table, *_ in raw.guard.asked if action == sqlite3.SQLITE_READ}
         finally:
             raw.guard.asked, raw.text_factory = None, str
-        program = [tuple(value.decode() if isinstance(value, bytes) else value for value in row) for row in rows]
+        program = [Op._make(value.decode() if isinstance(value, bytes) else value for value in row) for row in rows]
         searches = bool(read & readable.fulltext)
         if searches:
             self._check_search(question)
@@ -318,7 +318,7 @@ class Desk:
         limits, cursor = question.limits, raw.asking.execute(question.sql, question.params)
         columns = tuple(column[0] for column in cursor.description or ())
         left, truncated = limits.answer_bytes - sum(map(len, columns)), False
-        rows: list[tuple[Any, ...]] = []
+        rows: list[tuple[object, ...]] = []
         if left < 0:
             raise OneTooMany(f"the names of the columns are longer than {limits.answer_bytes:,} bytes")
         for row in cursor:

@@ -6,8 +6,7 @@ smaller each may be. And some functions take the time of two values' product, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from ..writing.bytecode import Op, Program
 
 __all__ = ["MOST_MEMORY", "OneTooMany", "gathers", "largest_value"]
 
@@ -60,7 +59,7 @@ class OneTooMany(Exception):
     """What is refused, and what to do, for a model."""
 
 
-def largest_value(program: Sequence[Sequence[Any]], *, searches: bool) -> int:
+def largest_value(program: Program, *, searches: bool) -> int:
     """How large each value may be while this runs; ``program`` is what EXPLAIN returns.
 
     Args:
@@ -72,7 +71,7 @@ def largest_value(program: Sequence[Sequence[Any]], *, searches: bool) -> int:
     for _, opcode, _, p2, p3, p4, *_ in program:
         weight += _WEIGHTS.get(opcode, 0)
         if opcode in ("Function", "PureFunc", "AggStep", "AggStep1", "Function0", "PureFunc0"):
-            name = p4.partition("(")[0]
+            name = (p4 or "").partition("(")[0]
             if p4 in _TOO_SLOW:
                 raise OneTooMany(f"{name}() with two arguments is not allowed: use {name}() with one")
             if name.startswith("json") or name.startswith("->"):
@@ -96,14 +95,12 @@ def largest_value(program: Sequence[Sequence[Any]], *, searches: bool) -> int:
     return most
 
 
-def gathers(program: Sequence[Sequence[Any]]) -> bool:
+def gathers(program: Program) -> bool:
     """Whether it makes JSON of many rows: see heap.py."""
-    return any(
-        opcode in ("AggStep", "AggStep1") and p4.startswith("json_group_") for _, opcode, _, _, _, p4, *_ in program
-    )
+    return any(op.opcode in ("AggStep", "AggStep1") and (op.p4 or "").startswith("json_group_") for op in program)
 
 
-def _check_searches(program: Sequence[Sequence[Any]]) -> None:
+def _check_searches(program: Program) -> None:
     """FTS5 makes a plan of what it is to search for, and can't be interrupted: so that is not to be computed."""
     for address, (_, opcode, _, _, p3, *_) in enumerate(program):
         if opcode != "VFilter":
@@ -116,7 +113,7 @@ def _check_searches(program: Sequence[Sequence[Any]]) -> None:
             )
 
 
-def _is_given(program: Sequence[Sequence[Any]], before: int, register: int) -> bool:
+def _is_given(program: Program, before: int, register: int) -> bool:
     """Whether what is in this register is of the text or a parameter."""
     for address in range(before - 1, -1, -1):
         if _writes(program[address], register):
@@ -126,13 +123,13 @@ def _is_given(program: Sequence[Sequence[Any]], before: int, register: int) -> b
     return bool(makers) and all(_is_given_by(program, address) for address in makers)
 
 
-def _writes(instruction: Sequence[Any], register: int) -> bool:
+def _writes(instruction: Op, register: int) -> bool:
     _, opcode, p1, p2, p3, *_ = instruction
     if opcode in _GIVEN or opcode in _COPIES or opcode in _INTO_P2:
         return bool(p2 == register)
     return bool((opcode in _INTO_P3 and p3 == register) or (opcode in _INTO_P1 and p1 == register))
 
 
-def _is_given_by(program: Sequence[Sequence[Any]], address: int) -> bool:
+def _is_given_by(program: Program, address: int) -> bool:
     _, opcode, p1, *_ = program[address]
     return opcode in _GIVEN or (opcode in _COPIES and _is_given(program, address, p1))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
-from typing import Any, NoReturn, TypeAlias, TypeVar, TypeVarTuple  # Any: what is handed on to sqlite3 as it came
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, TypeVarTuple  # Any: handed on as it came
 from weakref import ref
 
 from ...errors import ForbiddenStatement
@@ -20,6 +20,9 @@ from ..common.rows import SQLiteRow
 from .arguments import finished
 from .guard import Guard
 from .policies import JOB, Policy
+
+if TYPE_CHECKING:
+    from sqlite3 import _Parameters
 
 __all__ = ["GuardedConnection", "door"]
 
@@ -60,21 +63,21 @@ class _JobCursor(sqlite3.Cursor):
 
     __slots__ = ()
 
-    def execute(self, *args: Any, **kwargs: Any) -> _JobCursor:
+    def execute(self, sql: str, parameters: _Parameters = (), /) -> _JobCursor:
         if not self.connection.in_transaction:
             self.connection.refuse_outside()  # type: ignore[attr-defined]
         try:
-            sqlite3.Cursor.execute(self, *args, **kwargs)
+            sqlite3.Cursor.execute(self, sql, parameters)
         except sqlite3.Error as error:
             self.connection.note_raised(error)  # type: ignore[attr-defined]
             raise
         return self
 
-    def executemany(self, *args: Any, **kwargs: Any) -> _JobCursor:
+    def executemany(self, sql: str, parameters: Iterable[_Parameters], /) -> _JobCursor:
         if not self.connection.in_transaction:
             self.connection.refuse_outside()  # type: ignore[attr-defined]
         try:
-            sqlite3.Cursor.executemany(self, *args, **kwargs)
+            sqlite3.Cursor.executemany(self, sql, parameters)
         except sqlite3.Error as error:
             self.connection.note_raised(error)  # type: ignore[attr-defined]
             raise

@@ -15,11 +15,14 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar  # Any: as in the stubs of sqlite3, which it stands for
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar  # Any: as in the stubs of sqlite3, which it stands for
 
 from ...errors import DatabaseReplaced
 from ..file.files import file_uri
 from .guarded import GuardedConnection
+
+if TYPE_CHECKING:
+    from sqlite3 import _Parameters
 
 __all__ = ["on_unwritable", "way_to_read"]
 
@@ -75,11 +78,11 @@ class _ImmutableCursor(sqlite3.Cursor):
 
     connection: _ImmutableConnection
 
-    def execute(self, *args: Any, **kwargs: Any) -> _ImmutableCursor:
+    def execute(self, sql: str, parameters: _Parameters = (), /) -> _ImmutableCursor:
         look = self.connection.look
         look()
         try:
-            super().execute(*args, **kwargs)
+            super().execute(sql, parameters)
         except sqlite3.DatabaseError:
             look()
             raise
@@ -110,8 +113,9 @@ class _ImmutableConnection(GuardedConnection):
     def cursor(self, factory: Any = _ImmutableCursor) -> Any:
         return super().cursor(factory)
 
-    def execute(self, *args: Any) -> Any:
-        return self.cursor().execute(*args)
+    def execute(self, sql: str, parameters: _Parameters = (), /) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = self.cursor()
+        return cursor.execute(sql, parameters)
 
     def look_at_schema(self) -> None:
         self.look()  # a snapshot begins, perhaps that of a function, and its cursors don't look

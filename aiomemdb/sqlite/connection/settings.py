@@ -16,7 +16,6 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any  # Any: what is handed on to sqlite3 as it came
 
 from .guarded import GuardedConnection
 
@@ -102,7 +101,7 @@ def function(name: str, arguments: int, call: Callable[..., object] | None, *, d
     )
 
 
-def aggregate(name: str, arguments: int, made_by: Callable[[], Any] | None) -> Setting:
+def aggregate(name: str, arguments: int, made_by: Callable[[], object] | None) -> Setting:
     return Setting(
         _slot_of_function(name, arguments),
         ("aggregate", made_by),
@@ -110,11 +109,11 @@ def aggregate(name: str, arguments: int, made_by: Callable[[], Any] | None) -> S
     )
 
 
-def window_function(name: str, arguments: int, made_by: Callable[[], Any] | None) -> Setting:
+def window_function(name: str, arguments: int, made_by: Callable[[], object] | None) -> Setting:
     return Setting(
         _slot_of_function(name, arguments),
         ("window", made_by),
-        lambda raw: raw.create_window_function(name, arguments, made_by),
+        lambda raw: raw.create_window_function(name, arguments, made_by),  # type: ignore[arg-type]
     )
 
 

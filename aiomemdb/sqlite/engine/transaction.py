@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar  # Any: a task may return anything
+from typing import TypeVar
 from weakref import ref
 
 from ...concurrency.job import Operation, copy_error, timed_out, timed_step
@@ -256,7 +256,9 @@ async def _begun(hold: Hold, deadline: float | None, timeout: float | None) -> N
     await begun
 
 
-async def _begin_first(hold: Hold, entered_in: ref[asyncio.Task[Any]], readers: Readers, timeout: float | None) -> None:
+async def _begin_first(
+    hold: Hold, entered_in: ref[asyncio.Task[object]], readers: Readers, timeout: float | None
+) -> None:
     """For a read beside a transaction, in its block: what it sees is to be so until the transaction commits. Where the
     task that entered the block has ended (``wait_for`` makes one of its own), any task may be the one in the block.
     """

@@ -25,7 +25,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar, TypeVarTuple  # Any: what a coroutine is sent
+from typing import TypeVar, TypeVarTuple
 
 from ...concurrency.job import Operation
 from ...database import Params
@@ -155,7 +155,7 @@ class InteractiveConnection:
             except Ended:
                 continue  # while it waited for its turn: it is another one's, or none's
 
-    def insert_soon(self, sql: str, params: object) -> Coroutine[Any, Any, Answer] | None:
+    def insert_soon(self, sql: str, params: object) -> Coroutine[object, None, Answer] | None:
         """As ``Outside.insert_soon``; None: ``execute`` it."""
         if self._transaction is not None or self.is_closed or self._has_other_foreign_keys or self.chosen.query_only:
             return None

@@ -7,7 +7,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Coroutine
 from threading import get_ident
-from typing import Any, TypeVar  # Any: what a coroutine is sent
+from typing import TypeVar
 
 from ...concurrency.job import Operation, SomeFuture
 from ...errors import AiomemdbError
@@ -87,7 +87,7 @@ class Outside:
             return await inserting
         return answer_of(await self.job(ANY, sql, wanted.params), text, wanted.text_factory)
 
-    def insert_soon(self, sql: str, params: object) -> Coroutine[Any, Any, Answer] | None:
+    def insert_soon(self, sql: str, params: object) -> Coroutine[object, None, Answer] | None:
         """Enqueues an insert of one row, if it is known to be one and nothing is in the way, and returns its outcome,
         to be awaited: many of its kind are one statement.
         """

@@ -10,7 +10,7 @@ __all__ = ["Answer", "Rest", "TextFactory", "Values"]
 
 Values: TypeAlias = tuple[Any, ...]
 #: What makes of the bytes of a text what the row holds.
-TextFactory: TypeAlias = Callable[[bytes], Any]
+TextFactory: TypeAlias = Callable[[bytes], object]
 
 
 class Rest(Protocol):

@@ -26,7 +26,7 @@ import asyncio
 import sqlite3
 from collections.abc import Coroutine
 from time import monotonic
-from typing import Any, TypeVar  # Any: a task may return anything
+from typing import TypeVar
 
 from ...concurrency.job import SomeFuture
 from ...concurrency.nesting import seen
@@ -86,7 +86,7 @@ class Transaction:
             is_wanted=lambda: writer is not None and bool(writer.queue.jobs),
             release=self._release,
         )
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def __repr__(self) -> str:
         on = "writer" if self._writing else "snapshot" if self._snapshot else "neither"
@@ -333,7 +333,7 @@ class Transaction:
             writing.hold.was_idle = False
             self._idling.begin()  # all readers are in use, or it has been called
 
-    def _in_task(self, coroutine: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+    def _in_task(self, coroutine: Coroutine[object, None, R]) -> asyncio.Task[R]:
         task = self._loop.create_task(coroutine, name="aiomemdb:transaction")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

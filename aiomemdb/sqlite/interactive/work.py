@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar  # Any: what a caller passes as arguments may be anything
+from typing import TYPE_CHECKING, Generic, TypeVar, TypeVarTuple
 
 from ...concurrency.job import Operation
 from ...values import Result
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "Statement", "Verb", "answer_of"]
 
 R = TypeVar("R")
+Ts = TypeVarTuple("Ts")
 
 
 class Statement:
@@ -80,13 +81,11 @@ class Reading(Generic[R]):
 
     writes: bool = False
     only_reads: bool = True
-
     verb: str = "read_fn"
 
-    def __init__(self, function: Callable[..., R], *arguments: Any) -> None:
+    def __init__(self, function: Callable[[sqlite3.Connection, *Ts], R], *arguments: *Ts) -> None:
         self.subject: object = function
-        self._function = function
-        self._arguments = arguments
+        self._run: Callable[[GuardedConnection], R] = lambda raw: answer(raw, FUNCTION_WITHIN, function, arguments)
 
     def run(self, writing: Writing, raw: GuardedConnection) -> R:
         raw.own("PRAGMA query_only=1")
@@ -96,10 +95,7 @@ class Reading(Generic[R]):
             raw.end_query_only()
 
     async def ask(self, snapshot: Snapshot) -> R:
-        return await snapshot.run(self._run, self._function, self.verb)
-
-    def _run(self, raw: GuardedConnection) -> R:
-        return answer(raw, FUNCTION_WITHIN, self._function, self._arguments)
+        return await snapshot.run(self._run, self.subject, self.verb)
 
 
 class _RestOnWriter:

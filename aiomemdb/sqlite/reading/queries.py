@@ -115,14 +115,14 @@ class Wanted(NamedTuple):
 
     params: Params
     at_most: int | None
-    text_factory: Callable[[bytes], Any]
+    text_factory: Callable[[bytes], object]
 
 
 class Found(NamedTuple):
     """Rows as plain tuples; ``cursor`` has more. No columns: it was no query."""
 
     columns: tuple[str, ...] | None
-    rows: list[tuple[Any, ...]]
+    rows: list[tuple[object, ...]]
     cursor: sqlite3.Cursor | None
 
 

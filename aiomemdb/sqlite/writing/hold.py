@@ -314,7 +314,7 @@ class Hold(Batch):
         self.begun_at = now = monotonic()
         self._connection.alarm = (now + self._max_hold + _LEFT_TO_LOOP, self._expire_here)
 
-    def write_here(self, operation: Operation[R], subject: object, arguments: Any, _: object = None) -> R:
+    def write_here(self, operation: Operation[R], subject: object, arguments: object, _: object = None) -> R:
         book = self.session.book
         known = book.known.get(subject) if isinstance(subject, str) and not book.news else None
         # Of one row nothing stays where it fails (rule 3); a savepoint would cost half a write.

@@ -16,10 +16,10 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple  # Any: a row of ours holds what its statement says
+from typing import NamedTuple
 
 from ...database import Params
 from ...errors import ForbiddenStatement
@@ -197,9 +197,10 @@ class Book:
         self.known.clear()
         self._fast = self._turned_away = 0
 
-    def _ask(self, sql: str) -> Any:
+    def _ask(self, sql: str) -> Sequence[int]:
         """One row of our own: what is compiled for it is no news."""
-        [row] = self._connection.own(sql)
+        rows: list[Sequence[int]] = self._connection.own(sql)
+        [row] = rows
         return row
 
     def _explain(self, sql: str, params: Params) -> Statement | None:
@@ -347,8 +348,7 @@ class Book:
 
     def last(self) -> int:
         """The connection's latest rowid; after ``executemany`` the cursor does not know it."""
-        rowid: int = self._ask("SELECT last_insert_rowid()")[0]
-        return rowid
+        return self._ask("SELECT last_insert_rowid()")[0]
 
 
 def _names_twice(sql: str, table: str) -> bool:
