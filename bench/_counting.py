@@ -52,7 +52,7 @@ def _recorded() -> Iterator[list[tuple[str, Any]]]:
         statements.append((sql, params))
         return execute(self, sql, params)
 
-    guarded._JobCursor.execute = recording  # type: ignore[assignment, method-assign]
+    guarded._JobCursor.execute = recording  # type: ignore[method-assign]
     try:
         yield statements
     finally:
