@@ -193,7 +193,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
     parser.addoption(
-        "--on-postgres", action="store_true", help="of tests/memory, what runs on PostgreSQL too, and there"
+        "--on-postgres",
+        action="store_true",
+        help="of tests/memory and tests/mcp, what runs on PostgreSQL too, and there",
     )
 
     parser.addoption(

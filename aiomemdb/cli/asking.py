@@ -138,8 +138,8 @@ def shell(
         raise typer.BadParameter("--csv and --json are two forms of one answer: give one of them")
 
     def work() -> int:
-        check_exists(file)
-        with naming(file), blocking.connect(file, read_only=True, lock_timeout=timeout, readers=2) as db:
+        check_exists(file.file)
+        with naming(file.file), blocking.connect(file.file, read_only=True, lock_timeout=timeout, readers=2) as db:
             if tables or db.read_value(HAS_MEMORY) is None:
                 return _Shell(output, partial(db.agent_read, limits=_limits(limit, timeout)), db, as_csv, limit).run()
             with blocking.Memory.open(db, namespace=namespace) as opened:

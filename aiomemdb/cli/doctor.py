@@ -16,13 +16,14 @@ from typing import Annotated
 
 import typer
 
-from ..errors import AiomemdbError, SchemaTooNew
-from ..memory.stores.sqlite.migrating import check_version, newest_version
+from ..database import Database
+from ..errors import AiomemdbError
+from ..memory.stores.sqlite.migrating import newest_version
 from ..sqlite.engine.database import SQLiteDatabase
 from ..sqlite.file.hazards import has_wal_reset_bug, network_file_system_of, refuse_mounted_alone
-from .options import AsJson, Timeout
+from .options import AsJson, Target, Timeout
 from .output import Output
-from .performing import FOUND, OK, check_exists, database, has_memory, perform
+from .performing import FOUND, OK, check_exists, database, has_memory, perform, server
 
 __all__ = ["VERBS"]
 
@@ -188,27 +189,41 @@ async def of_the_content(db: SQLiteDatabase) -> list[Finding]:
         findings.append(Finding("damage", "problem", damage[0], "restore a backup; `aiomemdb check` lists all"))
     if not await has_memory(db):
         return [*findings, _ok("memory", "none in this file")]
-    try:
-        version = await db.read_fn(check_version)
-    except SchemaTooNew as error:
-        return [*findings, Finding("memory", "problem", str(error), "update aiomemdb")]
+    return [*findings, *await _of_the_memory(db, "")]
+
+
+async def of_the_server(db: Database) -> list[Finding]:
+    findings = [_ok("server", f"PostgreSQL {await db.read_value('SHOW server_version')}")]
+    if not await has_memory(db):
+        return [*findings, _ok("memory", "none in this database")]
+    return [*findings, *await _of_the_memory(db, "aiomemdb.")]
+
+
+async def _of_the_memory(db: Database, schema: str) -> list[Finding]:
+    version = await db.read_value(f"SELECT max(version) FROM {schema}memory_migration")
+    if version > newest_version():
+        too_new = f"has schema {version}, this version of aiomemdb knows {newest_version()}"
+        return [Finding("memory", "problem", too_new, "update aiomemdb")]
     if version < newest_version():
-        findings.append(
-            Finding("memory", "note", f"schema {version}", "the next program that writes to it migrates it")
-        )
+        findings = [Finding("memory", "note", f"schema {version}", "the next program that writes to it migrates it")]
     else:
-        findings.append(_ok("memory", f"schema {version}"))
-    meta = {row["key"]: row["value"] for row in await db.read("SELECT key, value FROM memory_meta")}
+        findings = [_ok("memory", f"schema {version}")]
+    meta = {row["key"]: row["value"] for row in await db.read(f"SELECT key, value FROM {schema}memory_meta")}
     findings.append(_ok("normaliser", meta.get("normaliser", "none recorded")))
     models = await db.read(
-        "SELECT name, dim, (SELECT count(*) FROM vector WHERE model = vector_model.id) AS vectors FROM vector_model"
+        f"SELECT name, dim, (SELECT count(*) FROM {schema}vector WHERE model = m.id) AS vectors "
+        f"FROM {schema}vector_model m ORDER BY name, dim"
     )
-    findings += [_ok("model", f"{row['name']}, {row['dim']} numbers, {row['vectors']:,} vectors") for row in models]
-    return findings
+    return findings + [
+        _ok("model", f"{row['name']}, {row['dim']} numbers, {row['vectors']:,} vectors") for row in models
+    ]
 
 
 def doctor(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A database file.", show_default=False)] = None,
+    file: Annotated[
+        Target | None,
+        typer.Argument(parser=Target, metavar="[FILE]", help="A database file, or a server's.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
     timeout: Timeout = 30.0,
 ) -> None:
@@ -217,9 +232,12 @@ def doctor(
 
     async def work() -> int:
         findings = list(of_this_python())
-        if file is not None:
-            check_exists(file)
-            findings += of_the_surroundings(file)
+        if file is not None and file.is_url:
+            async with server(file, timeout=timeout, read_only=True) as on_server:
+                findings += await of_the_server(on_server)
+        elif file is not None:
+            check_exists(file.file)
+            findings += of_the_surroundings(file.file)
             async with database(file, timeout=timeout, read_only=True) as db:
                 findings += await of_the_content(db)
         output.rows(("what", "state", "says", "advice"), [asdict(finding) for finding in findings])

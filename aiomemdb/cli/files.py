@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..sqlite.engine.database import SQLiteDatabase
-from .options import AsJson, File, Timeout
+from .options import AsJson, File, Target, Timeout
 from .output import Output
 from .performing import FOUND, OK, database, perform
 
@@ -31,7 +31,7 @@ def stats(
         async with database(file, timeout=timeout, read_only=True) as db:
             while True:
                 async with asyncio.timeout(timeout):
-                    output.document(await _figures(file, db))
+                    output.document(await _figures(file.file, db))
                 if not watch:
                     return
                 await asyncio.sleep(every)
@@ -100,7 +100,7 @@ def backup(
     perform(output, work, timeout=timeout)
 
 
-def _upkeep(file: Path, timeout: float, verb: Callable[[SQLiteDatabase], Any], done: str) -> None:
+def _upkeep(file: Target, timeout: float, verb: Callable[[SQLiteDatabase], Any], done: str) -> None:
     output = Output()
 
     async def work() -> int:

@@ -12,7 +12,7 @@ import typer
 from ..errors import NotFound
 from ..memory.values import Fact, Statement
 from .looking import entity_of, item_of
-from .options import Agent, AsJson, File, Namespace, Timeout, Yes
+from .options import Agent, AsJson, Namespace, Place, Timeout, Yes
 from .output import Output, plain
 from .performing import INTERRUPTED, USAGE, memory, perform
 
@@ -32,7 +32,7 @@ def _statement(text: str) -> Statement:
 
 
 def remember(
-    file: File,
+    file: Place,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A text; - reads standard input.", show_default=False)],
     fact: Annotated[
         list[Statement],
@@ -64,7 +64,7 @@ def remember(
 
 
 def merge(
-    file: File,
+    file: Place,
     keep: Annotated[
         str, typer.Argument(metavar="KEEP", help="The entity that stays: a name, or #id.", show_default=False)
     ],
@@ -86,7 +86,7 @@ def merge(
 
 
 def retract(
-    file: File,
+    file: Place,
     fact: Annotated[int, typer.Argument(metavar="FACT", help="The fact's id.", show_default=False)],
     reason: Annotated[str, typer.Option("--reason", help="Kept in its history.")] = "",
     agent: Agent = None,
@@ -108,7 +108,7 @@ def retract(
 
 
 def forget(
-    file: File,
+    file: Place,
     kind: Annotated[Literal["entity", "fact", "episode"], typer.Argument(help="What it is.", show_default=False)],
     which: Annotated[str, typer.Argument(metavar="WHICH", help="An id; or an entity's name.", show_default=False)],
     yes: Yes = False,

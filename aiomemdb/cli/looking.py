@@ -6,7 +6,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import typer
@@ -16,7 +15,7 @@ from ..memory.changes import KINDS
 from ..memory.memory import Memory
 from ..memory.pages import Page
 from ..memory.values import Entity, Episode, Event, Fact
-from .options import All, AlsoRead, AsJson, AsOf, File, KnownAt, Limit, Namespace, Timeout
+from .options import All, AlsoRead, AsJson, AsOf, KnownAt, Limit, Namespace, Place, Target, Timeout
 from .output import Output, plain
 from .performing import FOUND, OK, memory, perform
 
@@ -42,7 +41,7 @@ async def _pages(turn: Callable[[str | None, int], Awaitable[Page[T]]], limit: i
 
 
 def _list(
-    file: Path,
+    file: Target,
     output: Output,
     columns: tuple[str, ...],
     find: Callable[[Memory], Callable[[str | None, int], Awaitable[Page[T]]]],
@@ -69,7 +68,7 @@ async def entity_of(opened: Memory, name: str) -> Entity:
 
 
 def entities(
-    file: File,
+    file: Place,
     type: Annotated[str | None, typer.Option("--type", help="Of this type alone.")] = None,
     limit: Limit = 100,
     everything: All = False,
@@ -96,7 +95,7 @@ def entities(
 
 
 def facts(
-    file: File,
+    file: Place,
     subject: Annotated[str | None, typer.Option("--subject", help="An entity's name.")] = None,
     predicate: Annotated[str | None, typer.Option("--predicate", help="What it is about.")] = None,
     object: Annotated[str | None, typer.Option("--object", help="An entity's name.")] = None,
@@ -129,7 +128,7 @@ def facts(
 
 
 def episodes(
-    file: File,
+    file: Place,
     session: Annotated[str | None, typer.Option("--session", help="Of this session, in its order.")] = None,
     limit: Limit = 100,
     everything: All = False,
@@ -156,7 +155,7 @@ def episodes(
 
 
 def recall(
-    file: File,
+    file: Place,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In plain words.", show_default=False)],
     limit: Limit = 10,
     budget: Annotated[
@@ -204,7 +203,7 @@ def recall(
 
 
 def path(
-    file: File,
+    file: Place,
     source: Annotated[str, typer.Argument(metavar="FROM", help="An entity's name, or #id.", show_default=False)],
     target: Annotated[str, typer.Argument(metavar="TO", help="An entity's name, or #id.", show_default=False)],
     max_hops: Annotated[int, typer.Option("--max-hops", min=1, help="The longest chain.")] = 4,
@@ -231,7 +230,7 @@ def path(
 
 
 def history(
-    file: File,
+    file: Place,
     kind: Annotated[Literal["entity", "fact", "episode"], typer.Argument(help="What it is.", show_default=False)],
     which: Annotated[str, typer.Argument(metavar="WHICH", help="An id; or an entity's name.", show_default=False)],
     namespace: Namespace = "default",
@@ -264,7 +263,7 @@ async def item_of(opened: Memory, kind: str, which: str) -> Entity | Fact | Epis
     return found
 
 
-def counts(file: File, namespace: Namespace = "default", as_json: AsJson = False, timeout: Timeout = 30.0) -> None:
+def counts(file: Place, namespace: Namespace = "default", as_json: AsJson = False, timeout: Timeout = 30.0) -> None:
     """Count what a namespace of a memory has of each kind."""
     output = Output(as_json)
 
@@ -276,7 +275,7 @@ def counts(file: File, namespace: Namespace = "default", as_json: AsJson = False
 
 
 def tail(
-    file: File,
+    file: Place,
     after: Annotated[
         str | None,
         typer.Option("--after", metavar="POSITION", help="Begin behind this change, or at the 'start'; default: now."),

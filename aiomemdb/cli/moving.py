@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from ..formats import lines
 from ..formats.files import opened_twice
-from .options import Agent, AsJson, File, Timeout
+from .options import Agent, AsJson, Place, Timeout
 from .output import Output
 from .performing import memory, perform
 
@@ -25,7 +25,7 @@ def _reports(bar: Progress) -> Callable[[int, int | None], None]:
 
 
 def export(
-    file: File,
+    file: Place,
     target: Annotated[
         str,
         typer.Argument(metavar="TARGET", help="A file that is not there yet, or a folder; - is standard output."),
@@ -74,7 +74,7 @@ def export(
 
 
 def import_(
-    file: File,
+    file: Place,
     source: Annotated[
         str,
         typer.Argument(
@@ -94,7 +94,7 @@ def import_(
     output = Output(as_json)
 
     async def work() -> None:
-        normaliser = None if file.exists() else _normaliser(source)
+        normaliser = None if not file.is_url and file.file.exists() else _normaliser(source)
         async with memory(file, timeout=timeout, agent=agent, writes=True, normaliser=normaliser) as opened:
             with output.progress("reading") as bar:
                 imported = await opened.import_(source, namespace=namespace, progress=_reports(bar))

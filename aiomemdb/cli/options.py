@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -18,9 +20,36 @@ __all__ = [
     "KnownAt",
     "Limit",
     "Namespace",
+    "Place",
+    "Target",
     "Timeout",
     "Yes",
 ]
+
+
+_SECRET = re.compile(r"(?<=://)[^/?#]*@|\?.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a verb works on: a file, or a database of a server."""
+
+    named: str
+
+    @property
+    def is_url(self) -> bool:
+        return "://" in self.named
+
+    @property
+    def file(self) -> Path:
+        """Raises: ValueError: it is of a server."""
+        if self.is_url:
+            raise ValueError(f"{self} is of a server, and this verb is for SQLite files alone: use psql and pg_dump")
+        return Path(self.named)
+
+    def __str__(self) -> str:
+        """Without what may be a password."""
+        return _SECRET.sub("", self.named) if self.is_url else self.named
 
 
 def _moment(text: str) -> datetime:
@@ -33,7 +62,15 @@ def _moment(text: str) -> datetime:
     return moment.astimezone() if moment.tzinfo is None else moment
 
 
-File: TypeAlias = Annotated[Path, typer.Argument(metavar="FILE", help="The database file.", show_default=False)]
+File: TypeAlias = Annotated[
+    Target, typer.Argument(parser=Target, metavar="FILE", help="The database file.", show_default=False)
+]
+Place: TypeAlias = Annotated[
+    Target,
+    typer.Argument(
+        parser=Target, metavar="FILE", help="The database file, or postgresql://user@host/database.", show_default=False
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON; a listing is JSON Lines.")]
 Timeout: TypeAlias = Annotated[
     float,

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,13 @@ from typing import Any, Literal
 
 import typer
 
+from ..database import Database
 from ..engines import connect
 from ..errors import AiomemdbError, AmbiguousEntity, EpisodeExists, NotFound
 from ..memory.memory import Memory
 from ..runner import run
 from ..sqlite.engine.database import SQLiteDatabase
+from .options import Target
 from .output import Output
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "naming",
     "perform",
     "perform_here",
+    "server",
 ]
 
 #: Exit statuses.
@@ -44,6 +47,7 @@ OK, FOUND, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 #: Finds a row in a file that has a memory.
 HAS_MEMORY = "SELECT 1 FROM sqlite_schema WHERE name = 'memory_migration'"
+_SERVER_HAS_MEMORY = "SELECT 1 WHERE to_regclass('aiomemdb.memory_migration') IS NOT NULL"
 
 #: Whether an error shows its traceback.
 DEBUG: ContextVar[bool] = ContextVar("aiomemdb_debug", default=False)
@@ -85,9 +89,15 @@ def perform_here(output: Output, work: Callable[[], int | None], *, timeout: flo
             raise
         output.error(error, _message(error, timeout))
         status = USAGE if isinstance(error, _WRONG_QUESTION) else FAILED
-        if not isinstance(error, (*_WRONG_QUESTION, AiomemdbError, sqlite3.Error, OSError)):
+        if not isinstance(error, (*_WRONG_QUESTION, AiomemdbError, sqlite3.Error, OSError, *_of_the_server())):
             output.note("This is a fault of aiomemdb: `aiomemdb --debug ...` shows where.")
     raise typer.Exit(status or OK)
+
+
+def _of_the_server() -> tuple[type[Exception], ...]:
+    """The errors of its driver, if that is in use."""
+    psycopg = sys.modules.get("psycopg")
+    return () if psycopg is None else (psycopg.Error,)
 
 
 def _message(error: BaseException, timeout: float | None) -> str:
@@ -104,8 +114,8 @@ def check_exists(path: Path) -> None:
         raise FileNotFoundError(f"there is no file {path}")
 
 
-async def has_memory(db: SQLiteDatabase) -> bool:
-    return await db.read_value(HAS_MEMORY) is not None
+async def has_memory(db: Database) -> bool:
+    return await db.read_value(HAS_MEMORY if isinstance(db, SQLiteDatabase) else _SERVER_HAS_MEMORY) is not None
 
 
 @contextmanager
@@ -120,12 +130,13 @@ def naming(path: Path) -> Iterator[None]:
 
 @asynccontextmanager
 async def database(
-    path: Path, *, timeout: float, read_only: bool = False, create: bool = False
+    target: Target, *, timeout: float, read_only: bool = False, create: bool = False
 ) -> AsyncIterator[SQLiteDatabase]:
-    """An open database.
+    """An open file.
 
-    Raises: FileNotFoundError: there is no file, and it is not to be made.
+    Raises: ValueError: it is of a server. FileNotFoundError: there is no file, and it is not to be made.
     """
+    path = target.file
     if not create:
         check_exists(path)
     with naming(path):
@@ -134,8 +145,16 @@ async def database(
 
 
 @asynccontextmanager
+async def server(target: Target, *, timeout: float, read_only: bool = False) -> AsyncIterator[Database]:
+    """An open database of a server."""
+    wait = _FOR_THE_FILE * timeout
+    async with connect(target.named, read_only=read_only, lock_timeout=wait, readers=2) as db:
+        yield db
+
+
+@asynccontextmanager
 async def memory(
-    path: Path,
+    target: Target,
     *,
     timeout: float,
     namespace: str = "default",
@@ -148,8 +167,13 @@ async def memory(
 
     Raises: FileNotFoundError; ValueError: the file has no memory, and the verb only reads.
     """
-    async with database(path, timeout=timeout, read_only=not writes, create=writes) as db:
+    opened: AbstractAsyncContextManager[Database]
+    if target.is_url:
+        opened = server(target, timeout=timeout, read_only=not writes)
+    else:
+        opened = database(target, timeout=timeout, read_only=not writes, create=writes)
+    async with opened as db:
         if not writes and not await has_memory(db):
-            raise ValueError(f"{path} holds no memory: `aiomemdb remember {path} TEXT` begins one")
-        async with Memory.open(db, namespace=namespace, agent=agent, normaliser=normaliser) as opened:
-            yield opened.scoped(also_read=also_read or ())
+            raise ValueError(f"{target} holds no memory: `aiomemdb remember {target} TEXT` begins one")
+        async with Memory.open(db, namespace=namespace, agent=agent, normaliser=normaliser) as whole:
+            yield whole.scoped(also_read=also_read or ())

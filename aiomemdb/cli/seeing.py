@@ -14,15 +14,15 @@ from typing import Annotated
 import typer
 
 from ..pageserver.server import serve_page
-from .options import AlsoRead, File, Namespace, Timeout
+from .options import AlsoRead, Namespace, Place, Target, Timeout
 from .output import Output
-from .performing import memory, perform
+from .performing import USAGE, memory, perform
 
 __all__ = ["VERBS"]
 
 
 def graph(
-    file: File,
+    file: Place,
     page: Annotated[
         Path | None, typer.Argument(metavar="[PAGE]", help="The page to write; default: FILE with .html in its place.")
     ] = None,
@@ -37,7 +37,10 @@ def graph(
 ) -> None:
     """Write a page that shows the memory: one file, for any browser, without a network."""
     output = Output()
-    target = (page or file.with_suffix(".html")).resolve()
+    if page is None and file.is_url:
+        output.error(ValueError(), f"name the page: {file} is no file to name it by")
+        raise typer.Exit(USAGE)
+    target = (page or file.file.with_suffix(".html")).resolve()
 
     async def work() -> None:
         if not overwrite and target.exists():
@@ -52,7 +55,7 @@ def graph(
 
 
 def serve(
-    file: File,
+    file: Place,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where it listens; 0: any free one.")] = 8765,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     namespace: Namespace = "default",
@@ -65,7 +68,12 @@ def serve(
     async def work() -> None:
         async with (
             memory(file, timeout=timeout, namespace=namespace, also_read=also_read) as opened,
-            serve_page(opened, port=port, title=file.stem, positions=_kept(file)) as address,
+            serve_page(
+                opened,
+                port=port,
+                title="memory" if file.is_url else file.file.stem,
+                positions=_kept(file),
+            ) as address,
         ):
             output.text(address)
             sys.stdout.flush()
@@ -77,11 +85,11 @@ def serve(
     perform(output, work, timeout=None)
 
 
-def _kept(file: Path) -> Path:
+def _kept(file: Target) -> Path:
     """Where the page of a memory keeps where things stand: beside no memory, as it reads alone."""
     chosen = os.environ.get("XDG_STATE_HOME")
     folder = Path(chosen) if chosen and os.path.isabs(chosen) else Path.home() / ".local" / "state"
-    name = hashlib.sha256(os.fsencode(os.path.realpath(file))).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(str(file) if file.is_url else os.path.realpath(file.file))).hexdigest()[:32]
     return folder / "aiomemdb" / "positions" / f"{name}.json"
 
 

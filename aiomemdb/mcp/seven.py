@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import AiomemdbError, NotFound
+from ..memory.answers import Graph
 from ..memory.memory import Memory
 from ..memory.prompt import estimate_tokens, one_line
 from ..memory.values import Entity, Episode, Fact, Statement
@@ -18,6 +20,7 @@ WRITING = frozenset(("remember", "correct", "forget"))
 DELETING = frozenset(("forget",))
 
 _Asked = Mapping[str, Any]
+_Rows = Sequence[Sequence[Any]]
 
 
 async def _recall(memory: Memory, asked: _Asked, client: Client, most: int) -> Answer:
@@ -181,16 +184,43 @@ _CONNECTED = (
 _RECENT = "SELECT id, text, created_at, agent FROM facts ORDER BY id DESC LIMIT 10"
 
 
+# Entities and facts that an overview counts itself, where it can't ask in SQL.
+_MOST_OF_A_GRAPH = 20_000
+
+
+def _of_the_graph(graph: Graph) -> tuple[_Rows, _Rows, _Rows]:
+    """What the three questions in SQL answer."""
+    types = Counter(entity.type or "no type" for entity in graph.entities)
+    links = Counter(end for fact in graph.facts for end in (fact.subject, fact.object) if end is not None)
+    entities = {entity.id: entity for entity in graph.entities}
+    connected = sorted(((entities[id], count) for id, count in links.items() if id in entities), key=_best_first)[:10]
+    newest = sorted(graph.facts, key=lambda fact: (fact.created_at, fact.id), reverse=True)[:10]
+    return (
+        sorted(types.items(), key=lambda each: (-each[1], each[0]))[:20],
+        [(entity.name, entity.type, count) for entity, count in connected],
+        [(fact.id, fact.text, fact.created_at.strftime("%Y-%m-%d %H:%M:%S"), fact.agent) for fact in newest],
+    )
+
+
+def _best_first(each: tuple[Entity, int]) -> tuple[int, int]:
+    return -each[1], each[0].id
+
+
 async def _overview(memory: Memory, asked: _Asked, client: Client, most: int) -> Answer:
     counts = await memory.counts()
     lines = [
         f"{counts.entities:,} entities, {counts.facts:,} facts that are believed ({counts.expired_facts:,} that were), "
         f"{counts.episodes:,} texts"
     ]
+    types: _Rows
+    connected: _Rows
+    recent: _Rows
     try:
         types, connected, recent = [(await memory.agent_read(sql)).rows for sql in (_TYPES, _CONNECTED, _RECENT)]
     except AiomemdbError:  # no SQL for agents on this engine, or the memory is too large for its limits
-        return Answer(lines[0])
+        if counts.facts + counts.entities > _MOST_OF_A_GRAPH:
+            return Answer(lines[0])
+        types, connected, recent = _of_the_graph(await memory.graph(implied=True))
     if types:
         lines.append("Types: " + ", ".join(f"{one_line(type)} {count:,}" for type, count in types))
     if connected:

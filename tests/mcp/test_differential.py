@@ -29,11 +29,11 @@ async def differences(memory: Memory, sequence: list[Call]) -> list[tuple[Call, 
     return found
 
 
-def run(path: Path, sequence: list[Call]) -> None:
+def run(place: Path | str, sequence: list[Call]) -> None:
     """In a namespace of its own in one file: a new file for each sequence takes most of the time."""
 
     async def work() -> list[tuple[Call, Any, Any]]:
-        async with Memory.open(path, normaliser="exact") as memory:
+        async with Memory.open(place, normaliser="exact") as memory:
             try:
                 return await differences(memory, sequence)
             finally:
@@ -47,12 +47,12 @@ _SETTINGS = {"deadline": None, "suppress_health_check": [HealthCheck.function_sc
 
 @settings(max_examples=60, **_SETTINGS)
 @given(sequence=calls)
-def test_random_calls_are_answered_as_the_rules_say(tmp_path: Path, sequence: list[Call]) -> None:
-    run(tmp_path / "memory.db", sequence)
+def test_random_calls_are_answered_as_the_rules_say(place: Path | str, sequence: list[Call]) -> None:
+    run(place, sequence)
 
 
 @pytest.mark.soak
 @settings(max_examples=2000, **_SETTINGS)
 @given(sequence=calls)
-def test_two_thousand_random_sequences_are_answered_as_the_rules_say(tmp_path: Path, sequence: list[Call]) -> None:
-    run(tmp_path / "memory.db", sequence)
+def test_two_thousand_random_sequences_are_answered_as_the_rules_say(place: Path | str, sequence: list[Call]) -> None:
+    run(place, sequence)

@@ -39,14 +39,14 @@ class Tools:
 
 
 @pytest_asyncio.fixture(params=["folded", "exact"])
-async def memory(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
-    async with Memory.open(tmp_path / "memory.db", normaliser=request.param) as opened:
+async def memory(place: Path | str, request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
+    async with Memory.open(place, normaliser=request.param) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture
-async def folded(tmp_path: Path) -> AsyncIterator[Memory]:
-    async with Memory.open(tmp_path / "memory.db") as opened:
+async def folded(place: Path | str) -> AsyncIterator[Memory]:
+    async with Memory.open(place) as opened:
         yield opened
 
 
@@ -98,8 +98,8 @@ async def test_a_fact_that_holds_in_two_periods_is_shown_once(call: Tools, memor
     assert (await call.graph())["relations"] == [relation("Ada", "Eve")]
 
 
-async def test_a_server_reads_further_namespaces_and_writes_to_its_own(tmp_path: Path) -> None:
-    async with Memory.open(tmp_path / "memory.db", namespace="mine") as memory:
+async def test_a_server_reads_further_namespaces_and_writes_to_its_own(place: Path | str) -> None:
+    async with Memory.open(place, namespace="mine") as memory:
         await memory.scoped(namespace="team").find_or_create_entity("Ockham", "place")
         await memory.scoped(namespace="private").find_or_create_entity("Eve")
         call = Tools(memory, also_read=("team",))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from aiomemdb import Memory
+from aiomemdb import AiomemdbError, Memory
+from aiomemdb.mcp import seven
 from aiomemdb.mcp.serving import MemoryService, Options
 from aiomemdb.mcp.seven_listing import LISTED
 from aiomemdb.memory.prompt import estimate_tokens
@@ -32,8 +33,8 @@ class Tools:
 
 
 @pytest_asyncio.fixture
-async def memory(tmp_path: Path) -> AsyncIterator[Memory]:
-    async with Memory.open(tmp_path / "memory.db") as opened:
+async def memory(place: Path | str) -> AsyncIterator[Memory]:
+    async with Memory.open(place) as opened:
         yield opened
 
 
@@ -153,6 +154,23 @@ async def test_an_overview_says_what_there_is(call: Tools, memory: Memory) -> No
     assert overview.startswith("2 entities, 1 facts that are believed (0 that were), 1 texts")
     assert "Types: no type 1, person 1" in overview and "- Ada (person), 1 facts" in overview
     assert "- Ada lives in Ockham [fact 1]" in overview and "by tests" in overview
+
+
+async def test_an_overview_without_sql_says_the_same(
+    call: Tools, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = [{"subject": "Ada", "predicate": "likes", "value": f"thing {n}"} for n in range(12)]
+    await call("remember", text="Ada moved.", facts=[MOVED, *facts])
+    await memory.find_or_create_entity("Eve", "person")
+    asked = await call("overview")
+
+    async def refused(*_: object, **__: object) -> None:
+        raise AiomemdbError("no SQL here")
+
+    monkeypatch.setattr(Memory, "agent_read", refused)
+    assert await call("overview") == asked and "Types: no type 2, person 1" in asked
+    monkeypatch.setattr(seven, "_MOST_OF_A_GRAPH", 1)
+    assert await call("overview") == asked.splitlines()[0]
 
 
 async def test_an_overview_shows_only_what_the_server_reads(call: Tools, memory: Memory) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...answers import Graph
 from ...deciding.requests import EntitiesOf, FactsWhere, LinksOf
 from ...drafts import NameRequest
 from ...pages import Place
@@ -15,6 +16,7 @@ from ..columns import ENTITY, EPISODE, EVENT, EVIDENCE, FACT
 from ..counting import believed, holds
 from ..knowing import resolved
 from .asking import Asking
+from .statements import statement
 from .states import KNOWN, SPACES, as_known, known_of
 from .world import World
 
@@ -27,6 +29,7 @@ __all__ = [
     "facts",
     "facts_where",
     "history",
+    "in_order",
     "links_of",
     "resolve",
 ]
@@ -141,6 +144,33 @@ async def facts(asking: Asking, namespaces: Sequence[str], query: FactQuery) -> 
 
 
 # -- what is around ----------------------------------------------------------------------------------------------------
+
+
+# Processes have ids in ranges, so a greater one is not always a later row. Lines of the audit have an order in their
+# namespace.
+_CREATED = (
+    f"SELECT e.id FROM aiomemdb.entity e WHERE e.namespace = {SPACES} "
+    "AND e.id = ANY (:ids::bigint[]) ORDER BY e.established IS NULL, e.namespace, e.established, e.id"
+)
+_STATED = (
+    f"SELECT f.id FROM aiomemdb.fact f WHERE f.namespace = {SPACES} "
+    "AND f.id = ANY (:ids::bigint[]) ORDER BY f.namespace, f.created_event, f.id"
+)
+
+
+async def in_order(asking: Asking, namespaces: Sequence[str], graph: Graph) -> Graph:
+    """The graph in the order in which its entities were created, and its facts stated."""
+    created, stated = await asking.all(
+        [
+            statement(sql, {"spaces": list(namespaces), "ids": [one.id for one in rows]})
+            for sql, rows in ((_CREATED, graph.entities), (_STATED, graph.facts))
+        ]
+    )
+    entities = {one.id: one for one in graph.entities}
+    facts = {one.id: one for one in graph.facts}
+    return Graph(
+        tuple(entities[row[0]] for row in created.rows), tuple(facts[row[0]] for row in stated.rows), graph.others
+    )
 
 
 async def entities_of(world: World, request: EntitiesOf) -> list[Entity]:

@@ -93,6 +93,9 @@ class PostgresReads(Reads):
     async def facts(self, namespaces: Sequence[str], query: FactQuery) -> list[Fact]:
         return await reading.facts(self._asking, namespaces, query)
 
+    async def graph(self, namespaces: Sequence[str], query: GraphQuery) -> Graph:
+        return await reading.in_order(self._asking, namespaces, await Reads.graph(self, namespaces, query))
+
     async def evidence(
         self, namespaces: Sequence[str], fact: int, *, after: int = 0, limit: int = -1
     ) -> list[Evidence]:
@@ -188,7 +191,7 @@ class PostgresReadsAndWrites(PostgresReads, ReadsAndWrites):
         return await self.of_one_state(lambda reads: reads.search(rule, *args))
 
     async def graph(self, namespaces: Sequence[str], query: GraphQuery) -> Graph:
-        return await self.of_one_state(lambda reads: Reads.graph(reads, namespaces, query))
+        return await self.of_one_state(lambda reads: reads.graph(namespaces, query))
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reads]:
