@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +111,17 @@ async def test_the_name_of_the_views_that_read_opens_nothing(twins: Twins) -> No
     ):
         with pytest.raises(ForbiddenStatement, match="no table of this name"):
             await twins.among.agent_read(sql)
+
+
+@pytest.mark.parametrize("name", ["json_tree", "facts", "search_facts", "pragma_table_list"])
+async def test_a_users_table_beside_the_memory_is_not_there_whatever_its_name(twins: Twins, name: str) -> None:
+    mine, _ = twins
+    await mine.db.write_script(f"CREATE TABLE {name} (hidden TEXT); INSERT INTO {name} VALUES ('xyzzy')")
+    for sql in (f"SELECT hidden FROM {name}", f"SELECT * FROM main.{name}", f"SELECT count(*) FROM main.{name}"):
+        with pytest.raises((ForbiddenStatement, sqlite3.Error)) as caught:
+            await mine.agent_read(sql)
+        assert "xyzzy" not in str(caught.value)
+    assert (await mine.agent_read("SELECT count(*) FROM facts")).rows != [(0,)]
 
 
 async def test_a_view_of_others_sees_theirs(twins: Twins) -> None:

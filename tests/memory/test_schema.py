@@ -207,6 +207,13 @@ async def test_no_name_of_a_new_file_may_be_taken_by_another_table(tmp_path: Pat
             await Memory.open(taken)
 
 
+async def test_a_file_with_a_table_that_hides_json_each_is_refused(db_path: Path) -> None:
+    with closing(sqlite3.connect(db_path)) as conn:
+        conn.execute("CREATE TABLE JSON_EACH (x)")
+    with pytest.raises(ValueError, match="called JSON_EACH, which hides"):
+        await Memory.open(db_path)
+
+
 @pytest.mark.parametrize("job", WRITING_VERBS.values(), ids=WRITING_VERBS)
 async def test_a_job_sees_that_a_newer_process_has_migrated_the_file(db_path: Path, job) -> None:  # type: ignore[no-untyped-def]
     async with aiomemdb.connect(db_path) as db, Memory.open(db, embedder=SpellingEmbedder()) as memory:

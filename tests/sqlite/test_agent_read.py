@@ -166,6 +166,23 @@ async def test_a_users_table_may_have_a_name_of_the_memorys(db: SQLiteDatabase) 
     assert await rows(db, "SELECT * FROM fact") == [(1,)]
 
 
+@pytest.mark.parametrize("name", ["json_each", "JSON_TREE"])
+async def test_a_table_that_hides_a_function_is_a_table_as_all_others(db: SQLiteDatabase, name: str) -> None:
+    await db.write_script(f"CREATE TABLE {name} (value TEXT); INSERT INTO {name} VALUES ('xyzzy')")
+    assert await rows(db, f"SELECT value FROM {name}", tables=[name]) == [("xyzzy",)]
+    assert await rows(db, "SELECT count(*) FROM note", tables=["note"]) == [(3,)]
+    for reads in (f"SELECT value FROM {name}", f"SELECT 1 FROM main.{name}", f"SELECT count(*) FROM {name} t"):
+        assert f"there is no table {name}" in await refusal(db, reads, tables=["note"])
+    assert "a table of the file has this name" in await refusal(db, f"SELECT value FROM {name}('[1]')")
+
+
+@pytest.mark.parametrize("name", ["pragma_table_list", "pragma_table_info", "search_facts", "facts", "count"])
+async def test_a_table_may_have_any_other_name(db: SQLiteDatabase, name: str) -> None:
+    await db.write_script(f"CREATE TABLE {name} (value TEXT); INSERT INTO {name} VALUES ('xyzzy')")
+    assert await rows(db, f"SELECT value FROM {name}") == [("xyzzy",)]
+    assert f"there is no table {name}" in await refusal(db, f"SELECT value FROM {name}", tables=["note"])
+
+
 async def test_what_prepare_made_is_not_there(db_path: Path) -> None:
     def prepare(conn: sqlite3.Connection) -> None:
         conn.execute("CREATE TEMP TABLE IF NOT EXISTS hidden AS SELECT 'xyzzy' AS word")

@@ -34,6 +34,7 @@ _ADVICE = (
     ("Expression tree is too large", "the SQL is nested too deep: use WITH tables, or fewer conditions"),
     ("LIKE or GLOB pattern too complex", "a pattern may have 100 bytes"),
     ("too big", "a value is too large for this query: use substr(), fewer columns, or LIKE instead of instr()"),
+    ("is not a function", "a table of the file has this name, and hides the function"),
     ("unable to use function MATCH", "MATCH takes a full-text table on its left"),
 )
 

@@ -30,7 +30,7 @@ from ..file.busy import retry_while_busy
 from ..writing.bytecode import Op
 from . import heap
 from .advice import explain
-from .policy import agent_policy, no_table
+from .policy import TABLE_FUNCTIONS, agent_policy, no_table
 from .program import OneTooMany, gathers, largest_value
 from .scope import Readable, Scope
 from .shape import shape_of
@@ -96,6 +96,7 @@ class Desk:
     is_clean: bool | None = None
     _limits: dict[int, int] = field(default_factory=dict)
     _refusals: list[str] = field(default_factory=list)
+    _table_functions: frozenset[str] = frozenset()
     _changes: int = 0
 
     def set_up(self, raw: GuardedConnection) -> None:
@@ -165,8 +166,12 @@ class Desk:
         raw.roll_back()
         raw.own("BEGIN")
         raw.look_at_schema()
-        # Otherwise they would be connected while the query is compiled, which asks for more than to read.
-        raw.own("SELECT 1 FROM json_each('[]'), json_tree('[]')")
+        # A table of the same name hides a function, and is a table as all others.
+        hiding = raw.own("SELECT lower(name) FROM sqlite_schema WHERE type IN ('table', 'view')")
+        self._table_functions = TABLE_FUNCTIONS - {name for (name,) in hiding}
+        for function in self._table_functions:
+            # Otherwise it would be connected while the query is compiled, which asks for more than to read.
+            raw.own(f"SELECT 1 FROM {function}('[]')")
         raw.own("SELECT 1 FROM sqlite_temp_schema")
 
     def _make_views(self, raw: GuardedConnection, views: tuple[tuple[str, str], ...]) -> None:
@@ -224,7 +229,12 @@ class Desk:
         if self.token and self.token in sql.lower():
             raise OneTooMany(no_table("of this name"))
         named = self._named(raw, sql)
-        policy = partial(agent_policy, partial(self._may_read, readable, named), readable.functions)
+        policy = partial(
+            agent_policy,
+            partial(self._may_read, readable, named),
+            readable.functions,
+            table_functions=self._table_functions,
+        )
         self._limits = raw.limit(
             {
                 sqlite3.SQLITE_LIMIT_SQL_LENGTH: limits.sql_bytes + 100,

@@ -135,6 +135,7 @@ def agent_policy(
     functions: Collection[str],
     *,
     inner_tables: Collection[str] | None,
+    table_functions: Collection[str] = TABLE_FUNCTIONS,
 ) -> Policy:
     """
     Args:
@@ -142,11 +143,12 @@ def agent_policy(
         functions: those that may be called.
         inner_tables: while the query runs: the tables in which FTS5 keeps its rows, which it reads by statements of its
             own. None: while it is compiled.
+        table_functions: those of SQLite's that no table of the file hides.
     """
 
     def reads(first: str | None, second: str | None, schema: str | None, within: str | None) -> bool:
         table = (first or "").lower()
-        if table in TABLE_FUNCTIONS or may_read(table, second, schema, None if within is None else within.lower()):
+        if table in table_functions or may_read(table, second, schema, None if within is None else within.lower()):
             return True
         return schema == "main" and table in (inner_tables or ())
 

@@ -70,7 +70,8 @@ def tables_scope(wanted: Iterable[str] | None) -> Scope:
         raise TypeError(f"tables={names!r}: names")
 
     def read(raw: GuardedConnection) -> Readable:
-        listed = raw.own("SELECT lower(name), type FROM pragma_table_list WHERE schema = 'main'")
+        # The statement, for a table of the user's may have the name of the function.
+        listed = [(name.lower(), kind) for schema, name, kind, *_ in raw.own("PRAGMA table_list") if schema == "main"]
         texts = dict(raw.own("SELECT lower(name), sql FROM sqlite_schema WHERE type = 'table'"))
         has_memory = "memory_migration" in texts
         usable, fulltext, inner = set[str](), set[str](), set[str]()

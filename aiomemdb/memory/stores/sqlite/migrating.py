@@ -57,10 +57,13 @@ def migrate(conn: sqlite3.Connection, normalisers: Mapping[str, str], given: Ite
     Raises:
         SchemaTooNew: a later version of the library wrote the file.
         NormaliserChanged: the file's keys were made by another normaliser.
-        ValueError: the file has tables, views, indexes or triggers by our names that are not ours.
+        ValueError: the file has tables, views, indexes or triggers by our names that are not ours, or one that hides a
+            function.
     """
     version = version_of(conn)
     pending = _MIGRATIONS[version:]
+    if pending:
+        _check_functions(conn)
     for number, (name, statements, _) in enumerate(pending, start=version + 1):
         _check_names(conn, statements, [earlier for _, made, _ in _MIGRATIONS[: number - 1] for earlier in made])
         for statement in statements:
@@ -122,6 +125,16 @@ def _check_names(conn: sqlite3.Connection, statements: Iterable[str], earlier: I
     ).fetchall()
     if rows:
         raise _not_ours([row[0] for row in rows])
+
+
+def _check_functions(conn: sqlite3.Connection) -> None:
+    """Raises: ValueError: a table hides the function that the memory asks with."""
+    hiding = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name = 'json_each' COLLATE NOCASE"
+    if row := conn.execute(hiding).fetchone():
+        raise ValueError(
+            f"the file has a table or view called {row[0]}, which hides SQLite's function json_each() from the "
+            "memory: rename it, or keep the memory in another file"
+        )
 
 
 def _not_ours(names: Iterable[str]) -> ValueError:
