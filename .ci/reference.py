@@ -120,7 +120,9 @@ def names(page: str) -> str:
     paths = _NAME.findall(page)
     everywhere = [path for each in PAGES.glob("*.md") for path in _NAME.findall(each.read_text())]
     documented = {value for value in map(found, everywhere) if inspect.isclass(value)}
-    return "\n\n".join(entry(path, documented) for path in paths)
+    asked = next((path for path in paths if inspect.isclass(found(path))), paths[0])
+    more = f"`help({asked})` and the site (`make docs`) have every argument with its unit, and what cancellation does."
+    return "\n\n".join([more, *(entry(path, documented) for path in paths)])
 
 
 def metavar(argument: Any) -> str:
