@@ -5,7 +5,9 @@ called by the tests, and what a holder has held is set back.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
+import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,31 @@ async def test_a_transaction_begins_at_its_first_statement_and_on_the_writer_if_
     assert has_writer(connection)
     await connection.commit()
     assert not connection.in_transaction
+
+
+async def test_a_snapshot_begins_in_the_hop_of_its_first_statement(db: SQLiteDatabase) -> None:
+    def hops() -> int:
+        return sum(reader._aside.posted for reader in db._reading().connections)
+
+    await db.read(READ)
+    holder = await begun(db, sql=ADD)
+    before = hops()
+    connection = await begun(db, HASTY)
+    assert has_snapshot(connection)
+    assert hops() == before + 1
+    await connection.close()
+    await holder.close()
+
+
+async def test_one_that_has_ended_leaves_nothing_to_the_garbage_collector(db: SQLiteDatabase) -> None:
+    connection = await begun(db)
+    ended = weakref.ref(connection._transaction)
+    gc.disable()
+    try:
+        await connection.commit()
+        assert ended() is None
+    finally:
+        gc.enable()
 
 
 async def test_so_no_increment_is_lost(db: SQLiteDatabase) -> None:

@@ -258,7 +258,8 @@ class InteractiveConnection:
         elif self._uses_temporary:
             mode = Mode.IMMEDIATE
         writer = None if config.read_only else database._writing()
-        rule = replace(self._rule, timeout=self.chosen.timeout)
+        timeout, rule = self.chosen.timeout, self._rule
+        rule = rule if timeout == rule.timeout else replace(rule, timeout=timeout)
         transaction = Transaction(writer, database._reading(), mode, rule, lock_timeout=config.lock_timeout)
         if self._has_other_foreign_keys:
             transaction.foreign_keys = self.chosen.foreign_keys

@@ -31,45 +31,70 @@ async def take_writer(writer: Writer, *, patience: float | None, timeout: float)
     hold, waiting = writer.hold(durable=False, timeout=None)
     if waiting is None:
         return hold
+    wait = _Wait(writer, hold, waiting, patience, timeout)
+    wait.go_on()
     try:
-        return hold if await _waited(writer, waiting, hold.loop, patience, timeout) else None
+        await waiting
+        return None if wait.is_over else hold
     except BaseException:
-        if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
+        if waiting.done() and not waiting.cancelled() and waiting.exception() is None and not wait.is_over:
             hold.leave()
         raise
     finally:
-        if not waiting.done():
-            waiting.cancel()
+        wait.stop()
+        if wait.is_over or waiting.cancelled():
             writer.queue.caller_left()
 
 
-async def _waited(
-    writer: Writer,
-    waiting: asyncio.Future[Hold],
-    loop: asyncio.AbstractEventLoop,
-    patience: float | None,
-    timeout: float,
-) -> bool:
-    now = loop.time()
-    deadline, holder, since = now + timeout, writer.present, now
-    if isinstance(holder, Hold):
-        since = writer.held_since
-    looks = 0
-    while not waiting.done():
-        until = deadline if patience is None else min(deadline, since + patience)
-        if now >= until:
-            if looks == _LOOKS or patience is None or now >= deadline:
-                return False
-            # The loop may have stood still, and what the holder waited for be at hand: that is not the holder's time.
-            looks, until = looks + 1, min(deadline, now + patience / _ONCE_MORE / _LOOKS)
-        await asyncio.wait([waiting], timeout=until - now)
+class _Wait:
+    """The clock of one that waits. Its caller awaits the writer's own future, and so goes on an iteration sooner than
+    by ``asyncio.wait``: all others wait for it then.
+
+    Attributes:
+        is_over: it was too long; the future is resolved, and the transaction has not got the writer.
+    """
+
+    def __init__(
+        self, writer: Writer, hold: Hold, waiting: asyncio.Future[Hold], patience: float | None, timeout: float
+    ) -> None:
+        self.is_over: bool = False
+        self._writer = writer
+        self._hold = hold
+        self._waiting = waiting
+        self._patience = patience
+        now = hold.loop.time()
+        self._deadline = now + timeout
+        self._holder = writer.present
+        self._since = writer.held_since if isinstance(writer.present, Hold) else now
+        self._looks = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def go_on(self) -> None:
+        loop, patience = self._hold.loop, self._patience
         now = loop.time()
-        if (present := writer.present) is not holder:
+        until = self._deadline if patience is None else min(self._deadline, self._since + patience)
+        if now >= until:
+            if self._looks == _LOOKS or patience is None or now >= self._deadline:
+                self.is_over = True
+                self._waiting.set_result(self._hold)
+                return
+            # The loop may have stood still, and what the holder waited for be at hand: that is not the holder's time.
+            self._looks, until = self._looks + 1, min(self._deadline, now + patience / _ONCE_MORE / _LOOKS)
+        self._timer = loop.call_later(until - now, self._look)
+
+    def _look(self) -> None:
+        if self._waiting.done():
+            return
+        holder, present = self._holder, self._writer.present
+        if present is not holder:
             if holder is None or not holder.was_idle:
-                since = writer.held_since if isinstance(present, Hold) else now
-            holder, looks = present, 0
-    waiting.result()  # or raises why the writer takes none
-    return True
+                self._since = self._writer.held_since if isinstance(present, Hold) else self._hold.loop.time()
+            self._holder, self._looks = present, 0
+        self.go_on()
 
 
 async def has_begun(hold: Hold, timeout: float) -> bool:

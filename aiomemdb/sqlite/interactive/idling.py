@@ -11,7 +11,7 @@ as one: so what a program does between two statements is no idleness, however lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 __all__ = ["Idling"]
 
@@ -19,73 +19,75 @@ _LOOKS = 4  # in a row that find it idle
 _WANTED = 25  # times sooner where others wait
 
 
+class Idler(Protocol):
+    """What may be idle."""
+
+    def calls(self) -> tuple[int, bool]:
+        """How many it has got so far, and whether one is pending."""
+
+    def may_release(self) -> bool:
+        """Whether it may release the writer at all."""
+
+    def is_wanted(self) -> bool:
+        """Whether others wait for the writer."""
+
+    def release(self) -> None:
+        """It has been idle for so long."""
+
+
 class Idling:
     """
     Args:
         seconds: for which it may be idle while no other waits.
-        calls: how many it has got so far, and whether one is pending.
-        applies: whether it may release the writer at all.
-        is_wanted: whether others wait for the writer.
-        release: called once it has been idle for so long.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        seconds: float,
-        *,
-        calls: Callable[[], tuple[int, bool]],
-        applies: Callable[[], bool],
-        is_wanted: Callable[[], bool],
-        release: Callable[[], object],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
         self._seconds = seconds
-        self._calls = calls
-        self._applies = applies
-        self._is_wanted = is_wanted
-        self._release = release
+        self._of: Idler | None = None  # between begin() and stop() alone: a circle is left to the garbage collector
         self._looks = 0
         self._calls_at_look = 0
         self._quick = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def begin(self, of: Idler) -> None:
         """It has the writer, or goes on with it."""
-        self._looks, (self._calls_at_look, _) = 0, self._calls()
-        self._look_later()
+        self._of = of
+        self._looks, (self._calls_at_look, _) = 0, of.calls()
+        self._look_later(of)
 
     def stop(self) -> None:
+        self._of = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def wanted(self) -> None:
         """Another waits for the writer now."""
-        if self._timer is not None and not self._quick:
+        if self._of is not None and self._timer is not None and not self._quick:
             self._timer.cancel()
-            self._look_later()
+            self._look_later(self._of)
 
     def has_been_called(self) -> bool:
         """Since the latest look."""
-        return self._calls()[0] != self._calls_at_look
+        return self._of is None or self._of.calls()[0] != self._calls_at_look
 
     def look(self) -> None:
-        self._timer = None
-        if not self._applies():
+        self._timer, of = None, self._of
+        if of is None or not of.may_release():
             return
-        calls, is_pending = self._calls()
+        calls, is_pending = of.calls()
         if is_pending or calls != self._calls_at_look:
             self._looks, self._calls_at_look = 0, calls
         else:
             self._looks += 1
         if self._looks < _LOOKS:
-            self._look_later()
+            self._look_later(of)
         else:
             self._looks = 0
-            self._release()
+            of.release()
 
-    def _look_later(self) -> None:
-        self._quick = self._is_wanted()
+    def _look_later(self, of: Idler) -> None:
+        self._quick = of.is_wanted()
         seconds = self._seconds / _LOOKS
         self._timer = self._loop.call_later(seconds / _WANTED if self._quick else seconds, self.look)

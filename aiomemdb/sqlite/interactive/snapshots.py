@@ -2,7 +2,8 @@
 
     the transaction                         | the others
     ----------------------------------------+-----------------------------------------------------
-    open(): a reader, BEGIN, its version    |
+    run(query): a reader, BEGIN, its        |
+    version and the query, in one hop       |
     run(query)                              |
                                             | all readers are lent, and one more is wanted
     let go, if no query of it runs: the     |
@@ -17,6 +18,7 @@ connection's alone, so it can be compared on the same reader and on no other.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -80,30 +82,58 @@ class Snapshot:
         self._calls = 0
         self._is_closed = False
 
+    @property
+    def is_taken(self) -> bool:
+        """It is of a state, whether or not it has a reader now."""
+        return self._origin is not None
+
     async def open(self, timeout: float | None = None) -> None:
         """Takes the latest state, or the same as before, if it still is the latest.
 
         Raises:
             sqlite3.OperationalError: others have committed since; or all readers are in use, for the whole time.
         """
+        await self._open_and(lambda _: None, timeout=timeout)
+
+    async def _open_and(
+        self,
+        query: Callable[[GuardedConnection], R],
+        subject: object = None,
+        verb: str = "",
+        timeout: float | None = None,
+    ) -> R:
+        """As ``open``, and runs a query in the same hop. Where the query fails, it is open all the same."""
         connection = await self._lease(self._timeout if timeout is None else timeout)
-        writes_before = self._readers.recorder.writes
-        try:
-            self._calls += 1
-            self._connection = connection
-            path, limit = self._readers.path, self._lock_timeout
-            version = await connection.submit(lambda raw: retry_while_busy(lambda: _begin(raw), limit, path))
-            if self._origin is not None and version != self._version:
+        readers, former = self._readers, None if self._origin is None else self._version
+        writes_before = readers.recorder.writes
+        begun: list[int] = []
+
+        def begin_and_ask(raw: GuardedConnection) -> R:
+            version = retry_while_busy(lambda: _begin(raw), self._lock_timeout, readers.path)
+            if former is not None and version != former:
                 raise stale()
-        except BaseException:
-            self._calls -= 1
-            self._give_back()
+            begun.append(version)
+            self.times += 1
+            return query(raw)
+
+        self._calls += 1
+        self._connection = connection
+        try:
+            reading = connection.submit(begin_and_ask, wanted_only=True)
+            if subject is not None:
+                readers.recorder.asked(reading, verb, subject)
+            return await wait_for_read(reading, connection.interrupt, None)
+        except asyncio.CancelledError:
+            begun.clear()  # or is being begun just now
             raise
-        self._calls -= 1
-        self._origin, self._version, self._writes_before = connection, version, writes_before
-        self.times += 1
-        if self._is_closed:  # meanwhile
-            self._give_back()
+        finally:
+            self._calls -= 1
+            if begun:
+                self._origin, self._version, self._writes_before = connection, begun[0], writes_before
+            if not begun or self._is_closed:  # meanwhile
+                self._give_back()
+            elif not self._calls:
+                readers.leases.rests()
 
     async def _lease(self, timeout: float) -> Connection:
         leases = self._readers.leases
@@ -136,10 +166,9 @@ class Snapshot:
 
         Cancellation: stops the query.
         """
-        if self._connection is None:
-            await self.open()
         connection = self._connection
-        assert connection is not None
+        if connection is None:
+            return await self._open_and(query, subject, verb)
         self._calls += 1
         try:
             reading = connection.submit(query, wanted_only=True)

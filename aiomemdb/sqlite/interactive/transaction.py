@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Coroutine
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -66,26 +67,17 @@ class Transaction:
         self._writer = writer
         self._readers = readers
         self._rule = rule
-        self._lock_timeout = lock_timeout
+        self._new_snapshot = partial(Snapshot, readers, timeout=rule.timeout, lock_timeout=lock_timeout)
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
         self._writing: Writing | None = None
         self._snapshot: Snapshot | None = None
         self._keeps_writer = mode is Mode.IMMEDIATE
         self._has_read = False  # on the snapshot, or before it
-        self._is_stale = False
-        self._may_wait = 0.0
+        self._is_stale, self._may_wait, self._called = False, 0.0, 0
         self._posted_now: SomeFuture | None = None
         self._called_at: float | None = None  # where it is observed
-        self._calls = 0
-        self._idling = Idling(
-            self._loop,
-            rule.idle,
-            calls=lambda: (self._calls, self._turn.locked()),
-            applies=self._may_release,
-            is_wanted=lambda: writer is not None and bool(writer.queue.jobs),
-            release=self._release,
-        )
+        self._idling = Idling(self._loop, rule.idle)
         self._tasks: set[asyncio.Task[object]] = set()
 
     def __repr__(self) -> str:
@@ -122,7 +114,7 @@ class Transaction:
                 is no longer the latest, and is to be rolled back.
             Exception: what SQLite says.
         """
-        self._calls += 1
+        self._called += 1
         called_at = monotonic() if self._readers.recorder.is_observed else None
         async with self._turn:
             self.check()
@@ -159,11 +151,11 @@ class Transaction:
 
     async def _first(self, work: Work[R], *, locks: bool) -> R:
         if self.mode is Mode.READ_ONLY:
-            return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
+            return await self._first_on_snapshot(work)
         waits = work.writes or locks or self._keeps_writer
         writing = await self._take_writer(waits=waits, begins_now=False)
         if writing is None:
-            return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
+            return await self._first_on_snapshot(work)
         hold = writing.hold  # it begins in the same hop as its first statement
         hold.begin_by = monotonic() + self._may_wait
         try:
@@ -178,7 +170,19 @@ class Transaction:
             if waits:
                 raise locked(self._rule.timeout, "another process") if monotonic() > hold.begin_by else error from None
             self.is_over = False
-        return await self._on_snapshot(await self._take_snapshot(), work, locks=False)
+        return await self._first_on_snapshot(work)
+
+    async def _first_on_snapshot(self, work: Work[R]) -> R:
+        self._snapshot = snapshot = self._new_snapshot()  # it is opened in the same hop
+        try:
+            result = await self._on_snapshot(snapshot, work, locks=False)
+        finally:
+            self.has_begun = self.has_begun or snapshot.is_taken
+            if not snapshot.is_taken:
+                self._snapshot = None
+        if self.is_over:  # abandoned meanwhile
+            raise Ended("the transaction has ended")
+        return result
 
     async def _on_writer(self, writing: Writing, work: Work[R]) -> R:
         try:
@@ -255,26 +259,18 @@ class Transaction:
         self.savepoints.open_all()
         if not self._keeps_writer and (begins_now or not waits):
             hold.on_wanted = self._idling.wanted
-            self._idling.begin()
+            self._idling.begin(self)
         return writing
-
-    async def _take_snapshot(self, timeout: float | None = None) -> Snapshot:
-        snapshot = Snapshot(self._readers, timeout=self._rule.timeout, lock_timeout=self._lock_timeout)
-        await snapshot.open(timeout)
-        if self.is_over:  # abandoned meanwhile
-            snapshot.close()
-            raise Ended("the transaction has ended")
-        self.has_begun, self._snapshot = True, snapshot
-        return snapshot
 
     async def _move_to_snapshot(self, writing: Writing, timeout: float | None = None) -> Snapshot:
         """The snapshot is taken while no other can commit: it is what the transaction has read so far."""
-        snapshot = await self._take_snapshot(timeout)
-        if not writing.hold.active:
-            self._snapshot = None
+        snapshot = self._new_snapshot()
+        await snapshot.open(timeout)
+        if self.is_over or not writing.hold.active:
             snapshot.close()
             self.is_over = True
             raise as_known(writing.hold.error or Ended("the transaction has ended"))
+        self._snapshot = snapshot
         self._drop_writer()
         self._has_read = True
         return snapshot
@@ -310,17 +306,23 @@ class Transaction:
         """From here on it does not give the writer up."""
         self._keeps_writer = True
 
-    def _may_release(self) -> bool:
+    def calls(self) -> tuple[int, bool]:
+        return self._called, self._turn.locked()
+
+    def is_wanted(self) -> bool:
+        return self._writer is not None and bool(self._writer.queue.jobs)
+
+    def may_release(self) -> bool:
         writing = self._writing
         return writing is not None and not writing.has_written and not self._keeps_writer and writing.hold.active
 
-    def _release(self) -> None:
+    def release(self) -> None:
         assert self._writing is not None
         self._in_task(self._give_up(self._writing)).add_done_callback(seen)
 
     async def _give_up(self, writing: Writing) -> None:
         async with self._turn:
-            if writing is not self._writing or not self._may_release():
+            if writing is not self._writing or not self.may_release():
                 return
             try:
                 if not self._idling.has_been_called():
@@ -331,7 +333,7 @@ class Transaction:
                 if self.is_over:
                     return
             writing.hold.was_idle = False
-            self._idling.begin()  # all readers are in use, or it has been called
+            self._idling.begin(self)  # all readers are in use, or it has been called
 
     def _in_task(self, coroutine: Coroutine[object, None, R]) -> asyncio.Task[R]:
         task = self._loop.create_task(coroutine, name="aiomemdb:transaction")

@@ -120,7 +120,7 @@ class Writing:
 
     def query(self, raw: GuardedConnection, sql: str, wanted: Wanted, *, is_query: bool) -> Found | None:
         """Asks where nothing can be written; None: it would write. ``is_query``: the text says that it does not."""
-        if is_query and self.has_written:
+        if is_query:
             return answer(raw, find_some, sql, wanted)
         raw.own("PRAGMA query_only=1")
         try:

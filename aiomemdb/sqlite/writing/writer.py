@@ -299,7 +299,11 @@ class Writer:
         self._look_at_end(hold)
         if hold is self.present:
             self._open()
-            self._go_on()
+            if self.queue.jobs and self.queue.jobs[0][1].lends:  # it shares its batch with none: all wait for it now
+                self.present, self._is_lone = None, False
+                self._take()
+            else:
+                self._go_on()
 
     def _open(self) -> None:
         """Calls need no further look, unless no job is taken."""
