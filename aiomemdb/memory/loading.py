@@ -162,6 +162,7 @@ class _Loading:
                     self._failed.append(failure)
                 if progress is not None:
                     progress(self._stored + self._known + len(self._failed), self._total)
+        await self._store.loaded(self._stored)
         return Loaded(stored=self._stored, known=self._known, failed=tuple(self._failed))
 
     async def _write(self, batch: _Batch) -> None:

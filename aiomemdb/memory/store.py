@@ -111,6 +111,10 @@ class Writes(Protocol):
                 answers.append(error)
         return answers
 
+    async def loaded(self, texts: int) -> None:
+        """So many texts were stored by one call: what the engine does then, so that questions are quick."""
+        return
+
     async def update_entity(
         self, scope: Scope, entity: int, changes: Mapping[str, Any], vector: bytes | None, model: Model | None
     ) -> Entity:

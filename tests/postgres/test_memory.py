@@ -12,7 +12,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb import AiomemdbError, Memory, Name, SchemaTooNew
-from aiomemdb.memory.stores.postgres import schema
+from aiomemdb.memory.stores.postgres import schema, store
 from aiomemdb.memory.stores.postgres.ids import Ids
 from tests.memory.on_postgres import assert_sound
 from tests.memory.support import SpellingEmbedder
@@ -281,3 +281,18 @@ async def test_a_job_has_ids_of_its_own(memory: Memory) -> None:
     assert (again.entity, again.episode, again.fact) == first
     with pytest.raises(AiomemdbError, match="make several"):
         again.use(0, 0, 1 << 21)
+
+
+# -- the planner's numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("texts", [9, 10])
+async def test_after_a_load_of_many_texts_the_planner_knows_how_large_the_tables_are(
+    memory: Memory, url: str, texts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_MANY", 10)
+    documents = [aiomemdb.Document(content=f"text {n}", facts=[("Ann", "wrote", f"text {n}")]) for n in range(texts)]
+    await memory.remember_many(documents)
+    analyzed = "SELECT count(*) FROM pg_stats WHERE schemaname = 'aiomemdb' AND tablename = 'fact_word'"
+    [(count,)] = postgres.execute(url, analyzed)
+    assert (count != 0) is (texts == 10)

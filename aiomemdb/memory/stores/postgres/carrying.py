@@ -10,7 +10,7 @@ from ....postgres.snapshot import PostgresSnapshot
 from ..carried import MARK, Carrier, Mark, Table
 from .asking import Asking
 from .opening import migrate, newest_version, version_of
-from .schema import ID_RANGE, KINDS
+from .schema import ANALYZED, ID_RANGE, KINDS
 from .statements import Statement, insert, rows_from, statement
 from .words import Words, reindex, text_of, unbelieve
 
@@ -114,7 +114,7 @@ class PostgresCarrier(Carrier):
             put = "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
             await asking.all([insert("memory_meta", "key value", list(meta.items()), put)] if meta else [])
             await asking.count("DELETE FROM aiomemdb.memory_meta WHERE key = :key::text", key=MARK)
-            await asking.all([(f"ANALYZE aiomemdb.{name}", []) for name in _ANALYZED])
+            await asking.all([(f"ANALYZE aiomemdb.{name}", []) for name in ANALYZED])
 
 
 def _believed(row: Mapping[str, Any]) -> bool:
@@ -171,17 +171,4 @@ _FINISH = (
     "SELECT setval('aiomemdb.past_id', greatest((SELECT coalesce(max(id), 0) FROM aiomemdb.memory_event WHERE id < 0), "
     "(SELECT min_value FROM pg_sequences WHERE schemaname = 'aiomemdb' AND sequencename = 'past_id'))) "
     "WHERE EXISTS (SELECT 1 FROM aiomemdb.memory_event WHERE id < 0)",
-)
-_ANALYZED = (
-    "entity",
-    "entity_alias",
-    "episode",
-    "mention",
-    "fact",
-    "fact_evidence",
-    "memory_event",
-    "vector",
-    "entity_word",
-    "episode_word",
-    "fact_word",
 )

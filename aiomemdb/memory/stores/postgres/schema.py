@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from ..past import FIRST_LINE_OF_PAST
 
-__all__ = ["FIRST", "ID_RANGE", "KINDS", "MADE", "UNBOUNDED"]
+__all__ = ["ANALYZED", "FIRST", "ID_RANGE", "KINDS", "MADE", "UNBOUNDED"]
 
 KINDS = ("entity", "episode", "fact")
 #: Stands for "since ever" where NULL can't: in a unique index NULLs differ from each other.
@@ -224,3 +224,18 @@ FIRST: tuple[str, ...] = (
 
 #: The tables, by their names.
 MADE: tuple[str, ...] = tuple(each.split()[2].partition(".")[2] for each in FIRST if each.startswith("CREATE TABLE"))
+
+#: Those that grow: the planner has to know how large they are, or the same questions take several times as long.
+ANALYZED: tuple[str, ...] = (
+    "entity",
+    "entity_alias",
+    "episode",
+    "mention",
+    "fact",
+    "fact_evidence",
+    "memory_event",
+    "vector",
+    "entity_word",
+    "episode_word",
+    "fact_word",
+)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, TypeVarTuple
 
 from ....agents import AgentAnswer, AgentLimits
 from ....database import Params, Transaction
-from ....errors import AiomemdbError, ServerLost
+from ....errors import AiomemdbError, LockTimeout, ServerLost
 from ....postgres.database import PostgresDatabase
 from ....postgres.snapshot import PostgresSnapshot
 from ....postgres.transaction import PostgresTransaction
@@ -41,6 +41,7 @@ from .asking import Asking
 from .ids import Ids
 from .jobs import Jobs, Losses
 from .running_rules import run
+from .schema import ANALYZED
 from .states import Known
 from .world import World
 
@@ -48,6 +49,9 @@ __all__ = ["PostgresReads", "PostgresReadsAndWrites", "PostgresStore"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
+
+# Texts of one load from which on the planner's numbers are no longer right.
+_MANY = 1000
 
 
 class PostgresReads(Reads):
@@ -207,6 +211,14 @@ class PostgresReadsAndWrites(PostgresReads, ReadsAndWrites):
             return run(world, rule, *args)
 
         return await self._jobs.run(work)
+
+    async def loaded(self, texts: int) -> None:
+        """ANALYZE, which the server itself does only a minute later; a table that others hold is left to it."""
+        if texts < _MANY or self._jobs.within:
+            return
+        for table in ANALYZED:  # each by itself: a transaction would hold all of them against vacuum
+            with suppress(LockTimeout):
+                await self._db.write_script(f"ANALYZE aiomemdb.{table}")
 
     async def delete(self, hidden: Token) -> Forgotten:
         assert isinstance(hidden, int)  # as forgetting.hide gave it
