@@ -107,6 +107,7 @@ bench-postgres: $(READY)  ## aiomemdb on a PostgreSQL server, against asyncpg an
 	@$(BIN)/python -c 'import asyncpg' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable '.[bench-postgres]'
 	$(BIN)/python bench/postgres.py $(ARGS)
+	$(BIN)/python bench/postgres_memory.py $(ARGS)
 
 format: $(READY)  ## generate aiomemdb.blocking and the reference, format the code and fix what ruff can fix
 	$(BIN)/python -m tests.support.blocking_source
