@@ -33,7 +33,7 @@ def test_the_reference_draws_the_tree_of_errors() -> None:
 
 
 def test_each_page_is_in_the_contents_of_the_site() -> None:
-    contents = re.findall(r"^ *- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    contents = re.findall(r"^ *- (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(contents) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
 
 
