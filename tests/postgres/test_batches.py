@@ -12,7 +12,7 @@ import pytest
 import aiomemdb
 from aiomemdb.postgres.database import PostgresDatabase
 from tests.postgres.test_outcomes import wait_until_it_waits
-from tests.support.postgres import execute
+from tests.support.postgres import execute, until_it_sleeps
 
 INSERT = "INSERT INTO item (name) VALUES ($1)"
 
@@ -171,11 +171,9 @@ async def test_a_caller_that_leaves_before_its_batch_is_taken_never_writes(db: P
     assert (await names(db))[0] == "kept" and "left" not in await names(db)
 
 
-async def test_a_cancelled_job_that_is_already_taken_runs_to_its_end(db: PostgresDatabase) -> None:
-    task = asyncio.ensure_future(db.write("INSERT INTO item (name) SELECT 'slow' FROM pg_sleep(0.2)"))
-    while not db.statistics().running:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    await asyncio.sleep(0.02)
+async def test_a_cancelled_job_that_is_already_taken_runs_to_its_end(db: PostgresDatabase, url: str) -> None:
+    task = asyncio.ensure_future(db.write("INSERT INTO item (name) SELECT 'slow' FROM pg_sleep(0.5)"))
+    await until_it_sleeps(url)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

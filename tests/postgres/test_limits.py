@@ -19,7 +19,7 @@ from aiomemdb.postgres.database import PostgresDatabase
 from aiomemdb.postgres.driver import NOTHING
 from aiomemdb.postgres.link import Link
 from aiomemdb.postgres.outcomes import Ledger
-from tests.support.postgres import Server, execute, no_connection_left
+from tests.support.postgres import Server, execute, no_connection_left, until_it_sleeps
 
 INSERT = "INSERT INTO item (name) VALUES ($1)"
 
@@ -158,10 +158,8 @@ async def test_close_stops_on_the_server_what_does_not_end_in_time(table: str) -
     db = await aiomemdb.connect(table)
     writing = db.submit("INSERT INTO item (name) SELECT 'slow' FROM pg_sleep(60)")
     reading = asyncio.ensure_future(db.read("SELECT pg_sleep(60)"))
-    while not db.statistics().running:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await until_it_sleeps(table, 2)
     waiting = db.submit(INSERT, ("waits",))
-    await asyncio.sleep(0.1)
     await db.close(timeout=0.5)
     errors = writing.exception(), waiting.exception()
     assert [(type(error), getattr(error, "applied", 0)) for error in errors] == [

@@ -11,7 +11,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.postgres.database import PostgresDatabase
-from tests.support.postgres import execute, no_connection_left
+from tests.support.postgres import execute, no_connection_left, until_it_sleeps
 
 INSERT = "INSERT INTO item (name) VALUES ($1)"
 
@@ -263,12 +263,14 @@ async def test_a_lock_that_does_not_come_is_a_lock_timeout_of_the_step_alone(url
         assert sorted(await names(db)) == ["b", "c"]
 
 
-async def test_a_step_is_stopped_on_the_server_and_rolled_back_if_its_caller_leaves(db: PostgresDatabase) -> None:
+async def test_a_step_is_stopped_on_the_server_and_rolled_back_if_its_caller_leaves(
+    db: PostgresDatabase, url: str
+) -> None:
     async with db.transaction() as tx:
         await tx.write(INSERT, ("a",))
         step = asyncio.ensure_future(tx.write_any("INSERT INTO item (name) SELECT 'b' FROM pg_sleep(60)"))
         never = asyncio.ensure_future(tx.write(INSERT, ("c",)))
-        await asyncio.sleep(0.05)
+        await until_it_sleeps(url)
         never.cancel()
         step.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -14,7 +14,7 @@ import pytest
 
 import aiomemdb
 from aiomemdb.postgres.database import PostgresDatabase
-from tests.support.postgres import execute, no_connection_left
+from tests.support.postgres import execute, no_connection_left, until_it_sleeps
 
 
 async def test_a_write_returns_the_first_column_of_what_it_returns_if_that_is_an_int(db: PostgresDatabase) -> None:
@@ -291,7 +291,7 @@ async def test_a_read_that_takes_too_long_is_stopped_on_the_server_and_no_other_
             await db.read("SELECT pg_sleep(60)", timeout=0.1)
         assert caught.value.started
         left = asyncio.ensure_future(db.read("SELECT pg_sleep(61)"))
-        await asyncio.sleep(0.1)
+        await until_it_sleeps(url, text="pg_sleep(61)")
         left.cancel()
         with pytest.raises(asyncio.CancelledError):
             await left

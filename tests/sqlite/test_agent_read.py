@@ -322,7 +322,7 @@ async def test_agents_hold_no_ordinary_reader_and_wait_for_each_other(db_path: P
 async def test_a_query_that_is_cancelled_is_stopped(db: SQLiteDatabase) -> None:
     for _ in range(3):
         task = asyncio.create_task(db.agent_read(FOR_EVER, limits=AgentLimits(deadline=60)))
-        await asyncio.sleep(0.01)
+        await running(db, 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

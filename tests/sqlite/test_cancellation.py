@@ -22,6 +22,7 @@ from aiomemdb.sqlite.file.files import file_uri
 from tests.support.cancelling import Way, cancelled_at, suspension_points
 from tests.support.gates import Gate
 from tests.support.plain import assert_healthy, names_in, plain
+from tests.support.queries import ENDLESS_FROM_GATE, sql_gate
 from tests.support.verbs import INSERT, LOG, VERBS
 from tests.support.whole import assert_whole, eventually
 
@@ -33,6 +34,16 @@ async def db(db_path: Path) -> AsyncIterator[SQLiteDatabase]:
     async with aiomemdb.connect(db_path) as db:
         await db.write_script(LOG)
         yield db
+
+
+@pytest.fixture
+async def noticed(db_path: Path) -> AsyncIterator[tuple[SQLiteDatabase, Gate]]:
+    """A database, and a gate that is open: ENDLESS_FROM_GATE enters it."""
+    with Gate() as gate:
+        gate.open()
+        async with aiomemdb.connect(db_path, prepare=sql_gate(gate)) as db:
+            await db.write_script(LOG)
+            yield db, gate
 
 
 @pytest.fixture(autouse=True)
@@ -270,27 +281,29 @@ async def test_a_query_function_cancelled_between_two_statements_is_stopped_at_t
         await assert_whole(db)
 
 
-async def test_a_snapshot_cancelled_in_a_long_query_returns_its_reader(db: SQLiteDatabase) -> None:
+async def test_a_snapshot_cancelled_in_a_long_query_returns_its_reader(noticed: tuple[SQLiteDatabase, Gate]) -> None:
+    db, gate = noticed
+
     async def look() -> None:
         async with db.snapshot() as snap:
-            await snap.read(LONG_QUERY)
+            await snap.read(ENDLESS_FROM_GATE)
 
     looking = asyncio.create_task(look())
-    await eventually(lambda: db.statistics().readers_busy == 1)
-    await asyncio.sleep(0.01)  # into the query; earlier is as well
+    await gate.wait_entered()
     looking.cancel()
     await asyncio.wait([looking])
     await assert_whole(db)
 
 
-async def test_a_stream_cancelled_in_a_long_query_returns_its_reader(db: SQLiteDatabase) -> None:
+async def test_a_stream_cancelled_in_a_long_query_returns_its_reader(noticed: tuple[SQLiteDatabase, Gate]) -> None:
+    db, gate = noticed
+
     async def look() -> None:
-        async for _ in db.read_stream(LONG_QUERY):
+        async for _ in db.read_stream(ENDLESS_FROM_GATE):
             pass
 
     looking = asyncio.create_task(look())
-    await eventually(lambda: db.statistics().readers_busy == 1)
-    await asyncio.sleep(0.01)
+    await gate.wait_entered()
     looking.cancel()
     await asyncio.wait([looking])
     await assert_whole(db)
@@ -390,15 +403,18 @@ async def test_waiters_for_a_reader_that_are_cancelled_lose_none(db: SQLiteDatab
     await assert_whole(db)
 
 
-async def test_a_transaction_cancelled_in_a_long_statement_does_not_hold_up_the_writer(db: SQLiteDatabase) -> None:
+async def test_a_transaction_cancelled_in_a_long_statement_does_not_hold_up_the_writer(
+    noticed: tuple[SQLiteDatabase, Gate],
+) -> None:
+    db, gate = noticed
+
     async def hold() -> None:
         async with db.transaction() as tx:
             await tx.write(INSERT, (1,))
-            await tx.write(f"INSERT INTO log (job) {LONG_QUERY}")
+            await tx.write(f"INSERT INTO log (job) {ENDLESS_FROM_GATE}")
 
     holding = asyncio.create_task(hold())
-    await eventually(lambda: db.statistics().transaction_holder is not None)
-    await asyncio.sleep(0.01)
+    await gate.wait_entered()
     holding.cancel()
     await asyncio.wait([holding], timeout=5)  # it is rolled back in any case: nothing to wait for
     assert holding.done()

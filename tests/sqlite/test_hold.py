@@ -33,6 +33,7 @@ from tests.support.gates import Gate
 from tests.support.killing import ended, kill_behind, writer_of
 from tests.support.others import turn_taken
 from tests.support.plain import plain
+from tests.support.queries import ENDLESS_FROM_GATE, sql_gate
 from tests.support.whole import assert_whole, eventually
 
 INSERT = "INSERT INTO log (job) VALUES (?)"
@@ -723,11 +724,15 @@ async def test_what_was_to_be_committed_behind_a_read_that_takes_too_long_is_rol
     assert await jobs(hasty) == [2]
 
 
-async def test_a_running_step_is_stopped_where_close_gives_up(db: SQLiteDatabase, db_path: Path) -> None:
-    hold = await db.begin()
-    running = asyncio.create_task(hold.write(f"INSERT INTO log (job) {LONG_QUERY}"))
-    await asyncio.sleep(0.01)
-    await db.close(timeout=0.3)
+async def test_a_running_step_is_stopped_where_close_gives_up(db_path: Path) -> None:
+    with Gate() as gate:
+        gate.open()
+        db = await aiomemdb.connect(db_path, prepare=sql_gate(gate))
+        await db.write(SCHEMA)
+        hold = await db.begin()
+        running = asyncio.create_task(hold.write(f"INSERT INTO log (job) {ENDLESS_FROM_GATE}"))
+        await gate.wait_entered()
+        await db.close(timeout=0.3)
     with pytest.raises(DatabaseClosed):
         await running
     await eventually(lambda: not writer_of(db).thread.is_alive())

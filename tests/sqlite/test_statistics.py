@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -148,11 +149,13 @@ async def test_queue_wait_is_what_jobs_waited_for_the_writer(db: SQLiteDatabase)
         held = asyncio.create_task(db.write_fn(gate.block))
         await gate.wait_entered()
         waiting = db.submit(INSERT, (1,))
-        await asyncio.sleep(0.03)
+        enqueued = time.monotonic()
+        await db.read("SELECT 1")
+        at_least = time.monotonic() - enqueued
         gate.open()
         await asyncio.gather(held, waiting)
     waited = db.statistics().queue_wait
-    assert waited >= 0.02
+    assert waited >= at_least
     await db.write(INSERT, (2,))
     statistics = db.statistics()
     assert statistics.queue_wait < statistics.queue_wait_max == waited

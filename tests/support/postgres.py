@@ -273,6 +273,19 @@ def execute(url: str, sql: str, *parameters: object) -> list[tuple[object, ...]]
         return cursor.fetchall() if cursor.description else []
 
 
+async def until_it_sleeps(url: str, count: int = 1, text: str = "") -> None:
+    """Until so many statements of the database, with this text in them, run pg_sleep() on the server."""
+    import asyncio
+
+    sleeping = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep' "
+        "AND strpos(query, %s) > 0"
+    )
+    async with asyncio.timeout(60):
+        while len(execute(url, sleeping, text or "pg_sleep")) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 if __name__ == "__main__":
     # Whether a server can be had: that of an environment variable, or programs to start one.
     sys.exit(RUNNING is None and binaries() is None)
