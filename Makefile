@@ -87,6 +87,7 @@ bench-quick: $(BENCH)  ## a little of each: does it run, is nothing lost?
 	$(BIN)/python bench/shapes.py --quick
 	$(BIN)/python bench/memory.py --quick
 	$(BIN)/python bench/telemetry.py --quick
+	$(BIN)/python bench/agent_read.py --quick
 	$(BIN)/python bench/rooms.py
 
 bench-full: $(BENCH)  ## ten million rows, a million jobs, ten thousand readers too, many processes and the memory at length
