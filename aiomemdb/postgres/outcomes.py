@@ -58,8 +58,12 @@ def first_error(answers: list[Answer]) -> psycopg.Error | None:
 
 async def prepare_table(link: Link) -> str:
     """Has the table be there; returns its name, with that of its schema."""
-    query = b"SELECT quote_ident(current_schema()), to_regclass('aiomemdb_writer')::oid::bigint"
-    [answer] = await link.ask([(query, NOTHING)])
+    # The one that is found may lie behind the schema in which a new one would be made.
+    query = (
+        "SELECT coalesce(quote_ident(n.nspname), quote_ident(current_schema())), n.oid::bigint FROM (SELECT 1) one "
+        f"LEFT JOIN pg_class c ON c.oid = to_regclass('{TABLE}') LEFT JOIN pg_namespace n ON n.oid = c.relnamespace"
+    )
+    [answer] = await link.ask([(query.encode(), NOTHING)])
     if isinstance(answer, psycopg.Error):
         raise answer
     [(schema, found)] = link.loader.rows(answer, tuple)  # type: ignore[arg-type]

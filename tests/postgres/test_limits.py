@@ -292,6 +292,20 @@ async def test_two_that_open_a_new_database_at_once_both_do(url: str) -> None:
     assert execute(url, "SELECT count(*) FROM aiomemdb_writer") == [(0,)]
 
 
+async def test_the_table_of_outcomes_is_used_where_it_is_found(table: str) -> None:
+    """Behind a schema that was made later."""
+    async with aiomemdb.connect(table) as db:
+        await db.write(INSERT, ("a",))
+    execute(table, "CREATE SCHEMA app")
+    async with aiomemdb.connect(option(table, "search_path=app,public")) as db:
+        await db.write(INSERT, ("b",))
+        assert await db.read_value("SELECT count(*) FROM public.aiomemdb_writer") > 0
+    async with aiomemdb.connect(option(table, "search_path=app")) as db:
+        await db.write("INSERT INTO public.item (name) VALUES ($1)", ("c",))
+        assert await db.read_value("SELECT count(*) FROM app.aiomemdb_writer") > 0
+    assert names(table) == ["a", "b", "c"]
+
+
 async def test_rows_of_writers_long_gone_are_deleted(table: str) -> None:
     async with aiomemdb.connect(table):
         pass

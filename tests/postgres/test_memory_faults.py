@@ -112,3 +112,40 @@ async def test_a_question_that_is_cancelled_at_any_moment_leaves_its_connection_
         [(count,)] = execute(url, f"{readers} AND datname = current_database()")
         assert count is not None and int(str(count)) <= 8
     no_connection_left(url)
+
+
+async def test_a_clock_of_the_server_that_is_set_back_keeps_the_order_of_what_became_known(url: str) -> None:
+    """Its function is hidden behind one that is set back, for both handles."""
+    async with Memory.open(url):
+        pass
+    execute(url, "CREATE SCHEMA wrong; CREATE TABLE wrong.by (hours int); INSERT INTO wrong.by VALUES (0)")
+    execute(
+        url,
+        "CREATE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS "
+        "'SELECT pg_catalog.clock_timestamp() - hours * interval ''1 hour'' FROM wrong.by'",
+    )
+    set_back = f"{url}?options=-c%20search_path%3Dwrong,pg_catalog,public"
+    async with Memory.open(set_back) as one, Memory.open(set_back) as two:
+        facts = [await one.add_fact("Ann", "lives in", value="Paris", replace=True)]
+        execute(url, "UPDATE wrong.by SET hours = 5")
+        facts.append(await two.add_fact("Ann", "lives in", value="Rome", replace=True))
+        execute(url, "UPDATE wrong.by SET hours = 3")
+        facts.append(await one.add_fact("Ann", "lives in", value="Oslo", replace=True))
+        assert facts[1].created_at < facts[2].created_at < facts[0].created_at
+        for memory in (one, two):
+            assert [fact.value for fact in await memory.facts("Ann")] == ["Oslo"]
+            lines = [event.operation for event in await memory.history(facts[0])]
+            assert lines.index("create") < lines.index("supersede")
+        assert execute(url, "SELECT count(*) FROM aiomemdb.memory_clock_back") == [(1,)]
+    assert_sound(url)
+
+
+async def test_a_job_that_pauses_is_not_ended_by_an_administrators_limit_for_idle_transactions(url: str) -> None:
+    """That of aiomemdb, max_hold, is in its place: a job that computes between its steps goes on."""
+    limited = f"{url}?options=-c%20idle_in_transaction_session_timeout%3D50"
+    async with Memory.open(limited) as memory, memory.db.transaction() as tx:
+        inside = memory.within(tx)
+        await inside.remember("Ann grows roses")
+        assert await tx.read_value("SHOW idle_in_transaction_session_timeout") == "10s"
+        await inside.remember("Bob grows lilies")
+    assert execute(url, "SELECT count(*) FROM aiomemdb.episode") == [(2,)]
