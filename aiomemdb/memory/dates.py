@@ -107,7 +107,7 @@ def written(text: str) -> list[tuple[tuple[int, int], Day]]:
 
 def _may_have(text: str) -> bool:
     """False of most texts without a date, by what is found far faster than a pattern."""
-    return any(map(text.lower().__contains__, _PARTS))
+    return _DIGITS.search(text) is not None and any(map(text.lower().__contains__, _PARTS))
 
 
 def _windows(text: str) -> Iterator[tuple[int, int]]:

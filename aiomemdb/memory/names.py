@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import NormaliserChanged
@@ -25,6 +25,7 @@ __all__ = [
     "chosen",
     "fold",
     "is_blank",
+    "keys_of",
     "may_be_one",
     "with_defaults",
 ]
@@ -69,6 +70,11 @@ _ALIKE = str.maketrans(
     dict.fromkeys("\u00b4\u02b9\u02bb\u02bc\u02bd\u055a\u05f3\u2018\u2019\u201b\u2032\u2035", "'")
     | dict.fromkeys("\u058a\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58", "-")
 )
+
+
+def keys_of(names: Iterable[str], normalise: Normaliser) -> list[str]:
+    """The keys of names, each once, in order; what has none is left out."""
+    return [key for key in dict.fromkeys(map(normalise.function, names)) if key]
 
 
 def fold(text: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from . import dates
-from .names import IGNORABLE, Normaliser
+from .names import IGNORABLE, Normaliser, keys_of
 
 __all__ = [
     "MARK",
@@ -78,10 +78,26 @@ _MOST_WORDS = 64
 _COUNTED = 4_000
 
 
+# Characters beyond ASCII, and what is between those that are near each other.
+_BEYOND = re.compile(r"[^\x00-\x7f](?:.{0,40}[^\x00-\x7f])*", re.DOTALL)
+
+
 def form(text: str) -> str:
     """The text as it is compared. Only the marks of words are kept, not what is shown."""
     if text.isascii():
         return text.lower()
+    # No rule reaches over a space; so of a long text in Latin letters the few other words are taken by themselves.
+    done, begin = list[str](), 0
+    for beyond in _BEYOND.finditer(text):
+        start, end = text.rfind(" ", begin, beyond.start()) + 1, text.find(" ", beyond.end())
+        start, end = max(start, begin), len(text) if end < 0 else end
+        if end > begin:
+            done += text[begin:start].lower(), _form(text[start:end])
+            begin = end
+    return "".join([*done, text[begin:].lower()])
+
+
+def _form(text: str) -> str:
     normal = unicodedata.normalize
     text = _PRIVATE.sub(" ", IGNORABLE.sub("", text))
     text = normal("NFKC", normal("NFKC", text).casefold()).casefold()
@@ -184,12 +200,12 @@ def keys_in(question: str, normalise: Normaliser) -> list[str]:
             bare = _bare(run)
             for name in {run: None, bare: None, bare.strip("."): None, _POSSESSIVE.sub("", bare): None}:
                 if name.lower() not in STOP or name[:1].isupper():
-                    found[normalise(name)] = None
+                    found[name] = None
     for unparted in _UNPARTED.findall(unicodedata.normalize("NFKC", question[:_COUNTED])):
         for length in range(min(_LONGEST_UNPARTED, len(unparted)), 1, -1):
             for start in range(len(unparted) - length + 1):
-                found[normalise(unparted[start : start + length])] = None
-    return [key for key in found if key]
+                found[unparted[start : start + length]] = None
+    return keys_of(found, normalise)
 
 
 def _bare(name: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aiomemdb.memory.dates import Day, written
 from aiomemdb.memory.names import FOLDED
-from aiomemdb.memory.words import Asked, asked, choose, counted, form, indexed, keys_in
+from aiomemdb.memory.words import Asked, _form, asked, choose, counted, form, indexed, keys_in
 
 # -- one form
 
@@ -218,3 +218,24 @@ def test_names_in_a_question_are_found_as_they_are_normalised(query: str, name: 
 
 def test_common_words_are_no_names() -> None:
     assert keys_in("where is it", FOLDED) == ["where is it", "where is", "is it"]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(max_size=8),
+            st.text("aB .-éÉ\u0301´ßſıİ東京がカ\u3099ﾞΑΣς한글\u1100\u1161\n\u00a0\u00ad\uf8f1ﬁกำ", max_size=8),
+            st.text("ab cd.", min_size=35, max_size=60),
+        ),
+        max_size=6,
+    ).map("".join)
+)
+def test_few_words_beyond_ascii_have_the_form_that_they_have_in_the_whole(text: str) -> None:
+    """Of a long text those words alone are taken to their form."""
+    assert form(text) == _form(text)
+
+
+def test_a_word_of_latin_letters_between_others_is_folded_once() -> None:
+    assert form("É AB É") == "e ab e"
+    far = "ABC " * 20
+    assert form(f"{far}É{far}Ł {far}") == f"{far}É{far}Ł {far}".lower().replace("é", "e").replace("ł", "l")
