@@ -54,7 +54,6 @@ MADE_FOR: dict[str, list[str]] = {
     "hot-write": ["storm", "lone write"],
     "hot-read": ["1,000 readers", "lone read"],
     "bell": ["lone write", "lone read"],
-    "no-clock": ["lone write", "lone read"],
     "step-aside": ["busy loop"],
     "look-after": ["busy loop"],
     "just-before": ["lone write", "lone read"],

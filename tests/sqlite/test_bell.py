@@ -21,7 +21,6 @@ from tests.support.plain import plain
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "eventfd"), reason="needs Linux"),
     pytest.mark.fast_path("bell"),
-    pytest.mark.fast_path("no-clock"),
 ]
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from aiomemdb.concurrency import bell, job, worker
-from aiomemdb.concurrency.bell import Bell
 from aiomemdb.concurrency.queue import JobQueue
 from aiomemdb.concurrency.step_aside import StepAside
 from aiomemdb.sqlite.common.rows import SQLiteRow
@@ -77,16 +76,6 @@ def _hot_read() -> None:
 
 def _bell() -> None:
     _put(bell, "_HAS_EVENTFD", False)
-
-
-def _no_clock() -> None:
-    hang = Bell.hang
-
-    def hang_and_deny(self: Bell, on_drop: Callable[[], object] = lambda: None) -> bool:
-        hang(self, on_drop)
-        return False
-
-    _put(Bell, "hang", hang_and_deny)
 
 
 def _step_aside() -> None:
@@ -163,7 +152,6 @@ WITHOUT: dict[str, Callable[[], None]] = {
     "hot-write": _hot_write,
     "hot-read": _hot_read,
     "bell": _bell,
-    "no-clock": _no_clock,
     "step-aside": _step_aside,
     "look-after": _look_after,
     "just-before": _just_before,

@@ -239,7 +239,6 @@ async def test_nothing_keeps_a_worker_that_has_ended() -> None:
 
 
 @pytest.mark.fast_path("bell")
-@pytest.mark.fast_path("no-clock")
 def test_an_idle_thread_hears_that_its_loop_is_closed(loop: asyncio.AbstractEventLoop) -> None:
     workers = [loop.run_until_complete(started()) for _ in range(3)]
     lost: list[BaseException | None] = []
@@ -266,7 +265,6 @@ def test_a_thread_that_is_at_work_when_its_loop_is_closed_ends_after_it(loop: as
 
 
 @pytest.mark.fast_path("bell")
-@pytest.mark.fast_path("no-clock")
 def test_a_thread_with_an_alarm_hears_that_its_loop_is_closed(loop: asyncio.AbstractEventLoop) -> None:
     async def main() -> Counting:
         worker: Counting = await started()
