@@ -54,6 +54,9 @@ def _of_sessions(of: Measured) -> Iterator[Bar]:
     against = f"stock: {stock.rate:,.0f}/s, {stock.figures['counted']:.0f} of 320 counted"
     reruns = f"{ours.rate:,.0f}/s, {ours.figures[sessions.RERUNS]:.0f} reruns"
     yield Bar(sessions.INCREMENTS, reruns, against, ours.rate / stock.rate, "× its rate", 3.0, True)
+    most = of(sessions.INCREMENTS, 320, sessions.CEILING)
+    without = f"without a thread: {most.rate:,.0f}/s"
+    yield Bar(sessions.INCREMENTS, reruns, without, ours.rate / most.rate, "× its rate", 0.0, True)
     yield Bar(sessions.INCREMENTS, reruns, "320 acknowledged", ours.figures["counted"], "counted", 320, True)
     p99 = of(sessions.BESIDE, 16).waits["write"][1]
     yield Bar(sessions.BESIDE, f"p99 {p99 * 1e3:.1f} ms", "", p99 * 1e3, "ms", 50, False)

@@ -18,7 +18,7 @@ from _harness import BODY, INSERT, fresh_database, on_loop
 
 import aiomemdb
 
-__all__ = ["AGENTS", "BESIDE", "HELD", "INCREMENTS", "READING", "RERUNS", "STOCK", "sessions"]
+__all__ = ["AGENTS", "BESIDE", "CEILING", "HELD", "INCREMENTS", "READING", "RERUNS", "STOCK", "sessions"]
 
 STOCK = "SQLAlchemy on aiosqlite"
 
@@ -32,6 +32,9 @@ RERUNS = "reruns"
 _ROWS = 10_000
 _SESSIONS = 16
 _READ = "SELECT body FROM note WHERE id = :id"
+
+#: No thread, no turn of the file and nothing that others could wait for: what a driver on a thread can't reach.
+CEILING = "sqlite3 on the loop's thread"
 
 Make = Callable[..., Any]
 
@@ -55,6 +58,37 @@ def _ours(path_or_db: Any) -> Any:
     return import_module("aiomemdb.integrations.sqlalchemy").create_async_engine(path_or_db)
 
 
+def _without_threads(path: str) -> Any:
+    """Ours, with each call made by sqlite3, here and now; a transaction waits for the one before."""
+    driver = import_module("aiomemdb.integrations.sqlalchemy.driver").DriverConnection
+    answer = import_module("aiomemdb.sqlite.interactive.rows").Answer
+    connection, turn = sqlite3.connect(path, isolation_level=None), asyncio.Lock()
+    connection.execute("PRAGMA synchronous=NORMAL")
+    holders = set[Any]()
+
+    async def execute(self: Any, sql: str, params: Any = (), *, locks: bool = False) -> Any:
+        if self not in holders:
+            await turn.acquire()
+            holders.add(self)
+            connection.execute("BEGIN IMMEDIATE")
+        cursor = connection.execute(sql, params)
+        columns = tuple(column[0] for column in cursor.description) if cursor.description else None
+        return answer(columns, cursor.fetchall() if columns else (), cursor.lastrowid, cursor.rowcount)
+
+    async def end(self: Any, sql: str) -> None:
+        if self in holders:
+            connection.execute(sql)
+            holders.discard(self)
+            turn.release()
+
+    async def begin(self: Any) -> None:
+        pass
+
+    driver.execute, driver.begin = execute, begin
+    driver.commit, driver.rollback = lambda self: end(self, "COMMIT"), lambda self: end(self, "ROLLBACK")
+    return _ours(path)
+
+
 def sessions(options: Options) -> Iterator[Cell]:
     """Raises ImportError where the dialect, or SQLAlchemy, is not there."""
     import_module("aiomemdb.integrations.sqlalchemy")
@@ -67,6 +101,7 @@ def sessions(options: Options) -> Iterator[Cell]:
         for agents in (16,) if options.quick else (64, 256, 512):
             measure = partial(_agents, make, agents, 4 * options.seconds)
             yield Cell(AGENTS, name, agents, measure, at_most=90)
+    yield Cell(INCREMENTS, CEILING, _SESSIONS * each, partial(_increments, _without_threads, each), 1, at_most=120)
     yield Cell(BESIDE, OURS, _SESSIONS, partial(_beside_sessions, options.seconds * 2), 1)
 
 
