@@ -3,6 +3,8 @@
     python bench/page.py                  a memory of facts among 20,000 entities, drawn in part and whole
     python bench/page.py --quick          2,000 alone
     python bench/page.py page.html ...    pages that are there
+    python bench/page.py --served 1000000 how soon a memory of so many facts opens, served: half an hour to make it
+    python bench/page.py --served my.db   the same of a memory that is there
 
 It needs Chromium and playwright (``make test-page`` installs it), and uses no GPU: without one drawing costs most. Work
 is the CPU time of the main thread for a frame: the median, beside the same of an empty page. Between two frames
@@ -13,17 +15,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from playwright.async_api import CDPSession, Page, async_playwright
 
-from aiomemdb import Memory
+from aiomemdb import Document, Memory
+from aiomemdb.memory.showing import Showing
+from aiomemdb.pageserver.server import serve_page
 
 _ALL = "() => document.documentElement.app.drawAll()"
 _SETTLED = "() => !document.documentElement.app?.graph.moving"
@@ -127,18 +134,51 @@ async def measure(browser: Any, file: Path) -> None:
     await page.context.close()
 
 
+async def fill(path: Path, facts: int) -> None:
+    def documents() -> Iterator[Document]:
+        for number in range(facts // 10):
+            said = [(f"person {number} {n}", "belongs to", f"thing {number % 997}") for n in range(10)]
+            yield Document(content=f"text {number} says little of thing {number % 997}", facts=said, key=str(number))
+
+    async with Memory.open(path) as memory:
+        await memory.remember_many(documents())
+
+
+async def measure_served(browser: Any, file: Path) -> None:
+    """From the address to the first view, and what of that is the server's: three times, as files get warm."""
+    async with Memory.open(file) as memory, serve_page(memory) as address:
+        facts = f"{json.loads(await Showing(memory, '').picture())['totals']['facts']:,} facts"
+        for _ in range(3):
+            page = await (await browser.new_context(viewport={"width": 1440, "height": 900})).new_page()
+            since, cpu = time.perf_counter(), time.process_time()
+            await page.goto(address)
+            await page.wait_for_selector("html[data-ready=true]", timeout=120_000)
+            took, cpu = time.perf_counter() - since, time.process_time() - cpu
+            sent = await page.evaluate(
+                "() => performance.getEntriesByType('resource').reduce((sum, each) => sum + each.encodedBodySize, 0)"
+            )
+            print(f"{facts}: first view after {took:.2f} s, {cpu:.2f} s of the server's CPU, {sent / 1e6:.2f} MB sent")
+            await page.context.close()
+
+
 async def main(options: argparse.Namespace) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as folder:
         pages = options.pages
-        for entities in () if pages else (2000,) if options.quick else (2000, 20_000):
+        for entities in () if pages or options.served else (2000,) if options.quick else (2000, 20_000):
             pages = [*pages, Path(folder, f"{entities}.html")]
             await make(pages[-1], entities)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             print(f"Chromium {browser.version} without a GPU, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-            for page in pages:
-                await measure(browser, page.absolute())
+            if options.served:
+                file = Path(options.served) if not options.served.isdigit() else Path(folder, "served.db")
+                if not file.exists():
+                    await fill(file, int(options.served))
+                await measure_served(browser, file)
+            else:
+                for page in pages:
+                    await measure(browser, page.absolute())
             await browser.close()
 
 
@@ -146,4 +186,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("pages", nargs="*", type=Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--served", metavar="FACTS or FILE")
     asyncio.run(main(parser.parse_args()))

@@ -178,6 +178,31 @@ async def test_neighbours_unfold_and_a_line_says_how_many_are_shown(tmp_path: Pa
     await page.wait_for_function("() => document.querySelector('#status').innerText.startsWith('400 of 492 entities')")
 
 
+async def test_many_are_drawn_the_best_connected_first(tmp_path: Path, opening: Opening) -> None:
+    async with Memory.open(tmp_path / "many.db", agent="ann") as memory:
+        await memory.add_entities([f"leaf {number}" for number in range(4200)])
+        await memory.remember("hubs", [(f"hub {hub}", "next", f"hub {(hub + 1) % 9}") for hub in range(9)])
+        await memory.export_html(tmp_path / "many.html", limit=5000)
+    page = await opening(tmp_path / "many.html")
+    steps = await page.evaluate(
+        """async () => {
+          const { app } = document.documentElement, { graph } = app, { draw } = graph, steps = [];
+          graph.draw = async (ids, how) => {
+            const fresh = await draw.call(graph, ids, how);
+            steps.push([graph.ranked.slice(0, 9).every((node) => node.label.startsWith("hub")), graph.drawn.size]);
+            return fresh;
+          };
+          await app.drawAll();
+          return steps;
+        }"""
+    )
+    assert [hubs for hubs, _ in steps] == [True, True]
+    assert 2000 <= steps[0][1] < 2200 and steps[1][1] == 4209
+    assert await page.evaluate(
+        "() => document.documentElement.app.graph.ranked.every(({ x, y }) => x === x && y === y)"
+    )
+
+
 async def test_keys_alone_lead_through_the_page(written: Path, opening: Opening) -> None:
     page = await opening(written)
     await page.keyboard.press("Tab")

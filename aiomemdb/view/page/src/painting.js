@@ -150,7 +150,7 @@ export function names(nodes, { zoom, x, y }, [x1, y1, x2, y2], most = NAMES) {
     const cx = node.x * zoom + x, cy = node.y * zoom + y, radius = (node.size / 2) * zoom;
     if (cx < x1 || cx > x2 || cy < y1 || cy > y2) continue;
     seen.push([node, cx, cy, radius]);
-    if (radius > 2.5) taken.take([cx - radius, cy - radius, cx + radius, cy + radius]); // more than a dot: no name covers it
+    if (radius > 5) taken.take([cx - radius, cy - radius, cx + radius, cy + radius]); // more than a dot: no name covers it
   }
   const first = seen.filter(([node]) => rank(node)).sort((a, b) => rank(b[0]) - rank(a[0]));
   for (const [node, cx, cy, radius] of [...first, ...seen.filter(([node]) => !rank(node))]) {
