@@ -17,12 +17,13 @@ import typer
 
 from ..database import Database
 from ..engines import connect
-from ..errors import AiomemdbError, AmbiguousEntity, EpisodeExists, NotFound
+from ..errors import AiomemdbError, AmbiguousEntity, EpisodeExists, NormaliserChanged, NotFound
 from ..memory.memory import Memory
 from ..runner import run
 from ..sqlite.engine.database import SQLiteDatabase
 from .options import Target
 from .output import Output
+from .private import Written, refusal
 
 __all__ = [
     "DEBUG",
@@ -175,5 +176,11 @@ async def memory(
     async with opened as db:
         if not writes and not await has_memory(db):
             raise ValueError(f"{target} holds no memory: `aiomemdb remember {target} TEXT` begins one")
-        async with Memory.open(db, namespace=namespace, agent=agent, normaliser=normaliser) as whole:
+        try:
+            whole = await Memory.open(db, namespace=namespace, agent=agent, normaliser=normaliser)
+        except NormaliserChanged as error:
+            if writes:
+                raise refusal(error) from None
+            whole = await (await Written.of(db)).open(namespace=namespace, agent=agent)
+        async with whole:
             yield whole.scoped(also_read=also_read or ())

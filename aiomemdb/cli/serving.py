@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ import typer
 
 from .. import telemetry
 from ..engines import connect
+from ..errors import NormaliserChanged
 from ..formats.files import replace_file
 from ..mcp import lines
 from ..mcp.mirror import Mirror
@@ -27,6 +29,7 @@ from ..memory.memory import Memory
 from .options import Agent, AlsoRead, Namespace
 from .output import Output
 from .performing import INTERRUPTED, OK, USAGE, perform
+from .private import Written, refusal
 
 __all__ = ["VERBS"]
 
@@ -102,7 +105,9 @@ def mcp(
     )
 
     async def work() -> int:
-        async with _memory(where, names, namespace, read_only) as memory:
+        async with _memory(where, names, namespace, read_only) as (memory, written, refuses):
+            if refuses is not None and imported is not None:
+                raise NormaliserChanged(refuses)
             if imported is not None:
                 await lines.import_file(memory, imported)
             if exported is not None:
@@ -111,7 +116,8 @@ def mcp(
             kept = None if mirror is None else Mirror(mirror)
             if kept is not None:
                 await kept.refresh(memory.scoped(also_read=also_read))
-            service = MemoryService(memory, options, kept)
+            before = None if written is None else written.refresh
+            service = MemoryService(memory, replace(options, refuses=refuses), kept, before)
             try:
                 return await _until_stopped(serve, service)
             finally:
@@ -121,7 +127,10 @@ def mcp(
 
 
 @asynccontextmanager
-async def _memory(where: Place, names: str | None, namespace: str, read_only: bool) -> AsyncIterator[Memory]:
+async def _memory(
+    where: Place, names: str | None, namespace: str, read_only: bool
+) -> AsyncIterator[tuple[Memory, Written | None, str | None]]:
+    """The memory; of one that is read by its names as they are written also these, and why it can't be written."""
     path = where.path
     if path is not None and not read_only:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -130,11 +139,18 @@ async def _memory(where: Place, names: str | None, namespace: str, read_only: bo
         db = await connect(where.target, **more)
         try:
             named: dict[str, Any] = {} if names is None else {"normaliser": names}
-            memory = await Memory.open(db, namespace=namespace, **named)
+            written, refuses = None, None
             try:
-                if where.imported is not None and where.imported.exists() and not read_only:
+                memory = await Memory.open(db, namespace=namespace, **named)
+            except NormaliserChanged as error:
+                if names is not None:
+                    raise
+                written, refuses = await Written.of(db), str(refusal(error))
+                memory = await written.open(namespace=namespace, agent=None)
+            try:
+                if where.imported is not None and where.imported.exists() and not (read_only or refuses):
                     await lines.import_once(memory, where.imported)
-                yield memory
+                yield memory, written, refuses
             finally:
                 await memory.close(_TO_CLOSE)
         finally:

@@ -41,6 +41,7 @@ class Options:
         deletes: False: no tool that takes something away.
         retracts: ``delete_entities`` keeps what it deletes in the history.
         max_answer: how many tokens an answer has at most, by estimate; the nine answer whole.
+        refuses: what each tool that writes answers: why the memory can't be written. None: it can.
     """
 
     tools: str = "graph"
@@ -50,6 +51,7 @@ class Options:
     deletes: bool = True
     retracts: bool = False
     max_answer: int = 25_000
+    refuses: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,24 @@ class _Tool:
 
 
 class MemoryService:
-    """A memory, served. Made on the loop that serves it."""
+    """A memory, served. Made on the loop that serves it.
+
+    Args:
+        before: awaited before each call.
+    """
 
     name: str = "aiomemdb"
 
-    def __init__(self, memory: Memory, options: Options, mirror: Mirror | None = None) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        options: Options,
+        mirror: Mirror | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.version: str = importlib.metadata.version("aiomemdb")
         self.instructions: str | None = None
-        self._options, self._mirror = options, mirror
+        self._options, self._mirror, self._before = options, mirror, before
         self._memory = memory.scoped(also_read=options.also_read)
         self._tools = _tools(options)
         self._subscriptions = Subscriptions(self._memory)
@@ -97,6 +109,10 @@ class MemoryService:
             return Answer(f"MCP error -32602: Tool {tool} not found", failed=True)
         try:
             asked = checked(tool, found.listed["inputSchema"], arguments)
+            if found.writes and self._options.refuses is not None:
+                return Answer(self._options.refuses, failed=True)
+            if self._before is not None:
+                await self._before()
             answer = await found.run(self._view(client), asked, client)
         except (BadArguments, AiomemdbError, sqlite3.Error, ValueError, TypeError) as error:
             return Answer(_words(error), failed=True)

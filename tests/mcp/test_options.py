@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from aiomemdb import Normaliser
+from aiomemdb.blocking import Memory as BlockingMemory
 from aiomemdb.cli.app import app
+from tests.mcp.clients import Server
 
 LINES = (
     '{"type":"entity","name":"Ada","entityType":"person","observations":["likes tea"]}\n'
@@ -70,3 +73,28 @@ def test_without_the_sdk_one_line_names_the_extra(tmp_path: Path, monkeypatch: p
 def test_a_file_of_json_lines_is_refused_as_a_database(lines: Path) -> None:
     ended = mcp("--file", lines)
     assert ended.exit_code == 2 and "--import" in ended.stderr
+
+
+def test_a_memory_of_a_private_normaliser_is_read_and_never_written(tmp_path: Path) -> None:
+    path = tmp_path / "private.db"
+
+    def add(subject: str) -> None:
+        with BlockingMemory.open(path, normaliser=Normaliser("my-own-1", str.upper)) as memory:
+            memory.add_fact(subject, "observation", value="likes tea")
+
+    add("Ann")
+    with Server("--file", path, "--tools", "full") as server:
+        for name in ("Ann", "Eve"):  # whatever comes while it serves
+            add(name)
+            found = server.data("open_nodes", names=[name])
+            assert found["entities"] == [{"name": name, "entityType": "", "observations": ["likes tea"]}]
+        assert server.data("open_nodes", names=["ann"])["entities"] == []
+        assert len(server.data("search_nodes", query="TEA")["entities"]) == 2
+        for tool, asked in (
+            ("create_entities", {"entities": [{"name": "Bob", "entityType": "", "observations": []}]}),
+            ("delete_entities", {"entityNames": ["Ann"]}),
+            ("remember", {"text": "Bob came."}),
+        ):
+            refused = server.call(tool, **asked)
+            assert refused["isError"] and "read-only here" in refused["content"][0]["text"]
+        assert len(server.data("read_graph")["entities"]) == 2
