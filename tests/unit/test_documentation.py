@@ -42,6 +42,11 @@ def test_each_guide_is_in_the_index() -> None:
     assert [page.name for page in (DOCS / "guides").glob("*.md") if f"(guides/{page.name})" not in index] == []
 
 
+def test_the_citation_is_of_this_version() -> None:
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [aiomemdb.__version__]
+
+
 # -- words ---------------------------------------------------------------------------------------------------
 
 STILTED = re.compile(
