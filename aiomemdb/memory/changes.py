@@ -31,8 +31,9 @@ class ChangeVerbs(View):
                 iteration on; "start": all that the audit has.
             kinds: of "entity", "fact", "episode", "namespace"; default: all.
 
-        Raises: ValueError, TypeError: no such kind; ``after`` is no position. From the iteration: DatabaseClosed, what
-            reads raise; AiomemdbError: in a transaction.
+        Raises: ValueError, TypeError: no such kind; ``after`` is not the position of a change. From the iteration:
+            ValueError: it is a position of another file, or of a later state than a restored backup has;
+            DatabaseClosed, what reads raise; AiomemdbError: in a transaction.
 
         Cancellation: nothing is left, and nothing is lost: go on from the latest position.
         """
@@ -70,8 +71,7 @@ class ChangeVerbs(View):
 
 def position_of(place: FeedPlace) -> str:
     """A place as callers keep it."""
-    events = [] if place.events is None else [place.events]
-    text = json.dumps(["changes", place.event, place.spaces, *events], separators=(",", ":"))
+    text = json.dumps(["changes", place.event, place.spaces, place.events, place.at], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -85,7 +85,7 @@ def place_of(after: str | None) -> FeedPlace:
         of, event, spaces, *more = json.loads(base64.b64decode(after + "=" * (-len(after) % 4), b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error):
         of, event, spaces, more = None, None, None, []
-    events = more[0] if more else None
+    events, at = (*more, None, None)[:2]
     if of != "changes" or type(event) is not int or not (isinstance(spaces, dict) and isinstance(events, dict | None)):
         raise ValueError(f"after={after!r} is not the position of a change")
-    return FeedPlace(event, spaces, events)
+    return FeedPlace(event, spaces, events, at if type(at) is int else None)

@@ -174,6 +174,29 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("written_since", [0, 1, 5])
+async def test_behind_a_backup_that_was_put_back_a_later_position_is_refused(
+    tmp_path: Path, written_since: int
+) -> None:
+    path, backup = tmp_path / "memory.db", tmp_path / "backup.db"
+    async with Memory.open(path, namespace="mine") as memory:
+        early = await memory.position()
+        await memory.add_fact("Ada", "counts", value=0)
+        at_backup = await memory.position()
+        await memory.db.backup(backup)
+        await memory.add_fact("Ada", "counts", value=1)
+        later = await memory.position()
+    async with Memory.open(backup, namespace="mine") as memory:
+        for number in range(written_since):
+            await memory.add_fact("Bob", "counts", value=number)
+        with pytest.raises(ValueError, match="a backup was put in its place"):
+            await anext(memory.changes(later))
+        assert await read(memory, 1, early)  # of the past that both have
+        if written_since:
+            assert await read(memory, 1, at_backup)
+
+
 @pytest.mark.parametrize(
     ("writers", "count"), [(3, 60), pytest.param(8, 500, marks=[pytest.mark.soak, pytest.mark.timeout(600)])]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..questions import FeedLine, FeedPlace
+from ..times import to_micros
 from ..values import Entity, Episode, Event, Fact
 
 __all__ = ["gone_since", "placed"]
@@ -36,5 +37,6 @@ def placed(
                     spaces[name] = behind.spaces[name]
         if events is not None:
             events[str(space)] = event.id
-        found.append((event, item, FeedPlace(event.id, dict(spaces), None if events is None else dict(events))))
+        at = to_micros("at", event.at)
+        found.append((event, item, FeedPlace(event.id, dict(spaces), None if events is None else dict(events), at)))
     return found

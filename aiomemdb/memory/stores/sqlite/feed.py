@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ...questions import FeedLine, FeedPlace
 from ...records import entity_of, episode_of, event_of
+from ...times import to_micros
 from ...values import Entity, Episode, Event, Fact
 from ..columns import ENTITY, EPISODE, EVENT
 from ..feeding import gone_since, placed
@@ -18,8 +19,8 @@ _VALUES = "(SELECT value FROM json_each(?))"
 
 
 def newest_place(conn: sqlite3.Connection, namespaces: Sequence[str]) -> FeedPlace:
-    [newest] = conn.execute("SELECT ifnull(max(id), 0) FROM memory_event").fetchone()
-    return FeedPlace(newest, _ids(conn, namespaces))
+    newest, at = conn.execute("SELECT ifnull(max(id), 0), at FROM memory_event").fetchone()
+    return FeedPlace(newest, _ids(conn, namespaces), at=at)
 
 
 def lines_behind(
@@ -29,7 +30,10 @@ def lines_behind(
 
     All writers take turns at the file: so ids of lines are in the order of their commits, and none comes in later.
     Of a namespace that was forgotten meanwhile there is one line, which says that.
+
+    Raises: ValueError: the line of the place is not in this file, so what is behind it can't be told.
     """
+    _check(conn, place)
     now = _ids(conn, namespaces)
     gone = gone_since(place, now)
     rows = conn.execute(
@@ -39,14 +43,26 @@ def lines_behind(
     ).fetchall()
     events = [event_of(*row) for row in rows]
     if len(events) == limit:
-        upto = events[-1].id
+        upto, at = events[-1].id, to_micros("at", events[-1].at)
     else:
-        [upto] = conn.execute("SELECT max(ifnull(max(id), 0), ?) FROM memory_event", (place.event,)).fetchone()
+        upto, at = conn.execute("SELECT ifnull(max(id), 0), at FROM memory_event").fetchone()
     seen = {event.ref for event in events if event.kind == "namespace"}
     left = {name: id for name, id in place.spaces.items() if id in gone and id not in seen and len(events) == limit}
     items = _items(conn, list(now.values()), events)
-    behind = FeedPlace(upto, {**now, **left})
+    behind = FeedPlace(upto, {**now, **left}, at=at)
     return placed(((event, items.get((event.kind, event.ref)), None) for event in events), place, behind), behind
+
+
+def _check(conn: sqlite3.Connection, place: FeedPlace) -> None:
+    """No line is ever deleted, and none gets another's number, except where the file is another one."""
+    if place.event == 0:
+        return
+    line = conn.execute("SELECT at FROM memory_event WHERE id = ?", (place.event,)).fetchone()
+    if line is None or place.at not in (None, line[0]):
+        raise ValueError(
+            "the position is of another memory, or of a later state than this file has: a backup was put in its place. "
+            "Look at what is there now, and go on from memory.position()"
+        )
 
 
 def _ids(conn: sqlite3.Connection, namespaces: Sequence[str]) -> dict[str, int]:
