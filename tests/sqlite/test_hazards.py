@@ -64,7 +64,7 @@ def rows():
 def fork(in_child):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(20)  # where its parent failed, no answer comes
+        signal.alarm(120)  # where its parent failed, no answer comes
         try:
             in_child()
         except BaseException as error:

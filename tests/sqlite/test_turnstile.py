@@ -605,7 +605,7 @@ def test_a_child_that_outlives_its_killed_parent_does_not_keep_the_turn(make: Ma
 inherited, told = os.pipe()
 if not (pid := os.fork()):
     os.close(told)
-    signal.alarm(30)
+    signal.alarm(120)
     said(os.getpid)
     os.close(1)
     os.read(inherited, 1)  # it lives on until the reading test kills it

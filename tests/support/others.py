@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +23,7 @@ import ast, asyncio, inspect, json, os, signal, sqlite3, sys
 import aiomemdb
 from aiomemdb.sqlite.file.turnstile import Turnstile
 
-signal.alarm(50)  # it ends even if the test is gone
+signal.alarm(600)  # it ends even if the test is gone; that is no limit of what it does
 scope = {**globals(), "path": sys.argv[1]}
 
 async def do(text):
@@ -107,9 +107,10 @@ class OtherProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdout.close()
+        with suppress(BrokenPipeError):  # of a line that it did not live to read
+            self._process.stdin.close()
 
 
 @contextmanager
