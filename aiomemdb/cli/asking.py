@@ -20,6 +20,7 @@ from ..sqlite.common.codes import primary_code
 from .options import AlsoRead, AsJson, File, Limit, Namespace, Timeout
 from .output import Output, plain
 from .performing import HAS_MEMORY, OK, USAGE, check_exists, database, memory, naming, perform, perform_here
+from .private import unasked_for
 
 __all__ = ["VERBS"]
 
@@ -142,7 +143,7 @@ def shell(
         with naming(file.file), blocking.connect(file.file, read_only=True, lock_timeout=timeout, readers=2) as db:
             if tables or db.read_value(HAS_MEMORY) is None:
                 return _Shell(output, partial(db.agent_read, limits=_limits(limit, timeout)), db, as_csv, limit).run()
-            with blocking.Memory.open(db, namespace=namespace) as opened:
+            with blocking.Memory.open(db, namespace=namespace, **unasked_for(db)) as opened:
                 view = opened.scoped(also_read=also_read)
                 ask = partial(view.agent_read, limits=_limits(limit, timeout))
                 return _Shell(output, ask, None, as_csv, limit).run()

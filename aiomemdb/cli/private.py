@@ -8,14 +8,16 @@ nowhere stands for itself: it may be a key, as aliases are listed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from .. import blocking
 from ..database import Database
 from ..errors import NormaliserChanged
 from ..memory.memory import Memory
 from ..memory.names import Normaliser
 from ..sqlite.engine.database import SQLiteDatabase
 
-__all__ = ["Written", "refusal"]
+__all__ = ["Written", "refusal", "unasked_for"]
 
 _NAMES = " UNION ".join(
     ["SELECT DISTINCT name, key FROM {0}entity", "SELECT DISTINCT type, type_key FROM {0}entity WHERE type IS NOT NULL"]
@@ -65,6 +67,14 @@ class Written:
 
     async def _pairs(self, sql: str) -> dict[str, str]:
         return {row[0]: row[1] for row in await self._db.read(sql.format(self._schema))}
+
+
+def unasked_for(db: blocking.Database) -> dict[str, Any]:
+    """The normalisers that a file has recorded, by name alone: a question in SQL asks them nothing."""
+    recorded = dict(tuple(row) for row in db.read("SELECT key, value FROM memory_meta"))
+    exact = recorded.get("value normaliser") == "exact"
+    uses = {"normaliser": "normaliser", "predicate_normaliser": "predicate normaliser"}
+    return {option: Normaliser(recorded[use], str, exact) for option, use in uses.items() if use in recorded}
 
 
 def refusal(error: NormaliserChanged) -> NormaliserChanged:

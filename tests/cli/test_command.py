@@ -248,42 +248,6 @@ def test_the_doctor_names_a_process_that_takes_no_turns(memory: Path) -> None:
 
 # -- what can go wrong ---------------------------------------------------------------------------------------
 
-READING = [
-    ("stats",),
-    ("check",),
-    ("checkpoint",),
-    ("optimize",),
-    ("vacuum",),
-    ("entities",),
-    ("facts",),
-    ("episodes",),
-    ("recall", "what?"),
-    ("path", "a", "b"),
-    ("history", "fact", "1"),
-    ("counts",),
-    ("tail",),
-    ("query", "SELECT 1"),
-    ("shell",),
-    ("doctor",),
-]
-
-
-@pytest.mark.parametrize("verb", READING, ids=lambda verb: verb[0])
-def test_a_file_that_is_not_there_is_an_error_and_stays_away(tmp_path: Path, verb: tuple[str, ...]) -> None:
-    path = tmp_path / "none.db"
-    result = call(verb[0], path, *verb[1:])
-    assert result.exit_code == 3 and f"there is no file {path}" in result.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("verb", READING, ids=lambda verb: verb[0])
-def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path: Path, verb: tuple[str, ...]) -> None:
-    path = tmp_path / "text.db"
-    path.write_text("no database " * 100)
-    result = call(verb[0], path, *verb[1:])
-    assert result.exit_code == 3 and str(path) in result.stderr and "not a database" in result.stderr
-    assert "Traceback" not in result.output
-
 
 def test_a_database_without_a_memory_says_how_to_begin_one(tmp_path: Path) -> None:
     path = tmp_path / "plain.db"
