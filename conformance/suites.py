@@ -149,14 +149,14 @@ SUITES: tuple[Suite, ...] = (
     *(
         Suite(
             name=f"our-sqlalchemy-{version}",
-            packages=(f"sqlalchemy=={version}", "greenlet==3.5.6", *packages, *_OUR_TESTS),
+            packages=(f"sqlalchemy=={version}", "greenlet==3.5.6", "opentelemetry-sdk==1.45.2", *packages, *_OUR_TESTS),
             tests=(*_OUR_CONFIG, "{here}/../tests/frameworks", "-k", "sqlalchemy"),
             plugin="own_tests",
             passed=passed,
         )
         for version, packages, passed in (
-            ("2.1.9", (), 79),
-            ("2.0.45", _OF_EXAMPLES, 82),  # the oldest; SQLModel does not know 2.1
+            ("2.1.9", (), 80),
+            ("2.0.45", _OF_EXAMPLES, 83),  # the oldest; SQLModel does not know 2.1
         )
     ),
     Suite(

@@ -310,6 +310,13 @@ class DictStore(Store):
             vectors=sum(ref in here[kind] for _, kind, ref in t["vector"]),
         )
 
+    async def graph(self, namespaces, query):
+        found, of = await Store.graph(self, namespaces, query), self.t["entity"]
+        created = sorted(
+            found.entities, key=lambda one: (of[one.id].row.established is None, of[one.id].row.established)
+        )
+        return replace(found, entities=tuple(created))
+
     # -- Writes
 
     @asynccontextmanager

@@ -127,9 +127,7 @@ async def test_a_graph_has_the_namespaces_that_the_view_reads(memory: Memory) ->
         assert names(graph) == ["Ann", "Bob"] and len(graph.facts) == 2
 
 
-async def test_entities_come_in_the_order_in_which_calls_created_them(memory: Memory, kept_by: str) -> None:
-    if kept_by == "dict":
-        pytest.skip("it has them by id")
+async def test_entities_come_in_the_order_in_which_calls_created_them(memory: Memory) -> None:
     await memory.add_facts([("Dora", "knows", "Eve")], missing="imply")
     await memory.add_entities(["Ann", "Eve"])
     await memory.add_entities(["Dora"])

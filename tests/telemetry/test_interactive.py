@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 import aiomemdb
@@ -111,20 +110,3 @@ async def test_spans_are_below_the_span_of_their_caller(shape: Connection, trace
 def id_of_span(span: Any) -> int:
     found: int = span.get_span_context().span_id
     return found
-
-
-async def test_a_session_of_sqlalchemy_has_a_span_for_each_statement(db_path: Path, traces: Traces) -> None:
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    from aiomemdb.integrations.sqlalchemy import create_async_engine
-
-    async with aiomemdb.connect(db_path) as db:
-        await db.write_script(SCHEMA)
-        telemetry.instrument(db, tracer_provider=traces.provider)
-        engine = create_async_engine(db)
-        async with engine.begin() as connection:
-            await connection.execute(sqlalchemy.text("INSERT INTO note (name) VALUES ('a')"))
-            await connection.execute(sqlalchemy.text("SELECT * FROM note"))
-        await engine.dispose()
-    spans: list[ReadableSpan] = [span for span in traces.spans if span.name != "SELECT"]
-    assert [span.name for span in spans] == ["INSERT note", "SELECT note", "COMMIT"]
-    assert links_of(spans[-1]) == {id_of(spans[0])}
