@@ -571,6 +571,8 @@ def test_a_ctrl_c_while_a_reader_opens_leaves_no_thread_and_the_next_call_opens_
         async with asyncio.timeout(60):
             assert await db.read_value("SELECT 1") == 1
         await blocks[0].__aexit__(None, None, None)
+        # close() would wait for a thread that was never started
+        assert all(connection.thread.ident is not None for connection in db._readers.threads)
         await db.close()
 
     blocks: list[Any] = []
