@@ -137,7 +137,7 @@ def test_a_memory_of_a_private_normaliser_is_read_alone(tmp_path: Path, folder: 
 @pytest.mark.parametrize("verb", [verb for verb in ENDING if VERBS[verb].writes])
 def test_a_file_that_another_process_keeps_is_an_error_within_the_time(memory: Path, folder: Path, verb: str) -> None:
     with turn_taken(memory):
-        result = call(*command(verb, memory, folder), "--timeout", 2)
+        result = call(*command(verb, memory, folder), "--timeout", 0.5)
     assert result.exit_code == 3 and result.stderr.strip() and "Traceback" not in result.output, result.output
 
 
