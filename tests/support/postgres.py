@@ -146,6 +146,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                process_group=0,  # a Ctrl-C at the terminal is not its order to stop beneath those that use it
             )
         self._guard = subprocess.Popen(
             ["sh", "-c", _GUARD, str(self._process.pid), str(self.folder.parent)],
