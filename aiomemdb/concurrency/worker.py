@@ -186,6 +186,8 @@ class Worker(Generic[Raw]):
         """Ends the thread after what was posted before; ``stopped`` then resolves."""
         self.stopping = True
         self._inbox.put(None)
+        if self.thread.ident is None and not self.stopped.done():  # none was started, so none will end
+            call_on_loop(self.loop, self._has_ended)
 
     def join(self, timeout: float) -> bool:
         if self.thread.ident is not None:

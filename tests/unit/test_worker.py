@@ -212,6 +212,15 @@ async def test_a_thread_that_can_not_be_started_is_an_error_and_leaves_no_bell()
     assert worker._bell._descriptor == -1
 
 
+async def test_a_worker_without_a_thread_has_ended_when_it_is_stopped() -> None:
+    worker = Counting("a worker", asyncio.get_running_loop())  # a Ctrl-C may strike before it is started
+    worker.stop()
+    async with asyncio.timeout(60):
+        await worker.stopped
+    worker.stop()
+    await end_workers([worker])
+
+
 async def test_end_workers_does_not_wait_longer_than_it_may_for_a_thread_that_hangs() -> None:
     worker = await started()
     with Gate() as gate:

@@ -174,10 +174,7 @@ class MoreReaders:
 
     def _let_go(self, connection: Connection) -> None:
         connection.stop()
-        if connection.thread.ident is None:  # no thread was started, so none will end
-            self.connections.discard(connection)
-        else:
-            connection.stopped.add_done_callback(lambda _: self.connections.discard(connection))
+        connection.stopped.add_done_callback(lambda _: self.connections.discard(connection))
 
     def _failed(self, error: BaseException) -> None:
         self._is_opening = False
