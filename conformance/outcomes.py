@@ -15,7 +15,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     # A test that failed in its set-up or its end has failed, whatever else it did.
     if report.failed:
         _outcomes[report.nodeid] = "failed"
-    elif report.when == "call" or report.skipped:
+    # pytest-retry reports a failed attempt as "retried", and then how the next attempt ended.
+    elif report.outcome != "retried" and (report.when == "call" or report.skipped):
         _outcomes.setdefault(report.nodeid, report.outcome)
 
 
