@@ -12,6 +12,9 @@ DOCS := .venv/.docs
 DIST := .venv/.dist
 PAGE := .venv/.page
 
+# Where this is set, each of the hundreds of processes that the tests start compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-quick demo-postgres dist docs reference test test-postgres check conformance test-page test-mcp test-all soak mutants bench bench-quick \
 	bench-full bench-frameworks bench-report bench-postgres page format clean
