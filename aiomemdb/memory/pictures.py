@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 __all__ = [
@@ -42,6 +43,7 @@ class PictureQuery:
         hops: how far from those; 0: them alone.
         limit: how many entities at most.
         facts, texts: further rows that are to be in it; the ends of such a fact are then too.
+        mentions: how many of the texts that mention an entity, of each.
     """
 
     start: Sequence[int] | None
@@ -49,6 +51,7 @@ class PictureQuery:
     limit: int
     facts: Sequence[int] = ()
     texts: Sequence[int] = ()
+    mentions: int = 12
 
 
 @dataclass(slots=True)
@@ -139,18 +142,24 @@ def choose(links: Iterable[Link], newest: Sequence[int], limit: int) -> tuple[di
         newest: entities, the newest first.
     """
     links = list(links)
-    degree = Counter[int]()
-    for _, subject, object in links:
-        degree[subject] += 1
-        if object is not None and object != subject:
-            degree[object] += 1
-    connected = sorted(degree, key=lambda id: (-degree[id], id))
+    # Counted within C: there are hundreds of thousands.
+    degree = Counter(map(itemgetter(1), links))
+    degree.update([object for _, subject, object in links if object is not None and object != subject])
+    connected = _best_connected(degree, limit)
     chosen = dict.fromkeys(connected[: limit - limit // 4])
     for id in [*newest, *connected[limit - limit // 4 :]]:
         if len(chosen) >= limit:
             break
         chosen[id] = None
     return {id: degree[id] for id in chosen}, _among(links, chosen, limit)
+
+
+def _best_connected(degree: Mapping[int, int], most: int) -> list[int]:
+    """At most so many: those with the most links, of equals the older. In a large memory few of all are."""
+    least = sorted(degree.values())[-most] if len(degree) > most else 0
+    more = [id for id, links in degree.items() if links > least]
+    equal = sorted([id for id, links in degree.items() if links == least])
+    return [*sorted(more, key=lambda id: (-degree[id], id)), *equal[: most - len(more)]]
 
 
 def walk(

@@ -18,6 +18,8 @@ __all__ = ["FIRST_VIEW", "Showing"]
 
 #: So many entities are sent at first; the rest when the reader asks for it.
 FIRST_VIEW = 1200
+# The panel of an entity asks for what is around it, and with that for more texts.
+_FIRST_MENTIONS = 1
 _AROUND = 300
 # Events of one message. Between two messages others gather, so that a storm of writes is a few messages a second.
 _AT_ONCE = 400
@@ -40,7 +42,7 @@ class Showing:
         """The first view, with the position from which its changes are followed."""
         store, spaces = self._memory._core.store, self._memory._scope.readable
         position = await self._memory.position()  # before it is read: nothing is missed between
-        picture = await store.picture(spaces, PictureQuery(None, 1, FIRST_VIEW))
+        picture = await store.picture(spaces, PictureQuery(None, 1, FIRST_VIEW, mentions=_FIRST_MENTIONS))
         return picture.to_json(
             title=self._title, around=None, made_at=now_micros() // 1000, namespaces=list(spaces), position=position
         )

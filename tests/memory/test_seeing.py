@@ -10,7 +10,10 @@ import math
 import os
 import random
 import re
+import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,8 @@ from typing import Any
 import pytest
 
 from aiomemdb import AiomemdbError, Entity, Memory, NotFound, Statement
-from aiomemdb.memory.pictures import choose, cut, known_times, milliseconds, walk
+from aiomemdb.memory.pictures import PictureQuery, choose, cut, known_times, milliseconds, walk
+from aiomemdb.memory.stores.sqlite.picturing import picture
 from aiomemdb.memory.times import to_micros
 from aiomemdb.view import document
 from tests.memory.dict_database import DictDatabase
@@ -193,6 +197,34 @@ async def test_ten_thousand_facts_of_one_entity_and_a_huge_value_make_a_small_pa
     assert (tmp_path / "page.html").stat().st_size < 700_000
 
 
+async def test_a_page_of_many_texts_takes_no_more_statements(db_path: Path) -> None:
+    async def statements(texts: int) -> int:
+        async with Memory.open(db_path) as memory:
+            for number in range(texts):
+                await memory.remember(
+                    f"Ada said {number}. {'so ' * 2000}", [Statement(subject="Ada", predicate="said", value=number)]
+                )
+        with closing(sqlite3.connect(db_path)) as conn:
+            asked: list[str] = []
+            conn.set_trace_callback(asked.append)
+            found = picture(conn, ["default"], PictureQuery(None, 1, 100))
+        assert len(found.episodes) >= texts
+        return len(asked)
+
+    assert await statements(1) == await statements(30)
+
+
+async def test_what_was_merged_away_is_no_entity_of_the_totals(memory: Memory, tmp_path: Path) -> None:
+    for view in (memory, memory.scoped(namespace="other")):
+        await view.add_fact("Bob", "plays", "chess")
+        await view.add_fact("Robert", "plays", "go")
+        bob, robert = await view.entity("Bob"), await view.entity("Robert")
+        assert bob is not None
+        assert robert is not None
+        await view.merge(bob, robert)
+    assert (await exported(memory, tmp_path))["totals"] == {"entities": 3, "facts": 2, "texts": 0}
+
+
 async def test_an_empty_memory_makes_a_page(memory: Memory, tmp_path: Path) -> None:
     data = await exported(memory, tmp_path)
     assert (data["entities"], data["totals"]) == ([], {"entities": 0, "facts": 0, "texts": 0})
@@ -344,6 +376,20 @@ def test_facts_lead_to_chosen_entities_alone() -> None:
     ends = {fact: (subject, object) for fact, subject, object in links}
     assert len(degrees) == 5
     assert all(subject in degrees and (object is None or object in degrees) for subject, object in map(ends.get, facts))  # type: ignore[misc]
+
+
+def test_the_best_connected_come_first_and_of_equals_the_older() -> None:
+    chance = random.Random(5)
+    for _ in range(300):
+        links = [
+            (fact, chance.randint(1, 20), chance.choice([None, chance.randint(1, 20)]))
+            for fact in range(chance.randint(0, 40), 0, -1)
+        ]
+        degree = Counter(end for _, subject, object in links for end in {subject, object} - {None})
+        ranked = sorted(degree, key=lambda id: (-degree[id], id))
+        for limit in (1, 4, 30):
+            chosen, _ = choose(links, [], limit)
+            assert list(chosen.items()) == [(id, degree[id]) for id in ranked[:limit]]
 
 
 def test_a_walk_ends_at_its_limit_with_the_best_linked() -> None:

@@ -208,6 +208,18 @@ async def test_parts_are_what_is_asked_for(site: Site) -> None:
     assert (await site.json("/item", kind="fact", id=999))["facts"] == []
 
 
+async def test_the_first_view_has_few_of_the_texts_and_a_chosen_entity_more(site: Site) -> None:
+    for number in range(5):
+        await site.memory.remember(f"Ada said {number}.", [("Ada", "works for", "Acme")])
+    [ada] = [each for each in rows(await site.json("/picture"), "entities") if each["name"] == "Ada"]
+    first, around = [
+        [line["episode"] for line in rows(data, "mentions") if line["entity"] == ada["id"]]
+        for data in (await site.json("/picture"), await site.json("/around", entity=ada["id"]))
+    ]
+    assert (len(first), len(around)) == (1, 5)
+    assert first == around[:1]
+
+
 async def test_a_search_is_recall_with_scores_and_how_each_was_found(site: Site) -> None:
     await site.memory.remember("Ada moved to London.", [("Ada", "lives in", "London")])
     hits = await site.json("/recall", q="Where does Ada live?")
