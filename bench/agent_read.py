@@ -3,7 +3,7 @@
     python bench/agent_read.py [--quick]
 
 Callers ask for one row after another. Meanwhile agents ask what only their deadline ends, again and again: what counts
-(``counts``), what gathers JSON, where Python is asked every 100 instructions whether it is too much (``gathers``), what
+(``counts``), what gathers JSON, where Python is asked every 700 instructions whether it is too much (``gathers``), what
 sorts on the disk (``sorts``), and what returns many rows (``returns``).
 
 ``no SQL`` is the same beside threads that compute without SQLite and without Python's lock: what is slow there, too, is

@@ -29,6 +29,27 @@ async def test_a_query_that_gathers_too_much_is_stopped_long_before_its_deadline
     assert answer.rows == [('[{"a":1},{"a":2}]',)]
 
 
+@pytest.mark.parametrize("gathers", ["json_group_object(a.v, b.v)", "json_group_array(a.v)", "json_group_array('a')"])
+async def test_what_is_gathered_between_two_looks_is_bounded_by_the_program(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch, gathers: str
+) -> None:
+    """Each of these bytes takes six in JSON, and no loop is shorter."""
+    await db.write_script("CREATE TABLE t (v)")
+    await db.write_many("INSERT INTO t VALUES (?)", [("\1" * 9_900,)] * 100)
+    looked: list[int] = []
+
+    def look() -> int:
+        assert in_use is not None
+        looked.append(in_use())
+        return looked[-1]
+
+    in_use = heap.memory_in_use
+    monkeypatch.setattr(heap, "memory_in_use", look)
+    with pytest.raises(ForbiddenStatement, match="gather too much here"):
+        await db.agent_read(f"SELECT {gathers} FROM t a, t b, t c, t d, t e", limits=AgentLimits(deadline=60))
+    assert max(looked) - looked[0] < 64_000_000
+
+
 async def test_where_sqlite_keeps_no_account_of_its_memory_json_is_not_gathered(
     db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

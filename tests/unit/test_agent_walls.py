@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from aiomemdb.sqlite.agents import heap
 from aiomemdb.sqlite.agents.policy import FUNCTIONS, agent_policy
-from aiomemdb.sqlite.agents.program import MOST_MEMORY, OneTooMany, largest_value
+from aiomemdb.sqlite.agents.program import MOST_MEMORY, OneTooMany, gathered, largest_value
 from aiomemdb.sqlite.agents.shape import shape_of
+from aiomemdb.sqlite.writing.bytecode import Op
 
 READ, SELECT, RECURSIVE, FUNCTION, PRAGMA = 20, 21, 33, 31, 19
 STRICT = agent_policy(lambda table, *_: table == "note", FUNCTIONS, inner_tables=None)
@@ -201,3 +203,34 @@ def test_what_is_searched_for_is_given_and_not_computed(sql: str, is_allowed: bo
     else:
         with pytest.raises(OneTooMany, match="in quotes"):
             largest_value(program(sql), searches=True)
+
+
+@pytest.mark.parametrize(
+    ("sql", "per_instruction"),
+    [
+        ("SELECT group_concat(a) FROM t", 0),
+        ("SELECT json_group_array(a) FROM t", 6 / 3),
+        ("SELECT json_group_object('a', 'b') FROM t", 2 * 6 / 4),
+        ("SELECT json_group_array('a'), json_group_array('b') FROM t", 2 * 6 / 5),
+    ],
+)
+def test_what_a_loop_gathers_is_shared_among_its_instructions(sql: str, per_instruction: float) -> None:
+    assert gathered([*map(Op._make, program(sql))]) == pytest.approx(per_instruction)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT json_group_array(1) FROM t",
+        "SELECT " + ", ".join(f"json_group_object('{i}', {i})" for i in range(50)) + " FROM t",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT json_group_array(i) FROM n",
+        "SELECT json_group_array(a) OVER (ROWS BETWEEN 5 PRECEDING AND CURRENT ROW) FROM t",
+        "SELECT b, json_group_array(json_object('a', a)) FROM t GROUP BY b",
+        "SELECT (SELECT json_group_array(a) FROM t u WHERE u.b = t.b) FROM t",
+    ],
+)
+def test_looks_are_rare_and_what_lies_between_two_of_them_is_bounded(sql: str) -> None:
+    compiled = [*map(Op._make, program(sql))]
+    largest, instructions = heap.looks(largest_value(compiled, searches=False), gathered(compiled))
+    assert instructions >= 300 and largest >= 10_000
+    assert gathered(compiled) * largest * instructions <= heap.BETWEEN_LOOKS

@@ -31,7 +31,7 @@ from ..writing.bytecode import Op
 from . import heap
 from .advice import explain
 from .policy import TABLE_FUNCTIONS, agent_policy, no_table
-from .program import OneTooMany, gathers, largest_value
+from .program import OneTooMany, gathered, largest_value
 from .scope import Readable, Scope
 from .shape import shape_of
 
@@ -263,9 +263,9 @@ class Desk:
             self._check_search(question)
         most = min(limits.value_bytes, largest_value(program, searches=searches))
         raw.obey(policy(inner_tables=readable.inner))
-        if gathers(program):
-            most = min(most, heap.LARGEST_GATHERED)
-            raw.watch_progress(self._look_at_memory(), heap.LOOKS_EVERY)
+        if per_instruction := gathered(program):
+            most, instructions = heap.looks(most, per_instruction)
+            raw.watch_progress(self._look_at_memory(), instructions)
         raw.limit({sqlite3.SQLITE_LIMIT_LENGTH: most})
         raw.text_factory = _Text
         try:

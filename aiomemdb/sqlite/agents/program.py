@@ -6,9 +6,11 @@ smaller each may be. And some functions take the time of two values' product, an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..writing.bytecode import Op, Program
 
-__all__ = ["MOST_MEMORY", "OneTooMany", "gathers", "largest_value"]
+__all__ = ["MOST_MEMORY", "OneTooMany", "gathered", "largest_value"]
 
 MOST_MEMORY = 48_000_000
 _SORTED = 2_000_000  # what one sorter, or one table that is made on the way, keeps in memory at most: its cache
@@ -54,6 +56,13 @@ _INTO_P3 = frozenset(
 )
 _INTO_P1 = frozenset(["AggFinal", "AggStep", "Cast", "Gosub", "Yield"])
 
+_TO_WHERE_A_REGISTER_SAYS = frozenset(["EndCoroutine", "Return", "Yield"])
+_ONLY_WRITES = (_GIVEN | _COPIES | _INTO_P2 | _INTO_P3 | _INTO_P1) - {"Gosub", "Yield"}
+
+_GATHERS = "json_group_"
+_ESCAPED = 6  # bytes in JSON of a byte of a text: \u0001
+_NEVER_AGAIN = 1_000
+
 
 class OneTooMany(Exception):
     """What is refused, and what to do, for a model."""
@@ -95,9 +104,35 @@ def largest_value(program: Program, *, searches: bool) -> int:
     return most
 
 
-def gathers(program: Program) -> bool:
-    """Whether it makes JSON of many rows: see heap.py."""
-    return any(op.opcode in ("AggStep", "AggStep1") and (op.p4 or "").startswith("json_group_") for op in program)
+def gathered(program: Program) -> float:
+    """How many bytes of JSON one instruction adds to what is gathered of many rows, at most and over many instructions,
+    for each byte that a value may have; 0: none. See heap.py.
+    """
+    gathering = [op for op in program if op.opcode in ("AggStep", "AggStep1") and (op.p4 or "").startswith(_GATHERS)]
+    return sum(_ESCAPED * op.p5 / _round(program, op.addr) for op in gathering)
+
+
+def _round(program: Program, start: int) -> int:
+    """The fewest instructions until this one may run again. What follows an instruction is never missed; but a register
+    may pass for an address, and the round be longer in truth.
+    """
+    seen, latest = {start}, [start]
+    for length in range(1, len(program) + 1):
+        following = {then for address in latest for then in _following(program, address)}
+        if start in following:
+            return length
+        latest = [address for address in following - seen if address < len(program)]
+        seen.update(latest)
+    return _NEVER_AGAIN
+
+
+def _following(program: Program, address: int) -> Iterable[int]:
+    _, opcode, p1, p2, p3, *_ = program[address]
+    if opcode in _TO_WHERE_A_REGISTER_SAYS:
+        return range(len(program))
+    if opcode in _ONLY_WRITES:
+        return (address + 1,)
+    return (address + 1, p1, p2, p3) if opcode == "Jump" else (address + 1, p2)
 
 
 def _check_searches(program: Program) -> None:
