@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from _cells import OURS, Result
-from _names import AIOSQLITE, AIOSQLITE_FOUR, COMMIT_EACH, FUTURES, LIMIT, MANY, ONE_TRANSACTION, SYNC
+from _names import AIOSQLITE, AIOSQLITE_FOUR, COMMIT_EACH, FUTURES, LIMIT, MANY, ONE_TRANSACTION, SYNC, UPDATES
 
 __all__ = ["Bar", "bars_of"]
 
@@ -52,7 +52,7 @@ class Measured:
 def bars_of(results: Sequence[Result]) -> list[Bar]:
     """Those bars that have all their cells measured."""
     bars: list[Bar] = []
-    for part in (_writes, _full, _alone, _transactions, _reads, _beside, _processes, _rows, _queue):
+    for part in (_writes, _updates, _full, _alone, _transactions, _reads, _beside, _processes, _rows, _queue):
         try:
             bars += part(Measured(results))
         except KeyError:  # a cell of the part is missing: it was not run
@@ -78,6 +78,12 @@ def _writes(of: Measured) -> Iterator[Bar]:
         (of(STORM, MANY, AIOSQLITE), "the same at synchronous=NORMAL, as ours", 0.0),
     ):
         yield Bar(STORM, each(ours), f"{what}: {each(peer)}", ours.rate / peer.rate, "× faster", bar, True)
+
+
+def _updates(of: Measured) -> Iterator[Bar]:
+    ours, peer = of(UPDATES, 100), of(UPDATES, 100, AIOSQLITE)
+    against = f"aiosqlite, one connection: {each(peer)}"
+    yield Bar("100 tasks update one row", each(ours), against, ours.rate / peer.rate, "× faster", 5.0, True)
 
 
 def _full(of: Measured) -> Iterator[Bar]:

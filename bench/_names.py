@@ -9,5 +9,6 @@ FUTURES = "bare futures"
 LIMIT = "plain sqlite3, one thread"
 ONE_TRANSACTION = "plain sqlite3, one transaction"
 SYNC = "the disk's fdatasync"
+UPDATES = "updates of one row"
 
 MANY = 1_000

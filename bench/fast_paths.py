@@ -20,7 +20,7 @@ from _driving import Sample
 from _harness import pinned, print_context
 from peers import Aiomemdb
 from workloads._common import reads, storm
-from workloads.beside import on_a_busy_loop
+from workloads.beside import hot_row, on_a_busy_loop
 from workloads.reading import ROWS
 from workloads.storm import MANY, transactions
 
@@ -41,6 +41,7 @@ FIGURES: dict[str, Callable[[], Sample]] = {
     "lone write": pinned(partial(storm, Aiomemdb, 1, 0.35, each=None)),
     "lone read": pinned(partial(reads, Aiomemdb, 1, 0.35, rows=ROWS)),
     "1,000 readers": partial(reads, Aiomemdb, MANY, 0.35, rows=ROWS),
+    "updates of one row": partial(hot_row, Aiomemdb, 100, 0.35),
     "busy loop": _turns,
     "transaction": pinned(partial(transactions, 0.35)),
 }
@@ -49,7 +50,7 @@ FIGURES: dict[str, Callable[[], Sample]] = {
 MADE_FOR: dict[str, list[str]] = {
     "many-rows": ["storm"],
     "runs": ["storm"],
-    "simple": ["storm", "lone write"],
+    "simple": ["updates of one row"],
     "autocommit": ["lone write"],
     "hot-write": ["storm", "lone write"],
     "hot-read": ["1,000 readers", "lone read"],
