@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from .drafts import Draft, DraftEpisode, DraftFact, NameRequest
-from .names import Normalisers, checked_key, checked_name, checked_text, is_blank
+from .names import Normalisers, checked_key, checked_text, is_blank, key_of, keyed
 from .times import offset_of, optional_micros, to_micros
 from .values import Entity, Name, NameLike, Scalar, Statement
 
@@ -83,8 +83,7 @@ class Drafter:
         return self._request(what, named.name, named.type, named.description)
 
     def _request(self, what: str, name: str, type: str | None, description: str) -> NameRequest:
-        name = checked_name(what, name, exact=self._normalise.exact)
-        request = NameRequest(name, self.key(what, name))
+        request = NameRequest(*keyed(what, name, self._normalise))
         if description != "":
             request.description = checked_text("description", description)
         if type is not None:
@@ -93,15 +92,11 @@ class Drafter:
 
     def key(self, what: str, name: str) -> str:
         """The name, normalised. Raises: ValueError: the normaliser leaves nothing of it."""
-        key = self._normalise(name)
-        if not isinstance(key, str) or not key:
-            raise ValueError(f"{what}={name!r}: nothing is left of it by the normaliser {self._normalise.name!r}")
-        return key if key is name else checked_text(what, key)
+        return key_of(what, name, self._normalise)
 
     def type(self, type: str) -> tuple[str, str]:
         """A type as it is shown, and its key. Raises: as ``name``."""
-        shown = checked_name("type", type, exact=self._normalise.exact)
-        return shown, self.key("type", shown)
+        return keyed("type", type, self._normalise)
 
     def value(self, value: Scalar) -> str:
         """A literal as it is compared. Raises: as ``canonical``."""
@@ -109,15 +104,12 @@ class Drafter:
 
     def _predicate(self, predicate: str) -> tuple[str, str]:
         """The key, and how it is shown; most facts of a job share a few."""
-        key, exact = self.predicate(predicate), self._normalise_predicate.exact
-        both = self._predicates[predicate] = key, predicate if exact else " ".join(predicate.split())
+        shown, key = keyed("predicate", predicate, self._normalise_predicate)
+        both = self._predicates[predicate] = key, shown
         return both
 
     def predicate(self, predicate: str) -> str:
-        key = self._normalise_predicate(checked_name("predicate", predicate, exact=self._normalise_predicate.exact))
-        if not isinstance(key, str) or not key:
-            raise ValueError(f"predicate={predicate!r}: nothing is left of it by its normaliser")
-        return checked_text("predicate", key)
+        return keyed("predicate", predicate, self._normalise_predicate)[1]
 
     def who(self, what: str, who: NameLike) -> tuple[int, str]:
         """The place of an entity or a name in the draft, and how to call it."""

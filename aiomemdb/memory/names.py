@@ -25,6 +25,8 @@ __all__ = [
     "chosen",
     "fold",
     "is_blank",
+    "key_of",
+    "keyed",
     "keys_of",
     "may_be_one",
     "with_defaults",
@@ -195,6 +197,20 @@ def checked_name(what: str, name: str, *, exact: bool = False) -> str:
     if is_blank(name):
         raise ValueError(f"{what} is empty")
     return name
+
+
+def keyed(what: str, name: str, normalise: Normaliser) -> tuple[str, str]:
+    """The name as it is shown, and its key. Raises: as ``checked_name`` and ``key_of``."""
+    shown = checked_name(what, name, exact=normalise.exact)
+    return shown, key_of(what, shown, normalise)
+
+
+def key_of(what: str, name: str, normalise: Normaliser) -> str:
+    """The name, normalised. Raises: ValueError: the normaliser leaves nothing of it."""
+    key = normalise.function(name)
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"{what}={name!r}: nothing is left of it by the normaliser {normalise.name!r}")
+    return key if key is name else checked_text(what, key)
 
 
 def checked_key(what: str, key: str) -> str:

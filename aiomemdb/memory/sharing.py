@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -127,11 +128,11 @@ class SharedCore(Core):
             if self.owns_db:
                 await self.db.close(max(0.1, timeout - (time.monotonic() - began)))
 
-    async def find(self, scope: Scope, wanted: NameRequest) -> Entity | None:
-        return await self.identity.find(scope, wanted)
+    def find(self, scope: Scope, wanted: NameRequest) -> Coroutine[Any, Any, Entity | None]:
+        return self.identity.find(scope, wanted)
 
-    async def find_or_create(self, scope: Scope, wanted: NameRequest) -> Entity:
-        return await self.identity.find_or_create(scope, wanted)
+    def find_or_create(self, scope: Scope, wanted: NameRequest) -> Coroutine[Any, Any, Entity]:
+        return self.identity.find_or_create(scope, wanted)
 
     async def write(self, scope: Scope, draft: Draft) -> Answer:
         if self._writes is None:

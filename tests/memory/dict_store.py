@@ -30,6 +30,13 @@ from tests.memory.dict_tables import KINDS, PAST, Row, State, Tables, bare, line
 __all__ = ["DictStore", "Tables"]
 
 
+class _ByName(dict[Any, Any]):
+    """What answers a request: the store's method of its name."""
+
+    def __missing__(self, kind: type) -> Any:
+        return lambda store, request: getattr(store, kind.__name__)(request)
+
+
 class DictStore(Store):
     def __init__(self, tables: Tables) -> None:
         self.t = tables
@@ -41,7 +48,7 @@ class DictStore(Store):
 
     def run(self, rule: Any, *args: Any) -> Any:
         self.known = {}  # a rule is followed to its end before the next one begins
-        return follow(rule(*args), lambda request: getattr(self, type(request).__name__)(request))
+        return follow(rule(*args), _ByName(), self)
 
     async def follow(self, rule, *args):
         return self.run(rule, *args)

@@ -49,15 +49,15 @@ def rule(count: int) -> Steps[list[str]]:
 
 
 def test_a_rule_gets_each_answer_and_its_caller_what_it_returns() -> None:
-    assert follow(rule(3), lambda word: f"word {word.number}") == ["word 0", "word 1", "word 2"]
-    assert follow(rule(0), lambda word: None) == []
+    assert follow(rule(3), {Word: lambda said, word: f"{said} {word.number}"}, "word") == ["word 0", "word 1", "word 2"]
+    assert follow(rule(0), {}, None) == []
 
 
 def test_what_a_rule_raises_reaches_its_caller() -> None:
     with pytest.raises(ValueError, match="too many"):
-        follow(rule(4), lambda word: "")
+        follow(rule(4), {Word: lambda _, word: ""}, None)
 
 
 def test_what_a_store_raises_ends_the_rule() -> None:
     with pytest.raises(ZeroDivisionError):
-        follow(rule(2), lambda word: 1 / word.number)
+        follow(rule(2), {Word: lambda _, word: 1 / word.number}, None)

@@ -49,12 +49,11 @@ class Ask(Request[Any]):
 
 async def answered(reads: object, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
     """Run a rule; each of its questions is awaited, one after another."""
+    return await follow_async(rule(*args), {Ask: _answers}, reads)
 
-    async def answer(request: Request[Any]) -> list[Any]:
-        assert isinstance(request, Ask)
-        return [await getattr(reads, verb)(*what) for verb, what in request.each]
 
-    return await follow_async(rule(*args), answer)
+async def _answers(reads: object, asked: Ask) -> list[Any]:
+    return [await getattr(reads, verb)(*what) for verb, what in asked.each]
 
 
 @dataclass(frozen=True, slots=True)

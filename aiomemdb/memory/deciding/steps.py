@@ -1,8 +1,8 @@
 """Theory of operation: how a rule asks a store for rows, and leaves rows to be written.
 
 1. A rule is a generator. It yields a ``Request``, is sent the answer, goes on, and returns what its caller gets. It
-   knows no connection, nor whether it is awaited: ``follow`` runs it on a thread, and a store may as well await each
-   answer.
+   knows no connection, nor whether it is awaited: ``follow`` runs it on a thread, and ``follow_async`` awaits each
+   answer. Both look a request's type up in a table of the store's: what answers it, from what the store has read.
 2. One state answers all of a rule's requests: that of a job (nothing of it is seen before all is written); or a
    snapshot, for a rule that only reads.
 3. A rule writes at its end, by one request: ``Changes``. Before that it may raise, and then nothing is written.
@@ -14,12 +14,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
 __all__ = ["Request", "Steps", "follow", "follow_async"]
 
 R = TypeVar("R")
+S = TypeVar("S")
 
 
 class Request(Generic[R]):
@@ -35,23 +36,29 @@ class Request(Generic[R]):
 Steps: TypeAlias = Generator[Request[Any], Any, R]
 
 
-def follow(steps: Steps[R], answer: Callable[[Request[Any]], Any]) -> R:
-    """Run a rule to its end, and return what it returns."""
+def follow(steps: Steps[R], answers: Mapping[type[Request[Any]], Callable[[S, Any], Any]], state: S) -> R:
+    """Run a rule to its end, and return what it returns.
+
+    Args:
+        answers: by type of request, what answers it of ``state``.
+    """
     try:
         request = next(steps)
         while True:
-            request = steps.send(answer(request))
+            request = steps.send(answers[type(request)](state, request))
     except StopIteration as end:
         result: R = end.value
         return result
 
 
-async def follow_async(steps: Steps[R], answer: Callable[[Request[Any]], Awaitable[Any]]) -> R:
+async def follow_async(
+    steps: Steps[R], answers: Mapping[type[Request[Any]], Callable[[S, Any], Awaitable[Any]]], state: S
+) -> R:
     """As ``follow``; each answer is awaited, one after another."""
     try:
         request = next(steps)
         while True:
-            request = steps.send(await answer(request))
+            request = steps.send(await answers[type(request)](state, request))
     except StopIteration as end:
         result: R = end.value
         return result

@@ -48,8 +48,4 @@ _ANSWERS: dict[type[Request[Any]], Callable[[World, Any], Awaitable[Any]]] = {
 
 async def run(world: World, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
     """Run a rule to its end, and return what it returns; its requests are answered one after another."""
-
-    async def answer(request: Request[Any]) -> Any:
-        return await _ANSWERS[type(request)](world, request)
-
-    return await follow_async(rule(*args), answer)
+    return await follow_async(rule(*args), _ANSWERS, world)

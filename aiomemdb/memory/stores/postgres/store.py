@@ -14,7 +14,7 @@ from ....postgres.snapshot import PostgresSnapshot
 from ....postgres.transaction import PostgresTransaction
 from ...answers import Graph
 from ...deciding.recalling import Ask
-from ...deciding.steps import Request, Steps, follow_async
+from ...deciding.steps import Steps, follow_async
 from ...drafts import NameRequest
 from ...pages import Place
 from ...questions import (
@@ -69,15 +69,14 @@ class PostgresReads(Reads):
         return await reading.resolve(self._asking, namespace, names)
 
     async def search(self, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
-        async def answer(request: Request[Any]) -> list[Any]:
-            assert isinstance(request, Ask)
-            together = await search.together(self._asking, request.each)
-            return [
-                together[at] if at in together else await getattr(self, verb)(*what)
-                for at, (verb, what) in enumerate(request.each)
-            ]
+        return await follow_async(rule(*args), {Ask: PostgresReads._answers}, self)
 
-        return await follow_async(rule(*args), answer)
+    async def _answers(self, asked: Ask) -> list[Any]:
+        together = await search.together(self._asking, asked.each)
+        return [
+            together[at] if at in together else await getattr(self, verb)(*what)
+            for at, (verb, what) in enumerate(asked.each)
+        ]
 
     async def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
         beside = search.Beside(keys)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, TypeVarTuple
 
+from ...deciding.steps import Steps
 from .migrating import check_version
+from .running_rules import run
 
-__all__ = ["Job", "Opening"]
+__all__ = ["Job", "Opening", "RuleJob"]
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -34,6 +36,22 @@ class Opening(Generic[*Ts, R]):
 
     def __call__(self, conn: sqlite3.Connection, *args: *Ts) -> R:
         return self.function(conn, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleJob(Generic[*Ts, R]):
+    """A rule for the writer, as ``Job`` is a function for it."""
+
+    rule: Callable[[*Ts], Steps[R]]
+    log_name: str | None
+
+    @property
+    def __wrapped__(self) -> Callable[[*Ts], Steps[R]]:
+        return self.rule
+
+    def __call__(self, conn: sqlite3.Connection, *args: *Ts) -> R:
+        check_version(conn)
+        return run(conn, self.rule, *args)
 
 
 class Job(Opening[*Ts, R]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 from ...deciding import parcels, requests
@@ -50,8 +49,4 @@ _ANSWERS: dict[type[Request[Any]], Callable[[World, Any], Any]] = {
 
 def run(conn: sqlite3.Connection, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
     """Run a rule: its requests are answered by the connection's present state."""
-    return follow(rule(*args), partial(_answer, World(conn)))
-
-
-def _answer(world: World, request: Request[Any]) -> Any:
-    return _ANSWERS[type(request)](world, request)
+    return follow(rule(*args), _ANSWERS, World(conn))

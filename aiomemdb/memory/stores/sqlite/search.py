@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 from ...deciding.recalling import Ask
-from ...deciding.steps import Request, Steps, follow
+from ...deciding.steps import Steps, follow
 from ...questions import ByWords, Found, Links, Node, When
 from ...records import entity_of, episode_of, evidence_of, fact_of
 from ...values import Entity, Episode, Fact
@@ -36,13 +36,11 @@ _BEST = 3
 
 def run(conn: sqlite3.Connection, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
     """Run a rule that makes each request by an ``Ask``; the connection's present state answers all of it."""
-    searching = Searching(conn)
+    return follow(rule(*args), {Ask: _answers}, Searching(conn))
 
-    def answer(request: Request[Any]) -> list[Any]:
-        assert isinstance(request, Ask)
-        return [getattr(searching, verb)(*what) for verb, what in request.each]
 
-    return follow(rule(*args), answer)
+def _answers(searching: Searching, asked: Ask) -> list[Any]:
+    return [getattr(searching, verb)(*what) for verb, what in asked.each]
 
 
 def ask(conn: sqlite3.Connection, verb: str, *what: Any) -> Any:

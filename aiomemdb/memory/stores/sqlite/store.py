@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from ....agents import AgentAnswer, AgentLimits
 from ....database import Params, Transaction
@@ -55,7 +54,7 @@ from . import (
 )
 from .agents import agent_scope
 from .held import HeldValues
-from .jobs import Job, Opening
+from .jobs import Job, Opening, RuleJob
 from .migrating import migrate, recorded_if_current
 from .running_rules import run
 from .states import known_upto
@@ -220,12 +219,8 @@ class SQLiteReadsAndWrites(SQLiteReads, ReadsAndWrites):
             raise TypeError(f"{tx!r} is no transaction of {self._db!r}: async with memory.db.transaction() as tx")
         return SQLiteReadsAndWrites(tx, self._db)
 
-    async def job(self, title: str | None, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> R:
-        def work(conn: sqlite3.Connection, *args: *Ts) -> R:
-            return run(conn, rule, *args)
-
-        work.__qualname__ = rule.__qualname__  # what an observer calls it
-        return await self._writes.write_fn(Job(work, title), *args)
+    def job(self, title: str | None, rule: Callable[[*Ts], Steps[R]], *args: *Ts) -> Coroutine[Any, Any, R]:
+        return self._writes.write_fn(RuleJob(rule, title), *args)
 
     async def delete(self, hidden: Token) -> Forgotten:
         assert isinstance(hidden, int)  # as forgetting.hide gave it
