@@ -14,6 +14,7 @@ import pytest
 import aiomemdb
 from aiomemdb import AgentLimits, DatabaseClosed, ForbiddenStatement, Memory, ReadTimeout, SQLiteDatabase
 from aiomemdb.observing import Event, ReadDone
+from aiomemdb.sqlite.agents import asking
 from aiomemdb.sqlite.agents.asking import Desk
 from tests.support.whole import eventually
 
@@ -79,6 +80,20 @@ async def test_what_only_reads_is_answered(db: SQLiteDatabase, sql: str, found: 
 async def test_a_text_that_is_no_utf_8_comes_with_its_bad_bytes_replaced(db: SQLiteDatabase) -> None:
     await db.write("INSERT INTO note (body) VALUES (CAST(x'61ff62' AS TEXT))")
     assert await rows(db, "SELECT body FROM note WHERE agent IS NULL") == [("a\ufffdb",)]
+
+
+async def test_a_query_that_returns_many_rows_rests_between_them(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row takes Python's lock, which ordinary reads need, too."""
+    rests: list[float] = []
+    monkeypatch.setattr(asking, "sleep", rests.append)
+    many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    assert len(await rows(db, many)) == 1_000
+    assert len(rests) > 20
+    rests.clear()
+    await rows(db, f"{many} LIMIT 10")
+    assert not rests
 
 
 async def test_agent_read_sees_what_was_committed_before_the_question(db: SQLiteDatabase) -> None:
@@ -242,6 +257,9 @@ async def test_an_answer_above_the_limit_is_cut_off(db: SQLiteDatabase) -> None:
     sql = "WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT printf('%1000d', n) FROM t"
     answer = await db.agent_read(sql, limits=AgentLimits(answer_bytes=10_000))
     assert len(answer.rows) == 9 and answer.truncated
+    wide = sql.replace("printf('%1000d', n)", "replace(printf('%1000d', n), ' ', 'ä')")
+    answer = await db.agent_read(wide, limits=AgentLimits(answer_bytes=10_000))
+    assert len(answer.rows) == 4 and answer.truncated  # bytes, not characters
 
 
 @pytest.mark.parametrize(
