@@ -37,20 +37,26 @@ _END = object()
 
 
 class Pace:
-    """How many rows the next job may have, by what the clock said of those before."""
+    """How many rows the next job may have, by how long those before ran on the writer: ``with pace`` around each.
+
+    Their COMMIT and the way back to the caller are no part of that. They last as long for few rows, so fewer rows a
+    job would not shorten them.
+    """
 
     def __init__(self) -> None:
         self.size: float = _FIRST_SIZE
-        self._began = 0.0
+        self._began = self._took = 0.0
 
-    def begin(self) -> None:
+    def __enter__(self) -> None:
         """A job begins on the writer; one that runs again begins again."""
         self._began = time.monotonic()
 
+    def __exit__(self, *_: object) -> None:
+        self._took = time.monotonic() - self._began
+
     def end(self, weight: float) -> None:
         """It is committed. Half as much at least and twice as much at most: one measurement may be an accident."""
-        took = time.monotonic() - self._began
-        wanted = weight * _JOB / max(took, 1e-6)
+        wanted = weight * _JOB / max(self._took, 1e-6)
         # A small job says little of a large one, so that it lets the size grow no further than it was.
         if wanted < self.size or weight >= self.size / 2:
             self.size = min(max(wanted, self.size / 2, _LEAST), self.size * 2, _MOST)
@@ -173,7 +179,7 @@ class _Loading:
             return
         drafts = [one.draft for one in batch.ones]
         try:
-            answers = await self._store.write([(self._scope, draft) for draft in drafts], began=self._pace.begin)
+            answers = await self._store.write([(self._scope, draft) for draft in drafts], timed=self._pace)
         except asyncio.CancelledError:
             for draft in drafts:
                 draft.unwanted = True

@@ -221,7 +221,7 @@ class MovingVerbs(NoteVerbs):
                 restored = await store.follow(restored_already, parcel, self._scope.agent) if all_known else None
                 if restored is None:
                     all_known = False
-                    restored = await store.job(None, restore, parcel, self._scope.agent, pace.begin)
+                    restored = await store.job(None, restore, parcel, self._scope.agent, pace)
                     pace.end(len(rows))
                 ids, new = restored
                 state.became(parcel, ids)
@@ -240,7 +240,7 @@ class MovingVerbs(NoteVerbs):
         while some := await in_thread(list, islice(items, max(1, int(pace.size / 2)))):
             drafts = [drafted(self._core.drafter(), item) for item in some]
             await self._core.embed_all(scope, drafts)
-            answers = await self._core.writable_store.write([(scope, draft) for draft in drafts], began=pace.begin)
+            answers = await self._core.writable_store.write([(scope, draft) for draft in drafts], timed=pace)
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer

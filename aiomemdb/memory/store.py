@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from ..database import Transaction
@@ -29,7 +29,7 @@ from ..errors import AiomemdbError
 from .deciding import embedding, forgetting, merging, remembering, renaming
 from .deciding.documents import Answer
 from .deciding.recalling import answered
-from .deciding.steps import Steps
+from .deciding.steps import UNTIMED, Steps
 from .drafts import Draft, DraftFact, NameRequest, Scope
 from .outside import Outside
 from .questions import Kind, Model, NearNamesLeft, Token
@@ -77,17 +77,17 @@ class Writes(Protocol):
         return await self._together(make, names)
 
     async def write(
-        self, drafts: Sequence[tuple[Scope, Draft]], *, began: Callable[[], object] | None = None
+        self, drafts: Sequence[tuple[Scope, Draft]], *, timed: AbstractContextManager[object] = UNTIMED
     ) -> list[Answer | Exception]:
         """Texts with their facts (Remembered), facts alone or names, in order; each whole or not at all, in one job if
         none fails. Returns an exception for one that did: EpisodeExists, NotFound. Raises: ModelChanged.
 
         Args:
-            began: called where the job runs, as it begins.
+            timed: entered where the job runs, as it begins; left before it is committed.
         """
         # Several are one job: at the end of each the word indexes write out their new words, a fifth of the time.
         return await self._together(
-            lambda some: self.job(remembering.title(some), remembering.write, some, began), drafts
+            lambda some: self.job(remembering.title(some), remembering.write, some, timed), drafts
         )
 
     async def _together(

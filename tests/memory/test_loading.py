@@ -262,8 +262,9 @@ def paced(monkeypatch: pytest.MonkeyPatch, seconds_a_row: float, jobs: int = 30)
     monkeypatch.setattr("aiomemdb.memory.loading.time.monotonic", lambda: now)
     pace = Pace()
     for _ in range(jobs):
-        pace.begin()
-        now += 0.001 + pace.size * seconds_a_row
+        with pace:
+            now += 0.001 + pace.size * seconds_a_row
+        now += 0.2  # its COMMIT, and a loop that is busy
         pace.end(pace.size)
     return pace.size
 
@@ -279,10 +280,10 @@ def test_a_job_that_runs_again_counts_once(monkeypatch: pytest.MonkeyPatch) -> N
     now = 0.0
     monkeypatch.setattr("aiomemdb.memory.loading.time.monotonic", lambda: now)
     pace = Pace()
-    pace.begin()
-    now = 50.0
-    pace.begin()
-    now += 0.012
+    with pace:
+        now = 50.0
+    with pace:
+        now += 0.012
     pace.end(pace.size)
     assert pace.size == pytest.approx(100)
 
@@ -316,7 +317,8 @@ LOADER = """
 
 @pytest.mark.parametrize("kills", [1, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
 async def test_a_killed_load_leaves_whole_documents_and_goes_on_when_run_again(db_path: Path, kills: int) -> None:
-    count = 300 * kills
-    kill_again_and_again(LOADER, db_path, count, kills=kills, below=count)
+    count = 300 + 30 * kills
+    met = kill_again_and_again(LOADER, db_path, count, kills=kills, below=count)
+    assert met >= kills // 3
     assert plain(db_path, "SELECT count(*), count(DISTINCT key) FROM episode") == [(count, count)]
     assert plain(db_path, "SELECT count(*) FROM fact") == [(9 * count,)]

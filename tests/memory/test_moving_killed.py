@@ -35,11 +35,13 @@ def documents(count: int) -> Iterator[Document]:
 async def test_a_killed_import_leaves_whole_documents_and_goes_on_when_run_again(
     db_path: Path, tmp_path: Path, kills: int
 ) -> None:
-    count, source = 100 + 50 * kills, tmp_path / "source.jsonl"
+    count, source = 100 + 30 * kills, tmp_path / "source.jsonl"
     async with Memory.open(tmp_path / "source.db") as memory:
         await memory.remember_many(documents(count))
         await memory.export(source)
-    kill_again_and_again(IMPORTER, db_path, source, kills=kills, below=21 * count)
+    # Of each text: itself, nine facts, and its ten entities.
+    met = kill_again_and_again(IMPORTER, db_path, source, kills=kills, below=20 * count)
+    assert met >= kills // 3
     async with Memory.open(db_path) as memory:
         await memory.export(tmp_path / "copy.jsonl")
     assert (tmp_path / "copy.jsonl").read_bytes() == source.read_bytes()

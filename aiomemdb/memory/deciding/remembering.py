@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeAlias
 
 from ..drafts import Draft, NameRequest, Scope
@@ -14,7 +15,7 @@ from .facts import Facts, Identity
 from .identity import Identities, KnownEntity, NewerEntities
 from .moment import moment_of
 from .requests import Beginning, Changes, FactsSaid, KnownFacts, KnownNames, Names, NamesOf, NewerNames, State, Texts
-from .steps import Steps
+from .steps import UNTIMED, Steps
 
 __all__ = ["changes_nothing", "find_or_create", "known_texts", "title", "write"]
 
@@ -32,15 +33,14 @@ def title(calls: Sequence[_Call]) -> str | None:
     return verb if verb == "add_fact()" else f"{verb} of {len(draft.facts):,} facts"
 
 
-def write(calls: Sequence[_Call], began: Callable[[], object] | None = None) -> Steps[list[Answer | Exception]]:
-    """Write drafts in order. One that is unwanted by now is left out. ``began`` is called first."""
-    if began is not None:
-        began()
+def write(calls: Sequence[_Call], timed: AbstractContextManager[object] = UNTIMED) -> Steps[list[Answer | Exception]]:
+    """Write drafts in order, all ``with timed``. One that is unwanted by now is left out."""
     # Asked once: a caller may leave while the job runs.
     wanted = {place: call for place, call in enumerate(calls) if not call[1].unwanted}
     answers: dict[int, Answer | Exception] = {}
     if wanted:
-        answers = yield from _write(wanted)
+        with timed:
+            answers = yield from _write(wanted)
     return [answers.get(place, []) for place in range(len(calls))]
 
 

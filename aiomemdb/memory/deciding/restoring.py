@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from ..drafts import Scope
 from ..questions import Kind
@@ -22,7 +22,7 @@ from .parcels import LinesThere, Parcel
 from .requests import Beginning, Changes
 from .restoring_documents import StatedFacts, Texts
 from .restoring_names import Entities
-from .steps import Steps
+from .steps import UNTIMED, Steps
 
 __all__ = ["Restored", "restore", "restored_already"]
 
@@ -30,10 +30,13 @@ __all__ = ["Restored", "restore", "restored_already"]
 Restored = tuple[dict[tuple[Kind, int], int], int]
 
 
-def restore(parcel: Parcel, agent: str | None, began: Callable[[], object] | None = None) -> Steps[Restored]:
-    """Bring rows back; return what they are here. ``began`` is called first."""
-    if began is not None:
-        began()
+def restore(parcel: Parcel, agent: str | None, timed: AbstractContextManager[object] = UNTIMED) -> Steps[Restored]:
+    """Bring rows back, all ``with timed``; return what they are here."""
+    with timed:
+        return (yield from _restore(parcel, agent))
+
+
+def _restore(parcel: Parcel, agent: str | None) -> Steps[Restored]:
     spaces = list(dict.fromkeys(parcel.here.values()))
     state = yield from Beginning(spaces, parcel.model is not None)
     check_model(state.model, parcel.model)

@@ -15,12 +15,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-__all__ = ["Request", "Steps", "follow", "follow_async"]
+__all__ = ["UNTIMED", "Request", "Steps", "follow", "follow_async"]
 
 R = TypeVar("R")
 S = TypeVar("S")
+
+#: Stands around the run of a rule that is not timed.
+UNTIMED: Final[AbstractContextManager[object]] = nullcontext()
 
 
 class Request(Generic[R]):
