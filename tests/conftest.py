@@ -19,6 +19,8 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from tests.support.warm import Warm
+
 # -- the event loop ------------------------------------------------------------------------------------------
 
 
@@ -237,3 +239,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def db_path(tmp_path: Path) -> Path:
     """Where the test's database goes; there is no file yet."""
     return tmp_path / "test.db"
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Runs programs without the cost of a new interpreter for each."""
+    with Warm() as warm:
+        yield warm

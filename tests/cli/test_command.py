@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -9,27 +10,34 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx2
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from aiomemdb.cli.app import app
 from aiomemdb.memory.stores.sqlite.migrating import newest_version
 from tests.support.others import turn_taken
 
+# Built once: each call would build all verbs anew, which takes longer than what most of them do.
+COMMAND = get_command(app)
+
 ADA = ("Ada Lovelace | lives in | Ockham", "Ada Lovelace | born = 1815")
 
 
-def call(*arguments: object, input: str | None = None) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
+def call(*arguments: object, input: bytes | str | None = None) -> Result:
+    with mock.patch("typer.testing._get_command", lambda _: COMMAND):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
 
 
-def ok(*arguments: object, input: str | None = None) -> str:
+def ok(*arguments: object, input: bytes | str | None = None) -> str:
     result = call(*arguments, input=input)
     assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
@@ -39,11 +47,21 @@ def documents(*arguments: object) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ok(*arguments, "--json").splitlines()]
 
 
+@functools.cache
+def made_once() -> bytes:
+    """The file of a memory, closed: tests copy it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "memory.db")
+        facts = [part for fact in ADA for part in ("--fact", fact)]
+        ok("remember", path, "Ada moved to Ockham.", *facts, "--key", "mail 1", "--agent", "mail", "--session", "s")
+        assert not Path(f"{path}-wal").exists()
+        return path.read_bytes()
+
+
 @pytest.fixture
 def memory(tmp_path: Path) -> Path:
     path = tmp_path / "memory.db"
-    facts = [part for fact in ADA for part in ("--fact", fact)]
-    ok("remember", path, "Ada moved to Ockham.", *facts, "--key", "mail 1", "--agent", "mail", "--session", "s")
+    path.write_bytes(made_once())
     return path
 
 

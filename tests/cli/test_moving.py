@@ -6,21 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner, Result
-
-from aiomemdb.cli.app import app
+from tests.cli.test_command import call, ok
 
 SERVER = '{"type":"entity","name":"Zoë","entityType":"person","observations":["sings"]}'
-
-
-def call(*arguments: object, input: bytes | str | None = None) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
-
-
-def ok(*arguments: object, input: bytes | str | None = None) -> str:
-    result = call(*arguments, input=input)
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result.stdout
 
 
 def document(*arguments: object) -> dict[str, Any]:
