@@ -138,8 +138,6 @@ async def test_a_table_off_the_list_is_refused_as_one_that_is_not_there(db: SQLi
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT * FROM words",
-        "SELECT count(*) FROM words",
         "WITH words AS (SELECT * FROM secret) SELECT * FROM words",
         "WITH note AS (SELECT * FROM secret) SELECT * FROM note",
         "SELECT (SELECT word FROM main.secret) FROM note",
@@ -150,8 +148,36 @@ async def test_what_a_view_reads_must_be_on_the_list_too(db: SQLiteDatabase, sql
     assert "no table secret" in await refusal(db, sql, tables=["note", "words"])
 
 
+@pytest.mark.parametrize("sql", ["SELECT * FROM words", "SELECT count(*) FROM words", "SELECT * FROM outer_page"])
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_table_that_the_agent_has_not_named_is_not_named_to_it(
+    db: SQLiteDatabase, sql: str, listed: bool
+) -> None:
+    await db.write_script("CREATE VIRTUAL TABLE outer_page USING fts5 (word, content=secret, content_rowid=id)")
+    refused = await refusal(db, sql, tables=["note", "words", "outer_page"] if listed else ["note"])
+    assert "reads a table that agents may not read" in refused or "no table outer_page" in refused
+    assert "secret" not in refused
+
+
+async def test_a_view_of_a_table_that_is_gone_does_not_name_it(db: SQLiteDatabase) -> None:
+    await db.write_script("CREATE TABLE zqgone (a); CREATE VIEW torn AS SELECT a FROM zqgone; DROP TABLE zqgone")
+    assert "zqgone" not in await refusal(db, "SELECT * FROM torn", tables=["note", "torn"])
+
+
 async def test_names_on_the_list_ignore_case(db: SQLiteDatabase) -> None:
     assert await rows(db, "SELECT count(*) FROM nOtE", tables=["NOTE"]) == [(3,)]
+
+
+async def test_names_are_those_of_other_tables_if_they_differ_for_sqlite(db: SQLiteDatabase) -> None:
+    """``str.lower()`` makes a k of the Kelvin sign, SQLite does not."""
+    await db.write_script(
+        "CREATE TABLE k (a); CREATE TABLE \u212a (a); INSERT INTO \u212a VALUES ('xyzzy'); CREATE TABLE Ä (a)"
+    )
+    assert await rows(db, "SELECT * FROM K", tables=["k"]) == []
+    assert "there is no table \u212a" in await refusal(db, "SELECT * FROM \u212a", tables=["k"])
+    assert await rows(db, "SELECT * FROM Ä", tables=["Ä"]) == []
+    assert "ä" in await refusal(db, "SELECT * FROM ä", tables=["Ä"])
+    assert await rows(db, "WITH É AS (SELECT 1) SELECT count(*) FROM É") == [(1,)]
 
 
 @pytest.mark.parametrize("name", ["absent", "sqlite_schema", "page_data", "terms"])
@@ -173,7 +199,8 @@ async def test_no_table_of_a_memory_in_the_file_is_there(db_path: Path) -> None:
         names = [row[0] for row in await db.read("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")]
         assert len(names) > 20
         for name in names:
-            assert "no table" in await refusal(db, f'SELECT count(*) FROM "{name}"')
+            refused = await refusal(db, f'SELECT count(*) FROM "{name}"')
+            assert "no table" in refused or "reads a table that agents may not read" in refused
 
 
 async def test_a_users_table_may_have_a_name_of_the_memorys(db: SQLiteDatabase) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from ...errors import ForbiddenStatement
 from ..common.codes import primary_code
+from ..common.names import folded
 from ..connection.guarded import GuardedConnection
 from .policy import no_table
 from .program import OneTooMany
@@ -76,13 +77,13 @@ def _text(raw: GuardedConnection, denied: str | None, text: str, sql: str, reada
     functions = () if readable is None else readable.functions
     if denied is not None:
         if match := _READING.match(denied):
-            return _with_tables(raw, no_table(match[1]), match[1], tables)
+            return _without_table(match[1], sql, tables)
         if match := _CALLING.match(denied):
             instead = _nearest(match[1], functions) or f"; {denied[match.end() :]}"
             return f"{match[1]}() is not allowed in agent_read(){instead}"
         return denied
     if match := _NO_TABLE.match(text):
-        return _with_tables(raw, no_table(match[1]), match[1], tables)
+        return _without_table(match[1], sql, tables)
     if match := _NO_FUNCTION.match(text):
         return f"there is no function {match[1]}(){_nearest(match[1], functions)}"
     if _ABOUT_COLUMNS.match(text):
@@ -90,18 +91,33 @@ def _text(raw: GuardedConnection, denied: str | None, text: str, sql: str, reada
     return next((f"{text}: {advice}" for part, advice in _ADVICE if part.lower() in text.lower()), text)
 
 
+def _names_in(sql: str) -> set[str]:
+    """And all other words; a string may stand for a name, and ``.b`` of ``a.b`` is one word here."""
+    words = {folded(word.strip("'")) for _, word in words_of(sql)}
+    return words.union(*(word.split(".") for word in words))
+
+
 def _nearest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), sorted(names), 3, 0.5)
     return f"; near it: {', '.join(near)}" if near else ""
 
 
-def _with_tables(raw: GuardedConnection, text: str, name: str, tables: Iterable[str]) -> str:
-    name = name.rpartition(".")[2]
+def _without_table(name: str, sql: str, tables: Iterable[str]) -> str:
+    """Where a view or FTS5 has named the table, and not the agent, its name is kept back."""
+    last = name.rpartition(".")[2]
+    if not last.startswith("sqlite_") and _names_in(sql).isdisjoint([folded(name), folded(last)]):
+        return _with_tables(
+            "a view or full-text table of this query reads a table that agents may not read", "", tables
+        )
+    return _with_tables(no_table(name), last, tables)
+
+
+def _with_tables(text: str, name: str, tables: Iterable[str]) -> str:
     return f"{text}{_nearest(name, tables)}; the tables are {_cut(', '.join(sorted(tables)) or 'none')}"
 
 
 def _with_columns(raw: GuardedConnection, text: str, sql: str, tables: Iterable[str]) -> str:
-    words = {word for _, word in words_of(sql)}
+    words = _names_in(sql)
     columns: dict[str, list[str]] = {}
     with contextlib.suppress(sqlite3.Error):
         for table in sorted(words.intersection(tables)):

@@ -24,6 +24,7 @@ from time import monotonic, sleep
 from ...agents import AgentAnswer, AgentLimits
 from ...database import Params
 from ..common.codes import primary_code
+from ..common.names import folded
 from ..connection.guarded import GuardedConnection
 from ..connection.policies import READER
 from ..file.busy import retry_while_busy
@@ -169,8 +170,8 @@ class Desk:
         raw.own("BEGIN")
         raw.look_at_schema()
         # A table of the same name hides a function, and is a table as all others.
-        hiding = raw.own("SELECT lower(name) FROM sqlite_schema WHERE type IN ('table', 'view')")
-        self._table_functions = TABLE_FUNCTIONS - {name for (name,) in hiding}
+        hiding = raw.own("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")
+        self._table_functions = TABLE_FUNCTIONS - {folded(name) for (name,) in hiding}
         for function in self._table_functions:
             # Otherwise it would be connected while the query is compiled, which asks for more than to read.
             raw.own(f"SELECT 1 FROM {function}('[]')")
@@ -256,7 +257,7 @@ class Desk:
         raw.guard.asked, raw.text_factory = [], _text
         try:
             rows = raw.asking.execute(f"EXPLAIN {sql}", question.params).fetchall()
-            read = {str(table).lower() for action, table, *_ in raw.guard.asked if action == sqlite3.SQLITE_READ}
+            read = {folded(str(table)) for action, table, *_ in raw.guard.asked if action == sqlite3.SQLITE_READ}
         finally:
             raw.guard.asked, raw.text_factory = None, str
         program = [*map(Op._make, rows)]
@@ -295,7 +296,7 @@ class Desk:
         """Its WITH tables. Not those with a name that the file has, too: elsewhere in the text that may be meant."""
         named = {name for name in shape_of(sql).tables if not name.startswith(("sqlite_", "pragma_"))}
         if named:
-            named.difference_update(name for (name,) in raw.own("SELECT lower(name) FROM sqlite_schema"))
+            named.difference_update(folded(name) for (name,) in raw.own("SELECT name FROM sqlite_schema"))
         return frozenset(named)
 
     def _check_search(self, question: Question) -> None:

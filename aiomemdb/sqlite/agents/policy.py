@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from ..common.names import folded
 from ..connection.policies import ALL, FUNCTION, PRAGMA, READ, RECURSIVE, SELECT, Policy, Rule
 
 __all__ = ["FUNCTIONS", "TABLE_FUNCTIONS", "agent_policy", "no_table"]
@@ -139,7 +140,7 @@ def agent_policy(
 ) -> Policy:
     """
     Args:
-        may_read: whether of this table this column, in this schema, may be read from inside this view, in lower case.
+        may_read: whether of this table this column, in this schema, may be read from inside this view; folded.
         functions: those that may be called.
         inner_tables: while the query runs: the tables in which FTS5 keeps its rows, which it reads by statements of its
             own. None: while it is compiled.
@@ -147,8 +148,8 @@ def agent_policy(
     """
 
     def reads(first: str | None, second: str | None, schema: str | None, within: str | None) -> bool:
-        table = (first or "").lower()
-        if table in table_functions or may_read(table, second, schema, None if within is None else within.lower()):
+        table = folded(first or "")
+        if table in table_functions or may_read(table, second, schema, None if within is None else folded(within)):
             return True
         return schema == "main" and table in (inner_tables or ())
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..common.names import folded
 from ..connection.guarded import GuardedConnection
 from .policy import FUNCTIONS, SEARCHING
 
@@ -21,7 +22,7 @@ class Readable:
     """What may be read in one state of the file.
 
     Attributes:
-        tables: names in lower case.
+        tables: names, as SQLite folds them (names.py).
         fulltext: those of them that are FTS5's.
         inner: the tables in which these keep their rows.
         views: views to be made for the query: name, and SELECT.
@@ -71,8 +72,9 @@ def tables_scope(wanted: Iterable[str] | None) -> Scope:
 
     def read(raw: GuardedConnection) -> Readable:
         # The statement, for a table of the user's may have the name of the function.
-        listed = [(name.lower(), kind) for schema, name, kind, *_ in raw.own("PRAGMA table_list") if schema == "main"]
-        texts = dict(raw.own("SELECT lower(name), sql FROM sqlite_schema WHERE type = 'table'"))
+        listed = [(folded(name), kind) for schema, name, kind, *_ in raw.own("PRAGMA table_list") if schema == "main"]
+        made = raw.own("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")
+        texts = {folded(name): sql for name, sql in made}
         has_memory = "memory_migration" in texts
         usable, fulltext, inner = set[str](), set[str](), set[str]()
         for name, kind in listed:
@@ -86,7 +88,7 @@ def tables_scope(wanted: Iterable[str] | None) -> Scope:
                 if is_fulltext:
                     fulltext.add(name)
         if names is not None:
-            chosen = {name.lower() for name in names}
+            chosen = {folded(name) for name in names}
             if unknown := sorted(chosen - usable):
                 raise ValueError(f"tables={names!r}: there is no table {', '.join(unknown)} that agents may read")
             usable &= chosen

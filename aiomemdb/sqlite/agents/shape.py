@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..common.names import folded
+
 __all__ = ["Shape", "shape_of", "words_of"]
 
 # https://www.sqlite.org/lang_expr.html; what SQLite can't read is a sign of its own here, and its error there.
@@ -109,7 +111,7 @@ class Shape:
 
 
 def words_of(sql: str) -> Iterator[tuple[str, str]]:
-    """The kind and text of each word and sign; names without their quotes, in lower case."""
+    """The kind and text of each word and sign; names without their quotes, and folded."""
     for match in _TOKEN.finditer(sql):
         kind, text = match.lastgroup or "", match[0]
         if kind == "space":
@@ -117,9 +119,9 @@ def words_of(sql: str) -> Iterator[tuple[str, str]]:
         if kind == "name":
             if text[0] in '"`[':
                 quote = "]" if text[0] == "[" else text[0]
-                yield "quoted", text[1:].removesuffix(quote).replace(quote * 2, quote).lower()
+                yield "quoted", folded(text[1:].removesuffix(quote).replace(quote * 2, quote))
             else:
-                yield "name", text.lower()
+                yield "name", folded(text)
         else:
             yield kind, text
 
@@ -158,7 +160,7 @@ def shape_of(sql: str) -> Shape:
             _turn(select, text, is_outermost=is_outermost)
         elif kind in ("name", "quoted", "string") and after != "." and before != "as":
             if before != ".":
-                select.refs.append(text.strip("'").lower() if kind == "string" else text)
+                select.refs.append(folded(text.strip("'")) if kind == "string" else text)
             if kind != "string" and after != "(":
                 _count(select)
     if any(word == ("name", "with") and not _is_with(words, place) for place, word in enumerate(words)):
@@ -230,7 +232,7 @@ def _name_of(words: list[tuple[str, str]], place: int) -> str:
             place -= 1
         place -= 1
     kind, text = words[place]
-    return text.strip("'").lower() if kind == "string" else text
+    return folded(text.strip("'")) if kind == "string" else text
 
 
 def _used(select: _Select, tables: dict[str, _Select]) -> list[_Select]:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..common.names import folded
 from ..connection.script import first_word, is_blank, start_of
 
 __all__ = ["Control", "Kind", "Text", "text_of"]
@@ -145,4 +146,4 @@ def _unquoted(name: str) -> str:
         name = name[1:-1]
     elif quote in "\"'`":
         name = name[1:-1].replace(quote * 2, quote)
-    return "".join(letter.lower() if letter.isascii() else letter for letter in name)
+    return folded(name)
