@@ -7,17 +7,19 @@ import importlib
 import re
 import sqlite3
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
+import aiomemdb
 from aiomemdb import Memory, Name
 from tests.support.plain import assert_healthy, plain
 from tests.support.scripts import Ended, run_script
+from tests.support.warm import Warm
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -32,24 +34,32 @@ _AS_A_PROGRAM = """
 """
 
 
-def run_program(program: Path, folder: Path, *arguments: object) -> Ended:
-    """Runs a file in a folder, and it must end well and without a word on standard error."""
-    ended = run_script(_AS_A_PROGRAM, folder, program, *arguments)
+def run_program(run: Callable[..., Ended], program: Path, folder: Path, *arguments: object) -> str:
+    """Runs a file in a folder, and it must end well and without a word on standard error; returns what it printed."""
+    ended = run(_AS_A_PROGRAM, folder, program, *arguments)
     ended.assert_ok()
     assert ended.stderr == ""
-    return ended
+    return ended.stdout
 
 
-def run_example(name: str, path: Path) -> list[str]:
-    """The lines that an example printed; its file is healthy afterwards."""
-    ended = run_program(ROOT / "examples" / f"{name}.py", path.parent, path)
-    assert_healthy(path)
-    return ended.stdout.splitlines()
+RunExample: TypeAlias = Callable[[str, Path], list[str]]
+
+
+@pytest.fixture
+def run_example(warm: Warm) -> RunExample:
+    """Returns the lines that an example printed; its file is healthy afterwards."""
+
+    def run(name: str, path: Path) -> list[str]:
+        printed = run_program(warm.run, ROOT / "examples" / f"{name}.py", path.parent, path)
+        assert_healthy(path)
+        return printed.splitlines()
+
+    return run
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_needs_no_argument_and_leaves_nothing_lying_about(name: str, tmp_path: Path) -> None:
-    assert run_program(ROOT / "examples" / f"{name}.py", tmp_path).stdout
+    assert run_program(run_script, ROOT / "examples" / f"{name}.py", tmp_path)  # an interpreter of its own
     assert list(tmp_path.iterdir()) == []
 
 
@@ -61,7 +71,7 @@ def test_an_example_is_short_and_says_what_it_is(name: str) -> None:
     assert docstring is not None and f"python examples/{name}.py" in docstring
 
 
-def test_quickstart_reads_what_it_wrote(db_path: Path) -> None:
+def test_quickstart_reads_what_it_wrote(db_path: Path, run_example: RunExample) -> None:
     assert run_example("quickstart", db_path) == [
         "note 1 is committed",
         "2 more, both or none",
@@ -74,7 +84,7 @@ def test_quickstart_reads_what_it_wrote(db_path: Path) -> None:
     assert run_example("quickstart", db_path)[-1] == "6 notes"  # the file is still there
 
 
-def test_agent_loop_loses_no_memory(db_path: Path) -> None:
+def test_agent_loop_loses_no_memory(db_path: Path, run_example: RunExample) -> None:
     lines = run_example("agent_loop", db_path)
     assert lines[0] == "200 memories of 20 agents"
     assert lines[1].endswith(" commits, 0 errors")
@@ -82,7 +92,7 @@ def test_agent_loop_loses_no_memory(db_path: Path) -> None:
     assert len(counts) == 20 and {tuple(count) for _, *count in counts} == {(10, 10)}
 
 
-def test_claim_a_task_assigns_each_task_to_one_worker(db_path: Path) -> None:
+def test_claim_a_task_assigns_each_task_to_one_worker(db_path: Path, run_example: RunExample) -> None:
     lines = run_example("claim_a_task", db_path)
     claims = [re.fullmatch(r"worker \d does (task \d+)", line) for line in lines[:-1]]
     assert sorted(claim[1] for claim in claims if claim) == sorted(f"task {n}" for n in range(1, 31))
@@ -90,7 +100,7 @@ def test_claim_a_task_assigns_each_task_to_one_worker(db_path: Path) -> None:
     assert plain(db_path, "SELECT count(*) FROM task WHERE owner IS NULL OR NOT done") == [(0,)]
 
 
-def test_check_then_act_makes_each_entity_once(db_path: Path) -> None:
+def test_check_then_act_makes_each_entity_once(db_path: Path, run_example: RunExample) -> None:
     assert sorted(run_example("check_then_act", db_path)) == [
         "Acme Corp: 30 mentions",
         "Ada Lovelace: 20 mentions",
@@ -98,7 +108,7 @@ def test_check_then_act_makes_each_entity_once(db_path: Path) -> None:
     ]
 
 
-def test_transaction_makes_and_destroys_no_money(db_path: Path) -> None:
+def test_transaction_makes_and_destroys_no_money(db_path: Path, run_example: RunExample) -> None:
     assert run_example("transaction", db_path) == [
         "transferred",
         "refused: Charles has no 500 to give",
@@ -108,19 +118,19 @@ def test_transaction_makes_and_destroys_no_money(db_path: Path) -> None:
     ]
 
 
-def test_tool_in_a_thread_writes_each_result_once(db_path: Path) -> None:
+def test_tool_in_a_thread_writes_each_result_once(db_path: Path, run_example: RunExample) -> None:
     lines = run_example("tool_in_a_thread", db_path)
     assert lines[-2:] == ["sum of the results: 285", "sum of what was written: 285"]
     assert sorted(plain(db_path, "SELECT input, output FROM run")) == [(n, n * n) for n in range(10)]
 
 
-def test_synchronous_tool_books_each_trip_once_and_knows_each_city_once(db_path: Path) -> None:
+def test_synchronous_tool_books_each_trip_once_and_knows_each_city_once(db_path: Path, run_example: RunExample) -> None:
     lines = run_example("synchronous_tool", db_path)
     assert lines[0] == "agent 0 to Lisbon" and lines[-1] == "3 cities, 30 trips"
     assert plain(db_path, "SELECT count(*), count(DISTINCT traveller), count(DISTINCT city) FROM trip") == [(30, 30, 3)]
 
 
-def test_shared_memory_agrees_on_who_is_who(db_path: Path) -> None:
+def test_shared_memory_agrees_on_who_is_who(db_path: Path, run_example: RunExample) -> None:
     lines = run_example("shared_memory", db_path)
     assert lines == [
         "3 assistants, 1 Ada Lovelace",
@@ -293,11 +303,14 @@ def test_the_blocks_of_a_page_that_needs_more_are_run_by_another_test(page: str)
 @pytest.mark.parametrize(
     "block", [pytest.param(text, id=where) for where, text in _blocks() if where.partition(",")[0] not in ELSEWHERE]
 )
-def test_a_block_of_the_documentation_runs_as_a_program(block: str, tmp_path: Path) -> None:
+def test_a_block_of_the_documentation_runs_as_a_program(block: str, tmp_path: Path, warm: Warm) -> None:
     program, folder = tmp_path / "block.py", tmp_path / "folder"
     program.write_text(block)
     folder.mkdir()
-    run_program(program, folder)
+    run_program(warm.run, program, folder)
+    # There the rooms of the package are imported already; a reader's program imports those that it names.
+    named = set(re.findall(r"\baiomemdb\.(\w+)", block)) - set(re.findall(r"(?:import|from) aiomemdb\.(\w+)", block))
+    assert named <= set(aiomemdb.__all__)
 
 
 def _links() -> Iterator[tuple[str, str]]:
@@ -320,14 +333,14 @@ def test_each_link_of_the_documentation_leads_somewhere(page: str) -> None:
             assert anchor in slugs, f"{target}: {slugs}"
 
 
-def test_worker_processes_do_each_task_once(db_path: Path) -> None:
+def test_worker_processes_do_each_task_once(db_path: Path, run_example: RunExample) -> None:
     lines = run_example("worker_processes", db_path)
     done = [re.fullmatch(r"worker \d: (\d+) tasks", line) for line in lines]
     assert sum(int(match[1]) for match in done if match) == 100
     assert plain(db_path, "SELECT count(*) FROM task WHERE owner IS NULL OR result IS NOT id * id") == [(0,)]
 
 
-def test_a_script_beside_an_app_loses_no_event_and_counts_none_twice(db_path: Path) -> None:
+def test_a_script_beside_an_app_loses_no_event_and_counts_none_twice(db_path: Path, run_example: RunExample) -> None:
     script, app = run_example("script_beside_app", db_path)
     written, left = map(int, re.findall(r"\d+", app))
     assert len(summaries := [int(number) for number in re.findall(r"\d+", script)]) == 3
