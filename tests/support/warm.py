@@ -1,6 +1,6 @@
 """Programs in processes that one interpreter forks, which has imported the package and opened nothing.
 
-Python's start and the imports are most of what a short program costs. A test whose program is about those starts one of
+Python's start and the imports are most of what a short program costs. A test that is about those starts an interpreter of
 its own: ``tests.support.scripts``.
 """
 
