@@ -1,7 +1,7 @@
 """Programs in processes that one interpreter forks, which has imported the package and opened nothing.
 
-Python's start and the imports are most of what a short program costs. A test that is about those starts an interpreter of
-its own: ``tests.support.scripts``.
+Python's start and the imports are most of what a short program costs. A test that is about those starts its own:
+``tests.support.scripts``.
 """
 
 from __future__ import annotations
