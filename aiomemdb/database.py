@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from .values import Result, Row, Statistics
 
@@ -40,6 +40,14 @@ class Opened:
             return await self._open()
         self._check()
         return self
+
+    if not TYPE_CHECKING:
+
+        def __enter__(self) -> Any:
+            raise TypeError("use `async with`, in a coroutine; in a plain function: aiomemdb.blocking, with `with`")
+
+        def __exit__(self, *exc_info: object) -> None:  # Python asks for both before it calls the first
+            raise NotImplementedError
 
 
 class Snapshot(Protocol):

@@ -172,8 +172,20 @@ MEMORY: Mapping[str, str] = {
     "update": "use update_entity(entity, ...), or add_fact(..., replace=True)",
 }
 
-# Options that other libraries' connect() takes.
+# Options that other libraries' connect() takes, and settings of SQLite.
 _OPTIONS: Mapping[str, str] = {
+    **{
+        name: f'use pragmas={{"{name}": ...}}'
+        for name in (
+            "auto_vacuum",
+            "cache_size",
+            "foreign_keys",
+            "mmap_size",
+            "page_size",
+            "secure_delete",
+            "temp_store",
+        )
+    },
     "autocommit": "a write is committed when its await returns; for several steps: db.transaction()",
     "cached_statements": "statements are cached",
     "check_same_thread": "the database has threads of its own",
@@ -189,6 +201,7 @@ _OPTIONS: Mapping[str, str] = {
     "synchronous": 'use durability="normal" or "full"',
     "timeout": "use lock_timeout= for the wait for other programs; each verb has a timeout= of its own",
     "uri": "give a plain path",
+    "wal": "it is always a write-ahead log",
 }
 
 

@@ -184,6 +184,12 @@ async def test_a_text_that_the_library_has_compiled_itself_is_no_way_round(db: S
             await VERBS[verb](db, sql)
 
 
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_refused_vacuum_names_the_verb_that_does_it(db: SQLiteDatabase, verb: str) -> None:
+    with pytest.raises(ForbiddenStatement, match=r"VACUUM is not allowed .* db\.vacuum\(\)"):
+        await VERBS[verb](db, "VACUUM")
+
+
 async def use_everything(db: SQLiteDatabase) -> None:
     """Has the library run each kind of statement of its own."""
     await db.flush()

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import pytest
 
 import aiomemdb
-from aiomemdb.familiar import DATABASE, HOLD, MEMORY, SNAPSHOT, TRANSACTION, Familiar
+from aiomemdb.familiar import _OPTIONS, DATABASE, HOLD, MEMORY, SNAPSHOT, TRANSACTION, Familiar
 from aiomemdb.memory.memory import Memory
+from aiomemdb.sqlite.common.options import PRAGMAS
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.engine.transaction import SQLiteHold, SQLiteTransaction
 from aiomemdb.sqlite.reading.snapshot import SQLiteSnapshot
@@ -93,6 +94,13 @@ async def test_a_backup_to_home_names_expanduser(db_path: Path) -> None:
             await db.backup("~/copy.db")
 
 
+@pytest.mark.parametrize("target", [b"copy.db", None, 3])
+async def test_a_backup_to_what_is_no_path_says_so(db_path: Path, target: Any) -> None:
+    async with aiomemdb.connect(db_path) as db:
+        with pytest.raises(TypeError, match=r"backup\(.*\): a path"):
+            await db.backup(target)
+
+
 def test_a_file_with_a_name_that_begins_so_may_be_opened() -> None:
     aiomemdb.connect("~x.db")
 
@@ -110,6 +118,9 @@ def test_a_file_with_a_name_that_begins_so_may_be_opened() -> None:
         ("detect_types", r'datetime.fromisoformat\(row\["at"\]\), json.loads\(row\["data"\]\)'),
         ("detect_type", "the library's own too"),
         ("cached_statement", "statements are cached"),
+        ("cache_size", r'pragmas=\{"cache_size": ...\}'),
+        ("foreign_keys", r'pragmas=\{"foreign_keys": ...\}'),
+        ("wal", "write-ahead log"),
         ("zzz", "there are readers, durability"),
     ],
 )
@@ -118,9 +129,21 @@ def test_a_misspelt_option_says_which_is_meant(option: str, advice: str) -> None
         aiomemdb.connect("x.db", **{option: 1})
 
 
+def test_a_pragma_that_is_named_for_an_option_can_be_set() -> None:
+    named = {name for name, advice in _OPTIONS.items() if "pragmas=" in advice}
+    assert named
+    assert named <= PRAGMAS
+
+
 def test_a_misspelt_option_of_a_memory_says_which_is_meant() -> None:
     with pytest.raises(TypeError, match=r"open\(\) has no option 'namespaces': did you mean 'namespace'\?"):
         Memory.open("x.db", namespaces="a")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("open_it", [aiomemdb.connect, Memory.open])
+def test_a_plain_with_block_names_async_with(open_it: Any) -> None:
+    with pytest.raises(TypeError, match=r"async with.*blocking"), open_it("x.db"):
+        pass
 
 
 @pytest.mark.parametrize("arguments", [(), ("x.db",), ("x.db", "a")])

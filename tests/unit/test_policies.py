@@ -61,8 +61,8 @@ CASES = [
         for verb in ("BEGIN", "RELEASE", "ROLLBACK")
         for name in ("s", "aiomemdb")
     ],
-    both((ATTACH, "a.db", None, None), "ATTACH a.db", "ATTACH 'a.db'"),
-    both((ATTACH, None, None, None), "ATTACH None", "ATTACH None"),  # of a parameter
+    both((ATTACH, "a.db", None, None), "ATTACH or VACUUM", "ATTACH 'a.db'"),
+    both((ATTACH, None, None, None), "ATTACH or VACUUM", "ATTACH None"),  # of a parameter
     both((DETACH, "other", None, None), "DETACH other", "DETACH 'other'"),
     Case((FUNCTION, None, "abs", None)),
     both((FUNCTION, None, "load_extension", None), "load_extension()", None),

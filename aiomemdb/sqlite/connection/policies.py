@@ -164,7 +164,7 @@ JOB: Policy = Policy(
         ),
         SAVEPOINT: Rule("SAVEPOINT {second}", "use tx.transaction(), which nests as a savepoint"),
         ATTACH: Rule(
-            "ATTACH {first}",
+            "ATTACH or VACUUM",
             "open the other file with its own aiomemdb.connect(); to copy, db.backup(); to compact, db.vacuum()",
         ),
         DETACH: Rule("DETACH {first}", "nothing is ever attached here"),

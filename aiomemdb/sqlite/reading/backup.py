@@ -27,9 +27,11 @@ _NO_LINKS = frozenset([errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSY
 
 
 def checked_backup_target(path: str | os.PathLike[str]) -> Path:
-    if str(os.fspath(path)).startswith((":memory:", "file:")):
-        raise ValueError(f"backup({os.fspath(path)!r}): give the plain path of a new file")
-    refuse_home(os.fspath(path))
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(name := os.fspath(path), str):
+        raise TypeError(f"backup({path!r}): a path")
+    if name.startswith((":memory:", "file:")):
+        raise ValueError(f"backup({name!r}): give the plain path of a new file")
+    refuse_home(name)
     target = Path(os.path.abspath(path))
     check_length(target)
     if not target.parent.is_dir():
