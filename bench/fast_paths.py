@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from workloads.beside import hot_row, on_a_busy_loop
 from workloads.reading import ROWS
 from workloads.storm import MANY, transactions
 
+from aiomemdb.sqlite.writing.checkpoints import Checkpointer
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.fast_paths import WITHOUT, take_away
 
@@ -36,6 +39,23 @@ def _turns() -> Sample:
     return sample
 
 
+def _checkpoints() -> Sample:
+    """How long all writers wait for one: the mean."""
+    lengths: list[float] = []
+    run = Checkpointer.run
+
+    def timed(checkpointer: Checkpointer) -> bool:
+        began = time.perf_counter()
+        restarted = run(checkpointer)
+        lengths.append(time.perf_counter() - began)
+        return restarted
+
+    Checkpointer.run = timed  # type: ignore[assignment,method-assign]  # in this cell's own process
+    sample = storm(Aiomemdb, 64, 3.0, each=None, body=2_000 * "x")
+    sample.rate = 1 / statistics.mean(lengths)
+    return sample
+
+
 FIGURES: dict[str, Callable[[], Sample]] = {
     "storm": partial(storm, Aiomemdb, MANY, 10.0, each=20, once=True),
     "lone write": pinned(partial(storm, Aiomemdb, 1, 0.35, each=None)),
@@ -44,6 +64,7 @@ FIGURES: dict[str, Callable[[], Sample]] = {
     "updates of one row": partial(hot_row, Aiomemdb, 100, 0.35),
     "busy loop": _turns,
     "transaction": pinned(partial(transactions, 0.35)),
+    "checkpoints": _checkpoints,
 }
 
 #: The figures that a path is made for.
@@ -65,6 +86,7 @@ MADE_FOR: dict[str, list[str]] = {
     "folder": ["lone write"],
     "hot-step": ["transaction"],
     "no-savepoint": ["transaction"],
+    "early-writeback": ["checkpoints", "storm", "lone write"],
 }
 assert MADE_FOR.keys() == WITHOUT.keys()
 

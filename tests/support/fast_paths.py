@@ -21,6 +21,7 @@ from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.engine.transaction import SQLiteTransaction
 from aiomemdb.sqlite.file.files import FileIdentity
+from aiomemdb.sqlite.file.writeback import LogWriteback
 from aiomemdb.sqlite.reading import readers
 from aiomemdb.sqlite.writing import hold, operations, statements, writer
 from aiomemdb.sqlite.writing.session import Session
@@ -143,6 +144,10 @@ def _no_savepoint() -> None:
     _put(hold, "_NO_SAVEPOINT", ())
 
 
+def _early_writeback() -> None:
+    _put(LogWriteback, "begin", lambda writeback: None)
+
+
 #: By its name in bench/README.md, what takes it away.
 WITHOUT: dict[str, Callable[[], None]] = {
     "many-rows": _many_rows,
@@ -162,6 +167,7 @@ WITHOUT: dict[str, Callable[[], None]] = {
     "folder": _folder,
     "hot-step": _hot_step,
     "no-savepoint": _no_savepoint,
+    "early-writeback": _early_writeback,
 }
 
 

@@ -1,7 +1,8 @@
 """The database file: what may be opened, how it is created, and whether it still is the one we opened.
 
-The database, its -wal and its -shm are never opened by hand here: POSIX drops all of a process's locks on a file
-when any descriptor of it is closed, SQLite's among them (https://www.sqlite.org/howtocorrupt.html, 2.2).
+The database and its -shm are never opened by hand: POSIX drops all of a process's locks on a file when any descriptor
+of it is closed, SQLite's among them (https://www.sqlite.org/howtocorrupt.html, 2.2). SQLite has no lock on the
+-wal, which writeback.py opens.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -29,6 +30,11 @@ _TRUNCATE_ABOVE = 16
 _WAIT_FOR_READERS = 20
 _WAIT_AT_MOST = 250
 _TIMES_THE_WAIT = 10
+# The disk begins with the log this often, in seconds, where so many rows were changed since: a busy writer fills a
+# megabyte in that time. A quiet one is left to the kernel, which gathers for longer; so is a log that no checkpoint has
+# moved yet, as most programs end before one is due.
+_BEGIN_EVERY = 0.02
+_BEGIN_AFTER_CHANGES = 32
 
 
 class Checkpointer:
@@ -48,6 +54,10 @@ class Checkpointer:
         self._recorder = session.recorder
         self._usual: int = _PAGES * session.connection.own("PRAGMA page_size")[0][0]
         self._small_enough = self._usual
+        self._writeback = session.writeback
+        # Where each commit has synced the log, there is nothing to begin with.
+        self._begin_at = math.inf if session.is_always_full else 0.0
+        self._begun_with = 0
 
     def end_turn(self) -> None:
         """Before a batch is answered: ends its turn, unless the log wants a checkpoint; that is done in the same turn
@@ -67,6 +77,16 @@ class Checkpointer:
                 self.run()
             finally:
                 self._turnstile.release()
+        elif (now := time.monotonic()) >= self._begin_at:
+            self._begin_writeback(now)
+
+    def _begin_writeback(self, now: float) -> None:
+        """Behind the turn and the answer: it takes up to a millisecond, and it may come at any time."""
+        changes, size = self._session.connection.total_changes, self._session.identity.wal_bytes
+        if abs(changes - self._begun_with) >= _BEGIN_AFTER_CHANGES and size > self._usual:
+            self._begun_with = changes
+            self._begin_at = now + _BEGIN_EVERY
+            self._writeback.begin()
 
     def _look(self) -> int:
         """The log's size now: the others may have written since it was looked at."""

@@ -371,8 +371,7 @@ class Hold(Batch):
             outcome = Failure(error)
         self._checkpointer.end_turn()
         self._connection.deliver(self._finished, outcome)
-        if self.session.turnstile.held:
-            self._checkpointer.after_batch()
+        self._checkpointer.after_batch()
 
     def _end(self, commit: bool) -> None:
         self._connection.alarm = None

@@ -21,6 +21,7 @@ from ..connection.guarded import GuardedConnection
 from ..file.files import FileIdentity
 from ..file.holders import holder_of_write_lock, note_wait
 from ..file.turnstile import Turnstile
+from ..file.writeback import LogWriteback
 from .foreigners import Foreigners
 from .slow import SlowFunctions
 from .statements import Book
@@ -42,6 +43,7 @@ class Session:
     Attributes:
         connection: the guarded connection; nothing else runs anything on it.
         turnstile: a write or a checkpoint has the turn there, from ``take_turn`` on.
+        writeback: what begins to write the log to the disk.
         foreigners: the programs that write the file and take no turns.
         abandoned: set by ``close()`` from the loop: stop waiting for locks.
         log_in_doubt: a sync of the log has failed, and the log was not restarted since: see ``heal_log``.
@@ -67,6 +69,7 @@ class Session:
         self.connection: GuardedConnection = connection
         self.identity: FileIdentity = identity
         self.turnstile: Turnstile = turnstile
+        self.writeback: LogWriteback = LogWriteback(identity.path, identity.wal_inode)
         self.abandoned: bool = False
         self._given_up: Callable[[], bool] | None = None
         self.log_in_doubt: bool = False
@@ -124,6 +127,7 @@ class Session:
 
     def end(self, close: Callable[[], None]) -> None:
         self.turnstile.end(close)
+        self.writeback.close()
         self.identity.close()
 
     def _is_abandoned(self) -> bool:
