@@ -166,6 +166,15 @@ async def test_words_are_searched_for_in_facts_and_texts(twins: Twins) -> None:
     assert (await twins.alone.agent_read("SELECT search_episodes(?)", ("engines",))).rows == [("[2]",)]
 
 
+async def test_a_search_is_not_held_to_the_limits_of_the_query_that_asks_it(twins: Twins) -> None:
+    many = " ".join(["Paris", *(f"word{number}" for number in range(40))])
+    tight = AgentLimits(compounds=1, columns=1, program=100, depth=5)
+    answer = await twins.alone.agent_read("SELECT search_facts(?)", (many,), limits=tight)
+    assert answer.rows == [("[2]",)]
+    with pytest.raises(sqlite3.Error, match="too many terms"):  # the query itself still is
+        await twins.alone.agent_read("SELECT search_facts('Paris') UNION SELECT 1", limits=tight)
+
+
 async def test_views_are_joined_by_the_ids_of_their_rows(twins: Twins) -> None:
     answer = await twins.alone.agent_read(
         "SELECT e.name, count(*), v.confidence FROM facts f JOIN entities e ON e.id = f.subject_id "

@@ -204,8 +204,12 @@ class Desk:
             if (name, text) not in known:
                 if len(known) == _SEARCHES:
                     raise OneTooMany(f"a query may search {_SEARCHES} times")
-                with _opened(raw):
-                    known[name, text] = scope.searches[name](raw, text)
+                held_to = raw.limit(self._limits)  # the library's own statement is not held to the agent's limits
+                try:
+                    with _opened(raw):
+                        known[name, text] = scope.searches[name](raw, text)
+                finally:
+                    raw.limit(held_to)
             return known[name, text]
 
         def kept(name: str, words: object) -> str:
