@@ -25,7 +25,7 @@ def _reason(place: Path) -> str | None:
 
 @pytest.fixture
 def shelf(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in memory: a disk whose image lies there fails to write new blocks once that is full."""
+    """A folder in memory: a disk with its image there fails to write new blocks once that is full."""
     if reason := _reason(tmp_path_factory.getbasetemp()):
         pytest.skip(reason)
     folder = tmp_path / "shelf"
