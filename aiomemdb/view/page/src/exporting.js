@@ -31,11 +31,20 @@ export function svg(graph, colors) {
 
 export const saveSvg = (graph, colors, name) => download(`${name}.svg`, svg(graph, colors), "image/svg+xml");
 
-// All that is drawn, twice as large as the graph's own measure, if that is not too much.
-export async function savePng(graph, colors, name) {
+// All that is drawn, twice as large as the graph's own measure, if that is not too much. What is dimmed on the screen,
+// because something else is chosen, is not dimmed here.
+export function painted(graph) {
   const box = graph.box(), wide = box.wide + 2 * ROOM, high = box.high + 2 * ROOM;
   const zoom = Math.min(2, MOST_PIXELS / wide, MOST_PIXELS / high);
   const canvas = h("canvas", { width: Math.ceil(wide * zoom), height: Math.ceil(high * zoom) });
+  const dimmed = graph.marked("dim");
+  for (const each of dimmed) [each.dim, each.alpha] = [false, each.absent ? 0 : each.faint ? 0.25 : each.a ? 0.62 : 1];
   graph.paint(canvas.getContext("2d", { alpha: false }), { zoom, x: zoom * (ROOM - box.x), y: zoom * (ROOM - box.y) }, [0, 0, canvas.width, canvas.height], Infinity);
+  for (const each of dimmed) [each.dim, each.alpha] = [true, each.goal];
+  return canvas;
+}
+
+export async function savePng(graph, name) {
+  const canvas = painted(graph);
   download(`${name}.png`, await new Promise((resume) => canvas.toBlob(resume, "image/png")), "image/png");
 }

@@ -1,15 +1,16 @@
 // The drawing: what of the model is on the canvas, where it stands, what is lit.
 
 import { still } from "./dom.js";
+import { edgeAt, nodeAt } from "./hitting.js";
 import { place } from "./layout.js";
-import { bent, paint } from "./painting.js";
+import { paint } from "./painting.js";
+import { Places } from "./places.js";
 import { Stage } from "./stage.js";
 
 const LARGE = 700; // more nodes than this are drawn with less: straight lines, no arrows
 const SOON = 2000; // of more than this so many are laid out first
 const FADE_MS = 260;
 const FADING = 3000; // more than so many nodes and edges change at once
-const REACH = 5; // pixels beside a node or an edge that still hit it
 
 const short = (text, most) => {
   const signs = [...text.replace(/[\u202a-\u202e\u2066-\u2069\u200e\u200f]/g, "").replace(/\s+/g, " ").slice(0, 2000)];
@@ -29,7 +30,7 @@ export class Graph {
     this.edges = new Map();
     this.ranked = []; // nodes, the best connected first
     this.lines = []; // edges
-    this.kept = new Map();
+    this.stood = new Places(model);
     this.hovered = null;
     this.stage = new Stage(element, (ink, view, box) => this.paint(ink, view, box), this.hands(), { least: 0.02, most: 4 });
   }
@@ -72,35 +73,11 @@ export class Graph {
   }
 
   nodeAt(x, y) {
-    const { view } = this.stage;
-    let best = null, least = Infinity;
-    for (const node of this.ranked) {
-      const far = Math.hypot(node.x * view.zoom + view.x - x, node.y * view.zoom + view.y - y) - (node.size / 2) * view.zoom;
-      if (far < Math.min(REACH, least) && !node.absent) [best, least] = [node, far];
-    }
-    return best;
+    return nodeAt(this.ranked, this.stage.view, x, y);
   }
 
   edgeAt(x, y) {
-    const { view } = this.stage, wx = (x - view.x) / view.zoom, wy = (y - view.y) / view.zoom;
-    let best = null, least = REACH / view.zoom;
-    const weigh = (edge, ax, ay, bx, by) => {
-      const dx = bx - ax, dy = by - ay, share = Math.max(0, Math.min(1, ((wx - ax) * dx + (wy - ay) * dy) / (dx * dx + dy * dy || 1)));
-      const far = Math.hypot(wx - ax - share * dx, wy - ay - share * dy);
-      if (far < least) [best, least] = [edge, far];
-    };
-    for (const edge of this.lines) {
-      const { a, b } = edge, room = least + Math.abs(edge.bend);
-      if (edge.absent || wx < Math.min(a.x, b.x) - room || wx > Math.max(a.x, b.x) + room || wy < Math.min(a.y, b.y) - room || wy > Math.max(a.y, b.y) + room) continue;
-      const middle = bent(edge);
-      if (!middle) {
-        weigh(edge, a.x, a.y, b.x, b.y);
-        continue;
-      }
-      const at = (share) => [0, 1].map((axis) => (1 - share) ** 2 * [a.x, a.y][axis] + 2 * share * (1 - share) * middle[axis] + share ** 2 * [b.x, b.y][axis]);
-      for (let step = 0; step < 8; step++) weigh(edge, ...at(step / 8), ...at((step + 1) / 8));
-    }
-    return best;
+    return edgeAt(this.lines, this.stage.view, x, y);
   }
 
   // Those that have a mark, such as "path".
@@ -147,43 +124,9 @@ export class Graph {
     this.stage.soon();
   }
 
-  // Positions of earlier visits, so that it looks the same tomorrow: [id, x, y, when the entity was made], by id.
-  get store() {
-    return `aiomemdb positions ${this.model.about.title} ${(this.model.about.namespaces ?? []).join(" ")} ${this.model.about.around ?? ""}`;
-  }
-
-  remember(rows) {
-    for (const row of rows) this.kept.set(row[0], row);
-  }
-
-  stored() {
-    try {
-      return JSON.parse(localStorage.getItem(this.store) ?? "[]");
-    } catch {
-      return [];
-    }
-  }
-
-  // Where it stood, if it is still what stood there.
-  stood(id) {
-    const [, x, y, born] = this.kept.get(id) ?? [];
-    return born === this.model.entities.get(id).created_at ? [x, y] : [NaN, NaN];
-  }
-
   keep() {
-    const news = [];
-    for (const { id, x, y } of this.ranked) {
-      const row = [id, Math.round(x), Math.round(y), this.model.entities.get(id).created_at], old = this.kept.get(id);
-      if (!old || row.some((each, place) => each !== old[place])) news.push(row);
-    }
-    if (!news.length) return;
-    this.remember(news);
-    this.told.kept(news);
-    try {
-      localStorage.setItem(this.store, JSON.stringify([...this.kept.values()].slice(-30000)));
-    } catch {
-      // a page without storage forgets where things stood
-    }
+    const news = this.stood.keep(this.ranked);
+    if (news.length) this.told.kept(news);
   }
 
   node(id, x, y) {
@@ -255,7 +198,7 @@ export class Graph {
     const fixed = new Uint8Array(all.length);
     all.forEach((id, number) => {
       const node = this.nodes.get(id);
-      const [kx, ky] = node ? [node.x, node.y] : this.stood(id);
+      const [kx, ky] = node ? [node.x, node.y] : this.stood.of(id);
       x[number] = kx; y[number] = ky;
       fixed[number] = Number.isNaN(kx) ? 0 : 1;
     });

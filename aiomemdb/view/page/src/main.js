@@ -8,6 +8,7 @@ import { Legend } from "./legend.js";
 import { connect } from "./live.js";
 import { Model } from "./model.js";
 import { Panel } from "./panel.js";
+import { Paper } from "./printing.js";
 import { Search } from "./search.js";
 import { Table } from "./table.js";
 import { Timeline } from "./timeline.js";
@@ -64,6 +65,8 @@ class App {
       shown: () => this.counted(),
       kept: (rows) => this.live?.keep(rows),
     });
+    const { graph } = this;
+    this.paper = new Paper(this);
     this.inset();
     addEventListener("resize", () => this.inset());
     addEventListener("keydown", (event) => this.key(event));
@@ -72,8 +75,8 @@ class App {
     this.timeline.refresh();
     this.setTheme(this.colors.theme);
     if (!model.entities.size) this.begin();
-    this.graph.remember(this.graph.stored());
-    if (this.live) this.graph.remember(await this.live.positions());
+    graph.stood.remember(graph.stood.stored());
+    if (this.live) graph.stood.remember(await this.live.positions());
     await this.graph.draw(model.firstView(innerWidth < 800 ? 60 : FIRST));
     this.recount();
     await this.followHash();
@@ -246,7 +249,7 @@ class App {
   async save(kind) {
     const name = this.model.about.title || "memory";
     document.querySelector(".menu").open = false;
-    await (kind === "svg" ? saveSvg : savePng)(this.graph, this.colors, name);
+    await (kind === "svg" ? saveSvg(this.graph, this.colors, name) : savePng(this.graph, name));
   }
 
   say(text) {
