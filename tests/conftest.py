@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partialmethod
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from aiomemdb import AgentLimits
 from tests.support.warm import Warm
 
 # -- the event loop ------------------------------------------------------------------------------------------
@@ -70,6 +72,12 @@ hypothesis.settings.load_profile("suite")
 
 class _TimeoutSettings(Protocol):
     timeout: float
+
+
+@pytest.fixture
+def agents_have_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 2 s that an agent's query may take by default are a promise to those beside it; a busy machine breaks it."""
+    monkeypatch.setattr(AgentLimits, "__init__", partialmethod(AgentLimits.__init__, deadline=60.0))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,7 +16,7 @@ import pytest
 from aiomemdb import AgentLimits, AiomemdbError, ForbiddenStatement, Memory, Statement
 from tests.support.hostile_sql import BOMBS, HOSTILE, MARKS
 
-pytestmark = pytest.mark.sqlite_only
+pytestmark = [pytest.mark.sqlite_only, pytest.mark.usefixtures("agents_have_time")]
 
 # A bomb ends at its deadline. What else is asked ends by itself, on a busy machine too.
 SHORT, LONG = AgentLimits(deadline=0.5), AgentLimits(deadline=30)

@@ -18,6 +18,8 @@ from aiomemdb.sqlite.agents import asking
 from aiomemdb.sqlite.agents.asking import Desk
 from tests.support.whole import eventually
 
+pytestmark = pytest.mark.usefixtures("agents_have_time")
+
 SCHEMA = """
 CREATE TABLE note (id INTEGER PRIMARY KEY, agent TEXT, body TEXT);
 CREATE TABLE secret (id INTEGER PRIMARY KEY, word TEXT);
