@@ -47,7 +47,7 @@ def sure(covered: float | None, nearest: float | None) -> float:
 def calibrated(scores: Mapping[Node, float], sure: float) -> dict[Node, float]:
     """The best one gets how sure all of it is, and the others stand to it as they rank."""
     greatest = max(scores.values(), default=0.0)
-    return {node: sure * (max(score, 0.0) / greatest) if greatest > 0 else 0.0 for node, score in scores.items()}
+    return {node: sure * (score / greatest) if score > 0 else 0.0 for node, score in scores.items()}
 
 
 def _from_0_to_1(value: float | None) -> float:

@@ -5,9 +5,9 @@ Pure functions of numbers; none of their constants is fitted to questions, each 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from heapq import nsmallest
 from typing import Any, NamedTuple, TypeAlias
 
 from .questions import Links, Node
@@ -73,21 +73,23 @@ def fuse(words: Sequence[tuple[int, float]], near: Sequence[tuple[int, float]], 
         near: (id, cosine).
         share: that of ``near``.
     """
-    legs = [(leg, weight) for leg, weight in ((words, 1 - share), (near, share)) if leg and max(s for _, s in leg) > 0]
-    scores: dict[int, float] = defaultdict(float)
-    for leg, weight in legs:
+    legs = [(leg, weight, max(s for _, s in leg)) for leg, weight in ((words, 1 - share), (near, share)) if leg]
+    legs = [leg for leg in legs if leg[2] > 0]
+    scores: dict[int, float] = {}
+    for leg, weight, greatest in legs:
         weight = weight if len(legs) == 2 else 1.0
-        greatest = max(score for _, score in leg)
         for id, score in leg:
-            scores[id] += weight * max(score, 0.0) / greatest
-    return dict(scores)
+            scores[id] = scores.get(id, 0.0) + (weight * score / greatest if score > 0 else 0.0)
+    return scores
 
 
 def best(scores: Mapping[Node, float], count: int, kinds: Iterable[str] | None = None) -> list[Node]:
     """The nodes of the highest scores, best first; of equal ones the newest. Of some kinds, or of any."""
-    chosen = None if kinds is None else set(kinds)
-    keyed = [(-score, -node[1], node) for node, score in scores.items() if chosen is None or node[0] in chosen]
-    return [node for _, _, node in nsmallest(count, keyed)]
+    if kinds is not None:
+        chosen = set(kinds)
+        scores = {node: score for node, score in scores.items() if node[0] in chosen}
+    least = sorted(scores.values(), reverse=True)[count - 1] if 0 < count < len(scores) else -math.inf
+    return [node for _, _, node in sorted((-s, -node[1], node) for node, s in scores.items() if s >= least)[:count]]
 
 
 class Reached(NamedTuple):
@@ -171,11 +173,11 @@ def lift(frontier: Mapping[Node, Reached], steps: Iterable[Step], whole: dict[No
     return gained
 
 
-def total(own: Mapping[Node, float], reached: Mapping[Node, Reached]) -> dict[Node, Reached]:
+def total(own: Mapping[Node, Reached], reached: Mapping[Node, Reached]) -> dict[Node, Reached]:
     """What was found by itself counts whole, and what came over links is added: two witnesses are better than one."""
-    whole = {node: Reached(score, 0) for node, score in own.items()}
+    whole = {**own}
     for node, gain in reached.items():
-        whole[node] = Reached(own[node] + gain.score, 0, gain.via) if node in own else gain
+        whole[node] = Reached(own[node].score + gain.score, 0, gain.via) if node in own else gain
     return whole
 
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from .questions import Node
 from .times import from_micros
 from .values import Entity, Episode, Event, Evidence, Fact
 
-__all__ = ["entity_of", "episode_of", "event_of", "evidence_of", "fact_of", "literal"]
+__all__ = [
+    "entity_of",
+    "episode_of",
+    "event_of",
+    "evidence_by_fact",
+    "evidence_of",
+    "fact_of",
+    "literal",
+    "nodes_of",
+]
 
 
 def _time(micros: int | None, offset: int | None = None) -> datetime | None:
@@ -136,3 +147,20 @@ def event_of(
     reason: str | None,
 ) -> Event:
     return Event(id, from_micros(at), operation, kind, ref, other, agent, reason)
+
+
+_OF: Mapping[str, Callable[..., Any]] = {"entity": entity_of, "episode": episode_of, "fact": fact_of}
+
+
+def nodes_of(kind: str, rows: Iterable[Any]) -> dict[Node, Fact | Episode | Entity]:
+    """Rows of a kind, by their nodes."""
+    of = _OF[kind]
+    return {(kind, row[0]): of(*row) for row in rows}
+
+
+def evidence_by_fact(rows: Iterable[Any]) -> dict[int, list[Evidence]]:
+    """Rows of evidence, in their order, by the facts that they are for."""
+    found: dict[int, list[Evidence]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(evidence_of(*row))
+    return found

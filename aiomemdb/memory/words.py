@@ -31,6 +31,7 @@ __all__ = [
     "keys_in",
     "passing",
     "runs",
+    "shares",
 ]
 
 #: Begins the tokens of a store: no text that is stored or asked for has it, once it is in its form.
@@ -220,6 +221,17 @@ def _bare(name: str) -> str:
 
 def _is_around(char: str) -> bool:
     return char in "<>`" or (char not in _OF_NAMES and unicodedata.category(char) in ("Po", "Ps", "Pe", "Pi", "Pf"))
+
+
+def shares(question: Sequence[Asked], names: Iterable[str]) -> dict[str, float]:
+    """Which share of what a question asks for each name takes, by words that say something; at most 1."""
+    whole = max(1, _weight(question))
+    return {name: min(1.0, _weight(asked(name)) / whole) for name in names}
+
+
+def _weight(words: Sequence[Asked]) -> int:
+    """How many words say something."""
+    return sum(not word.common for word in words) or len(words)
 
 
 def counted(asked: Iterable[Asked]) -> list[str]:

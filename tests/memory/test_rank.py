@@ -116,14 +116,14 @@ def test_a_turn_passes_on_less_the_farther_away_another_is() -> None:
 
 
 def test_what_came_over_links_is_added_to_what_was_found() -> None:
-    own = {text(1): 0.5, text(2): 0.4}
+    own = {text(1): Reached(0.5, 0), text(2): Reached(0.4, 0)}
     whole = rank.total(own, {text(2): Reached(0.3, 1, (text(1),)), text(3): Reached(0.1, 1)})
     assert whole == {
         text(1): Reached(0.5, 0),
         text(2): Reached(pytest.approx(0.7), 0, (text(1),)),
         text(3): Reached(0.1, 1),
     }
-    assert own == {text(1): 0.5, text(2): 0.4}
+    assert own == {text(1): Reached(0.5, 0), text(2): Reached(0.4, 0)}
 
 
 def test_what_is_lifted_stands_between_its_source_and_where_it_was() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import aiomemdb
 from aiomemdb import EmbedderError, Entity, Episode, Fact, Hit, Memory, Recall
 from aiomemdb.memory import rank
 from aiomemdb.memory.deciding import recalling
@@ -17,6 +18,7 @@ from aiomemdb.memory.questions import When
 from aiomemdb.memory.stores.sqlite import search
 from aiomemdb.memory.times import now_micros, to_micros
 from aiomemdb.memory.words import Asked
+from aiomemdb.sqlite.connection.guard import Guard
 from tests.memory.conftest import Target, assert_sound
 from tests.memory.support import AngleEmbedder, AnsweringEmbedder, GatedEmbedder, SpellingEmbedder, day
 
@@ -106,6 +108,23 @@ async def test_of_words_in_very_many_rows_the_rarest_are_looked_for(
     monkeypatch.setattr(search, "_RANKED", 5)
     assert said(await ask("common rare")) == ["common rare number 3"]
     assert len(await ask("common")) == 6  # the rarest that there is
+
+
+async def test_a_question_like_one_before_compiles_no_statement(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[tuple[object, ...]] = []
+    authorize = Guard.authorize
+
+    def counting(self: Guard, *what: Any) -> int:
+        compiled.append(what)
+        return authorize(self, *what)
+
+    monkeypatch.setattr(Guard, "authorize", counting)  # SQLite asks it where it compiles
+    async with aiomemdb.connect(db_path, readers=1) as db, Memory.open(db) as memory:
+        await memory.remember("Ada lives in London", [("Ada", "lives in", "London")])
+        await memory.recall("Where does Ada live?")
+        compiled.clear()
+        assert (await memory.recall("Who lives in London?")).hits
+    assert not compiled
 
 
 async def test_an_alias_in_the_question_finds_what_is_known_of_its_entity(memory: Memory) -> None:

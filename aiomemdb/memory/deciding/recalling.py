@@ -16,8 +16,7 @@ from .. import certainty, rank
 from ..questions import ByWords, Found, Links, Node, When
 from ..rank import Reached, Scores
 from ..values import Hit
-from ..words import Asked
-from ..words import asked as words_of
+from ..words import Asked, shares
 from .steps import Request, Steps, follow_async
 
 __all__ = ["CANDIDATES", "FOLLOWED", "HUB", "Ask", "Question", "Side", "answered", "recall"]
@@ -90,8 +89,8 @@ class _Candidates:
     """What was found by itself."""
 
     own: Scores = field(default_factory=dict)
-    bm25: Scores = field(default_factory=dict)
-    cosine: Scores = field(default_factory=dict)
+    bm25: dict[str, dict[int, float]] = field(default_factory=dict)
+    cosine: dict[str, dict[int, float]] = field(default_factory=dict)
     named: Scores = field(default_factory=dict)
     """Entities that the question names: the share of its words that their name takes."""
     sure: float = 0.0
@@ -107,7 +106,7 @@ def recall(question: Question, near: Side) -> Steps[tuple[list[Hit], int] | None
     """
     when = When(question.as_of)
     if question.known_at is not None:
-        [known] = yield from Ask([("known_upto", (question.known_at,))])
+        [known] = yield Ask([("known_upto", (question.known_at,))])
         when = replace(when, known=known)
     search = _Recalling(question, when)
     if not (yield from search.candidates(near)):
@@ -120,9 +119,9 @@ def recall(question: Question, near: Side) -> Steps[tuple[list[Hit], int] | None
     elif question.strategy == "expand":
         reached = yield from search.expand(question.hops)
         scores, how = {node: each.score for node, each in reached.items()}, reached.get
+    scores = {node: score for node, score in scores.items() if node[0] in question.wanted}
     if question.strategy != "hybrid":
         scores = yield from search.of_speakers(scores)
-    scores = {node: score for node, score in scores.items() if node[0] in question.wanted}
     scores = certainty.calibrated(scores, search.found.sure)
     scores = {node: score for node, score in scores.items() if score >= question.at_least}
     return (yield from search.hits(scores, how)), len(scores)
@@ -145,7 +144,7 @@ class _Recalling:
         """Fuses what words, vectors and names find of each kind; returns whether that is enough of the vectors."""
         asked, kinds, spaces, when = self._question.words, self._question.sought, self._namespaces, self._when
         beside = [kind for kind in kinds if kind in near]
-        named, *answers = yield from Ask(
+        named, *answers = yield Ask(
             [
                 ("named", (spaces, self._question.keys)),
                 *(("there", (spaces, kind, [id for id, _ in near[kind][0]], when)) for kind in beside),
@@ -166,17 +165,16 @@ class _Recalling:
         self,
         by_words: Sequence[ByWords],
         cosines: Mapping[str, Sequence[tuple[int, float]]],
-        named: Iterable[tuple[str, int]],
+        named: Sequence[tuple[str, int]],
     ) -> None:
         found, asked, kinds = self.found, self._question.words, self._question.sought
         for place, kind in enumerate(kinds):
             legs = by_words[place].rows if asked else [], cosines.get(kind, [])
             found.own.update({(kind, id): score for id, score in rank.fuse(*legs, rank.FUSION).items()})
-            for leg, scores in zip(legs, (found.bm25, found.cosine), strict=True):
-                scores.update({(kind, id): score for id, score in leg})
+            found.bm25[kind], found.cosine[kind] = map(dict, legs)
+        takes = shares(asked, dict.fromkeys(key for key, _ in named))
         for key, id in named:
-            share = min(1.0, _weight(words_of(key)) / max(1, _weight(asked)))
-            found.named["entity", id] = max(share, found.named.get(("entity", id), 0.0))
+            found.named["entity", id] = max(takes[key], found.named.get(("entity", id), 0.0))
         covered = [certainty.covered(asked, one) for one in by_words]
         nearest = [leg[0][1] for leg in cosines.values() if leg]
         found.sure = certainty.sure(
@@ -190,20 +188,21 @@ class _Recalling:
         if not frontier and not turns:
             return Links()
         entities = [id for kind, id in frontier if kind == "entity"]
-        [links] = yield from Ask([("around", (self._namespaces, frontier, turns, self._when, HUB, entities))])
+        [links] = yield Ask([("around", (self._namespaces, frontier, turns, self._when, HUB, entities))])
         answer: Links = links
         return answer
 
     def expand(self, hops: int) -> Steps[dict[Node, Reached]]:
         """What each node has of its own and over links."""
         found = self.found
+        own = {node: Reached(score, 0) for node, score in found.own.items()}
         if not hops:
-            return rank.total(found.own, {})
-        sources = {node: Reached(score, 0) for node, score in found.own.items() if node[0] != "entity"}
+            return own
+        sources = {node: each for node, each in own.items() if node[0] != "entity"}
         sources |= {node: Reached(share, 0) for node, share in found.named.items()}
         reached: dict[Node, Reached] = {}
         gained, links = yield from self._hop(rank.walk, sources, reached)
-        whole = rank.total(found.own, reached)
+        whole = rank.total(own, reached)
         gained |= yield from self._over_mentions(links, whole)
         # From here on links only lift: nothing passes what it is linked to.
         for _ in range(hops - 1):
@@ -218,7 +217,7 @@ class _Recalling:
         self, pass_on: _PassOn, sources: Mapping[Node, Reached], reached: dict[Node, Reached]
     ) -> Steps[tuple[dict[Node, Reached], Links]]:
         """Passes scores on over one hop; returns what gained by it, and the links of the best sources."""
-        frontier = [node for kind in _KINDS for node in _best(sources, kind)]
+        frontier = [node for kind in _KINDS for node in _best(sources, [kind])]
         # What is said beside a turn is looked at for all of them: what one is about, the next may say.
         turns = [id for kind, id in sources if kind == "episode"]
         links = first = yield from self._around(frontier, turns)
@@ -279,7 +278,7 @@ class _Recalling:
         if not texts or not self._question.keys:
             return scores
         answer: dict[int, str]
-        [answer] = yield from Ask([("sources", (self._namespaces, texts))])
+        [answer] = yield Ask([("sources", (self._namespaces, texts))])
         keys, normalise = set(self._question.keys), self._question.normalise
         named = {source for source in set(answer.values()) if normalise(source) in keys}
         spoken = {("episode", id): scores["episode", id] for id, source in answer.items() if source in named}
@@ -294,32 +293,26 @@ class _Recalling:
             some = rank.best(scores, count + limit)[count:]
             count += limit
             read: Found
-            [read] = yield from Ask([("read", (self._namespaces, some, self._when))])
+            [read] = yield Ask([("read", (self._namespaces, some, self._when))])
             for node in some:
                 if node not in read.items:
                     continue
-                reached = how(node) or Reached(0.0, 0)
+                (kind, id), reached = node, how(node) or Reached(0.0, 0)
                 hits.append(
                     Hit(
-                        node[0],
+                        kind,
                         read.items[node],
                         scores[node],
-                        found.bm25.get(node),
-                        found.cosine.get(node),
+                        found.bm25.get(kind, {}).get(id),
+                        found.cosine.get(kind, {}).get(id),
                         0 if node in found.own else reached.hops,
                         reached.via,
-                        tuple(read.evidence.get(node[1], ())) if node[0] == "fact" else (),
+                        tuple(read.evidence.get(id, ())) if kind == "fact" else (),
                     )
                 )
         return hits[:limit]
 
 
-def _weight(words: Sequence[Asked]) -> int:
-    """How many words say something."""
-    return sum(not word.common for word in words) or len(words)
-
-
-def _best(reached: Mapping[Node, Reached], kind: str | None = None) -> list[Node]:
+def _best(reached: Mapping[Node, Reached], kinds: Sequence[str] = _KINDS) -> list[Node]:
     """From where links are followed."""
-    scores = {node: each.score for node, each in reached.items()}
-    return rank.best(scores, FOLLOWED, None if kind is None else [kind])
+    return rank.best({node: each.score for node, each in reached.items() if node[0] in kinds}, FOLLOWED)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from ...questions import ByWords, Found, Kind, Node, When
-from ...records import entity_of, episode_of, evidence_of, fact_of
+from ...records import evidence_by_fact, nodes_of
 from ...values import Entity, Episode, Fact
 from ...words import RARE, Asked, choose, counted, is_begin, passing
 from ..columns import ENTITY, EPISODE, EVIDENCE, FACT
@@ -294,11 +294,7 @@ async def there(asking: Asking, namespaces: Sequence[str], kind: str, ids: Itera
     return {row[0] for row in rows}
 
 
-_READ = {
-    "fact": (FACT, fact_of),
-    "episode": (EPISODE, episode_of),
-    "entity": (ENTITY, entity_of),
-}
+_READ = {"fact": FACT, "episode": EPISODE, "entity": ENTITY}
 
 
 async def read(asking: Asking, namespaces: Sequence[str], nodes: Sequence[Node], when: When) -> Found:
@@ -310,7 +306,7 @@ async def read(asking: Asking, namespaces: Sequence[str], nodes: Sequence[Node],
         letter, ids = _LETTERS[kind], [id for of, id in nodes if of == kind]
         statements.append(
             statement(
-                f"{with_known(when)} SELECT {_READ[kind][0]} FROM aiomemdb.{kind} {letter} "
+                f"{with_known(when)} SELECT {_READ[kind]} FROM aiomemdb.{kind} {letter} "
                 f"JOIN aiomemdb.memory_namespace n ON n.id = {letter}.namespace "
                 f"WHERE {letter}.id = ANY (:ids::bigint[]) AND {counts(letter, kind, when)} ORDER BY {letter}.id",
                 {**params, "ids": ids},
@@ -327,10 +323,6 @@ async def read(asking: Asking, namespaces: Sequence[str], nodes: Sequence[Node],
     results = await asking.all(statements)
     items: dict[Node, Fact | Episode | Entity] = {}
     for kind, result in zip(kinds, results, strict=False):
-        value_of: Any = _READ[kind][1]
-        items |= {(kind, row[0]): value_of(*row) for row in result.rows}
-    evidence: dict[int, list[Any]] = {}
-    for row in results[-1].rows if "fact" in kinds else ():
-        if ("fact", row[1]) in items:
-            evidence.setdefault(row[1], []).append(evidence_of(*row))
-    return Found(items, evidence)
+        items |= nodes_of(kind, result.rows)
+    rows = results[-1].rows if "fact" in kinds else ()
+    return Found(items, evidence_by_fact(row for row in rows if ("fact", row[1]) in items))

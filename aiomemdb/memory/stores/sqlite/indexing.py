@@ -11,12 +11,14 @@ import sqlite3
 from collections.abc import Callable, Iterable
 
 from ..indexed import Indexed, of_entity, of_episode, of_fact
-from .rows import json_list
 from .setwise import apply, load
 
 __all__ = ["KINDS", "begin", "index_slice", "reindex", "unindexed"]
 
 KINDS = ("entity", "episode", "fact")
+# The keys in memory_meta of the greatest ids that may be without terms.
+_LEFT = {kind: f"unindexed {kind}" for kind in KINDS}
+_UNINDEXED = f"SELECT key FROM memory_meta WHERE key IN ({', '.join('?' * len(KINDS))})"
 # Rows that one job indexes anew: some milliseconds, so that other writers get their turns.
 _SLICE = 100
 
@@ -46,11 +48,6 @@ def reindex(conn: sqlite3.Connection, kind: str, ids: Iterable[int]) -> None:
     )
 
 
-def _left(kind: str) -> str:
-    """The key in memory_meta of the greatest id that may be without terms."""
-    return f"unindexed {kind}"
-
-
 def begin(conn: sqlite3.Connection) -> None:
     """Note which rows are to be indexed; a new file has none."""
     for kind in KINDS:
@@ -58,15 +55,13 @@ def begin(conn: sqlite3.Connection) -> None:
         if last is None:
             _drop(conn, kind)
         else:
-            conn.execute("INSERT INTO memory_meta VALUES (?, ?)", (_left(kind), str(last)))
+            conn.execute("INSERT INTO memory_meta VALUES (?, ?)", (_LEFT[kind], str(last)))
 
 
 def unindexed(conn: sqlite3.Connection) -> list[str]:
     """The kinds that still have rows in the index of an earlier version."""
-    rows = conn.execute(
-        "SELECT key FROM memory_meta WHERE key IN (SELECT value FROM json_each(?))", (json_list(map(_left, KINDS)),)
-    ).fetchall()
-    return [kind for kind in KINDS if (_left(kind),) in [tuple(row) for row in rows]]
+    left = {row[0] for row in conn.execute(_UNINDEXED, tuple(_LEFT.values())).fetchall()}
+    return [kind for kind in KINDS if _LEFT[kind] in left]
 
 
 def index_slice(conn: sqlite3.Connection) -> bool:
@@ -76,14 +71,14 @@ def index_slice(conn: sqlite3.Connection) -> bool:
         [ids] = conn.execute(
             f"SELECT json_group_array(id) FROM (SELECT id FROM {kind} WHERE terms IS NULL AND id <= "
             "(SELECT CAST(value AS INTEGER) FROM memory_meta WHERE key = :left) ORDER BY id DESC LIMIT :slice)",
-            {"left": _left(kind), "slice": _SLICE},
+            {"left": _LEFT[kind], "slice": _SLICE},
         ).fetchone()
         if ids != "[]":
             listed: list[int] = json.loads(ids)
             reindex(conn, kind, listed)
-            conn.execute("UPDATE memory_meta SET value = ? WHERE key = ?", (str(min(listed) - 1), _left(kind)))
+            conn.execute("UPDATE memory_meta SET value = ? WHERE key = ?", (str(min(listed) - 1), _LEFT[kind]))
             return True
-        conn.execute("DELETE FROM memory_meta WHERE key = ?", (_left(kind),))
+        conn.execute("DELETE FROM memory_meta WHERE key = ?", (_LEFT[kind],))
         _drop(conn, kind)
     return False
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ...questions import Links, Node, When
+from ...questions import Links, Node
 from ..counting import believed, holds
-from .states import as_known
 
 __all__ = ["around", "counts"]
 
@@ -23,6 +22,7 @@ _LOOKED_AT = 1_000
 _TURNS = 2
 
 
+@lru_cache(maxsize=64)
 def counts(table: str, kind: str, spaces: str, past: bool) -> str:
     """Which rows of a table count: readable, believed and holding. Its parameters are :as_of, :known and
     :past.
@@ -40,25 +40,24 @@ def around(
     spaces: str,
     frontier: Sequence[Node],
     turns: Sequence[int],
-    when: When,
+    times: Mapping[str, int | None],
     hub: int,
     named: Sequence[int] = (),
 ) -> Links:
-    """See ``Reads``. ``spaces`` are the ids of the namespaces."""
+    """See ``Reads``. ``spaces`` are the ids of the namespaces, ``times`` the parameters of ``counts``."""
     ids = {of: [id for kind, id in frontier if kind == of] for of in ("fact", "entity", "episode")}
     wanted = tuple(name for of, names in _OF.items() if (turns if of == "turn" else ids[of]) for name in names)
     if not spaces or not wanted:
         return Links()
     [*texts] = conn.execute(
-        _statement(spaces, when.known is not None, wanted),
+        _statement(spaces, times["known"] is not None, wanted),
         {
             "facts": json.dumps(ids["fact"]),
             "entities": json.dumps(ids["entity"]),
             "episodes": json.dumps(ids["episode"]),
             "turns": json.dumps([*turns]),
             "named": json.dumps([*named]),
-            "as_of": when.as_of,
-            **as_known(when.known),
+            **times,
             "hub": hub,
             "looked_at": _LOOKED_AT,
         },

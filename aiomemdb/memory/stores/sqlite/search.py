@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar, TypeVarTuple
 
 from ...deciding.recalling import Ask
 from ...deciding.steps import Steps, follow
 from ...questions import ByWords, Found, Links, Node, When
-from ...records import entity_of, episode_of, evidence_of, fact_of
+from ...records import evidence_by_fact, nodes_of
 from ...values import Entity, Episode, Fact
 from ...words import MARK, RARE, Asked, choose, counted, is_begin, passing
 from ..columns import ENTITY, EPISODE, EVIDENCE, FACT
 from . import linking
 from .indexing import unindexed
 from .linking import counts as countable
-from .rows import json_list
 from .setwise import load
 from .states import SQLiteState, as_known, known_upto
 
@@ -54,6 +54,8 @@ class Searching:
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
         self._spaces_of: dict[tuple[str, ...], str] = {}
+        self._when: When | None = None
+        self._times_of_when: dict[str, int | None] = {}
         self._unindexed: list[str] | None = None
 
     def known_upto(self, known_at: int) -> SQLiteState:
@@ -65,10 +67,16 @@ class Searching:
         if key not in self._spaces_of:
             [ids] = self._conn.execute(
                 "SELECT json_group_array(id) FROM memory_namespace WHERE name IN (SELECT value FROM json_each(?))",
-                (json_list(namespaces),),
+                (json.dumps([*namespaces]),),
             ).fetchone()
             self._spaces_of[key] = ids.strip("[]")
         return self._spaces_of[key]
+
+    def _times(self, when: When) -> dict[str, int | None]:
+        """The parameters of ``countable``."""
+        if when is not self._when:
+            self._when, self._times_of_when = when, {"as_of": when.as_of, **as_known(when.known)}
+        return self._times_of_when
 
     def words(self, namespaces: Sequence[str], kind: str, asked: Sequence[Asked], when: When, limit: int) -> ByWords:
         spaces = self._spaces(namespaces)
@@ -77,7 +85,7 @@ class Searching:
         if self._unindexed is None:
             self._unindexed = unindexed(self._conn)
         before = [f"{kind}_words"] if kind in self._unindexed else []
-        return _words(self._conn, spaces, kind, before, asked, when, limit)
+        return _words(self._conn, spaces, kind, before, asked, self._times(when), limit)
 
     def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
         spaces = self._spaces(namespaces)
@@ -86,7 +94,7 @@ class Searching:
         [text] = self._conn.execute(
             "SELECT json_group_array(json_array(j.value, a.entity)) FROM json_each(?) j CROSS JOIN entity_alias a "
             f"ON a.namespace IN ({spaces}) AND a.key = j.value",
-            (json_list(keys),),
+            (json.dumps([*keys]),),
         ).fetchone()
         return sorted((key, id) for key, id in json.loads(text))
 
@@ -99,12 +107,11 @@ class Searching:
         hub: int,
         named: Sequence[int] = (),
     ) -> Links:
-        return linking.around(self._conn, self._spaces(namespaces), frontier, turns, when, hub, named)
+        return linking.around(self._conn, self._spaces(namespaces), frontier, turns, self._times(when), hub, named)
 
     def sources(self, namespaces: Sequence[str], episodes: Sequence[int]) -> dict[int, str]:
-        source = "{rows} r CROSS JOIN episode p ON p.id = r.id WHERE p.source IS NOT NULL"
-        rows = load(self._conn, "p.id, p.source", source, {}, "id", [(id,) for id in episodes])
-        return {id: of for id, of in rows}
+        source = "json_each(:ids) j CROSS JOIN episode p ON p.id = j.value WHERE p.source IS NOT NULL"
+        return {id: of for id, of in load(self._conn, "p.id, p.source", source, {"ids": json.dumps([*episodes])})}
 
     def there(self, namespaces: Sequence[str], kind: str, ids: Iterable[int], when: When) -> set[int]:
         spaces = self._spaces(namespaces)
@@ -113,7 +120,7 @@ class Searching:
         [text] = self._conn.execute(
             f"SELECT json_group_array(t.id) FROM json_each(:ids) j CROSS JOIN {kind} t ON t.id = j.value "
             f"WHERE {countable('t', kind, spaces, when.known is not None)}",
-            {"ids": json_list(ids), "as_of": when.as_of, **as_known(when.known)},
+            {"ids": json.dumps([*ids]), **self._times(when)},
         ).fetchone()
         return set(json.loads(text))
 
@@ -122,26 +129,24 @@ class Searching:
         if not spaces:
             return Found()
         items: dict[Node, Fact | Episode | Entity] = {}
-        for kind, (letter, columns, value_of) in _VALUES.items():
-            ids = [(id,) for of, id in nodes if of == kind]
+        for kind, (letter, columns) in _VALUES.items():
+            ids = [id for of, id in nodes if of == kind]
             if not ids:
                 continue
             source = (
-                f"{{rows}} r CROSS JOIN {kind} {letter} ON {letter}.id = r.id JOIN memory_namespace n "
+                f"json_each(:ids) j CROSS JOIN {kind} {letter} ON {letter}.id = j.value JOIN memory_namespace n "
                 f"ON n.id = {letter}.namespace WHERE {countable(letter, kind, spaces, when.known is not None)}"
             )
-            params = {"as_of": when.as_of, **as_known(when.known)}
-            items |= {(kind, row[0]): value_of(*row) for row in load(self._conn, columns, source, params, "id", ids)}
+            items |= nodes_of(kind, load(self._conn, columns, source, {"ids": json.dumps(ids), **self._times(when)}))
         facts = [id for kind, id in items if kind == "fact"]
-        evidence: dict[int, list[Any]] = {}
+        if not facts:
+            return Found(items)
         # Row by row: how sure each is may be any float.
         rows = self._conn.execute(
             f"SELECT {EVIDENCE} FROM json_each(?) j CROSS JOIN fact_evidence v ON v.fact = j.value ORDER BY v.id",
-            (json_list(facts),),
+            (json.dumps(facts),),
         )
-        for row in rows.fetchall() if facts else ():
-            evidence.setdefault(row[1], []).append(evidence_of(*row))
-        return Found(items, evidence)
+        return Found(items, evidence_by_fact(rows.fetchall()))
 
 
 def _bare(columns: str) -> str:
@@ -149,11 +154,7 @@ def _bare(columns: str) -> str:
     return re.sub(r" AS \w+", "", columns)
 
 
-_VALUES: dict[str, tuple[str, str, Callable[..., Any]]] = {
-    "fact": ("f", _bare(FACT), fact_of),
-    "episode": ("p", _bare(EPISODE), episode_of),
-    "entity": ("e", _bare(ENTITY), entity_of),
-}
+_VALUES = {"fact": ("f", _bare(FACT)), "episode": ("p", _bare(EPISODE)), "entity": ("e", _bare(ENTITY))}
 
 
 def _words(
@@ -162,11 +163,11 @@ def _words(
     kind: str,
     before: Sequence[str],
     asked: Sequence[Asked],
-    when: When,
+    times: Mapping[str, int | None],
     limit: int,
 ) -> ByWords:
-    """FTS5 returns its rows best first, so the join that finds which of them count ends with the last one wanted."""
-    past = when.known is not None
+    """All rows are ranked first, so the join that finds which of them count ends with the last one wanted."""
+    past = times["known"] is not None
     scope = " OR ".join(f'"{MARK}{"n" if past else "b"}{space}"' for space in spaces.split(","))
     indexes, sought = [f"{kind}_search", *before], counted(asked)
     # A common word is in very many rows. That it is in a few is soon known.
@@ -185,15 +186,20 @@ def _words(
     ranked += [(index, strings, "t.terms IS NULL") for index in before]
     found: list[tuple[int, float]] = []
     for index, match, rows in ranked:
-        weights = "AND w.rank MATCH 'bm25(1.0, 1.0, 0.0)'" if rows == "t.terms IS NOT NULL" else ""
+        weights = ", 1.0, 1.0, 0.0" if rows == "t.terms IS NOT NULL" else ""
+        # Not ORDER BY rank: for that FTS5 compiles a statement of its own, each time. With a limit the order stays.
+        all = (
+            f"SELECT rowid AS id, -bm25({index}{weights}) AS score FROM {index} WHERE {index} MATCH :words "
+            "ORDER BY score DESC LIMIT -1"
+        )
         [text] = conn.execute(
-            f"SELECT json_group_array(json_array(id, score)) FROM (SELECT t.id, -w.rank AS score FROM {index} w "
-            f"CROSS JOIN {kind} t ON t.id = w.rowid WHERE {index} MATCH :words {weights} AND {rows} "
-            f"AND {countable('t', kind, spaces, past)} ORDER BY w.rank LIMIT :limit)",
-            {"words": match, "limit": limit, "as_of": when.as_of, **as_known(when.known)},
+            f"SELECT json_group_array(json_array(id, score)) FROM (SELECT w.id, w.score FROM ({all}) w "
+            f"CROSS JOIN {kind} t ON t.id = w.id WHERE {rows} AND {countable('t', kind, spaces, past)} LIMIT :limit)",
+            {"words": match, "limit": limit, **times},
         ).fetchone()
-        found += [(id, score) for id, score in json.loads(text)]
-    best = sorted(found, key=lambda one: (-one[1], -one[0]))[:limit]
+        found += map(tuple, json.loads(text))
+    found.sort(key=itemgetter(1, 0), reverse=True)
+    best = found[:limit]
     held = _held(conn, indexes, chosen, [id for id, _ in best[:_BEST]])
     return ByWords(best, chosen, counts, readable, held)
 
@@ -207,7 +213,7 @@ def _held(
         [text] = conn.execute(
             "SELECT json_group_array(json_array(i.value, j.key)) FROM json_each(:words) j CROSS JOIN json_each(:ids) i "
             f"CROSS JOIN {index} w WHERE {index} MATCH j.value AND w.rowid = i.value",
-            {"words": json.dumps([string(word) for word in words]), "ids": json_list(ids)},
+            {"words": json.dumps([string(word) for word in words]), "ids": json.dumps([*ids])},
         ).fetchone()
         for id, place in json.loads(text):
             held[id].append(words[place])
