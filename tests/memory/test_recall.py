@@ -110,18 +110,20 @@ async def test_of_words_in_very_many_rows_the_rarest_are_looked_for(
     assert len(await ask("common")) == 6  # the rarest that there is
 
 
-async def test_a_question_like_one_before_compiles_no_statement(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[tuple[object, ...]] = []
+async def test_a_question_like_one_before_compiles_no_search(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
     authorize = Guard.authorize
 
-    def counting(self: Guard, *what: Any) -> int:
-        compiled.append(what)
-        return authorize(self, *what)
+    def counting(self: Guard, action: int, of: str | None, *what: Any) -> int:
+        if of in ("fact_search", "episode_search"):
+            compiled.append((of, *what))
+        return authorize(self, action, of, *what)
 
     monkeypatch.setattr(Guard, "authorize", counting)  # SQLite asks it where it compiles
     async with aiomemdb.connect(db_path, readers=1) as db, Memory.open(db) as memory:
         await memory.remember("Ada lives in London", [("Ada", "lives in", "London")])
         await memory.recall("Where does Ada live?")
+        assert compiled
         compiled.clear()
         assert (await memory.recall("Who lives in London?")).hits
     assert not compiled

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import aiomemdb
-from aiomemdb import Entity, Memory, Name, Statement
+from aiomemdb import Entity, Episode, Memory, Name, Statement
+from aiomemdb.memory.deciding import recalling
 from aiomemdb.memory.stores.sqlite import indexing, search
 from aiomemdb.memory.stores.sqlite.jobs import Job
 from tests.memory.conftest import assert_sound
@@ -284,6 +285,16 @@ async def test_of_equals_the_newest_comes_first(memory: Memory) -> None:
     for n in range(5):
         await memory.remember("the same words", metadata={"n": n})
     assert [hit.item.id for hit in await memory.recall("same words")] == [5, 4, 3, 2, 1]
+
+
+async def test_of_more_equals_than_there_are_candidates_the_newest_are_found(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalling, "CANDIDATES", 3)
+    for number in range(8):
+        await memory.remember("the tide is high", key=str(number))
+    found = await memory.recall("high tide", strategy="hybrid")
+    assert [hit.item.key for hit in found if isinstance(hit.item, Episode)] == ["7", "6", "5"]
 
 
 async def test_a_prompt_shows_the_place_that_matched(memory: Memory) -> None:

@@ -190,7 +190,7 @@ def _words(
         # Not ORDER BY rank: for that FTS5 compiles a statement of its own, each time. With a limit the order stays.
         all = (
             f"SELECT rowid AS id, -bm25({index}{weights}) AS score FROM {index} WHERE {index} MATCH :words "
-            "ORDER BY score DESC LIMIT -1"
+            "ORDER BY score DESC, id DESC LIMIT -1"
         )
         [text] = conn.execute(
             f"SELECT json_group_array(json_array(id, score)) FROM (SELECT w.id, w.score FROM ({all}) w "
