@@ -230,6 +230,57 @@ ORACLES = [
     "SELECT * FROM json_each(search_facts('ada')) s LEFT JOIN facts f ON f.id = s.value + 2",
 ]
 
+# -- what a second reviewer tried ---------------------------------------------------------------------------------
+
+TRICKS = [
+    "SELECT rowid, oid, _rowid_ FROM facts",
+    "SELECT f.rowid FROM facts f, facts g",
+    "SELECT * FROM temp.facts JOIN main.facts",
+    "SELECT temp.facts.text FROM temp.facts",
+    "SELECT * FROM facts INDEXED BY fact_search",
+    "WITH a AS (SELECT * FROM facts), facts AS (SELECT * FROM a) SELECT * FROM facts",
+    "WITH facts AS (SELECT * FROM temp.facts) SELECT * FROM facts",
+    "SELECT * FROM FACT\u017f",
+    "SELECT * FROM \ufefffact",
+    "SELECT * FROM fact\u200b",
+    "SELECT \u017fum(1), \u212aey FROM facts",
+    "SELECT x, (SELECT content FROM episodes WHERE id = x) FROM (SELECT value x FROM json_each('[1,2,3,4,5]'))",
+    "SELECT x, (SELECT name FROM entities WHERE id = x) FROM (SELECT value x FROM json_each('[1,2,3,4,5]'))",
+    "SELECT x, (SELECT count(*) FROM evidence WHERE fact_id = x) FROM (SELECT value x FROM json_each('[1,2,3,4,5]'))",
+    "SELECT x, EXISTS (SELECT 1 FROM fact_history WHERE id = x) FROM (SELECT value x FROM json_each('[1,2,3,4,5]'))",
+    "SELECT j.value, f.id FROM json_each('[3,4]') j LEFT JOIN fact_history f ON f.id = j.value WHERE f.text IS NULL",
+    "SELECT f.id, f.text FROM json_each('[1,2,3,4]') j FULL JOIN fact_history f ON f.id = j.value",
+    "SELECT f.id, f.text FROM fact_history f RIGHT JOIN json_each('[1,2,3,4]') j ON f.id = j.value",
+    f"SELECT 1 FROM json_each('[3,4]') j JOIN fact_history f ON f.id = j.value AND iif(f.text IS NULL, {OVERFLOW}, 1)",
+    f"SELECT max(iif(text LIKE '%zq%', {OVERFLOW}, 1)) FROM fact_history",
+    f"SELECT 1 FROM facts GROUP BY namespace HAVING max(iif(text LIKE '%zq%', {OVERFLOW}, 1))",
+    f"SELECT text FROM facts ORDER BY iif(text LIKE '%zq%', {OVERFLOW}, 1)",
+    "SELECT lag(text, -1) OVER (ORDER BY id), lead(text, 2) OVER (ORDER BY id) FROM fact_history",
+    "SELECT count(*), count(text), count(namespace), sum(id) FILTER (WHERE text IS NULL) FROM fact_history",
+    "SELECT id FROM fact_history EXCEPT SELECT id FROM facts",
+    "SELECT * FROM facts LIMIT (SELECT count(*) FROM fact)",
+    "SELECT * FROM facts AS fact WHERE id IN fact",
+    "SELECT 1 WHERE 1 NOT IN temp.sqlite_master",
+    "SELECT 1 WHERE (1, 1) IN main.memory_meta",
+    "SELECT * FROM json_each WHERE json = (SELECT text FROM facts)",
+    "SELECT j.* FROM episodes p, json_tree(p.metadata) j",
+    "SELECT json_extract('{}', text) FROM facts",
+    "SELECT text LIKE 'a' ESCAPE text FROM facts",
+    "SELECT text REGEXP 'zq', text MATCH 'zq' FROM facts",
+    "SELECT printf(text), strftime(text) FROM facts",
+    "SELECT text LIKE 'Z%', text GLOB 'Z*' FROM facts WHERE text LIKE 'Z%' OR text GLOB 'Z*'",
+    "SELECT * FROM evidence v LEFT JOIN episodes p ON p.id = v.episode_id",
+    "SELECT episode_id FROM evidence WHERE episode_id NOT IN (SELECT id FROM episodes)",
+    "SELECT snippet(fact_search, 0, '', '', '', 9), bm25(facts), highlight(facts, 0, '', '')",
+    "SELECT * FROM fts5vocab('main', 'fact_search', 'row')",
+    "SELECT [fts3_tokenizer]('simple'), \"load_extension\"('x'), `sqlite_version`()",
+    "SELECT sqlite_rename_table(1, 2, 3, 4, 5, 6, 7), sqlite_log(1, 'x'), rtreecheck('fact')",
+    "SELECT * FROM dbstat('main')",
+    "SELECT ?1, :a",
+    "SELECT json_group_object(id, text) FROM fact_history",
+    "SELECT search_facts('" + " ".join(f"w{i}" for i in range(31)) + " ada')",
+]
+
 # -- bombs: each is to end at its deadline, in little memory ------------------------------------------------------
 
 _LAUGHS = ", ".join(
@@ -286,4 +337,4 @@ BOMBS = [
     "SELECT " + ", ".join(f"search_facts('w{i}')" for i in range(40)),
 ]
 
-HOSTILE = [*BASE, *SHADOWS, *SCHEMA, *STATEMENTS, *ORACLES, *BOMBS]
+HOSTILE = [*BASE, *SHADOWS, *SCHEMA, *STATEMENTS, *ORACLES, *TRICKS, *BOMBS]
