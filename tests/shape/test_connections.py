@@ -129,6 +129,65 @@ async def test_increments_of_many_connections_are_all_there(db: Connection, db_p
     assert await value(db) == 320
 
 
+NEVER_RUNS: dict[str, tuple[str, Any]] = {
+    "no such table": ("INSERT INTO missing VALUES (1)", ()),
+    "no such column": ("UPDATE counter SET missing = 1", ()),
+    "a syntax error": ("INSERT counter", ()),
+    "two statements": (f"{ADD}; {ADD}", ()),
+    "a value too few": ("UPDATE counter SET n = ?", ()),
+    "a value of no type": ("UPDATE counter SET n = ?", ([],)),
+    "a value that is no text": ("UPDATE counter SET n = ?", ("\ud800",)),
+}
+
+
+@pytest.mark.parametrize("case", NEVER_RUNS)
+async def test_a_statement_that_never_ran_begins_no_transaction(db: Connection, db_path: Path, case: str) -> None:
+    sql, params = NEVER_RUNS[case]
+    async with aiosqlite.connect(db_path, timeout=0.01) as other:
+        for call in (db.execute(sql, params), db.executemany(sql, [params])):
+            with pytest.raises((sqlite3.Error, sqlite3.Warning, UnicodeError)):
+                await call
+            assert not db.in_transaction
+            await other.execute(ADD)  # the writer is free
+            await other.commit()
+
+
+@pytest.mark.parametrize("before", ["BEGIN", "SELECT", "SELECT on a snapshot", "SAVEPOINT"])
+async def test_a_statement_that_never_ran_keeps_no_writer_from_others(
+    db: Connection, db_path: Path, before: str
+) -> None:
+    async with aiosqlite.connect(db_path) as holder, aiosqlite.connect(db_path, patience=0.0, idle=0.02) as own:
+        if before == "SELECT on a snapshot":
+            await holder.execute("BEGIN IMMEDIATE")
+        await own.execute("SAVEPOINT a" if before == "SAVEPOINT" else "BEGIN")
+        if before.startswith("SELECT"):
+            assert await value(own) == 0
+        await holder.rollback()
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await own.execute("INSERT INTO missing VALUES (1)")
+        assert own.in_transaction
+        await db.execute(ADD)  # while it waits for a model
+        await db.commit()
+        if before.startswith("SELECT"):
+            assert await value(own) == 0
+        else:
+            await own.execute(ADD)
+            await own.commit()
+            assert await value(db) == 2
+
+
+async def test_a_statement_that_failed_as_it_ran_keeps_its_transaction(db: Connection, db_path: Path) -> None:
+    await db.execute("CREATE UNIQUE INDEX one ON counter (n)")
+    async with aiosqlite.connect(db_path, timeout=0.01) as other:
+        for sql in ("INSERT INTO counter VALUES (0)", "UPDATE counter SET n = abs(-9223372036854775808)"):
+            with pytest.raises(sqlite3.Error):
+                await db.execute(sql)
+            assert db.in_transaction
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                await other.execute(ADD)
+            await db.rollback()
+
+
 async def test_a_write_that_waits_for_longer_than_timeout_finds_the_database_locked(
     db: Connection, db_path: Path
 ) -> None:

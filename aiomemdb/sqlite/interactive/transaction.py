@@ -160,10 +160,11 @@ class Transaction:
         hold.begin_by = monotonic() + self._may_wait
         try:
             return await self._on_writer(writing, work)
-        except asyncio.CancelledError:
-            self._drop_writer()  # as if it had never been
-            raise
-        except (sqlite3.OperationalError, AiomemdbError) as error:
+        except (asyncio.CancelledError, Exception) as error:
+            if isinstance(error, asyncio.CancelledError) or (work.writes and self.may_release()):
+                self._drop_writer()  # as if it had never been
+                self.has_begun = False
+                raise
             if hold.begun_at is not None or hold.active:
                 raise
             self._drop_writer()  # the file was not to be had
@@ -202,11 +203,10 @@ class Transaction:
                     hold.interrupt(posted)
                 writing.take_back(step, posted)
                 raise
-        except AiomemdbError as error:
+        except (AiomemdbError, sqlite3.Error) as error:
             self.is_over = self.is_over or not hold.active
-            raise as_known(error) from error.__cause__
-        except sqlite3.Error:
-            self.is_over = self.is_over or not hold.active
+            if isinstance(error, AiomemdbError):
+                raise as_known(error) from error.__cause__
             raise
 
     async def _on_snapshot(self, snapshot: Snapshot, work: Work[R], *, locks: bool) -> R:
@@ -290,8 +290,8 @@ class Transaction:
         except BaseException:
             self._drop_writer()
             raise
-        self._snapshot = None
-        snapshot.close()
+        self._close_rest()
+        self._idling.begin(self)  # what is to write may fail before it runs
         return writing
 
     def _drop_writer(self) -> None:

@@ -134,10 +134,31 @@ class Writing:
 
     def write(self, operation: Operation[R], subject: object, arguments: object, *, is_kept: bool) -> R:
         """Writes. ``is_kept``: it can be taken back, until the next one."""
-        self.has_written = True
+        has_written, self.has_written = self.has_written, True
         self._let_stand()
-        if not is_kept:
-            return self.hold.write_here(operation, subject, arguments)
-        result = self.hold.run_here(run_and_keep, operation, subject, arguments)
+        try:
+            if not is_kept:
+                return self.hold.write_here(operation, subject, arguments)
+            result = self.hold.run_here(run_and_keep, operation, subject, arguments)
+        except Exception as error:
+            if not has_written and isinstance(subject, str):
+                self.has_written = has_run(self.hold.session.connection, subject, error)
+            raise
         self._is_kept = True
         return result
+
+
+def has_run(raw: GuardedConnection, sql: str, error: Exception) -> bool:
+    """Whether a statement that failed had begun to run. Otherwise it was not compiled, or a value of it not bound: the
+    error has no code of SQLite's, or it has one of those that compiling it once more shows.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    if code not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH):
+        return code is not None
+    try:
+        raw.own(f"EXPLAIN {sql}")
+    except sqlite3.ProgrammingError:  # it is compiled, and has no values here
+        return True
+    except sqlite3.Error:
+        return False
+    return True
