@@ -14,7 +14,7 @@ import pytest_asyncio
 from opentelemetry import context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span, set_span_in_context
@@ -24,6 +24,7 @@ from aiomemdb.mcp.serving import MemoryService, Options
 from aiomemdb.observing import Request, around_requests
 from tests.mcp.clients import URI, Server
 from tests.mcp.test_http import Served
+from tests.telemetry.test_instrumenting import _Fails, _FailsLate
 
 TRACE, ABOVE = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 META = {"traceparent": f"00-{TRACE}-{ABOVE}-01", "tracestate": "rojo=1", "baggage": "user=ada"}
@@ -213,6 +214,28 @@ async def test_without_an_observer_nothing_is_around_a_request(tmp_path: Path) -
             assert set_span_in_context(get_current_span()) and not get_current_span().get_span_context().is_valid
 
 
+@pytest.mark.parametrize(
+    "processor", [_Fails(), _FailsLate(), SimpleSpanProcessor(_Fails())], ids=["start", "end", "export"]
+)
+async def test_an_exporter_that_fails_harms_no_request(
+    processor: SpanProcessor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider, meters = TracerProvider(shutdown_on_exit=False), MeterProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    histogram = type(meters.get_meter("x").create_histogram("x"))
+    monkeypatch.setattr(histogram, "record", lambda *_: 1 // 0)
+    async with Memory.open(tmp_path / "memory.db") as memory:
+        telemetry.instrument(memory.db, tracer_provider=provider, meter_provider=meters)
+        service = MemoryService(memory, Options())
+        with service.observed(Request(method="tools/call", tool="create_entities", id=1, meta=META)) as failed:
+            await service.call("create_entities", {"entities": [ADA]}, _NoClient())
+            failed("tool_error")
+        with service.observed(Request(method="tools/call", tool="read_graph", meta=META)):
+            assert "likes tea" in str(await service.call("read_graph", {}, _NoClient()))
+    assert caplog.records  # it is not silent
+    meters.shutdown()
+
+
 class _NoClient:
     name = None
     connection = 0
@@ -264,6 +287,14 @@ def test_a_server_has_a_span_for_each_request_with_its_verbs_and_queries_below(t
     assert missing["attributes"]["rpc.response.status_code"] == "-32602"
     below = [span for span in spans if span["parent_id"] == created["context"]["span_id"]]
     assert below and {span["context"]["trace_id"] for span in below} == {f"0x{TRACE}"}
+
+
+def test_a_server_with_an_exporter_that_fails_answers(tmp_path: Path) -> None:
+    failing = PROGRAM.replace("def export(self, spans):", "def export(self, spans):\n        1 // 0")
+    command = (sys.executable, "-c", failing, str(tmp_path / "spans"), "--file", str(tmp_path / "memory.db"))
+    with Server(command=command) as server:
+        server.call("create_entities", entities=[ADA])
+        assert "likes tea" in str(server.call("read_graph"))
 
 
 def test_over_http_too(tmp_path: Path) -> None:
