@@ -56,6 +56,6 @@ class Exports(Protocol):
         """
         raise _not_exported()
 
-    async def export_evidence(self, texts: Sequence[int]) -> list[EvidenceRow]:
-        """What texts evidence, in the order in which it was said."""
+    async def export_evidence(self, namespaces: Sequence[str], texts: Sequence[int]) -> list[EvidenceRow]:
+        """What texts of these namespaces evidence, in the order in which it was said."""
         raise _not_exported()

@@ -113,7 +113,7 @@ class WritingOut:
         rows = [row for row in await anext(texts, None) or () if isinstance(row, EpisodeRow)]
         said: dict[int, list[EvidenceRow]] = {}
         if rows:
-            for evidence in await self._reads.export_evidence([row.number for row in rows]):
+            for evidence in await self._reads.export_evidence(self._spaces, [row.number for row in rows]):
                 assert evidence.episode is not None
                 said.setdefault(evidence.episode, []).append(evidence)
         return rows, said

@@ -87,9 +87,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kept_by" not in metafunc.fixturenames or "db_path" in metafunc.fixturenames:
         return
     if metafunc.definition.get_closest_marker("sqlite_only") is None:
-        # A memory on PostgreSQL is not exported yet.
-        exports = metafunc.module.__name__.rpartition(".")[2].startswith("test_moving")
-        stores = ["sqlite", "dict"] if exports or not metafunc.config.option.on_postgres else ["postgres"]
+        stores = ["postgres"] if metafunc.config.option.on_postgres else ["sqlite", "dict"]
+        if stores == ["postgres"] and "other" in metafunc.fixturenames:
+            stores.append("other on postgres")  # what moves, moves both ways
         metafunc.parametrize("kept_by", stores, indirect=True)
 
 
@@ -102,7 +102,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items
             if here in item.path.parents
             and "postgres" not in item.path.parent.name
-            and getattr(getattr(item, "callspec", None), "params", {}).get("kept_by") != "postgres"
+            and "postgres" not in getattr(getattr(item, "callspec", None), "params", {}).get("kept_by", "")
         ]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
@@ -131,7 +131,7 @@ def target(kept_by: str, request: pytest.FixtureRequest) -> Target:
 
         return on_postgres.emptied(request.getfixturevalue("postgres_database"))
     path: Path = request.getfixturevalue("db_path")
-    return path if kept_by == "sqlite" else DictDatabase()
+    return DictDatabase() if kept_by == "dict" else path
 
 
 @functools.cache
@@ -151,6 +151,10 @@ async def memory(target: Target) -> AsyncIterator[Memory]:
         target.write_bytes(await asyncio.to_thread(empty_memory))
     async with Memory.open(target) as memory:
         yield memory
+    assert_whole(target)
+
+
+def assert_whole(target: Target) -> None:
     if isinstance(target, Path):
         assert_sound(target)
     elif isinstance(target, str):
@@ -160,13 +164,17 @@ async def memory(target: Target) -> AsyncIterator[Memory]:
 
 
 @pytest.fixture
-def other_target(kept_by: str, tmp_path: Path) -> Target:
-    return tmp_path / "other.db" if kept_by != "dict" else DictDatabase()
+def other_target(kept_by: str, request: pytest.FixtureRequest) -> Target:
+    if kept_by == "other on postgres":
+        from tests.memory import on_postgres
+
+        return on_postgres.emptied(request.getfixturevalue("postgres_database"))
+    path: Path = request.getfixturevalue("tmp_path")
+    return DictDatabase() if kept_by == "dict" else path / "other.db"
 
 
 @pytest.fixture
 async def other(other_target: Target) -> AsyncIterator[Memory]:
     async with Memory.open(other_target) as memory:
         yield memory
-    if isinstance(other_target, Path):
-        assert_sound(other_target)
+    assert_whole(other_target)

@@ -120,7 +120,7 @@ class MovingDictStore(DictStore):
         shared = {"fact": fact, "episode": text, "agent": agent}
         return EvidenceRow(**shared, quote=said.quote, confidence=said.confidence, created_at=said.at)
 
-    async def export_evidence(self, texts):
+    async def export_evidence(self, namespaces, texts):
         said = sorted(
             (n, fact, text, agent, one) for (fact, text, agent), (n, one) in self.t["evidence"].items() if text in texts
         )

@@ -6,7 +6,9 @@ import asyncio
 import io
 import itertools
 import tempfile
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +17,46 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiomemdb import EpisodeExists, Fact, Memory, ModelChanged, Normaliser, NormaliserChanged
-from tests.memory.conftest import Target, assert_sound
+from tests.memory.conftest import Target, assert_whole
 from tests.memory.dict_database import DictDatabase
 from tests.memory.moving_support import apply_all, assert_alike, exported, filled, moments, operations
 from tests.memory.support import SpellingEmbedder, day
 
 
-async def moved(folder: Path, some: Any, times: list[tuple[datetime, datetime | None]]) -> None:
-    async with (
-        Memory.open(folder / "a.db") as source,
-        Memory.open(folder / "b.db") as copy,
-        Memory.open(DictDatabase()) as other,
-    ):
-        await apply_all(source, some)
-        text = await exported(source)
-        for target in (copy, other):
-            await target.import_(io.StringIO(text))
-            assert await exported(target) == text
-        await assert_alike(source, copy, times)
+async def moved(source: Target, target: Target, some: Any, times: Sequence[Any]) -> None:
+    async with Memory.open(source) as memory, Memory.open(target) as copy:
+        await apply_all(memory, some)
+        text = await exported(memory)
+        await copy.import_(io.StringIO(text))
+        assert await exported(copy) == text
+        await assert_alike(memory, copy, times, recalls=type(memory.db) is type(copy.db))
         # Once more it changes nothing.
         writes = copy.db.statistics().writes
         assert (await copy.import_(io.StringIO(text))).new == 0
         assert copy.db.statistics().writes == writes
-    assert_sound(folder / "b.db")
+    assert_whole(target)
 
 
 @pytest.mark.parametrize(
     "examples", [10, pytest.param(1500, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])], ids=["few", "many"]
 )
-def test_what_was_exported_is_imported_as_it_was(examples: int) -> None:
+def test_what_was_exported_is_imported_as_it_was(examples: int, kept_by: str, request: pytest.FixtureRequest) -> None:
+    emptied: Callable[[], Target] = DictDatabase
+    if kept_by == "postgres":
+        from tests.memory import on_postgres
+
+        emptied = partial(on_postgres.emptied, request.getfixturevalue("postgres_database"))
+
     @settings(max_examples=examples)
     @given(operations, st.lists(moments(), min_size=3, max_size=10))
     def is_the_same(some: Any, times: list[tuple[datetime, datetime | None]]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            asyncio.run(moved(Path(folder), some, times))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if kept_by == "sqlite":
+                asyncio.run(moved(folder / "a.db", folder / "b.db", some, times))
+            else:
+                asyncio.run(moved(folder / "a.db", emptied(), some, times))
+                asyncio.run(moved(emptied(), folder / "b.db", some, times))
 
     is_the_same()
 
@@ -216,7 +224,6 @@ async def test_two_entities_of_one_name_stay_two(memory: Memory, other: Memory) 
     assert len({fact.subject for fact in await other.facts()}) == 2
 
 
-@pytest.mark.sqlite_only
 async def test_the_order_of_creation_is_that_of_the_source(memory: Memory, other: Memory) -> None:
     first = await memory.find_or_create_entity("First")
     await memory.add_facts([("Zoe", "knows", "Wide")])  # one moment

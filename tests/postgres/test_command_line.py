@@ -70,6 +70,20 @@ def test_verbs_that_write_answer_as_on_a_file(memory: str) -> None:
     assert gone["entities"] == 2 and [one["name"] for one in documents("entities", memory)] == ["Ockham"]
 
 
+def test_a_memory_is_exported_and_imported_between_engines(memory: str, tmp_path: Path) -> None:
+    documents("forget", memory, "entity", "Ockham", "--yes")
+    documents("remember", memory, "Ben knows Ada.", "--fact", "Ben | knows | Ada", "--namespace", "mail")
+    file, here, there = tmp_path / "a.db", tmp_path / "here.jsonl", tmp_path / "there.jsonl"
+    [counts] = documents("export", memory, here)
+    assert counts == {"entities": 3, "episodes": 2, "facts": 1}
+    documents("import", file, here)
+    documents("export", file, there)
+    assert there.read_bytes() == here.read_bytes()
+    assert [each["new"] for each in documents("import", memory, there)] == [0]
+    documents("export", memory, tmp_path / "pages", "--format", "markdown")
+    assert {page.name for page in (tmp_path / "pages").glob("*.md")} == {"Ada.md", "Ada 2.md", "Ben.md"}
+
+
 @pytest.mark.parametrize("verb", SQLITE_ALONE, ids=lambda verb: verb[0])
 def test_what_is_of_sqlite_files_says_so_in_one_line(verb: tuple[str, ...]) -> None:
     result = call(verb[0], "postgresql://me:secret@127.0.0.1:1/db?password=secret", *verb[1:])

@@ -93,11 +93,11 @@ def _successors(world: World, changes: Changes) -> list[Statement]:
 
 def _entities(world: World, changes: Changes, words: Words) -> list[Statement]:
     spaces, statements = world.spaces, list[Statement]()
-    made = []
+    made, merged = [], {other for other, _ in changes.merged}
     for entity in changes.entities:
         row = entity_row(entity, spaces, world.event)
-        texts = (entity.name, entity.description, "")
-        made.append((*row, *words.of("entity", row[1], entity.id, True, entity_text(*texts), of_entity(*texts))))
+        texts, stays = (entity.name, entity.description, ""), entity.id not in merged
+        made.append((*row, *words.of("entity", row[1], entity.id, stays, entity_text(*texts), of_entity(*texts))))
     if made:
         statements.append(insert("entity", f"{ENTITY} words length", made))
     if changes.changed:
@@ -135,10 +135,12 @@ _MERGE = (
 
 def _merged(world: World, changes: Changes) -> list[Statement]:
     statements, here = list[Statement](), list(world.spaces.values())
+    made = {entity.id for entity in changes.entities}  # an import makes what was merged: its words come later
     for other, into in changes.merged:
         given = {"here": here, "other": other, "into": into}
         statements += [statement(_typed(sql), given) for sql in _MERGE]
-        statements += unbelieve("entity", here, [other])
+        if other not in made:
+            statements += unbelieve("entity", here, [other])
     return statements
 
 

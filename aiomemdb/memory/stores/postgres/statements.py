@@ -20,7 +20,7 @@ _NAMED = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 _BIGINT = (
     "id namespace entity episode fact subject object a b model ref other event place at since target seen created_at "
     "created_event expired_at expired_event established occurred_at valid_at invalid_at superseded_by merged_into "
-    "heir_of successor last_event last_at rows believed_rows words_count seq"
+    "heir_of successor last_event last_at rows believed_rows words_count seq low high"
 )
 _INT = "version dim occurred_offset valid_offset invalid_offset length number size"
 _TYPES: dict[str, str] = {

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from ....agents import AgentAnswer, AgentLimits
 from ....database import Params, Transaction
 from ....errors import AiomemdbError, LockTimeout, ServerLost
+from ....formats.rows import EvidenceRow, Row
 from ....postgres.database import PostgresDatabase
 from ....postgres.snapshot import PostgresSnapshot
 from ....postgres.transaction import PostgresTransaction
@@ -16,6 +17,7 @@ from ...answers import Graph
 from ...deciding.recalling import Ask
 from ...deciding.steps import Steps, follow_async
 from ...drafts import NameRequest
+from ...exporting import Contents, Part
 from ...pages import Place
 from ...questions import (
     BEFORE_ALL,
@@ -36,7 +38,7 @@ from ...questions import (
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
-from . import embeddings, feed, forgetting, linking, reading, search
+from . import embeddings, exporting, feed, forgetting, linking, reading, search
 from .asking import Asking
 from .ids import Ids
 from .jobs import Jobs, Losses
@@ -172,6 +174,19 @@ class PostgresReads(Reads):
 
     async def without_vector(self, model: Model, kind: Kind, before: int | None, limit: int) -> list[tuple[int, str]]:
         return await embeddings.without_vector(self._asking, model, kind, before, limit)
+
+    # Exporting
+
+    async def export_contents(self, namespaces: Sequence[str] | None) -> Contents:
+        return await exporting.contents(self._asking, namespaces, await self.model())
+
+    async def export_rows(
+        self, part: Part, namespaces: Sequence[str], *, after: int, limit: int, model: Model | None = None
+    ) -> list[Row]:
+        return await exporting.rows(self._asking, part, namespaces, after, limit, model)
+
+    async def export_evidence(self, namespaces: Sequence[str], texts: Sequence[int]) -> list[EvidenceRow]:
+        return await exporting.evidence_of_texts(self._asking, namespaces, texts)
 
 
 class PostgresReadsAndWrites(PostgresReads, ReadsAndWrites):

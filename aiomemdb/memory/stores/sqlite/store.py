@@ -194,7 +194,7 @@ class SQLiteReads(Reads):
     ) -> list[Row]:
         return await self._reads.read_fn(exporting.rows, part, namespaces, after, limit, model)
 
-    async def export_evidence(self, texts: Sequence[int]) -> list[EvidenceRow]:
+    async def export_evidence(self, namespaces: Sequence[str], texts: Sequence[int]) -> list[EvidenceRow]:
         return await self._reads.read_fn(exporting.evidence_of_texts, texts)
 
 
