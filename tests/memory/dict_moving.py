@@ -100,12 +100,12 @@ class MovingDictStore(DictStore):
         return FactRow(**shared, **taken(row.row, FACT), known_until=self.known_since(row.until), evidence=evidence)
 
     def established(self, line: Any) -> int | None:
-        """Those of one moment are told apart, where one of them has established what was there."""
+        """Those of one time are told apart, where one of them has established what was there."""
         since = self.known_since(line)
         if since is None or line < 0:
             return since
-        lines, at, first = self.t["event"], self.t["event"][line][1], line
-        while first - 1 in lines and lines[first - 1][1] == at:
+        lines, first = self.t["event"], line
+        while first - 1 in lines and lines[first - 1][1] >= since:
             first -= 1
         apart = any(self.apart(*lines[id][3:6]) for id in range(first, line + 1))
         return since + (line - first if apart else 0)

@@ -96,7 +96,7 @@ async def apply_all(memory: Memory, some: Iterable[tuple[str, str | None, int, t
     for space, agent, step, (what, *args) in some:
         now += step
         view = memory.scoped(namespace=space, agent=agent)
-        ticks = itertools.count(now)
+        ticks = itertools.count(now, 1_000)  # a job has a microsecond for each of its lines
         with mock.patch.object(moment, "now_micros", lambda ticks=ticks: next(ticks)):
             try:
                 await _apply(view, what, args)

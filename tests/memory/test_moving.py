@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiomemdb import EpisodeExists, Fact, Memory, ModelChanged, Normaliser, NormaliserChanged
+from aiomemdb.memory.deciding import moment
 from tests.memory.conftest import Target, assert_whole
 from tests.memory.dict_database import DictDatabase
 from tests.memory.moving_support import apply_all, assert_alike, exported, filled, moments, operations
@@ -234,3 +235,20 @@ async def test_the_order_of_creation_is_that_of_the_source(memory: Memory, other
     await other.import_(io.StringIO(await exported(memory)))
     for graph in (await memory.graph(), await other.graph()):
         assert [each.name for each in graph.entities] == [first.name, "Ann", "Wide"]
+
+
+async def test_the_order_of_creation_stays_where_the_clock_went_back(
+    memory: Memory, other: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_500_000_000_000_000
+    monkeypatch.setattr(moment, "now_micros", lambda: now)
+    await memory.find_or_create_entity("Ann")
+    now += 1_000
+    await memory.add_entities(["Bob", "Apple"])
+    now += 1_000
+    await memory.find_or_create_entity("Wide")
+    now -= 3_000_000  # all of them are known since then
+    await memory.merge(*[await memory.find_or_create_entity(name) for name in ("Ann", "Bob")])
+    await other.import_(io.StringIO(await exported(memory)))
+    for graph in (await memory.graph(), await other.graph()):
+        assert [each.name for each in graph.entities] == ["Ann", "Apple", "Wide"]

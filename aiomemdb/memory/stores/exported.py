@@ -149,32 +149,33 @@ def note_made(rows: Iterable[EntityRow | EpisodeRow | FactRow], firsts: Iterable
         row.created = first == ["create", row.created_at, row.agent, None, None]
 
 
-# Lines of one moment have one time. Where ids may not be in the order of lines, microseconds tell them apart: so the
-# order of creation is that of the lines.
+# What several lines made known may be known since one time: they are of one moment, or the clock went back behind them.
+# Where ids may not be in the order of lines, microseconds tell them apart: the order of creation is that of the lines.
 
 
-def moments(rows: Iterable[_Row]) -> list[tuple[str, int, int, int]]:
-    """The moments at which entities were established: (namespace, at, its first line here, its last one).
-
-    Args:
-        rows: as ``entity_row`` takes them.
-    """
-    found: dict[tuple[str, int], list[int]] = {}
-    for _, space, _, _, line, at, *_ in rows:
-        if line is not None and line > 0 and at is not None:
-            found.setdefault((space, at), []).append(line)
-    return [(space, at, min(lines), max(lines)) for (space, at), lines in found.items()]
-
-
-def note_moments(entities: Iterable[EntityRow], rows: Iterable[_Row], lines: Iterable[_Row]) -> None:
-    """Add to since when entities are established their place in the moment.
+def moments(entities: Iterable[EntityRow], rows: Iterable[_Row]) -> list[tuple[str, int, int, int]]:
+    """The times since when entities are established: (namespace, time, the first line of them here, the last one).
+    All lines between that one and the last one with an earlier clock are of that time.
 
     Args:
         rows: those that the entities were made of, in their order.
-        lines: of each moment namespace, at, its first line of all, and the first one that is ``APART``.
     """
-    of_moment = {(space, at): (first, apart) for space, at, first, apart in lines}
-    for entity, (_, space, _, _, line, at, *_) in zip(entities, rows, strict=True):
-        first, apart = of_moment.get((space, at), (0, None))
-        if entity.established is not None and line > 0 and apart is not None and apart <= line:
-            entity.established += line - first
+    found: dict[tuple[str, int], list[int]] = {}
+    for entity, (_, space, _, _, line, *_) in zip(entities, rows, strict=True):
+        if entity.established is not None and line > 0:
+            found.setdefault((space, entity.established), []).append(line)
+    return [(space, since, min(lines), max(lines)) for (space, since), lines in found.items()]
+
+
+def note_moments(entities: Iterable[EntityRow], rows: Iterable[_Row], lines: Iterable[_Row]) -> None:
+    """Add to since when entities are established their place among the lines of that time.
+
+    Args:
+        rows: those that the entities were made of, in their order.
+        lines: of each time namespace, time, its first line of all, and the first one that is ``APART``.
+    """
+    of_time = {(space, since): (first, apart) for space, since, first, apart in lines}
+    for entity, (_, space, _, _, line, *_) in zip(entities, rows, strict=True):
+        if entity.established is not None and line > 0:
+            first, apart = of_time[space, entity.established]
+            entity.established += line - first if apart is not None and apart <= line else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ....formats.rows import EntityRow, EpisodeRow, EvidenceRow, FactRow, Row
+from ....formats.rows import EvidenceRow, Row
 from ....values import Row as Columns
 from ...exporting import Contents, Part
 from ...pictures import known_times
@@ -83,14 +83,25 @@ async def rows(
     kind = "entity" if part == "merged" else part
     of = {"kind": kind, "model": None if model is None else model.name, "dim": None if model is None else model.dim}
     asked = {name: _of_rows(sql, read, of) for name, sql in {**_ALL, **_BELONGING[kind]}.items()}
+    since = _since(backs)
+    made = {row[0]: _MADE[kind](row, since) for row in read}
     if kind == "entity":
-        source, params = rows_from("space at low high", exported.moments(read))
+        source, params = rows_from("space at low high", exported.moments(made.values(), read))
         asked["moments"] = statement(_MOMENTS.format(rows=source), params)
     if model is None:
         del asked["vectors"]
     results = await asking.all(list(asked.values()))
     found = {name: result.rows for name, result in zip(asked, results, strict=True)}
-    made = _MAKING[kind](read, _since(backs), found)
+    if kind == "entity":
+        exported.note_moments(made.values(), read, found["moments"])
+    for id, key, type in found.get("aliases", ()):
+        made[id].aliases.append((key, type))
+    for id, other, cosine in found.get("near", ()):
+        made[id].near.append((other, cosine))
+    for id, entity in found.get("mentions", ()):
+        made[id].mentions.append(entity)
+    for row in found.get("evidence", ()):
+        made[row[0]].evidence.append(exported.evidence_row(row, stands_with_its_fact=True))
     exported.note_made(made.values(), found["firsts"])
     for id, data in found.get("vectors", ()):
         made[id].vector = data
@@ -157,42 +168,17 @@ _BELONGING: Mapping[str, Mapping[str, str]] = {
         )
     },
 }
-# A moment is one of a namespace.
+# Lines are those of a namespace.
 _MOMENTS = (
-    "SELECT r.space, r.at, x.first, x.apart FROM {rows} JOIN aiomemdb.memory_namespace n ON n.name = r.space "
-    f"CROSS JOIN LATERAL (SELECT min(w.id) AS first, min(w.id) FILTER (WHERE {exported.APART}) AS apart "
-    "FROM aiomemdb.memory_event w LEFT JOIN aiomemdb.entity m ON m.namespace = w.namespace AND m.id = w.ref "
-    "WHERE w.namespace = n.id AND w.at = r.at AND w.id BETWEEN 1 AND r.high) x"
+    "SELECT s.space, s.at, s.first, (SELECT min(w.id) FROM aiomemdb.memory_event w LEFT JOIN aiomemdb.entity m "
+    "ON m.namespace = w.namespace AND m.id = w.ref WHERE w.namespace = s.namespace "
+    f"AND w.id BETWEEN s.first AND s.high AND {exported.APART}) FROM (SELECT r.space, r.at, r.high, "
+    "n.id AS namespace, coalesce((SELECT w.id FROM aiomemdb.memory_event w WHERE w.namespace = n.id AND w.id < r.low "
+    "AND w.at < r.at ORDER BY w.id DESC LIMIT 1), 0) + 1 AS first FROM {rows} "
+    "JOIN aiomemdb.memory_namespace n ON n.name = r.space) s"
 )
 
-_Found = Mapping[str, Sequence[Columns]]
-
-
-def _entities(read: Sequence[Columns], since: exported.Since, found: _Found) -> dict[int, EntityRow]:
-    made = {row[0]: exported.entity_row(row, since) for row in read}
-    exported.note_moments(made.values(), read, found["moments"])
-    for id, key, type in found["aliases"]:
-        made[id].aliases.append((key, type))
-    for id, other, cosine in found["near"]:
-        made[id].near.append((other, cosine))
-    return made
-
-
-def _episodes(read: Sequence[Columns], since: exported.Since, found: _Found) -> dict[int, EpisodeRow]:
-    made = {row[0]: exported.episode_row(row, since) for row in read}
-    for id, entity in found["mentions"]:
-        made[id].mentions.append(entity)
-    return made
-
-
-def _facts(read: Sequence[Columns], since: exported.Since, found: _Found) -> dict[int, FactRow]:
-    made = {row[0]: exported.fact_row(row, since) for row in read}
-    for row in found["evidence"]:
-        made[row[0]].evidence.append(exported.evidence_row(row, stands_with_its_fact=True))
-    return made
-
-
-_MAKING: Mapping[str, Any] = {"entity": _entities, "episode": _episodes, "fact": _facts}
+_MADE: Mapping[str, Any] = {"entity": exported.entity_row, "episode": exported.episode_row, "fact": exported.fact_row}
 
 
 async def evidence_of_texts(asking: Asking, namespaces: Sequence[str], texts: Sequence[int]) -> list[EvidenceRow]:

@@ -82,12 +82,12 @@ def rows(
     return found
 
 
-# A moment is one of the file: of all namespaces.
+# Lines are those of the file: of all namespaces.
 _MOMENTS = (
     "s.space, s.at, s.first, (SELECT min(w.id) FROM memory_event w LEFT JOIN entity m ON m.id = w.ref "
     f"WHERE w.id BETWEEN s.first AND s.high AND {exported.APART})",
     "(SELECT r.space, r.at, r.high, ifnull((SELECT max(w.id) FROM memory_event w WHERE w.id < r.low "
-    "AND w.at <> r.at), 0) + 1 AS first FROM {rows} r) s",
+    "AND w.at < r.at), 0) + 1 AS first FROM {rows} r) s",
 )
 
 
@@ -100,7 +100,7 @@ def _entities(conn: sqlite3.Connection, params: dict[str, object], merged: bool 
     ).fetchall()
     since = _since(conn)
     found = {row[0]: exported.entity_row(row, since) for row in read}
-    lines = load(conn, *_MOMENTS, {}, "space at low high", exported.moments(read))
+    lines = load(conn, *_MOMENTS, {}, "space at low high", exported.moments(found.values(), read))
     exported.note_moments(found.values(), read, lines)
     ids = (json_list(found),)
     for id, key, type in conn.execute(
