@@ -25,7 +25,7 @@ class Contents:
     """What a store has.
 
     Attributes:
-        namespaces: those that are there, of those that were asked for.
+        namespaces: those that hold something, of those that were asked for.
         normalisers: by what each is for, the names of those that made its keys.
         model: of its vectors.
         counts: how many entities (merged ones too), episodes and facts, by these words.

@@ -36,7 +36,8 @@ class MovingDictStore(DictStore):
         return int(min(at for id, (_, at, *_) in self.t["event"].items() if id >= line))
 
     async def export_contents(self, namespaces):
-        meta, there = self.t["meta"], sorted(self.t["space"])
+        meta = self.t["meta"]
+        there = sorted({row.namespace for kind in KINDS for _, row in self.rows(kind)})
         chosen = there if namespaces is None else [name for name in dict.fromkeys(namespaces) if name in there]
         names = {"entity": "entities", "episode": "episodes", "fact": "facts"}
         counts = {names[kind]: len(self.rows(kind, chosen)) for kind in KINDS}

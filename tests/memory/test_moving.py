@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -60,6 +61,14 @@ def test_what_was_exported_is_imported_as_it_was(examples: int, kept_by: str, re
                 asyncio.run(moved(emptied(), folder / "b.db", some, times))
 
     is_the_same()
+
+
+async def test_a_namespace_that_is_empty_again_is_not_in_the_file(memory: Memory, other: Memory) -> None:
+    await memory.forget(await memory.find_or_create_entity("Ann"))
+    text = await exported(memory)
+    assert json.loads(text.splitlines()[0])["namespaces"] == []
+    await other.import_(io.StringIO(text))
+    assert await exported(other) == text
 
 
 # -- into a memory that holds something --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ __all__ = [
     "EVENT",
     "EVIDENCE",
     "OF_ROWS",
+    "SPACES",
     "Since",
     "entity_columns",
     "entity_row",
@@ -48,6 +49,11 @@ _FACT = (
 )
 _EVENT = "at operation kind ref other agent reason"
 
+#: Namespaces that hold something, by name: a file has no word of those whose last row was forgotten.
+SPACES = (
+    "SELECT n.name FROM {0}memory_namespace n WHERE n.name IS NOT NULL AND (EXISTS (SELECT 1 FROM {0}entity e "
+    "WHERE e.namespace = n.id) OR EXISTS (SELECT 1 FROM {0}episode p WHERE p.namespace = n.id)) ORDER BY n.name"
+)
 #: The tables are called e, p, f, v and n (memory_namespace), as in ``columns``.
 EVIDENCE = "v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
 EVENT = "v.id, n.name, " + ", ".join(f"v.{name}" for name in _EVENT.split())

@@ -26,7 +26,7 @@ _IDS = "ANY (ARRAY(SELECT id FROM aiomemdb.memory_namespace WHERE name = ANY (:s
 
 async def contents(asking: Asking, namespaces: Sequence[str] | None, model: Model | None) -> Contents:
     """What there is; None: of all namespaces, by name."""
-    read = await asking.rows("SELECT name FROM aiomemdb.memory_namespace WHERE name IS NOT NULL ORDER BY name")
+    read = await asking.rows(exported.SPACES.format("aiomemdb."))
     there = [row[0] for row in read]
     chosen = there if namespaces is None else [name for name in dict.fromkeys(namespaces) if name in there]
     each = ", ".join(

@@ -20,7 +20,7 @@ _VALUES = "(SELECT value FROM json_each(:{0}))"
 
 def contents(conn: sqlite3.Connection, namespaces: Sequence[str] | None) -> Contents:
     """What there is; None: of all namespaces, by name."""
-    there = [row[0] for row in conn.execute("SELECT name FROM memory_namespace WHERE name IS NOT NULL ORDER BY name")]
+    there = [row[0] for row in conn.execute(exported.SPACES.format(""))]
     chosen = there if namespaces is None else [name for name in dict.fromkeys(namespaces) if name in there]
     here = {"spaces": json_list(chosen)}
     counts = {
