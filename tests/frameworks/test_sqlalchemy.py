@@ -339,6 +339,16 @@ def test_an_engine_outlives_its_loop(db_path: Path) -> None:
     asyncio.run(end())
 
 
+@pytest.mark.filterwarnings("ignore:.* was not closed:ResourceWarning")
+def test_an_engine_is_disposed_of_on_another_loop(db_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = create_async_engine(db_path)
+    asyncio.run(make_tables(engine))
+    asyncio.run(engine.dispose())
+    assert not caplog.records  # SQLAlchemy logs what closing a connection raises
+    assert asyncio.run(number(engine)) == 0
+    asyncio.run(engine.dispose())
+
+
 async def test_a_connection_to_a_closed_database_is_a_disconnect(db_path: Path) -> None:
     db = await aiomemdb.connect(db_path)
     engine = create_async_engine(db)

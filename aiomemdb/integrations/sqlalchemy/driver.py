@@ -171,6 +171,9 @@ class DriverConnection:
 
         Cancellation: all of that is done all the same.
         """
+        if asyncio.get_running_loop() is not self._used.loop:  # an engine outlives its loop
+            self.terminate()
+            return
         try:
             await self._connection.close()
         finally:
