@@ -49,7 +49,7 @@ _FACT = (
 )
 _EVENT = "at operation kind ref other agent reason"
 
-#: Namespaces that hold something, by name: a file has no word of those whose last row was forgotten.
+#: Namespaces that hold something, by name: a file has no word of those that hold nothing any more.
 SPACES = (
     "SELECT n.name FROM {0}memory_namespace n WHERE n.name IS NOT NULL AND (EXISTS (SELECT 1 FROM {0}entity e "
     "WHERE e.namespace = n.id) OR EXISTS (SELECT 1 FROM {0}episode p WHERE p.namespace = n.id)) ORDER BY n.name"
