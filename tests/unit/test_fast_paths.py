@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.fast_paths import WITHOUT
+from tests.support.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, sys, warnings
+warnings.simplefilter("error")
 import aiomemdb
 from tests.support.fast_paths import take_away
 
@@ -40,10 +40,8 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("names", [*([name] for name in WITHOUT), [*WITHOUT]], ids="+".join)
-def test_without_it_all_goes_on_by_the_slower_way(db_path: Path, names: list[str]) -> None:
-    subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, str(db_path), *names], check=True, cwd=ROOT, timeout=100
-    )
+def test_without_it_all_goes_on_by_the_slower_way(db_path: Path, names: list[str], warm: Warm) -> None:
+    warm.run(PROGRAM, db_path, *names).assert_ok()
 
 
 def test_each_stands_in_the_table_of_the_benchmarks() -> None:
