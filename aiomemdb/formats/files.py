@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -173,13 +174,16 @@ def _compressed(path: Path, file: IO[bytes], mode: str) -> Iterator[IO[bytes]]:
         yield file
         return
     # The same text is the same bytes: no time and no name go in.
-    inner: Any = (
-        gzip.GzipFile(filename="", mode=mode, fileobj=file, mtime=0, compresslevel=6)
-        if path.suffix == ".gz"
-        else _zstd().ZstdFile(file, mode)
-    )
+    inner: Any
+    broken: tuple[type[Exception], ...]
+    if path.suffix == ".gz":
+        inner = gzip.GzipFile(filename="", mode=mode, fileobj=file, mtime=0, compresslevel=6)
+        broken = (EOFError, gzip.BadGzipFile, zlib.error)
+    else:
+        inner = _zstd().ZstdFile(file, mode)
+        broken = (EOFError, _zstd().ZstdError)
     try:
         with inner:
             yield inner
-    except (EOFError, gzip.BadGzipFile) as error:
+    except broken as error:
         raise FormatError(f"{path} is no whole {path.suffix} file: {error}") from error

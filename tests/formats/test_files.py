@@ -78,11 +78,24 @@ def test_a_cut_compressed_file_is_an_error(tmp_path: Path, cut: int) -> None:
         file.read()
 
 
+def test_a_compressed_file_with_other_bytes_in_it_is_an_error(tmp_path: Path) -> None:
+    whole = gzip.compress(os.urandom(500) + b"text " * 5000)
+    for place in range(10, len(whole), 7):  # in each of its parts, behind its head
+        (tmp_path / "a.gz").write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with pytest.raises(FormatError, match=r"a\.gz is no whole \.gz file"), opened_twice(tmp_path / "a.gz") as file:
+            file.read()
+
+
 def test_a_suffix_that_this_python_lacks_is_an_error_at_once(tmp_path: Path) -> None:
     if sys.version_info >= (3, 14):
         replace_file(tmp_path / "a.zst", ["one\n"])
         with opened_twice(tmp_path / "a.zst") as file:
             assert file.read() == b"one\n"
+        whole = (tmp_path / "a.zst").read_bytes()
+        for broken in (b"", b"no zst at all", whole[:-3], whole[:8] + b"xxxx" + whole[12:]):
+            (tmp_path / "a.zst").write_bytes(broken)
+            with pytest.raises(FormatError, match=r"no whole \.zst file"), opened_twice(tmp_path / "a.zst") as file:
+                file.read()
         return
     with pytest.raises(ValueError, match=r"3\.14"):
         replace_file(tmp_path / "a.zst", ["one\n"])

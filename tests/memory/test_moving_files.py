@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aiomemdb import FormatError, Memory
+from aiomemdb import FormatError, Memory, NotFound
 from tests.memory.moving_support import exported, filled
 
 # -- bad files ---------------------------------------------------------------------------------------------------------
@@ -79,6 +79,19 @@ async def test_a_wrong_value_is_an_error_with_its_line(
         await other.import_(io.StringIO(changed(text, number, **fields)))
     assert caught.value.line == number
     assert (await other.counts()).entities == 0
+
+
+async def test_a_fact_about_an_entity_of_another_namespace_is_an_error_with_its_line(
+    memory: Memory, other: Memory
+) -> None:
+    await memory.add_fact("Ada", "lives in", "London")
+    await memory.scoped(namespace="two").add_fact("Bob", "is", value="there")
+    sink = io.StringIO()
+    await memory.export(sink, namespaces="all")
+    rows = [json.loads(line) for line in sink.getvalue().splitlines()]
+    number = next(n for n, row in enumerate(rows, start=1) if "fact" in row and row["namespace"] == "two")
+    with pytest.raises(NotFound, match=f"line {number}: its entity is of another namespace"):
+        await other.import_(io.StringIO(changed(sink.getvalue(), number, subject=1)))
 
 
 @pytest.mark.parametrize("text", ["", "hello", "[]", '{"a":1}', '{"format":"aiomemdb"}', '{"type":"note"}'])

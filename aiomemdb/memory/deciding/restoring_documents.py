@@ -132,7 +132,9 @@ class StatedFacts(Rows):
             for number in (row.subject, row.object)
         )
         if subject is None or (object is None and row.object is not None):
-            raise NotFound(f"line {row.line}: its entity was forgotten while the file was imported: import it again")
+            raise NotFound(
+                f"line {row.line}: its entity is of another namespace, or was forgotten while the file was imported"
+            )
         return subject.id, None if object is None else object.id
 
     def _found_fact(self, row: FactRow, like: list[FactLike]) -> FactLike | None:
