@@ -24,6 +24,7 @@ from aiomemdb.sqlite.engine import assembly
 from aiomemdb.sqlite.engine.database import SQLiteDatabase
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
+from tests.support.others import file_waits
 from tests.support.plain import assert_healthy, names_in, plain
 from tests.support.queries import sql_gate
 from tests.support.whole import eventually
@@ -395,11 +396,11 @@ async def test_another_program_s_lock_does_not_hold_up_close(db: SQLiteDatabase,
 
 
 async def test_a_lock_that_is_released_in_time_lets_close_drain(db: SQLiteDatabase, db_path: Path) -> None:
-    with closing(sqlite3.connect(db_path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(db_path, isolation_level=None)) as other, file_waits() as waited:
         other.execute("BEGIN IMMEDIATE")
         jobs = [db.submit(INSERT, (job,)) for job in range(10)]
         closing_ = asyncio.create_task(db.close())
-        await asyncio.sleep(0.05)
+        await eventually(lambda: bool(waited))
         other.rollback()
         await closing_
     assert {outcome(job) for job in jobs} == {"done"}

@@ -31,7 +31,7 @@ from aiomemdb.sqlite.writing import hold as holds
 from aiomemdb.sqlite.writing.session import Session
 from tests.support.gates import Gate
 from tests.support.killing import ended, kill_behind, writer_of
-from tests.support.others import turn_taken
+from tests.support.others import file_waits, turn_taken
 from tests.support.plain import plain
 from tests.support.queries import ENDLESS_FROM_GATE, sql_gate
 from tests.support.whole import assert_whole, eventually
@@ -252,9 +252,9 @@ async def test_the_wait_for_the_file_is_not_counted_as_held(db_path: Path) -> No
     async with aiomemdb.connect(db_path, max_hold=0.2) as db:
         await db.write(SCHEMA)
         hold = await db.begin()
-        with turn_taken(db_path) as other:
+        with turn_taken(db_path) as other, file_waits() as waited:
             first = asyncio.ensure_future(hold.write(INSERT, (1,)))
-            await asyncio.sleep(0.4)
+            await eventually(lambda: max(waited, default=0) > 0.4)
             assert not first.done()
             other.release()
             await first
@@ -338,9 +338,9 @@ async def test_a_read_in_the_block_before_any_step_sees_what_is_so_until_the_com
 
 async def test_reads_at_once_in_the_block_all_wait(db: SQLiteDatabase, db_path: Path) -> None:
     async with db.transaction():
-        with turn_taken(db_path) as other:
+        with turn_taken(db_path) as other, file_waits() as waited:
             reading = asyncio.gather(*(db.read("SELECT 1") for _ in range(5)))
-            await asyncio.sleep(0.05)
+            await eventually(lambda: bool(waited))
             assert not reading.done()
             other.release()
             await reading

@@ -15,6 +15,8 @@ import pytest
 import aiomemdb
 from aiomemdb import SQLiteDatabase
 from aiomemdb.observing import Begun, Checkpointed, Committed, Enqueued, Event, LockWaited, ReadDone
+from tests.support.others import file_waits
+from tests.support.whole import eventually
 
 E = TypeVar("E", bound=Event)
 
@@ -240,11 +242,12 @@ async def test_a_wait_for_another_process_is_told(db: SQLiteDatabase, db_path: P
     async with aiomemdb.connect(db_path) as other:
         async with other.transaction() as tx:
             await tx.write("DELETE FROM gone")
-            waiting = asyncio.ensure_future(db.write("DELETE FROM gone"))
-            await asyncio.sleep(0.05)
+            with file_waits() as waited:
+                waiting = asyncio.ensure_future(db.write("DELETE FROM gone"))
+                await eventually(lambda: len(waited) >= 5)
         await waiting
     [event] = told.of(LockWaited)
-    assert 0.03 < event.waited < 5
+    assert event.waited >= max(waited) > 0
 
 
 async def test_a_wait_for_a_program_that_takes_no_turns_is_told(
@@ -252,13 +255,14 @@ async def test_a_wait_for_a_program_that_takes_no_turns_is_told(
 ) -> None:
     foreign = sqlite3.connect(db_path, isolation_level=None)
     foreign.execute("BEGIN IMMEDIATE")
-    waiting = asyncio.ensure_future(db.write("DELETE FROM gone"))
-    await asyncio.sleep(0.05)
+    with file_waits() as waited:
+        waiting = asyncio.ensure_future(db.write("DELETE FROM gone"))
+        await eventually(lambda: len(waited) >= 5)
     foreign.execute("COMMIT")
     foreign.close()
     await waiting
     [event] = told.of(LockWaited)
-    assert 0.02 < event.waited < 5
+    assert event.waited >= max(waited) > 0
 
 
 async def test_an_observer_that_fails_harms_no_job(db: SQLiteDatabase, caplog: pytest.LogCaptureFixture) -> None:

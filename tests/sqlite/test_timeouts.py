@@ -19,6 +19,7 @@ from aiomemdb.sqlite.file.turnstile import Turnstile
 from tests.support.batches import time_for_batches
 from tests.support.gates import Gate
 from tests.support.killing import all_readers_of
+from tests.support.others import file_waits
 from tests.support.whole import assert_whole, eventually
 
 INSERT = "INSERT INTO log (job) VALUES (?)"
@@ -258,10 +259,9 @@ async def test_a_lock_held_for_too_long_is_a_lock_timeout_and_nothing_is_applied
 async def test_a_lock_that_is_released_in_time_is_waited_out(db_path: Path) -> None:
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
-        with lock_held_by_another_program(db_path) as other:
+        with lock_held_by_another_program(db_path) as other, file_waits() as waited:
             writes = [db.submit(INSERT, (job,)) for job in range(200)]
-            await eventually(lambda: db.statistics().running > 0)
-            await asyncio.sleep(0.05)  # well into its wait
+            await eventually(lambda: len(waited) >= 5)
             assert not any(write.done() for write in writes)
             other.rollback()
             await asyncio.gather(*writes)
@@ -272,11 +272,10 @@ async def test_a_wait_for_a_lock_is_not_counted_as_work_of_the_batch(db_path: Pa
     # Otherwise each batch would end at once after a wait, and a job that has to wait would also be slow.
     async with aiomemdb.connect(db_path) as db:
         await db.write("CREATE TABLE log (id INTEGER PRIMARY KEY, job INTEGER)")
-        with lock_held_by_another_program(db_path) as other, time_for_batches(0.5):
+        with lock_held_by_another_program(db_path) as other, time_for_batches(0.5), file_waits() as waited:
             before = db.statistics().batches
             writes = [db.submit(INSERT, (job,)) for job in range(100)]
-            await eventually(lambda: db.statistics().running > 0)
-            await asyncio.sleep(0.6)
+            await eventually(lambda: max(waited, default=0) > 0.5)
             other.rollback()
             await asyncio.gather(*writes)
         assert db.statistics().batches - before <= 2

@@ -13,8 +13,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest import mock
 
+from aiomemdb.sqlite.file import turnstile
+from aiomemdb.sqlite.file.holders import note_wait
 from aiomemdb.sqlite.file.turnstile import Turnstile
+from aiomemdb.sqlite.writing import session
 
 _ROOT = Path(__file__).parents[2]
 
@@ -114,9 +118,27 @@ class OtherProcess:
 
 
 @contextmanager
+def file_waits() -> Iterator[list[float]]:
+    """How long those of this process have waited for a file that another keeps, at each of their looks::
+
+    with file_waits() as waited:
+        write = db.submit(...)
+        await eventually(lambda: bool(waited))  # now it waits
+    """
+    waited: list[float] = []
+
+    def noted(path: object, seconds: float, *more: Any) -> None:
+        waited.append(seconds)
+        note_wait(path, seconds, *more)
+
+    with mock.patch.object(turnstile, "note_wait", noted), mock.patch.object(session, "note_wait", noted):
+        yield waited
+
+
+@contextmanager
 def turn_taken(path: Path, timeout: float = 0) -> Iterator[Turnstile]:
     """As another process would keep it."""
-    with closing(Turnstile(path)) as turnstile:
-        turnstile.open()
-        turnstile.acquire(timeout)
-        yield turnstile
+    with closing(Turnstile(path)) as taken:
+        taken.open()
+        taken.acquire(timeout)
+        yield taken
