@@ -18,6 +18,8 @@ from tests.mcp.clients import CHECKOUT
 #: The oldest that serves, the newest of 1.x, the newest of 2.x.
 SDKS = ("1.24.0", "1.30.0", "2.3.0")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aiomemdb" / "mcp"
+#: Of a test, in seconds: 2,000 random sequences of calls take minutes on a busy machine.
+TIMEOUT = 1_800
 _TESTS = (
     "hypothesis",
     "opentelemetry-sdk>=1.31",
@@ -59,7 +61,8 @@ def main() -> None:
         if python is None or chosen.only not in (None, name):
             continue
         print(f"== mcp {name}", flush=True)
-        command = [python, "-m", "pytest", "-q", "-m", "soak or not soak", "-p", "no:cacheprovider", *tests, *more]
+        options = ["-q", "-m", "soak or not soak", "-p", "no:cacheprovider", f"--timeout={TIMEOUT}"]
+        command = [python, "-m", "pytest", *options, *tests, *more]
         if subprocess.run(command, cwd=CHECKOUT).returncode:
             failed.append(name)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
