@@ -189,7 +189,9 @@ async def test_a_culprit_behind_another_step_gets_its_own_error_however_late_the
     ]
     running = [asyncio.ensure_future(step) for step in steps]
     await asyncio.sleep(0)
-    time.sleep(0.1)  # noqa: ASYNC251 -- the thread has done all three before the loop hears of the first
+    aside = writer_of(db)._aside
+    while aside.served < aside.posted:  # the thread has done all three before the loop hears of the first
+        time.sleep(0.001)  # noqa: ASYNC251
     fine, culprit, behind = await asyncio.gather(*running, return_exceptions=True)
     assert fine == 2
     assert isinstance(culprit, sqlite3.IntegrityError)
