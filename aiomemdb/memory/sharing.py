@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from threading import get_ident
 from typing import Any
 
 import anyio
 
 from ..database import Database
 from ..embedders import Embedder
-from ..errors import AiomemdbError, DatabaseClosed, ReentrancyError
+from ..errors import AiomemdbError, DatabaseClosed, ReentrancyError, WrongLoop
 from .core import Core
 from .deciding.documents import Answer
 from .drafts import Draft, NameRequest, Scope
@@ -57,6 +58,8 @@ class SharedCore(Core):
         self._writes: Together[tuple[Scope, Draft], Answer] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # on which it was opened
+        self._thread = 0
         self._last_in_session: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     def _open_store(self) -> Store:
@@ -105,6 +108,7 @@ class SharedCore(Core):
                 with anyio.CancelScope(shield=True):
                     await self.db.close()
             raise
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         self._identity = Identity(self._store, self.vectors, self.near, self.check_writable)
         self._writes = Together(self._store.write, most=_WRITTEN_AT_ONCE, name="aiomemdb:memory:write", weigh=_weight)
         self._sweeping = asyncio.create_task(self._sweep(), name="aiomemdb:memory:sweep")
@@ -117,6 +121,8 @@ class SharedCore(Core):
             pass  # the file is read-only, say, or locked: the next opening goes on
 
     async def close(self, timeout: float) -> None:
+        if self._identity is not None and asyncio.get_running_loop() is not self._loop:
+            raise WrongLoop.of("this memory", self._thread, "memory.close()")
         began = time.monotonic()
         identity, self._identity, self._closed = self._identity, None, True
         with anyio.CancelScope(shield=True):

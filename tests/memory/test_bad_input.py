@@ -7,7 +7,7 @@ import math
 import re
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -417,12 +417,17 @@ async def test_a_memory_that_is_not_open_says_so(target: Target) -> None:
         await memory.remember("text")
 
 
-async def test_another_loop_is_refused(memory: Memory) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [lambda memory: memory.find_or_create_entity("Acme"), lambda memory: memory.close()],
+    ids=["find_or_create_entity", "close"],
+)
+async def test_another_loop_is_refused(memory: Memory, call: Callable[[Memory], Coroutine[Any, Any, object]]) -> None:
     raised: list[BaseException] = []
 
     def elsewhere() -> None:
         try:
-            asyncio.run(memory.find_or_create_entity("Acme"))
+            asyncio.run(call(memory))
         except BaseException as error:
             raised.append(error)
 
@@ -430,6 +435,7 @@ async def test_another_loop_is_refused(memory: Memory) -> None:
     thread.start()
     await asyncio.to_thread(thread.join)
     assert isinstance(raised[0], WrongLoop)
+    await memory.counts()  # here it is open
 
 
 async def test_a_database_that_is_handed_in_stays_open(db_path: Path) -> None:
