@@ -10,8 +10,10 @@ _MOST = 2**62  # the sum of two is a whole number of SQLite's
 def checked_text(name: str, value: object) -> str:
     """Return ``str(value)``, which becomes part of a key.
 
-    Raises: ValueError: it can't be kept as it is; the message names it.
+    Raises: ValueError: it is None, or can't be kept as it is; the message names it.
     """
+    if value is None:
+        raise ValueError(f"{name} is missing: None")
     text = str(value)
     if text.isascii():
         if "\0" not in text:

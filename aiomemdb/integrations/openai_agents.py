@@ -92,13 +92,18 @@ class AiomemdbSession(SessionABC):
 
         Raises:
             RuntimeError: the session is closed.
-            TypeError: an item is no JSON.
+            TypeError: an item is no JSON, or None; the items are no list.
             sqlite3.DataError: an item is larger than ``max_value_bytes``.
 
         Cancellation: all of them are added, or none.
         """
         self._check_open()
+        given: object = items
+        if isinstance(given, str):
+            raise TypeError(f"items={items!r}: a list of them, not one")
         texts = [json.dumps(item) for item in items]
+        if "null" in texts:  # it would be skipped as what no session has put there
+            raise TypeError(f"items[{texts.index('null')}] is None, and no item")
         if texts:
             await (await self._database()).write_fn(_add, self.session_id, texts)
 

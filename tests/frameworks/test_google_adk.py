@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ async def test_a_state_that_is_no_json_is_stored_by_its_looks(db: SQLiteDatabase
     await service.create_session(**SESSION, state={"when": asyncio.Lock, "n": 2**70, "x": 0.1 + 0.2})
     state = (await got(service)).state
     assert (state["n"], state["x"]) == (2**70, 0.1 + 0.2) and "Lock" in state["when"]
-    assert "no JSON" in caplog.text
+    assert "not JSON" in caplog.text
 
 
 async def test_a_session_that_was_deleted_takes_no_event(db: SQLiteDatabase) -> None:
@@ -195,6 +196,20 @@ async def test_a_key_that_can_t_be_kept_is_an_error(db: SQLiteDatabase, name: st
     wrong: Any = {**SESSION, name: value}
     for call in (service.create_session, service.get_session, service.delete_session):
         await refuses(db, lambda call=call: call(**wrong), name)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+async def test_an_event_that_could_not_be_read_again_is_an_error_and_the_session_can_still_be_read(
+    db: SQLiteDatabase, number: float
+) -> None:
+    service = AiomemdbSessionService(db)
+    session = await service.create_session(**SESSION)
+    await refuses(db, lambda: service.append_event(session, event("x", timestamp=number)), "timestamp")
+    call = types.Part.from_function_call(name="f", args={"score": number, "text": "null"})
+    content = types.Content(role="user", parts=[call])
+    await service.append_event(session, Event(author="user", content=content))
+    [found] = (await got(service)).events
+    assert found.get_function_calls()[0].args == {"score": None, "text": "null"}
 
 
 async def test_appends_that_are_cancelled_leave_nothing_open(db: SQLiteDatabase) -> None:

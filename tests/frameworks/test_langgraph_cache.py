@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -97,6 +98,9 @@ async def test_a_cancelled_set_is_whole_or_not_there(tmp_path: Path, way: Way) -
         (lambda c: c.aget([("ab", "k")]), TypeError, "namespace='ab'"),
         (lambda c: c.aset({(("a",), "k"): (object(), None)}), TypeError, "serializable"),
         (lambda c: c.aclear(["ab"]), TypeError, "namespace='ab'"),
+        (lambda c: c.aset({(("a",), None): (1, None)}), ValueError, "key is missing"),
+        (lambda c: c.aset({(("a",), "k"): (1, "5")}), TypeError, "ttl='5' of 'k'"),
+        (lambda c: c.aset({(("a",), "k"): (1, math.nan)}), ValueError, "ttl=nan of 'k'"),
     ],
 )
 async def test_bad_input_is_an_error_at_the_call_and_nothing_is_written(

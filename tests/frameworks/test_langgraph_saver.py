@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -105,6 +106,26 @@ async def test_a_filter_finds_what_its_values_equal(saver: AiomemdbSaver, filter
         await saver.aput(at("t"), checkpoint(str(number)), one, {})  # type: ignore[arg-type]
     expected = [n for n, one in enumerate(metadata) if all(one.get(key) == value for key, value in filter.items())]
     assert await ids(saver, at("t"), filter=filter) == [str(number) for number in reversed(expected)]
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+async def test_metadata_that_are_no_json_to_sqlite_are_found_and_harm_no_other_thread(
+    saver: AiomemdbSaver, score: float
+) -> None:
+    for thread in ("t", "u"):
+        for number, run in enumerate(("a", "b")):
+            metadata: Any = {"source": "loop", "run_id": run, **({"score": score} if thread == "u" else {})}
+            config = await saver.aput(at(thread), checkpoint(f"{thread}{number}"), metadata, {})
+            await saver.aput_writes(config, [("a", 1)], "task")
+    await saver.db.write("UPDATE checkpoints SET metadata = NULL WHERE checkpoint_id = 't1'")
+    assert await ids(saver, None, filter={"source": "loop"}) == ["u1", "u0", "t0"]
+    assert await ids(saver, None, filter={"source": "loop", "run_id": "b"}) == ["u1"]
+    await saver.adelete_for_runs(["b"])
+    assert await ids(saver, None) == ["u0", "t1", "t0"]
+    assert await saver.db.read_value("SELECT group_concat(checkpoint_id) FROM writes") == "t0,t1,u0"
+    await saver.db.write("UPDATE checkpoints SET metadata = ? WHERE checkpoint_id = 'u0'", (b"\xff {",))
+    await saver.adelete_for_runs(["a"])
+    assert await saver.db.read_value("SELECT group_concat(checkpoint_id) FROM checkpoints") == "t1,u0"
 
 
 async def test_what_a_task_wrote_stays_and_its_error_is_replaced(saver: AiomemdbSaver) -> None:
@@ -255,6 +276,11 @@ async def test_a_cancelled_put_is_whole_or_not_there_and_the_file_stays_free(tmp
             TypeError,
             "serializable",
         ),
+        (lambda s: s.aget_tuple(None), ValueError, "thread_id"),
+        (lambda s: s.aput(at("t"), {**checkpoint("1"), "id": None}, {}, {}), ValueError, "checkpoint id is missing"),
+        (lambda s: s.aput_writes(at("t", checkpoint_id="1"), [("a", 1)], None), ValueError, "task id is missing"),
+        (lambda s: s.adelete_thread(None), ValueError, "thread_id is missing"),
+        (lambda s: s.acopy_thread("t", None), ValueError, "thread_id is missing"),
         (lambda s: s.aprune(["t"], strategy="keep_most"), ValueError, "strategy"),
         (lambda s: s.aprune("thread"), TypeError, "thread_ids"),
         (lambda s: s.adelete_for_runs("run"), TypeError, "run_ids"),
@@ -278,6 +304,11 @@ async def test_a_limit_that_is_none_is_an_error_at_the_call(
     with pytest.raises(error, match="limit"):
         saver.alist(None, limit=limit)
     assert await ids(saver, None, limit=0) == []
+
+
+async def test_a_filter_that_is_none_is_an_error_at_the_call(saver: AiomemdbSaver) -> None:
+    with pytest.raises(TypeError, match="filter='abc'"):
+        saver.alist(None, filter="abc")  # type: ignore[arg-type]
 
 
 async def test_a_file_with_other_tables_of_the_names_is_an_error_that_names_the_column(tmp_path: Path) -> None:

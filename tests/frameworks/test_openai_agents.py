@@ -152,6 +152,10 @@ async def test_an_item_that_is_no_json_is_an_error_and_so_is_its_call(db: SQLite
     await session.add_items([item("1")])
     wrong: Any = {"role": "user", "content": {1, 2}}
     await refuses(db, lambda: session.add_items([item("2"), wrong]), "JSON")
+    nothing: Any = None
+    await refuses(db, lambda: session.add_items([item("2"), nothing]), r"items\[1\] is None")
+    text: Any = "ab"
+    await refuses(db, lambda: session.add_items(text), "items='ab'")
 
 
 async def test_calls_that_are_cancelled_leave_nothing_open(db: SQLiteDatabase) -> None:

@@ -100,6 +100,7 @@ class AiomemdbSessionService(Service, BaseSessionService):
             StaleSessionError: the stored session has changed since ``session`` was read: get it anew.
             SessionNotFoundError: it was deleted.
             AlreadyExistsError: it has another event of this id.
+            ValueError: a number, such as infinity, could not be read again; the message names its field.
             sqlite3.DataError: the event is larger than ``max_value_bytes``.
 
         Cancellation: the event is stored whole or not at all. If it is, ``session`` is stale.
@@ -112,11 +113,15 @@ class AiomemdbSessionService(Service, BaseSessionService):
             temporary = {name for name in delta if name.startswith(State.TEMP_PREFIX)}
             session.state.update({name: delta[name] for name in temporary})
             event.actions.state_delta = {name: value for name, value in delta.items() if name not in temporary}
+        data = event.model_dump_json(exclude_none=True)
+        if "null" in data:
+            # NaN and infinity become null, which few fields may be: the session could never be read again.
+            Event.model_validate_json(data)
         stored = jobs.Stored(
             checked_key("the event's id", event.id, may_be_empty=True),
             event.invocation_id,
             event.timestamp,
-            event.model_dump_json(exclude_none=True),
+            data,
             _parts(event.actions.state_delta),
         )
         db = await self._database()

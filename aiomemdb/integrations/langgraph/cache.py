@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -88,10 +89,12 @@ class AiomemdbCache(BaseCache[V]):
 
         Args:
             pairs: by key, a value and the seconds that it is kept for, or None: until it is cleared.
+
+        Raises: TypeError, ValueError: such seconds are no number.
         """
         now = time.time()
         rows = [
-            (*_row_key(key), None if ttl is None else now + ttl, *self.serde.dumps_typed(value))
+            (*_row_key(key), None if ttl is None else now + _seconds(ttl, key), *self.serde.dumps_typed(value))
             for key, (value, ttl) in pairs.items()
         ]
         if rows:
@@ -124,6 +127,14 @@ class AiomemdbCache(BaseCache[V]):
 
 def _row_key(key: FullKey) -> tuple[str, str]:
     return _row_namespace(key[0]), checked_text("key", key[1])
+
+
+def _seconds(ttl: object, key: FullKey) -> float:
+    if not isinstance(ttl, int | float):
+        raise TypeError(f"ttl={ttl!r} of {key[1]!r}: seconds, or None")
+    if math.isnan(ttl):  # which SQLite keeps as NULL: for ever
+        raise ValueError(f"ttl={ttl!r} of {key[1]!r}: seconds, or None")
+    return ttl
 
 
 def _row_namespace(namespace: Namespace) -> str:

@@ -74,6 +74,9 @@ _AT = "thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
 _LATEST = "thread_id = ? AND checkpoint_ns = ? ORDER BY checkpoint_id DESC LIMIT 1"
 _COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
 _METADATA = "CAST(metadata AS TEXT)"
+# NaN and Infinity, which Python writes and reads, are not JSON to SQLite: one such row would fail a query of all
+# threads.
+_IS_JSON = f"json_valid({_METADATA})"
 # Of a key that SQLite finds in JSON as it stands there; of others the caller looks at the metadata.
 _PLAIN_KEY = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]+')
 
@@ -126,7 +129,7 @@ class Wanted:
         for name, wanted in self.metadata.items():
             if isinstance(name, str) and _PLAIN_KEY.fullmatch(name) and (narrowed := _narrowed(wanted)) is not None:
                 condition, values = narrowed
-                where.append(condition.format(metadata=_METADATA))
+                where.append(f"CASE WHEN {_IS_JSON} THEN {condition.format(metadata=_METADATA)} ELSE TRUE END")
                 params.extend((f'$."{name}"', *values))
         return where, params
 
@@ -256,14 +259,24 @@ def delete_threads(conn: sqlite3.Connection, threads: Iterable[str]) -> None:
 
 
 def delete_runs(conn: sqlite3.Connection, runs: Sequence[str]) -> None:
-    of_runs = f"json_extract({_METADATA}, '$.run_id') IN (SELECT value FROM json_each(?))"
-    params = (json.dumps(list(runs)),)
-    conn.execute(
-        "DELETE FROM writes WHERE (thread_id, checkpoint_ns, checkpoint_id) IN "
-        f"(SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints WHERE {of_runs})",
-        params,
-    )
-    conn.execute(f"DELETE FROM checkpoints WHERE {of_runs}", params)
+    rows = conn.execute(
+        f"SELECT thread_id, checkpoint_ns, checkpoint_id, NOT {_IS_JSON}, metadata FROM checkpoints WHERE CASE WHEN "
+        f"{_IS_JSON} THEN json_extract({_METADATA}, '$.run_id') IN (SELECT value FROM json_each(?)) "
+        "ELSE metadata IS NOT NULL END",
+        (json.dumps(list(runs)),),
+    ).fetchall()
+    keys = [key for *key, is_to_look, metadata in rows if not is_to_look or _run_of(metadata) in runs]
+    for table in ("writes", "checkpoints"):
+        conn.executemany(f"DELETE FROM {table} WHERE {_AT}", keys)
+
+
+def _run_of(metadata: bytes | str) -> object:
+    """The run that Python reads in metadata that are no JSON to SQLite; None where Python reads nothing either."""
+    try:
+        read = json.loads(metadata)
+    except (ValueError, RecursionError):
+        return None
+    return read.get("run_id") if isinstance(read, dict) else None
 
 
 def copy_thread(conn: sqlite3.Connection, source: str, target: str) -> None:

@@ -26,7 +26,9 @@ _EXACT = 2**53  # whole numbers up to it are the same as fractions
 
 
 def check_filter(filter: Mapping[str, Any]) -> None:
-    """Raises: ValueError: an operator that there is not; TypeError: a key that is no text."""
+    """Raises: ValueError: an operator that there is not; TypeError: no mapping, or a key that is no text."""
+    if not isinstance(filter, Mapping):
+        raise TypeError(f"filter={filter!r}: a mapping")
     for key, wanted in filter.items():
         if not isinstance(key, str):
             raise TypeError(f"filter: {key!r} is no key: a str")

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, cast
 
 import orjson
@@ -44,8 +45,11 @@ def check(op: Op) -> None:
     """Raises: InvalidNamespaceError, ValueError, TypeError: this can't be run; the message names what is wrong."""
     if not isinstance(op, GetOp | PutOp | SearchOp | ListNamespacesOp):
         raise TypeError(f"{op!r} is not an operation of a store")
+    for namespace in _namespaces(op):
+        if isinstance(namespace, str):
+            raise TypeError(f"namespace={namespace!r}: a tuple of labels, not one")
     validate_op_namespace(op)
-    for label in _labels(op):
+    for label in chain.from_iterable(_namespaces(op)):
         checked_text("a namespace's label", label)
     if isinstance(op, PutOp):
         if not op.namespace:
@@ -63,12 +67,12 @@ def check(op: Op) -> None:
             checked_count("max_depth", op.max_depth)
 
 
-def _labels(op: Any) -> Iterable[str]:
+def _namespaces(op: Any) -> list[Iterable[str]]:
     if isinstance(op, SearchOp):
-        return tuple(op.namespace_prefix)
+        return [op.namespace_prefix]
     if isinstance(op, ListNamespacesOp):
-        return [label for condition in op.match_conditions or () for label in condition.path]
-    return tuple(op.namespace)
+        return [condition.path for condition in op.match_conditions or ()]
+    return [op.namespace]
 
 
 def paths_of(fields: Sequence[str]) -> Fields:

@@ -155,10 +155,12 @@ class AiomemdbSaver(BaseCheckpointSaver[str]):
             before: names a checkpoint that all are older than.
             limit: how many at most.
 
-        Raises: ValueError, TypeError: ``limit`` is below 0, or no whole number; at once.
+        Raises: ValueError, TypeError: ``limit`` is below 0, or no whole number; ``filter`` is no mapping; at once.
         """
         if limit is not None:
             checked_count("limit", limit)
+        if not isinstance(filter, Mapping | None):
+            raise TypeError(f"filter={filter!r}: a mapping")
         filter = dict(filter or {})
         wanted = Wanted(before=_named(before, "checkpoint_id"), metadata=filter)
         if config is not None:
@@ -333,7 +335,7 @@ def _metadata(kept: Kept) -> dict[str, Any]:
 
 def _place(config: RunnableConfig) -> tuple[str, str, str | None]:
     """The thread, the namespace and the checkpoint that a config names. Raises: ValueError: it names no thread."""
-    configurable = config.get("configurable") or {}
+    configurable = (config or {}).get("configurable") or {}
     thread = configurable.get("thread_id")
     if thread is None:
         raise ValueError("the config names no thread: config['configurable']['thread_id'] is missing")
