@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import aiomemdb
 from aiomemdb import Memory
 from aiomemdb.mcp.answers import SIZE
 from aiomemdb.mcp.nine import DELETING, WRITING
 from aiomemdb.mcp.serving import MemoryService, Options
 from tests.mcp.clients import URI, FakeClient
+from tests.support.others import OtherProcess
 from tests.support.whole import eventually
 
 EMPTY = {"entities": [], "relations": []}
@@ -296,3 +298,29 @@ async def test_what_happens_in_other_namespaces_is_told_to_no_subscriber(memory:
         await eventually(lambda: told.told == [URI])
     finally:
         await service.close()
+
+
+@pytest.mark.sqlite_only
+async def test_a_stopped_process_that_has_the_turn_is_named_to_the_client(tmp_path: Path) -> None:
+    """Those who only read are answered; a call that writes is, too, with why it could not."""
+    path, client = tmp_path / "memory.db", FakeClient()
+    ada = {"entities": [{"name": "Ada", "entityType": "person", "observations": []}]}
+    async with aiomemdb.connect(path, lock_timeout=0.3) as db, Memory.open(db) as memory:
+        service = MemoryService(memory, Options())
+        assert not (await service.call("create_entities", ada, client)).failed
+        with OtherProcess(path) as other:
+            await other.does("turn = Turnstile(path); turn.open(); turn.acquire(0)")
+            other.stop()
+            refused = await service.call(
+                "create_entities", {"entities": [{**ada["entities"][0], "name": "Bob"}]}, client
+            )
+            assert refused.failed
+            assert f"process {other.pid}" in refused.text and "which is stopped, has kept the turn" in refused.text
+            for tool, asked in (
+                ("read_graph", {}),
+                ("search_nodes", {"query": "ada"}),
+                ("open_nodes", {"names": ["Ada"]}),
+            ):
+                answer = await service.call(tool, asked, client)
+                assert "Ada" in answer.text and "Bob" not in answer.text and not answer.failed
+        assert not (await service.call("create_entities", ada, client)).failed
