@@ -52,7 +52,7 @@ class Measured:
 def bars_of(results: Sequence[Result]) -> list[Bar]:
     """Those bars that have all their cells measured."""
     bars: list[Bar] = []
-    for part in (_writes, _updates, _full, _alone, _transactions, _reads, _beside, _processes, _rows, _queue):
+    for part in (_writes, _full, _updates, _alone, _transactions, _reads, _beside, _processes, _rows, _queue):
         try:
             bars += part(Measured(results))
         except KeyError:  # a cell of the part is missing: it was not run
@@ -133,7 +133,13 @@ def _beside(of: Measured) -> Iterator[Bar]:
     yield Bar(work, f"p99 {ms(beside)}", f"without writers: {ms(alone)}", beside / alone, "× as long", bar, False)
     turns = of("20 writes on a busy loop", 20).figures["turns for 20 writes"]
     yield Bar(
-        "20 writes on a loop busy in 4 ms turns", f"{turns:.0f} turns", "one hop a batch", turns, "turns", 5.0, False
+        "20 writes on a loop busy in iterations of 4 ms",
+        f"{turns:.0f} iterations",
+        "one hop a batch",
+        turns,
+        "iterations",
+        5.0,
+        False,
     )
 
 

@@ -191,7 +191,7 @@ def busy(options: Options) -> Iterator[Cell]:
 
 
 def on_a_busy_loop(kind: Callable[..., Contestant], seconds: float) -> Sample:
-    """Twenty writes at a time, on a loop with turns of 4 ms: how many turns until the last of them returns?
+    """Twenty writes at a time, on a loop with iterations of 4 ms: how many of them until the last of them returns?
 
     The callers count them, as ``gather`` itself needs three more to begin its tasks and to tell that they have ended.
     """
