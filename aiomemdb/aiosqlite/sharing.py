@@ -174,4 +174,6 @@ def _check_options(open_with: Mapping[str, Any], wanted: Mapping[str, Any]) -> N
     for name, value in wanted.items():
         if name not in open_with or open_with[name] != value:
             there = open_with.get(name, "its default")
-            raise ValueError(f"{name}={value!r}: for all who use this file on this loop it is {there!r}")
+            raise ValueError(
+                f"{name}={value!r}: all connections of this file on this loop have {there!r}; give the same, or none"
+            )

@@ -38,7 +38,9 @@ class Contents:
 
 
 def _not_exported() -> AiomemdbError:
-    return AiomemdbError("this engine's memories can't be exported")
+    return AiomemdbError(
+        "a memory on this engine can't be exported: `aiomemdb move SOURCE new.db` makes it a file, which can"
+    )
 
 
 class Exports(Protocol):

@@ -15,7 +15,9 @@ __all__ = ["Outside"]
 
 
 def _no_feed() -> AiomemdbError:
-    return AiomemdbError("changes are followed outside of transactions, in a memory with an engine that reports them")
+    return AiomemdbError(
+        "changes are followed outside of transactions: call it on the memory that you opened, not on within(tx)"
+    )
 
 
 class Outside(Protocol):
@@ -42,8 +44,13 @@ class Outside(Protocol):
         self, namespaces: Sequence[str], sql: str, params: Params, limits: AgentLimits | None
     ) -> AgentAnswer:
         """Answer SQL of an agent, which sees these namespaces and nothing else. Raises: what the engine does."""
-        raise AiomemdbError("agents ask outside of transactions, of a memory with an engine that has SQL for them")
+        raise AiomemdbError(
+            "agents ask outside of transactions: call it on the memory that you opened, not on within(tx)"
+        )
 
     async def picture(self, namespaces: Sequence[str], query: PictureQuery) -> Picture:
         """What a page shows of these namespaces, in one state."""
-        raise AiomemdbError("a page is made outside of transactions, of a memory with an engine that reads one for it")
+        raise AiomemdbError(
+            "a page is made outside of transactions, on the engine SQLite: call it on the memory that you opened, "
+            "not on within(tx); `aiomemdb move SOURCE new.db` makes a file of one on a server"
+        )

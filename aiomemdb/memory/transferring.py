@@ -46,9 +46,9 @@ async def transfer(
         there, here = carrier_of(source, snapshot), carrier_of(target, target)
         meta = await there.meta()
         if meta is None:
-            raise ValueError("the source has no memory")
+            raise ValueError("the source has no memory: name a file or a database that holds one")
         if MARK in meta:
-            raise ValueError("the source is itself a move that is not finished")
+            raise ValueError("the source is itself the target of a move that is not finished: finish that one first")
         mark = await _begun(there, here, meta)
         moved: Moved = {}
         for number, table in enumerate(TABLES):

@@ -94,7 +94,7 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     if not folder.exists():
         raise FileNotFoundError(f"the folder {folder} does not exist; create it first")
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is no folder, so that no page can be written in it")
+        raise NotADirectoryError(f"{folder} is no folder: name a folder for the page")
     if not overwrite and os.path.lexists(target):
         raise FileExistsError(f"{target} exists already: write to a new name, or replace it with overwrite=True")
     if not os.access(folder, os.W_OK | os.X_OK):

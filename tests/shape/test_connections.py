@@ -96,7 +96,7 @@ async def test_a_uri_may_say_how_it_is_opened(db: Connection, db_path: Path) -> 
 
 
 async def test_what_it_is_open_with_holds_for_all(db: Connection, db_path: Path) -> None:
-    with pytest.raises(ValueError, match="readers=7: for all who use this file"):
+    with pytest.raises(ValueError, match="readers=7: all connections of this file"):
         await aiosqlite.connect(db_path, readers=7)
     assert await value(db) == 0
 

@@ -30,6 +30,6 @@ def recorded_of(meta: Mapping[str, str], normalisers: Mapping[str, str], given: 
         if stored.get(use, normalisers[use]) != normalisers[use]:
             raise NormaliserChanged(
                 f"the file's {use} is {stored[use]!r}, not {normalisers[use]!r}: open it with the one that made its "
-                "keys; no normaliser given takes what the file has"
+                "keys, or give none, and the file's own is used"
             )
     return {use: stored[use] for use in normalisers if use in stored}

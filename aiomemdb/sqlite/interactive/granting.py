@@ -103,7 +103,9 @@ async def has_begun(hold: Hold, timeout: float) -> bool:
     try:
         done, _ = await asyncio.wait([begun], timeout=max(0.0, timeout))
         if not done:
-            hold.expire(WriteTimeout("the file was not to be had in time", started=False, applied=False))
+            hold.expire(
+                WriteTimeout("another process kept the file for longer than timeout", started=False, applied=False)
+            )
         await begun
     except (LockTimeout, WriteTimeout):
         return False

@@ -129,12 +129,14 @@ class _Fetch:
         try:
             return self._cursor.fetchmany(self._count)
         except sqlite3.ProgrammingError as error:  # it was closed: a function has run, or a savepoint was undone
-            raise sqlite3.OperationalError("the rest of this result is gone: read it before what follows it") from error
+            raise sqlite3.OperationalError(
+                "the rest of this result is gone: fetch all rows before the next statement"
+            ) from error
         finally:
             raw.text_factory = str
 
     async def ask(self, snapshot: Snapshot) -> list[Values]:
-        raise sqlite3.OperationalError("the rest of this result is gone: its transaction has ended")
+        raise sqlite3.OperationalError("the rest of this result is gone: fetch all rows before the transaction ends")
 
 
 class _Close:

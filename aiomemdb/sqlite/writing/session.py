@@ -110,7 +110,10 @@ class Session:
             raise
         except OSError as error:
             self.identity.look()
-            raise AiomemdbError(f"the lock files of {self.identity.path} can't be used: {error}") from error
+            raise AiomemdbError(
+                f"the lock files of {self.identity.path} can't be used: {error}; see that they and their folder are "
+                "yours to write, then try again"
+            ) from error
         if self.turnstile.waited:
             self.recorder.lock_waited(self.turnstile.waited)
         if is_time_to_look:
