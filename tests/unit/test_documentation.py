@@ -42,6 +42,14 @@ def test_each_guide_is_in_the_index() -> None:
     assert [page.name for page in (DOCS / "guides").glob("*.md") if f"(guides/{page.name})" not in index] == []
 
 
+def test_the_architecture_names_each_room_and_none_that_is_gone() -> None:
+    page = (DOCS / "internals/architecture.md").read_text()
+    rooms = {room.stem for room in (ROOT / "aiomemdb").rglob("*.py") if not room.stem.startswith("__")}
+    assert sorted(rooms - set(re.findall(r"\w+", page))) == []
+    named = set(re.findall(r"(\w+)\.py\b", page)) - {"pytest_aiomemdb"}
+    assert sorted(named - rooms) == []
+
+
 def test_the_citation_is_of_this_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text()
     assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [aiomemdb.__version__]
