@@ -71,7 +71,9 @@ class ChangeVerbs(View):
 
 def position_of(place: FeedPlace) -> str:
     """A place as callers keep it."""
-    text = json.dumps(["changes", place.event, place.spaces, place.events, place.at], separators=(",", ":"))
+    text = json.dumps(
+        ["changes", place.event, place.spaces, place.events, place.at, place.times], separators=(",", ":")
+    )
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -85,7 +87,9 @@ def place_of(after: str | None) -> FeedPlace:
         of, event, spaces, *more = json.loads(base64.b64decode(after + "=" * (-len(after) % 4), b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error):
         of, event, spaces, more = None, None, None, []
-    events, at = (*more, None, None)[:2]
+    events, at, times = (*more, None, None, None)[:3]
     if of != "changes" or type(event) is not int or not (isinstance(spaces, dict) and isinstance(events, dict | None)):
         raise ValueError(f"after={after!r} is not the position of a change")
-    return FeedPlace(event, spaces, events, at if type(at) is int else None)
+    if not (isinstance(times, dict) and all(space.isdecimal() and type(at) is int for space, at in times.items())):
+        times = {}
+    return FeedPlace(event, spaces, events, at if type(at) is int else None, times)

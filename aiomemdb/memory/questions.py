@@ -202,12 +202,14 @@ class FeedPlace:
         spaces: by name, the namespaces that the reader has read: one of that name may be another by now.
         events: by the id of a namespace, as text, the line in it, where lines have no order across namespaces.
         at: the line's time, which says that it is still the same line; None: it is not known.
+        times: by the id of a namespace, as text, the time of the line in it, as far as that is known.
     """
 
     event: int
     spaces: Mapping[str, int]
     events: Mapping[str, int] | None = None
     at: int | None = None
+    times: Mapping[str, int] = field(default_factory=dict)
 
 
 #: A line of the audit, what it is about as it is now, and the place behind it.

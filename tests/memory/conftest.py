@@ -88,6 +88,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if metafunc.definition.get_closest_marker("sqlite_only") is None:
         stores = ["postgres"] if metafunc.config.option.on_postgres else ["sqlite", "dict"]
+        if metafunc.definition.get_closest_marker("engines_only") is not None:
+            stores = [store for store in stores if store != "dict"]
         if stores == ["postgres"] and "other" in metafunc.fixturenames:
             stores.append("other on postgres")  # what moves, moves both ways
         metafunc.parametrize("kept_by", stores, indirect=True)

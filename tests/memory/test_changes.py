@@ -13,15 +13,17 @@ import pytest
 
 from aiomemdb import AiomemdbError, Change, Entity, Fact, Memory
 from aiomemdb.memory.changes import _AT_ONCE
+from aiomemdb.sqlite.engine.database import SQLiteDatabase
+from tests.memory.conftest import Target
 
-pytestmark = pytest.mark.sqlite_only
+pytestmark = pytest.mark.engines_only
 
 PATIENCE = 60.0
 
 
 @pytest.fixture
-async def memory(db_path: Path) -> AsyncIterator[Memory]:
-    async with Memory.open(db_path, namespace="mine") as memory:
+async def memory(target: Target) -> AsyncIterator[Memory]:
+    async with Memory.open(target, namespace="mine") as memory:
         yield memory
 
 
@@ -39,15 +41,19 @@ def told(changes: list[Change]) -> list[tuple[str, str, int]]:
     return [(change.event.operation, change.event.kind, change.event.ref) for change in changes]
 
 
-async def audit(memory: Memory) -> list[int]:
-    rows = await memory.db.read("SELECT id FROM memory_event ORDER BY id")
-    return [row[0] for row in rows]
+async def audit(memory: Memory, of: str = "id", where: str = "TRUE") -> list[tuple[int, ...]]:
+    table = "memory_event" if isinstance(memory.db, SQLiteDatabase) else "aiomemdb.memory_event"
+    return [tuple(row) for row in await memory.db.read(f"SELECT {of} FROM {table} WHERE {where} ORDER BY id")]
+
+
+def ids_of(changes: list[Change]) -> list[tuple[int, ...]]:
+    return [(change.event.id,) for change in changes]
 
 
 async def test_all_that_was_done_is_told_with_what_it_is_about(memory: Memory) -> None:
     fact = await memory.add_fact("Ada", "lives in", "London")
     found = await read(memory, len(await audit(memory)))
-    assert [change.event.id for change in found] == await audit(memory)
+    assert ids_of(found) == await audit(memory)
     assert {type(change.item) for change in found} == {Entity, Fact}
     assert fact in [change.item for change in found]
 
@@ -66,10 +72,10 @@ async def test_more_than_is_read_at_once_is_told_whole_and_goes_on_from_each_end
     ids = await audit(memory)
     assert len(ids) > 2 * _AT_ONCE
     whole = await read(memory, len(ids))
-    assert [change.event.id for change in whole] == ids
+    assert ids_of(whole) == ids
     for place in (_AT_ONCE - 1, _AT_ONCE, 2 * _AT_ONCE - 1):
         rest = await read(memory, len(ids) - place - 1, whole[place].position)
-        assert [change.event.id for change in rest] == ids[place + 1 :]
+        assert ids_of(rest) == ids[place + 1 :]
 
 
 async def test_kinds_are_chosen(memory: Memory) -> None:
@@ -77,6 +83,7 @@ async def test_kinds_are_chosen(memory: Memory) -> None:
     assert {change.event.kind for change in await read(memory, 1, kinds=["episode"])} == {"episode"}
 
 
+@pytest.mark.sqlite_only
 async def test_a_feed_without_a_position_begins_now_and_waits(memory: Memory) -> None:
     await memory.add_fact("Ada", "lives in", "London")
     async with aclosing(memory.changes(kinds=["fact"])) as changes:
@@ -200,17 +207,17 @@ async def test_behind_a_backup_that_was_put_back_a_later_position_is_refused(
 @pytest.mark.parametrize(
     ("writers", "count"), [(3, 60), pytest.param(8, 500, marks=[pytest.mark.soak, pytest.mark.timeout(600)])]
 )
-async def test_readers_that_are_killed_and_writers_of_many_processes(db_path: Path, writers: int, count: int) -> None:
-    async with Memory.open(db_path, namespace="mine") as memory:
+async def test_readers_that_are_killed_and_writers_of_many_processes(target: Target, writers: int, count: int) -> None:
+    async with Memory.open(target, namespace="mine") as memory:
         processes = [
-            subprocess.Popen([sys.executable, "-c", _WRITE, str(db_path), f"W{number}", str(count)])
+            subprocess.Popen([sys.executable, "-c", _WRITE, str(target), f"W{number}", str(count)])
             for number in range(writers)
         ]
         seen: list[tuple[int, int]] = []
         after, total = "start", writers * count
         while len(seen) < total:
             reader = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", _READ, str(db_path), after, stdout=asyncio.subprocess.PIPE
+                sys.executable, "-c", _READ, str(target), after, stdout=asyncio.subprocess.PIPE
             )
             assert reader.stdout is not None
             for _ in range(max(1, total // 4)):
@@ -223,5 +230,4 @@ async def test_readers_that_are_killed_and_writers_of_many_processes(db_path: Pa
             await reader.wait()
             reader.stdout._transport.close()  # type: ignore[attr-defined]
         assert [process.wait() for process in processes] == [0] * writers
-        rows = await memory.db.read("SELECT id, ref FROM memory_event WHERE kind = 'fact' ORDER BY id")
-        assert seen == [tuple(row) for row in rows]
+        assert seen == await audit(memory, "id, ref", "kind = 'fact'")

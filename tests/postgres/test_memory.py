@@ -7,12 +7,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 import aiomemdb
 from aiomemdb import AiomemdbError, Memory, Name, SchemaTooNew
-from aiomemdb.memory.stores.postgres import schema, store
+from aiomemdb.memory.stores.postgres import feed, schema, store
 from aiomemdb.memory.stores.postgres.ids import Ids
 from tests.memory.on_postgres import assert_sound
 from tests.memory.support import SpellingEmbedder
@@ -204,6 +206,56 @@ async def test_a_feed_misses_nothing_that_commits_after_a_later_line_of_another_
         assert second.event.id < first.event.id
         again = [change.item async for change in _two(memory, first.position)]
         assert again == [late]
+
+
+@pytest.mark.parametrize("written_since", [0, 1, 5])
+async def test_behind_a_backup_that_was_put_back_a_later_position_is_refused(url: str, written_since: int) -> None:
+    async with Memory.open(url) as memory:
+        early = await memory.position()
+        await memory.add_fact("Ada", "counts", value=0)
+        at_backup = await memory.position()
+    backup = postgres.create(url, urlsplit(url).path.lstrip("/"))
+    async with Memory.open(url) as memory:
+        await memory.add_fact("Ada", "counts", value=1)
+        later, [change] = await memory.position(), [each async for each in _last(memory, at_backup)]
+    try:
+        async with Memory.open(backup) as memory, asyncio.timeout(60):
+            for number in range(written_since):  # with the numbers of the lost lines
+                await memory.add_fact("Bob", "counts", value=number)
+            for lost in (later, change.position):
+                with pytest.raises(ValueError, match="a backup was put in its place"):
+                    await anext(memory.changes(lost))
+            assert await anext(memory.changes(early))  # of the past that both have
+            if written_since:
+                assert await anext(memory.changes(at_backup))
+    finally:
+        postgres.drop(backup)
+
+
+async def test_a_replica_that_has_not_come_so_far_refuses_no_position(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, behind = feed.lines_behind, [True, True, False]
+
+    async def lines_behind(*asked: Any) -> Any:
+        if behind.pop(0):  # as where the line of the place is not there yet
+            raise ValueError("not of this memory")
+        behind.append(False)
+        return await answers(*asked)
+
+    async with Memory.open(url) as memory, asyncio.timeout(60):
+        after = await memory.position()
+        fact = await memory.add_fact("Ada", "counts", value=0)
+        monkeypatch.setattr(feed, "lines_behind", lines_behind)
+        changes = memory.changes(after, kinds=["fact"])
+        assert (await anext(changes)).item == fact
+        await changes.aclose()
+
+
+async def _last(memory: Memory, after: str) -> AsyncIterator[aiomemdb.Change]:
+    changes = memory.changes(after)
+    yield await anext(changes)
+    await changes.aclose()
 
 
 async def _two(memory: Memory, after: str) -> AsyncIterator[aiomemdb.Change]:

@@ -8,7 +8,15 @@ from ..questions import FeedLine, FeedPlace
 from ..times import to_micros
 from ..values import Entity, Episode, Event, Fact
 
-__all__ = ["gone_since", "placed"]
+__all__ = ["gone_since", "not_of_this_memory", "placed"]
+
+
+def not_of_this_memory() -> ValueError:
+    """No line is ever deleted, and none gets another's number, except where the memory is another one."""
+    return ValueError(
+        "the position is of another memory, or of a later state than this one has: a backup was put in its place. "
+        "Look at what is there now, and go on from memory.position()"
+    )
 
 
 def gone_since(place: FeedPlace, now: dict[str, int]) -> list[int]:
@@ -28,6 +36,7 @@ def placed(
     """
     spaces = {**behind.spaces, **place.spaces}
     events = None if behind.events is None else dict(place.events or {})
+    times = dict(place.times)
     found: list[FeedLine] = []
     for event, item, space in lines:
         if event.kind == "namespace":  # one of that name may have been made since
@@ -35,8 +44,9 @@ def placed(
                 del spaces[name]
                 if name in behind.spaces:
                     spaces[name] = behind.spaces[name]
-        if events is not None:
-            events[str(space)] = event.id
         at = to_micros("at", event.at)
-        found.append((event, item, FeedPlace(event.id, dict(spaces), None if events is None else dict(events), at)))
+        if events is not None:
+            events[str(space)], times[str(space)] = event.id, at
+        known = None if events is None else dict(events)
+        found.append((event, item, FeedPlace(event.id, dict(spaces), known, at, dict(times))))
     return found

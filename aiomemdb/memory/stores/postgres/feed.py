@@ -12,18 +12,21 @@ from typing import Self
 
 from ...questions import FeedLine, FeedPlace
 from ...records import entity_of, episode_of, event_of, fact_of
+from ...times import to_micros
 from ...values import Entity, Episode, Event, Fact
 from ..columns import ENTITY, EPISODE, EVENT, FACT
-from ..feeding import gone_since, placed
+from ..feeding import gone_since, not_of_this_memory, placed
 from .asking import Asking
-from .statements import rows_from, statement
+from .statements import Statement, rows_from, statement
 
-__all__ = ["Turns", "lines_behind", "newest_place"]
+__all__ = ["Turns", "check", "lines_behind", "newest_place"]
 
 # Seconds after which a watch looks for what other processes have done.
 _LOOKS_AFTER = 0.2
 
-_SPACES = "SELECT id, name, last_event FROM aiomemdb.memory_namespace WHERE name = ANY (:spaces::text[]) ORDER BY id"
+_SPACES = (
+    "SELECT id, name, last_event, last_at FROM aiomemdb.memory_namespace WHERE name = ANY (:spaces::text[]) ORDER BY id"
+)
 
 
 class Turns:
@@ -58,6 +61,25 @@ async def newest_place(asking: Asking, namespaces: Sequence[str]) -> FeedPlace:
         max((row["last_event"] for row in rows), default=0),
         {row["name"]: row["id"] for row in rows},
         {str(row["id"]): row["last_event"] for row in rows},
+        times={str(row["id"]): row["last_at"] for row in rows if row["last_event"]},
+    )
+
+
+async def check(asking: Asking, place: FeedPlace) -> None:
+    """Raises: ValueError: a line of the place is not in this database, so what is behind it can't be told."""
+    [result] = await asking.all([_lost(place)])
+    if result.rows:
+        raise not_of_this_memory()
+
+
+def _lost(place: FeedPlace) -> Statement:
+    """A statement that returns the lines of a place that are other ones here, or missing."""
+    lines = [(int(space), (place.events or {}).get(space), at) for space, at in place.times.items()]
+    source, params = rows_from("namespace event at", lines)
+    return statement(
+        f"SELECT r.event FROM {source} LEFT JOIN aiomemdb.memory_event v ON v.namespace = r.namespace "
+        "AND v.id = r.event WHERE v.at IS DISTINCT FROM r.at",
+        params,
     )
 
 
@@ -66,8 +88,13 @@ async def lines_behind(
 ) -> tuple[list[FeedLine], FeedPlace]:
     """At most ``limit`` lines, and the place behind them. Of a namespace that was forgotten meanwhile there is one
     line, which says that.
+
+    Raises: ValueError: as ``check``; where a replica answers, it may only be behind.
     """
-    rows = await asking.rows(_SPACES, spaces=list(namespaces))
+    lost, found_spaces = await asking.all([_lost(place), statement(_SPACES, {"spaces": list(namespaces)})])
+    if lost.rows:
+        raise not_of_this_memory()
+    rows = found_spaces.rows
     now = {row["name"]: row["id"] for row in rows}
     gone = gone_since(place, now)
 
@@ -94,17 +121,19 @@ async def lines_behind(
     )
     events = [(event_of(*tuple(row)[:-1]), row["namespace"]) for row in lines]
     before = {**(place.events or {}), **{str(space): after(space) for space in (*now.values(), *gone)}}
-    read = dict(before)
+    read, times = dict(before), dict(place.times)
     if len(events) == limit:
         read |= {str(space): event.id for event, space in events}
+        times |= {str(space): to_micros("at", event.at) for event, space in events}
     else:
         read |= {str(row["id"]): row["last_event"] for row in rows}
+        times |= {str(row["id"]): row["last_at"] for row in rows if row["last_event"]}
     seen = {event.ref for event, _ in events if event.kind == "namespace"}
     left = {name: id for name, id in place.spaces.items() if id in gone and id not in seen and len(events) == limit}
-    behind = FeedPlace(max([place.event, *read.values()]), {**now, **left}, read)
+    behind = FeedPlace(max([place.event, *read.values()]), {**now, **left}, read, times=times)
     items = await _items(asking, namespaces, [event for event, _ in events])
     found = [(event, items.get((event.kind, event.ref)), space) for event, space in events]
-    return placed(found, FeedPlace(place.event, place.spaces, before), behind), behind
+    return placed(found, FeedPlace(place.event, place.spaces, before, times=place.times), behind), behind
 
 
 async def _items(

@@ -10,7 +10,7 @@ from ...records import entity_of, episode_of, event_of
 from ...times import to_micros
 from ...values import Entity, Episode, Event, Fact
 from ..columns import ENTITY, EPISODE, EVENT
-from ..feeding import gone_since, placed
+from ..feeding import gone_since, not_of_this_memory, placed
 from .rows import facts_by_id, json_list
 
 __all__ = ["lines_behind", "newest_place"]
@@ -54,15 +54,11 @@ def lines_behind(
 
 
 def _check(conn: sqlite3.Connection, place: FeedPlace) -> None:
-    """No line is ever deleted, and none gets another's number, except where the file is another one."""
     if place.event == 0:
         return
     line = conn.execute("SELECT at FROM memory_event WHERE id = ?", (place.event,)).fetchone()
     if line is None or place.at not in (None, line[0]):
-        raise ValueError(
-            "the position is of another memory, or of a later state than this file has: a backup was put in its place. "
-            "Look at what is there now, and go on from memory.position()"
-        )
+        raise not_of_this_memory()
 
 
 def _ids(conn: sqlite3.Connection, namespaces: Sequence[str]) -> dict[str, int]:
