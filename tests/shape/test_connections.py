@@ -143,7 +143,7 @@ NEVER_RUNS: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("case", NEVER_RUNS)
 async def test_a_statement_that_never_ran_begins_no_transaction(db: Connection, db_path: Path, case: str) -> None:
     sql, params = NEVER_RUNS[case]
-    async with aiosqlite.connect(db_path, timeout=0.01) as other:
+    async with aiosqlite.connect(db_path) as other:
         for call in (db.execute(sql, params), db.executemany(sql, [params])):
             with pytest.raises((sqlite3.Error, sqlite3.Warning, UnicodeError)):
                 await call

@@ -153,8 +153,7 @@ class Transaction:
         if self.mode is Mode.READ_ONLY:
             return await self._first_on_snapshot(work)
         waits = work.writes or locks or self._keeps_writer
-        writing = await self._take_writer(waits=waits, begins_now=False)
-        if writing is None:
+        if (writing := await self._take_writer(waits=waits, begins_now=False)) is None:
             return await self._first_on_snapshot(work)
         hold = writing.hold  # it begins in the same hop as its first statement
         hold.begin_by = monotonic() + self._may_wait
@@ -165,7 +164,8 @@ class Transaction:
                 self._drop_writer()  # as if it had never been
                 self.has_begun = False
                 raise
-            if hold.begun_at is not None or hold.active:
+            is_refused = isinstance(error, sqlite3.OperationalError | AiomemdbError)
+            if hold.begun_at is not None or hold.active or not is_refused:
                 raise
             self._drop_writer()  # the file was not to be had
             if waits:
