@@ -109,14 +109,13 @@ class AiomemdbChatStore(AsyncDBChatStore):
         Cancellation: all of them are added, or none.
         """
         if rows := _rows(messages):
-            await (await self._database()).write_fn(_add, self.table_name, checked_key("key", key), status, rows, False)
+            await self._add(key, status, rows, anew=False)
 
     async def set_messages(
         self, key: str, messages: list[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE
     ) -> None:
         """Replace all messages of a key, whatever their status: one job."""
-        rows = _rows(messages)
-        await (await self._database()).write_fn(_add, self.table_name, checked_key("key", key), status, rows, True)
+        await self._add(key, status, _rows(messages), anew=True)
 
     async def delete_message(self, key: str, idx: int) -> ChatMessage | None:
         """Delete a message of a key by the id of its row and return it, or None where there is none."""
@@ -146,6 +145,10 @@ class AiomemdbChatStore(AsyncDBChatStore):
     async def _database(self) -> SQLiteDatabase:
         await _tables_of(self.table_name).made_in(self._db)
         return self._db
+
+    async def _add(self, key: str, status: MessageStatus, rows: list[tuple[str, str]], *, anew: bool) -> None:
+        key, status = checked_key("key", key), MessageStatus(status)
+        await (await self._database()).write_fn(_add, self.table_name, key, status, rows, anew)
 
     async def _take(
         self, where: str, values: tuple[Any, ...], status: MessageStatus | None = None

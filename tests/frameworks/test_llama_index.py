@@ -149,6 +149,16 @@ async def test_numbers_below_zero_are_an_error(db: SQLiteDatabase) -> None:
     await refuses(db, lambda: store.delete_oldest_messages("a", -1), "n=-1")
 
 
+async def test_a_status_may_be_its_name_and_any_other_is_an_error(db: SQLiteDatabase) -> None:
+    store = AiomemdbChatStore(db)
+    name: Any = "archived"
+    await store.add_messages("a", says("1"), name)
+    assert await said(store, status=MessageStatus.ARCHIVED) == ["1"]
+    wrong: Any = "lost"
+    await refuses(db, lambda: store.add_messages("a", says("2"), wrong), "'lost'")
+    await refuses(db, lambda: store.set_messages("a", says("2"), wrong), "'lost'")
+
+
 async def test_calls_that_are_cancelled_leave_nothing_open(db: SQLiteDatabase) -> None:
     store = AiomemdbChatStore(db)
     await survives_cancellations(db, lambda number: store.add_messages("a", says("1", "2", "3")))
