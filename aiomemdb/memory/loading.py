@@ -20,7 +20,7 @@ from .drafter import Drafter
 from .drafts import Draft, Scope
 from .view import View
 
-__all__ = ["LoadingVerbs", "Pace", "ahead", "draft_into", "load"]
+__all__ = ["LoadingVerbs", "Pace", "ahead", "draft_into", "load", "others_first"]
 
 T = TypeVar("T")
 
@@ -185,6 +185,7 @@ class _Loading:
                 draft.unwanted = True
             raise
         self._pace.end(batch.weight)
+        await others_first()
         for one, answer in zip(batch.ones, answers, strict=True):
             if isinstance(answer, Exception):
                 batch.failed.append(NotLoaded(one.place, one.document, answer))
@@ -263,6 +264,13 @@ class _Loading:
             batch.failed += alone.failed
             if alone.failed and self._stops:
                 return
+
+
+async def others_first() -> None:
+    """Let the writer take what waits for it before the next job of a load is there: a write of another then waits for
+    the job that runs, and not for the next one too, which would be in its transaction.
+    """
+    await asyncio.sleep(0)
 
 
 def draft_into(drafter: Drafter, document: Document) -> None:

@@ -19,7 +19,7 @@ from .bulk import Exported, Imported, Progress
 from .deciding.restoring import Restored, restore, restored_already
 from .drafts import Scope
 from .interchange import drafted, nodes_of, relations_of
-from .loading import Pace, ahead
+from .loading import Pace, ahead, others_first
 from .moving_notes import NoteVerbs
 from .names import checked_key
 from .questions import Model
@@ -223,6 +223,7 @@ class MovingVerbs(NoteVerbs):
                     all_known = False
                     restored = await store.job(None, restore, parcel, self._scope.agent, pace)
                     pace.end(len(rows))
+                    await others_first()
                 ids, new = restored
                 state.became(parcel, ids)
                 made += new
@@ -245,6 +246,7 @@ class MovingVerbs(NoteVerbs):
                 if isinstance(answer, Exception):
                     raise answer
             pace.end(sum(1 + len(draft.facts) for draft in drafts))
+            await others_first()
             done += len(some)
             if progress is not None:
                 progress(done, total)

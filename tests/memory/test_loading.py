@@ -289,6 +289,38 @@ def test_a_job_that_runs_again_counts_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.sqlite_only
+async def test_a_write_of_another_waits_for_one_job_of_a_load(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, runs, ended = asyncio.get_running_loop(), asyncio.Event(), 0
+    enter, leave = Pace.__enter__, Pace.__exit__
+
+    def entered(self: Pace) -> None:
+        enter(self)
+        loop.call_soon_threadsafe(runs.set)
+
+    def left(self: Pace, *error: object) -> None:
+        nonlocal ended
+        leave(self, *error)
+        ended += 1
+
+    monkeypatch.setattr(loading, "_MOST", 50)
+    monkeypatch.setattr(Pace, "__enter__", entered)
+    monkeypatch.setattr(Pace, "__exit__", left)
+    task = asyncio.create_task(memory.remember_many(documents(300)))
+    met = []
+    while not task.done():
+        waiting = asyncio.create_task(runs.wait())
+        await asyncio.wait((waiting, task), return_when="FIRST_COMPLETED")
+        waiting.cancel()
+        runs.clear()
+        before = ended
+        await memory.db.write("UPDATE memory_meta SET value = value WHERE key = 'none'")
+        met.append(ended - before)
+    await task
+    assert len(met) > 2
+    assert max(met) == 1
+
+
+@pytest.mark.sqlite_only
 async def test_a_long_document_is_a_job_of_its_own(memory: Memory) -> None:
     long = [Document(content="word " * 100_000, key=f"k{n}") for n in range(4)]
     writes = memory._core.db.statistics().writes
