@@ -21,7 +21,7 @@ def stats(
     file: File,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Print again and again, until Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option("--every", min=0.1, metavar="SECONDS", help="With --watch.")] = 2.0,
+    every: Annotated[float, typer.Option("--every", min=0.1, metavar="SECONDS", help="How often, with --watch.")] = 2.0,
     timeout: Timeout = 30.0,
 ) -> None:
     """Show the size of a file, of its log and of its tables."""

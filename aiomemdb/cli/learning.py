@@ -36,12 +36,19 @@ def remember(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="A text; - reads standard input.", show_default=False)],
     fact: Annotated[
         list[Statement],
-        typer.Option("--fact", parser=_statement, metavar="'A | b | C'", help="A fact drawn from it; may repeat."),
+        typer.Option(
+            "--fact",
+            parser=_statement,
+            metavar="'A | b | C'",
+            help="A fact drawn from it: subject | predicate | object; may repeat.",
+        ),
     ] = [],  # noqa: B006 (typer's way to say: may repeat)
     mention: Annotated[list[str], typer.Option("--mention", help="An entity that it mentions; may repeat.")] = [],  # noqa: B006
     key: Annotated[str | None, typer.Option("--key", help="Its own key: the same text again changes nothing.")] = None,
     session: Annotated[str | None, typer.Option("--session", help="The conversation that it belongs to.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="It is the next version of its key.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Store it as the next version of the text with its key.")
+    ] = False,
     agent: Agent = None,
     namespace: Namespace = "default",
     as_json: AsJson = False,

@@ -97,7 +97,7 @@ def entities(
 def facts(
     file: Place,
     subject: Annotated[str | None, typer.Option("--subject", help="An entity's name.")] = None,
-    predicate: Annotated[str | None, typer.Option("--predicate", help="What it is about.")] = None,
+    predicate: Annotated[str | None, typer.Option("--predicate", help="Such as 'lives in'.")] = None,
     object: Annotated[str | None, typer.Option("--object", help="An entity's name.")] = None,
     as_of: AsOf = None,
     known_at: KnownAt = None,
@@ -162,7 +162,7 @@ def recall(
         int | None, typer.Option("--budget", min=0, help="Print a prompt of at most so many tokens.")
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option("--min-score", min=0, max=1, help="Leave out what is less sure; 0.4 is a good one.")
+        float | None, typer.Option("--min-score", min=0, max=1, help="Leave out hits below this score; begin with 0.4.")
     ] = None,
     strategy: Annotated[
         Literal["expand", "ppr", "hybrid"], typer.Option("--strategy", help="How links count.")

@@ -76,15 +76,18 @@ Timeout: TypeAlias = Annotated[
     float,
     typer.Option("--timeout", min=0.1, metavar="SECONDS", help="How long to wait for the file and for an answer."),
 ]
-Namespace: TypeAlias = Annotated[str, typer.Option("--namespace", help="Where names, facts and texts are.")]
+Namespace: TypeAlias = Annotated[str, typer.Option("--namespace", help="The part of the memory to use.")]
 AlsoRead: TypeAlias = Annotated[list[str], typer.Option("--also-read", help="A further namespace to read; may repeat.")]
-Agent: TypeAlias = Annotated[str | None, typer.Option("--agent", help="Who writes; the evidence names it.")]
+Agent: TypeAlias = Annotated[
+    str | None, typer.Option("--agent", help="The agent that writes; evidence and history name it.")
+]
 Limit: TypeAlias = Annotated[int, typer.Option("--limit", min=1, help="How many at most.")]
 All: TypeAlias = Annotated[bool, typer.Option("--all", help="All of them, instead of --limit.")]
 AsOf: TypeAlias = Annotated[
-    datetime | None, typer.Option("--as-of", parser=_moment, metavar="TIME", help="What held then; default: now.")
+    datetime | None, typer.Option("--as-of", parser=_moment, metavar="TIME", help="What was true then; default: now.")
 ]
 KnownAt: TypeAlias = Annotated[
-    datetime | None, typer.Option("--known-at", parser=_moment, metavar="TIME", help="What was believed then.")
+    datetime | None,
+    typer.Option("--known-at", parser=_moment, metavar="TIME", help="What was believed then; default: now."),
 ]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
