@@ -3,8 +3,9 @@
     python bench/mcp_server.py [--quick] [--rounds 9] [--json FOLDER] [--reference PATH/TO/index.js]
 
 Both are processes that a client of the same make talks to, so each time has the protocol in it. They hold the same
-entities, of five observations each. "ratio" is our time as part of theirs. Without ``--reference`` the package is
-installed by npm into the user's cache; it needs node.
+entities, of five observations each. "ratio" is our time as part of theirs, "CPU" the same of the processes' CPU
+time, which says more on a busy machine. Without ``--reference`` the package is installed by npm into the user's cache;
+it needs node.
 
 "others" is how long a second server's single creates take, while the first one does what the row says; beside "nothing"
 it is a matter of the machine.
@@ -13,6 +14,7 @@ it is a matter of the machine.
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -67,6 +69,15 @@ class Client:
         self.call(tool, **arguments)
         return time.perf_counter() - began
 
+    @property
+    def cpu(self) -> float:
+        """Seconds that the process has computed, by the kernel's clock of 10 ms; 0 where there is no /proc."""
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        if not stat.exists():
+            return 0.0
+        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
@@ -114,17 +125,42 @@ def ours(database: str, *arguments: str) -> Client:
     return Client([sys.executable, "-m", "aiomemdb", "mcp", "--file", database, *arguments], {})
 
 
-def medians(clients: Mapping[str, Client], rounds: int, measure: Callable[[Client, int], float]) -> dict[str, float]:
-    """In turn, so that what else the machine does falls on both."""
-    times: dict[str, list[float]] = {name: [] for name in clients}
+class Times:
+    """Of a row, by server."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, list[float]] = {"ours": [], "theirs": []}
+        self.cpu: dict[str, float] = {"ours": 0.0, "theirs": 0.0}
+
+    def measure(self, name: str, client: Client, work: Callable[[Client, int], float], number: int) -> None:
+        before = client.cpu
+        self.took[name].append(work(client, number))
+        self.cpu[name] += client.cpu - before
+
+    @property
+    def medians(self) -> dict[str, float]:
+        return {name: statistics.median(each) for name, each in self.took.items()}
+
+    @property
+    def cpu_ratio(self) -> float:
+        return self.cpu["ours"] / (self.cpu["theirs"] or math.nan)
+
+
+def in_turn(clients: Mapping[str, Client], rounds: int, measure: Callable[[Client, int], float]) -> Times:
+    """So that what else the machine does falls on both."""
+    times = Times()
     for number in range(rounds):
         for name, client in clients.items():
-            times[name].append(measure(client, number))
-    return {name: statistics.median(each) for name, each in times.items()}
+            times.measure(name, client, measure, number)
+    return times
 
 
 def create(client: Client, number: int) -> float:
     return client.timed("create_entities", entities=[entity(number, "new")])
+
+
+def create_many(client: Client, count: int) -> float:
+    return client.timed("create_entities", entities=[entity(number) for number in range(count)])
 
 
 def search(client: Client, number: int) -> float:
@@ -175,24 +211,24 @@ def main() -> None:
         sys.exit("the reference server needs node")
     reference = options.reference or installed()
 
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, Times] = {}
     for there in (2_000, large):
         with both(reference, there) as clients:
             for name, measure in (("create", create), ("search", search)):
-                rows[f"{name}, {there:,} there"] = medians(clients, rounds * 3, measure)
-    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+                rows[f"{name}, {there:,} there"] = in_turn(clients, rounds * 3, measure)
+    many = rows["2,000 entities in one call"] = Times()
     for _ in range(rounds):
         with both(reference, 0) as clients:
             for name, client in clients.items():
-                times[name].append(client.timed("create_entities", entities=[entity(n) for n in range(2_000)]))
-    rows["2,000 entities in one call"] = {name: statistics.median(each) for name, each in times.items()}
+                many.measure(name, client, create_many, 2_000)
 
-    print(f"{'':28} {'ours':>10} {'theirs':>10} {'ratio':>7} {'bar':>5}")
-    for name, row in rows.items():
-        bar = BARS.get(name)
+    print(f"{'':28} {'ours':>10} {'theirs':>10} {'ratio':>7} {'CPU':>7} {'bar':>5}")
+    for name, times in rows.items():
+        bar, row = BARS.get(name), times.medians
         ratio = row["ours"] / row["theirs"]
         shown = "" if bar is None else f"{bar:5.2f}{'' if ratio <= bar else '  missed'}"
-        print(f"{name:28} {row['ours'] * 1e3:8.2f}ms {row['theirs'] * 1e3:8.2f}ms {ratio:7.3f} {shown}")
+        both_shown = f"{row['ours'] * 1e3:8.2f}ms {row['theirs'] * 1e3:8.2f}ms {ratio:7.3f} {times.cpu_ratio:7.3f}"
+        print(f"{name:28} {both_shown} {shown}", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         database = str(Path(folder) / "memory.db")
@@ -210,7 +246,7 @@ def main() -> None:
         shown = f"{median * 1e3:8.2f}ms, {most * 1e3:8.2f}ms at most of {len(each):,}"
         print(f"others beside {name:14} {shown} {'' if most <= WAIT_BAR else ' missed'}")
     if options.json:
-        write_json(options.json, {"rows": rows, "waits": waits})
+        write_json(options.json, {"rows": {name: times.took for name, times in rows.items()}, "waits": waits})
 
 
 def installed() -> Path:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from aiomemdb.sqlite.agents import heap
+from aiomemdb.sqlite.agents.advice import explain
 from aiomemdb.sqlite.agents.policy import FUNCTIONS, agent_policy
 from aiomemdb.sqlite.agents.program import MOST_MEMORY, OneTooMany, gathered, largest_value
 from aiomemdb.sqlite.agents.shape import shape_of
+from aiomemdb.sqlite.connection.guarded import GuardedConnection
 from aiomemdb.sqlite.writing.bytecode import Op
 
 READ, SELECT, RECURSIVE, FUNCTION, PRAGMA = 20, 21, 33, 31, 19
@@ -234,3 +236,15 @@ def test_looks_are_rare_and_what_lies_between_two_of_them_is_bounded(sql: str) -
     largest, instructions = heap.looks(largest_value(compiled, searches=False), gathered(compiled))
     assert instructions >= 300 and largest >= 10_000
     assert gathered(compiled) * largest * instructions <= heap.BETWEEN_LOOKS
+
+
+# -- the errors ------------------------------------------------------------------------------------------------------
+
+
+def test_no_error_names_the_views_that_read() -> None:
+    conn = sqlite3.connect(":memory:", factory=GuardedConnection)
+    try:
+        error = sqlite3.OperationalError("no such column: v12_facts.nope")
+        assert str(explain(conn, error, "SELECT 1", None, hidden="v12")) == "no such column: facts.nope"
+    finally:
+        conn.end()
