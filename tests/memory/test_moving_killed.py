@@ -10,6 +10,7 @@ import pytest
 from aiomemdb import Document, Memory
 from aiomemdb.formats.rows import EntityRow, EpisodeRow, EvidenceRow, FactRow, Row
 from aiomemdb.memory.bringing_in import Packer
+from tests.memory.conftest import Target, assert_whole
 from tests.memory.killed import kill_again_and_again
 
 IMPORTER = """
@@ -31,20 +32,28 @@ def documents(count: int) -> Iterator[Document]:
         yield Document(content=f"document {n}", key=f"k {n}" if n % 2 else None, facts=facts, mentions=["everybody"])
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+@pytest.mark.engines_only
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(1, marks=pytest.mark.timeout(600)),
+        pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    ],
+)
 async def test_a_killed_import_leaves_whole_documents_and_goes_on_when_run_again(
-    db_path: Path, tmp_path: Path, kills: int
+    target: Target, tmp_path: Path, kills: int
 ) -> None:
     count, source = 100 + 30 * kills, tmp_path / "source.jsonl"
     async with Memory.open(tmp_path / "source.db") as memory:
         await memory.remember_many(documents(count))
         await memory.export(source)
     # Of each text: itself, nine facts, and its ten entities.
-    met = kill_again_and_again(IMPORTER, db_path, source, kills=kills, below=20 * count)
+    met = kill_again_and_again(IMPORTER, target, source, kills=kills, below=20 * count)
     assert met >= kills // 3
-    async with Memory.open(db_path) as memory:
+    async with Memory.open(target) as memory:
         await memory.export(tmp_path / "copy.jsonl")
     assert (tmp_path / "copy.jsonl").read_bytes() == source.read_bytes()
+    assert_whole(target)
 
 
 # -- packing -----------------------------------------------------------------------------------------------------------
