@@ -7,7 +7,8 @@
 the questions of the 4: p50                                        at most 60 ms at 100,000 facts
 one fact after another, beside ``remember`` of 700-fact documents  p99 at most 50 ms, where the documents are
                                                                    of this process and of another one
-``db.read`` of 500 rows beside a thread that computes              compared with the same rows as one JSON text
+``db.read`` of 500 rows beside a thread that computes              compared with the same rows as one JSON text,
+                                                                   both with another switch interval too
 =================================================================  =========================================
 
 In turn, on one file, that is made first (--keep: there, and used again). A busy machine makes all of these worse: they
@@ -44,6 +45,9 @@ AGENTS = 12
 ASKERS = (0, 1, 4)
 LONG = 700
 ROWS = 500
+THREAD = "beside a thread that computes"
+# What the reads are beside, and the interval at which threads ask for Python's lock, in s.
+READS = (("idle", False, None), (THREAD, True, None), (f"{THREAD}, switching each 0.5 ms", True, 0.0005))
 
 
 async def remember_and_ask(
@@ -226,9 +230,11 @@ async def measure(options: argparse.Namespace, collection: Collection, folder: P
                     f"{1e3 * statistics.median(took):.1f} ms, p99 {p99(took):.0f} ms (bar 50)",
                     flush=True,
                 )
-            for busy in (False, True):
+            interval = sys.getswitchinterval()
+            for name, busy, switch in READS:
+                sys.setswitchinterval(switch or interval)
                 rows, text = await reads(memory, busy, 5 * options.rounds)
-                name = "beside a thread that computes" if busy else "idle"
+                sys.setswitchinterval(interval)
                 results[f"read, {name}"], results[f"read as JSON, {name}"] = rows, text
                 print(f"{ROWS} rows, {name}: {rows:.1f} ms, as one JSON text {text:.1f} ms", flush=True)
     finally:

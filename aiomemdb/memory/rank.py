@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from .questions import Links, Node
@@ -21,13 +22,16 @@ __all__ = [
     "STEPS",
     "WALKED_FACTS",
     "WALKED_TEXTS",
+    "PassOn",
     "RandomWalk",
     "Reached",
     "Scores",
     "Step",
     "best",
+    "best_of_each",
     "by_mentions",
     "fuse",
+    "hop",
     "lift",
     "onward",
     "restart",
@@ -92,6 +96,14 @@ def best(scores: Mapping[Node, float], count: int, kinds: Iterable[str] | None =
     return [node for _, _, node in sorted((-s, -node[1], node) for node, s in scores.items() if s >= least)[:count]]
 
 
+def best_of_each(reached: Mapping[Node, Reached], count: int, kinds: Iterable[str]) -> list[Node]:
+    """So many of each of these kinds, kind by kind."""
+    found: list[Node] = []
+    for kind in kinds:
+        found += best({node: each.score for node, each in reached.items() if node[0] == kind}, count)
+    return found
+
+
 class Reached(NamedTuple):
     """What came to a node over links: how much, over how many, and by which nodes, from where it began."""
 
@@ -103,6 +115,8 @@ class Reached(NamedTuple):
 #: Links of one kind to another: (from, to, and what else is known of it), which share of a score goes over each, how
 #: many hops it counts.
 Step: TypeAlias = tuple[str, str, Iterable[Sequence[Any]], float, int]
+#: ``walk`` or ``lift``.
+PassOn: TypeAlias = Callable[[Mapping[Node, Reached], Iterable[Step], dict[Node, Reached]], dict[Node, Reached]]
 
 
 def to_entities(links: Links) -> Iterator[Step]:
@@ -121,6 +135,21 @@ def onward(links: Links) -> Iterator[Step]:
     for turns in sorted({turns for _, _, turns in links.beside}):
         yield "episode", "episode", [each for each in links.beside if each[2] == turns], DECAY**turns, turns
     yield "entity", "fact", links.facts, DECAY, 1
+
+
+def hop(
+    pass_on: PassOn,
+    frontier: Mapping[Node, Reached],
+    links: Links,
+    reached: dict[Node, Reached],
+    beside: Links | None = None,
+) -> tuple[dict[Node, Reached], dict[Node, Reached]]:
+    """Pass scores on over links, and over those beside them that are a hop; return the entities that gained by it,
+    where links go on, and all else that did.
+    """
+    entities = pass_on(frontier, to_entities(links), reached)
+    onwards = onward(links) if beside is None else chain(onward(links), onward(beside))
+    return entities, pass_on(frontier, onwards, reached)
 
 
 def by_mentions(mentioned: Iterable[tuple[int, int]]) -> Iterator[Step]:

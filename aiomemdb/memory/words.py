@@ -170,7 +170,7 @@ def asked(question: str) -> list[Asked]:
     """What a question asks for, each once, in order."""
     found: dict[tuple[str, ...], Asked] = {}
     rest, begin = [], 0
-    for (start, end), day in dates.written(question):
+    for (start, end), day in dates.written(question) if _DIGIT.search(question) else ():  # each date has a digit
         rest += [question[begin:start], " "]
         # By itself the number of a day or of a month says nothing.
         pieces = tuple(word for word in runs(form(question[start:end])) if len(word) > 2 and word not in STOP)

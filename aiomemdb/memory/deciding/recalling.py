@@ -7,9 +7,8 @@ each answer. The numbers are made by ``rank`` and ``certainty``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
 from .. import certainty, rank
@@ -33,7 +32,6 @@ R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 #: For each kind (id, cosine), best first, and whether there may be more.
 Side: TypeAlias = Mapping[str, tuple[Sequence[tuple[int, float]], bool]]
-_PassOn: TypeAlias = Callable[[Mapping[Node, Reached], Iterable[rank.Step], dict[Node, Reached]], dict[Node, Reached]]
 # How a node was reached.
 _How: TypeAlias = Callable[[Node], Reached | None]
 _KINDS = ("fact", "episode", "entity")
@@ -214,10 +212,10 @@ class _Recalling:
         return whole
 
     def _hop(
-        self, pass_on: _PassOn, sources: Mapping[Node, Reached], reached: dict[Node, Reached]
+        self, pass_on: rank.PassOn, sources: Mapping[Node, Reached], reached: dict[Node, Reached]
     ) -> Steps[tuple[dict[Node, Reached], Links]]:
         """Passes scores on over one hop; returns what gained by it, and the links of the best sources."""
-        frontier = [node for kind in _KINDS for node in _best(sources, [kind])]
+        frontier = rank.best_of_each(sources, FOLLOWED, _KINDS)
         # What is said beside a turn is looked at for all of them: what one is about, the next may say.
         turns = [id for kind, id in sources if kind == "episode"]
         links = first = yield from self._around(frontier, turns)
@@ -226,21 +224,19 @@ class _Recalling:
             facts=[(id, fact, None) for fact, id in links.ends],
             mentions=[(id, text) for text, id in links.mentioned],
         )
-        entities = pass_on(sources, rank.to_entities(links), reached)
-        gained = pass_on(sources, chain(rank.onward(links), rank.onward(found)), reached)
+        entities, gained = rank.hop(pass_on, sources, links, reached, found)
         # A fact's entities and their near names are where the fact is: their links are of the same hop.
         for _ in range(2):
-            links = yield from self._around(_best(entities))
-            near = pass_on(entities, rank.to_entities(links), reached)
-            gained |= pass_on(entities, rank.onward(links), reached)
-            entities = near
+            links = yield from self._around(rank.best_of_each(entities, FOLLOWED, _KINDS))
+            entities, more = rank.hop(pass_on, entities, links, reached)
+            gained |= more
         return {node: gain for node, gain in gained.items() if reached[node] is gain}, first
 
     def _over_mentions(self, links: Links, whole: dict[Node, Reached]) -> Steps[dict[Node, Reached]]:
         """Lifts the texts that mention what a better one mentions."""
         entities: dict[Node, Reached] = {}
         rank.walk(whole, rank.by_mentions(links.mentioned), entities)
-        onward = yield from self._around(_best(entities))
+        onward = yield from self._around(rank.best_of_each(entities, FOLLOWED, _KINDS))
         return rank.lift(entities, rank.onward(Links(mentions=onward.mentions)), whole)
 
     def wander(self) -> Steps[rank.RandomWalk]:
@@ -311,8 +307,3 @@ class _Recalling:
                     )
                 )
         return hits[:limit]
-
-
-def _best(reached: Mapping[Node, Reached], kinds: Sequence[str] = _KINDS) -> list[Node]:
-    """From where links are followed."""
-    return rank.best({node: each.score for node, each in reached.items() if node[0] in kinds}, FOLLOWED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -56,6 +56,8 @@ class Searching:
         self._spaces_of: dict[tuple[str, ...], str] = {}
         self._when: When | None = None
         self._times_of_when: dict[str, int | None] = {}
+        self._asked: Sequence[Asked] = ()
+        self._sought: tuple[list[str], set[str]] = [], set()
         self._unindexed: list[str] | None = None
 
     def known_upto(self, known_at: int) -> SQLiteState:
@@ -84,8 +86,10 @@ class Searching:
             return ByWords()
         if self._unindexed is None:
             self._unindexed = unindexed(self._conn)
+        if self._asked is not asked:
+            self._asked, self._sought = asked, (counted(asked), passing(asked))
         before = [f"{kind}_words"] if kind in self._unindexed else []
-        return _words(self._conn, spaces, kind, before, asked, self._times(when), limit)
+        return _words(self._conn, spaces, kind, before, asked, self._sought, self._times(when), limit)
 
     def named(self, namespaces: Sequence[str], keys: Sequence[str]) -> list[tuple[str, int]]:
         spaces = self._spaces(namespaces)
@@ -163,15 +167,15 @@ def _words(
     kind: str,
     before: Sequence[str],
     asked: Sequence[Asked],
+    counting: tuple[Sequence[str], Collection[str]],
     times: Mapping[str, int | None],
     limit: int,
 ) -> ByWords:
     """All rows are ranked first, so the join that finds which of them count ends with the last one wanted."""
     past = times["known"] is not None
     scope = " OR ".join(f'"{MARK}{"n" if past else "b"}{space}"' for space in spaces.split(","))
-    indexes, sought = [f"{kind}_search", *before], counted(asked)
+    indexes, (sought, common) = [f"{kind}_search", *before], counting
     # A common word is in very many rows. That it is in a few is soon known.
-    common = passing(asked)
     rest = [word for word in sought if word not in common]
     counts, everywhere, readable = _count(conn, indexes, rest, sorted(common), scope)
     if common and not any(counts[word] for word in rest):
