@@ -9,6 +9,7 @@ import struct
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,6 +78,7 @@ class Disk:
         _run("mount", "-o", "loop", str(self._image), str(self.folder))
 
 
+@cache
 def why_not(place: Path) -> str | None:
     """Why there can be no such disk here, or None."""
     if os.geteuid() != 0:

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,10 @@ from tests.support.plain import assert_healthy, plain
 from tests.support.whole import eventually
 
 
-@cache
-def _reason(place: Path) -> str | None:
-    return why_not(place)
-
-
 @pytest.fixture
 def shelf(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in memory: a disk with its image there fails to write new blocks once that is full."""
-    if reason := _reason(tmp_path_factory.getbasetemp()):
+    if reason := why_not(tmp_path_factory.getbasetemp()):
         pytest.skip(reason)
     folder = tmp_path / "shelf"
     folder.mkdir()

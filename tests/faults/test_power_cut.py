@@ -10,7 +10,6 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,14 +43,9 @@ class Campaign:
         )
 
 
-@cache
-def _reason(place: Path) -> str | None:
-    return why_not(place)
-
-
 @pytest.fixture(autouse=True)
 def _needs_a_disk(tmp_path_factory: pytest.TempPathFactory) -> None:
-    if reason := _reason(tmp_path_factory.getbasetemp()):
+    if reason := why_not(tmp_path_factory.getbasetemp()):
         pytest.skip(reason)
 
 
