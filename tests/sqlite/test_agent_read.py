@@ -422,6 +422,20 @@ async def test_a_connection_that_is_not_as_it_was_is_not_used_again(
     assert used not in {seat.connection.name for seat in db._assembly.agents._pool._idle if seat.connection}  # type: ignore[union-attr]
 
 
+async def test_a_connection_is_not_used_again_after_an_error_of_another_kind(
+    db: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Desk, *args: Any) -> Any:
+        raise MemoryError  # as SQLite reports what it has no memory for
+
+    agents = db._assembly.agents  # type: ignore[union-attr]
+    with monkeypatch.context() as patch:
+        patch.setattr(Desk, "_answer", fail)
+        await refusal(db, "SELECT 1")
+    assert not any(seat.connection for seat in agents._pool._idle)
+    assert await rows(db, "SELECT count(*) FROM note") == [(3,)]
+
+
 async def test_a_connection_is_used_again_after_what_only_failed(db: SQLiteDatabase) -> None:
     await refusal(db, "SELECT nothing")
     await refusal(db, "SELECT abs(-9223372036854775808)")
