@@ -237,6 +237,8 @@ async def test_history_has_what_is_believed_no_longer(twins: Twins) -> None:
         "SELECT object, expired_at IS NULL, superseded_by FROM fact_history WHERE predicate = 'lives in' ORDER BY id"
     )
     assert ("Paris", 0) in [row[:2] for row in answer.rows] and ("London", 1) in [row[:2] for row in answer.rows]
+    found = await twins.alone.agent_read("SELECT search_facts('Paris'), search_facts('London')")
+    assert found.rows == [("[]", "[3]")]
 
 
 async def test_agents_ask_outside_of_transactions(twins: Twins) -> None:
