@@ -125,7 +125,7 @@ def test_a_line_that_is_no_message_is_left_out_and_said_on_standard_error(path: 
         server.write(b'garbage\n\n{"a": 1}\n\xff\xfe\n[]\n')
         assert names(server) == []
         server.close()
-    assert sum("no message of the protocol" in line for line in server.errors) == 4
+    assert sum("not a message of the protocol" in line for line in server.errors) == 4
 
 
 def test_what_was_asked_before_the_input_ended_is_answered(path: Path) -> None:
