@@ -230,6 +230,7 @@ class MovingVerbs(NoteVerbs):
                 done += len(rows)
                 if progress is not None:
                     progress(done, total)
+        await store.loaded(made)
         return Imported(rows=done, new=made)
 
     async def _import_server_memory(self, file: IO[bytes], scope: Scope, progress: Progress | None) -> Imported:
@@ -251,7 +252,9 @@ class MovingVerbs(NoteVerbs):
             if progress is not None:
                 progress(done, total)
         after = await self._core.store.counts(scope.namespace)
-        return Imported(rows=done, new=after.entities + after.facts - before.entities - before.facts)
+        made = after.entities + after.facts - before.entities - before.facts
+        await self._core.writable_store.loaded(made)
+        return Imported(rows=done, new=made)
 
     def _check_server_memory(self, file: IO[bytes]) -> int:
         """Read all of a file. Raises: FormatError."""

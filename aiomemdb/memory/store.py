@@ -111,8 +111,10 @@ class Writes(Protocol):
                 answers.append(error)
         return answers
 
-    async def loaded(self, texts: int) -> None:
-        """So many texts were stored by one call: what the engine does then, so that questions are quick."""
+    async def loaded(self, count: int) -> None:
+        """So many texts, or rows of a file, were stored by one call: what the engine does then, so that questions are
+        quick.
+        """
         return
 
     async def update_entity(

@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -338,6 +338,12 @@ async def test_a_job_has_ids_of_its_own(memory: Memory) -> None:
 # -- the planner's numbers ---------------------------------------------------------------------------------------------
 
 
+def _analyzed(url: str) -> bool:
+    analyzed = "SELECT count(*) FROM pg_stats WHERE schemaname = 'aiomemdb' AND tablename = 'fact_word'"
+    [(count,)] = postgres.execute(url, analyzed)
+    return bool(count)
+
+
 @pytest.mark.parametrize("texts", [9, 10])
 async def test_after_a_load_of_many_texts_the_planner_knows_how_large_the_tables_are(
     memory: Memory, url: str, texts: int, monkeypatch: pytest.MonkeyPatch
@@ -345,6 +351,21 @@ async def test_after_a_load_of_many_texts_the_planner_knows_how_large_the_tables
     monkeypatch.setattr(store, "_MANY", 10)
     documents = [aiomemdb.Document(content=f"text {n}", facts=[("Ann", "wrote", f"text {n}")]) for n in range(texts)]
     await memory.remember_many(documents)
-    analyzed = "SELECT count(*) FROM pg_stats WHERE schemaname = 'aiomemdb' AND tablename = 'fact_word'"
-    [(count,)] = postgres.execute(url, analyzed)
-    assert (count != 0) is (texts == 10)
+    assert _analyzed(url) is (texts == 10)
+
+
+@pytest.mark.parametrize("format", ["aiomemdb", "server-memory"])
+async def test_after_an_import_of_many_rows_the_planner_knows_it_too(
+    memory: Memory,
+    url: str,
+    tmp_path: Path,
+    format: Literal["aiomemdb", "server-memory"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store, "_MANY", 10)
+    file = tmp_path / "memory.jsonl"
+    async with Memory.open(tmp_path / "agent.db") as other:
+        await other.add_facts([(f"Ann {n}", "wrote", f"text {n}") for n in range(9)])
+        await other.export(file, format=format)
+    await memory.import_(file)
+    assert _analyzed(url)

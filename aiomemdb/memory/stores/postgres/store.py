@@ -52,7 +52,7 @@ __all__ = ["PostgresReads", "PostgresReadsAndWrites", "PostgresStore"]
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
 
-# Texts of one load from which on the planner's numbers are no longer right.
+# Texts of one load, or rows of a file, from which on the planner's numbers are no longer right.
 _MANY = 1000
 
 
@@ -226,9 +226,9 @@ class PostgresReadsAndWrites(PostgresReads, ReadsAndWrites):
 
         return await self._jobs.run(work)
 
-    async def loaded(self, texts: int) -> None:
+    async def loaded(self, count: int) -> None:
         """ANALYZE, which the server itself does only a minute later; a table that others hold is left to it."""
-        if texts < _MANY or self._jobs.within:
+        if count < _MANY or self._jobs.within:
             return
         for table in ANALYZED:  # each by itself: a transaction would hold all of them against vacuum
             with suppress(LockTimeout):
