@@ -14,8 +14,9 @@ import pytest
 
 import aiomemdb
 from aiomemdb import AiomemdbError, Memory, Name, SchemaTooNew
-from aiomemdb.memory.stores.postgres import feed, schema, store
+from aiomemdb.memory.stores.postgres import feed, loading, schema, store
 from aiomemdb.memory.stores.postgres.ids import Ids
+from aiomemdb.memory.stores.postgres.statements import rows_from, statement
 from tests.memory.on_postgres import assert_sound
 from tests.memory.support import SpellingEmbedder
 from tests.support import postgres
@@ -369,3 +370,18 @@ async def test_after_an_import_of_many_rows_the_planner_knows_it_too(
         await other.export(file, format=format)
     await memory.import_(file)
     assert _analyzed(url)
+
+
+@pytest.mark.parametrize("asked", ["_BELIEVED", "_AND_LATER", "_ALIKE"])
+async def test_before_that_a_job_reads_the_facts_of_its_subjects_and_not_all(
+    memory: Memory, url: str, asked: str
+) -> None:
+    await memory.add_facts([(f"Ann {number}", "wrote", f"text {number}") for number in range(200)])
+    source, params = rows_from("subject predicate object value since", [(1, "wrote", 2, None, 0)] * 9)
+    sql, given = statement(
+        f"EXPLAIN {getattr(loading, asked).format(rows=source, founded='false')}", {**params, "here": [1], "texts": []}
+    )
+    plan = [row[0] for row in await memory.db.read(sql, given)]
+    conditions = [line for line in plan if "Index Cond" in line]
+    assert conditions
+    assert all("subject" in line for line in conditions), plan

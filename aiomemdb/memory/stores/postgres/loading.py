@@ -259,20 +259,20 @@ _OF_PAIR = (
     "f.namespace = ANY (:here::bigint[]) AND f.subject = r.subject AND md5(f.predicate) = "
     "md5(r.predicate) AND f.predicate = r.predicate AND f.expired_at IS NULL"
 )
-_SAME = (
+_SAME_END = (
     "coalesce(f.object, 0) = coalesce(r.object, 0) AND md5(coalesce(f.value, '')) = md5(coalesce(r.value, '')) "
-    f"AND f.value IS NOT DISTINCT FROM r.value AND coalesce(f.valid_at, {UNBOUNDED}) = r.since"
+    "AND f.value IS NOT DISTINCT FROM r.value"
 )
+_SAME = f"{_SAME_END} AND coalesce(f.valid_at, {UNBOUNDED}) = r.since"
+# OFFSET keeps it a lookup for each row: a planner that does not know yet how many facts there are reads all of them.
+_LOOKED_UP = "{{rows}} CROSS JOIN LATERAL (SELECT f.* FROM aiomemdb.fact f WHERE {0} OFFSET 0) f"
 _BELIEVED = (
-    f"SELECT NULL::bigint AS text, {{founded}}, {KNOWN_FACT} FROM {{rows}} JOIN aiomemdb.fact f ON "
-    f"{_OF_PAIR} AND {_SAME}"
+    f"SELECT NULL::bigint AS text, {{founded}}, {KNOWN_FACT} FROM {_LOOKED_UP.format(f'{_OF_PAIR} AND {_SAME}')}"
 )
 # Those that hold at a time or later; of what begins later the first, as a fact that was replaced again and again has a
 # long past, and what is replaced far in that a long future.
 _HOLDS_OR_LATER = f"{_OF_PAIR} AND (f.invalid_at IS NULL OR f.invalid_at > r.since)"
-_AND_LATER = (
-    f"SELECT NULL::bigint AS text, {{founded}}, {KNOWN_FACT} FROM {{rows}} JOIN aiomemdb.fact f ON {_HOLDS_OR_LATER}"
-)
+_AND_LATER = f"SELECT NULL::bigint AS text, {{founded}}, {KNOWN_FACT} FROM {_LOOKED_UP.format(_HOLDS_OR_LATER)}"
 _AND_FIRST = (
     f"SELECT NULL::bigint AS text, {{founded}}, {KNOWN_FACT} FROM {{rows}} CROSS JOIN LATERAL ("
     f"(SELECT f.* FROM aiomemdb.fact f WHERE {_HOLDS_OR_LATER} AND (f.valid_at IS NULL OR f.valid_at <= r.since)) "
@@ -316,11 +316,7 @@ def _since(valid_at: int | None) -> int:
     return UNBOUNDED if valid_at is None else valid_at
 
 
-_ALIKE = (
-    f"SELECT {KNOWN_FACT} FROM {{rows}} JOIN aiomemdb.fact f ON {_OF_PAIR} AND coalesce(f.object, 0) = "
-    "coalesce(r.object, 0) AND md5(coalesce(f.value, '')) = md5(coalesce(r.value, '')) "
-    "AND f.value IS NOT DISTINCT FROM r.value ORDER BY f.id"
-)
+_ALIKE = f"SELECT {KNOWN_FACT} FROM {_LOOKED_UP.format(f'{_OF_PAIR} AND {_SAME_END}')} ORDER BY f.id"
 
 
 async def load_facts_alike(world: World, request: FactsAlike) -> list[KnownFact]:
