@@ -40,7 +40,7 @@ test: $(READY)  ## run the tests, two at a time
 test-postgres: $(READY)  ## the tests on a PostgreSQL server, which they start; or on that of AIOMEMDB_TEST_POSTGRES=URL
 	@$(BIN)/python -m tests.support.postgres || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable '.[postgres-test]'
-	$(BIN)/python -m pytest --on-postgres tests/postgres tests/memory tests/mcp/test_nine.py \
+	$(BIN)/python -m pytest --on-postgres tests/postgres tests/memory tests/pageserver tests/mcp/test_nine.py \
 		tests/mcp/test_seven.py tests/mcp/test_differential.py $(ARGS)
 
 check: $(READY)  ## formatting, lint, words, the reference, which room imports which, and types

@@ -212,7 +212,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--on-postgres",
         action="store_true",
-        help="of tests/memory and tests/mcp, what runs on PostgreSQL too, and there",
+        help="of tests/memory, tests/mcp and tests/pageserver, what runs on PostgreSQL too, and there",
     )
 
     parser.addoption(

@@ -51,6 +51,6 @@ class Outside(Protocol):
     async def picture(self, namespaces: Sequence[str], query: PictureQuery) -> Picture:
         """What a page shows of these namespaces, in one state."""
         raise AiomemdbError(
-            "a page is made outside of transactions, of a memory in a file: call it on the memory that you opened, "
-            "not on within(tx); `aiomemdb move SOURCE new.db` makes a file of one on a server"
+            "a page is made outside of transactions, of a memory in a database: call it on the memory that you opened, "
+            "not on within(tx)"
         )

@@ -12,18 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 __all__ = [
+    "FIELDS",
     "MOST_FACTS",
+    "Link",
     "Picture",
     "PictureQuery",
+    "Since",
+    "among",
     "choose",
     "cut",
     "known_times",
     "milliseconds",
     "room_for_texts",
-    "walk",
 ]
 
 #: A picture looks at this many facts, the newest: it takes no longer in a memory that has more.
@@ -128,6 +131,9 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "near": ["a", "b", "cosine"],
 }
 
+#: Of a namespace, a line of the audit and what the clock said there: since when what it made known is known; None:
+#: since ever.
+Since: TypeAlias = Callable[[str, int, int], int | None]
 #: (fact, subject, object), newest first.
 Link = tuple[int, int, int | None]
 
@@ -151,7 +157,7 @@ def choose(links: Iterable[Link], newest: Sequence[int], limit: int) -> tuple[di
         if len(chosen) >= limit:
             break
         chosen[id] = None
-    return {id: degree[id] for id in chosen}, _among(links, chosen, limit)
+    return {id: degree[id] for id in chosen}, among(links, chosen, limit)
 
 
 def _best_connected(degree: Mapping[int, int], most: int) -> list[int]:
@@ -162,32 +168,7 @@ def _best_connected(degree: Mapping[int, int], most: int) -> list[int]:
     return [*sorted(more, key=lambda id: (-degree[id], id)), *equal[: most - len(more)]]
 
 
-def walk(
-    start: Iterable[int], hops: int, limit: int, links_of: Callable[[Sequence[int]], Iterable[Link]]
-) -> tuple[dict[int, int], list[int]]:
-    """As ``choose``, for what is within ``hops`` facts of where it starts: nearest first, of those equally near the
-    ones with most links to what was found before.
-    """
-    found, links = dict.fromkeys(start), dict[int, Link]()
-    frontier = list(found)
-    for hop in range(hops + 1):
-        reached = Counter[int]()
-        for link in links_of(frontier):
-            links[link[0]] = link
-            for end in link[1:]:
-                if end is not None and end not in found:
-                    reached[end] += 1
-        # Behind the last hop only the facts among those found are wanted.
-        frontier = sorted(reached, key=lambda id: (-reached[id], id))[: limit - len(found)] if hop < hops else []
-        if not frontier:
-            break
-        found.update(dict.fromkeys(frontier))
-    degree = Counter(end for link in links.values() for end in set(link[1:]) if end is not None)
-    newest_first = sorted(links.values(), reverse=True)
-    return {id: degree[id] for id in found}, _among(newest_first, found, limit)
-
-
-def _among(links: Iterable[Link], chosen: Mapping[int, object], limit: int) -> list[int]:
+def among(links: Iterable[Link], chosen: Mapping[int, object], limit: int) -> list[int]:
     """Facts among the chosen, newest first: of one entity and of all a bounded number."""
     most, facts, values = 10 * limit, list[int](), Counter[int]()
     for fact, subject, object in links:

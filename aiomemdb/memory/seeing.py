@@ -52,7 +52,7 @@ class SeeingVerbs(View):
             FileExistsError: the file is there, and ``overwrite`` is not set.
             FileNotFoundError, NotADirectoryError, PermissionError: its folder is not there, or can't be written.
             ValueError, TypeError: ``hops`` or ``limit`` is no count from 1.
-            AiomemdbError: in a transaction, or of an engine that makes no pages.
+            AiomemdbError: in a transaction.
         Cancellation: the file is there whole or not at all.
         """
         target = check_target(path, overwrite=overwrite)

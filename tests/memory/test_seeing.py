@@ -12,7 +12,7 @@ import random
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,15 +20,18 @@ from typing import Any
 
 import pytest
 
-from aiomemdb import AiomemdbError, Entity, Memory, NotFound, Statement
-from aiomemdb.memory.pictures import PictureQuery, choose, cut, known_times, milliseconds, walk
+from aiomemdb import AiomemdbError, Entity, Memory, NotFound, Remembered, Statement
+from aiomemdb.memory.deciding.picturing import LinksAround, walk
+from aiomemdb.memory.deciding.steps import follow
+from aiomemdb.memory.pictures import FIELDS, Picture, PictureQuery, choose, cut, known_times, milliseconds
 from aiomemdb.memory.stores.sqlite.picturing import picture
 from aiomemdb.memory.times import to_micros
 from aiomemdb.view import document
+from tests.memory.conftest import Target
 from tests.memory.dict_database import DictDatabase
 from tests.memory.support import AngleEmbedder, day
 
-pytestmark = pytest.mark.sqlite_only
+pytestmark = pytest.mark.engines_only
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)>",
@@ -42,8 +45,8 @@ HOSTILE = (
 
 
 @pytest.fixture
-async def memory(db_path: Path) -> AsyncIterator[Memory]:
-    async with Memory.open(db_path, agent="ann") as memory:
+async def memory(target: Target) -> AsyncIterator[Memory]:
+    async with Memory.open(target, agent="ann") as memory:
         yield memory
 
 
@@ -134,10 +137,10 @@ async def test_a_fact_comes_with_its_evidence_and_its_quote_in_the_text(memory: 
 
 
 async def test_a_page_holds_names_values_near_names_and_all_namespaces_that_are_read(
-    db_path: Path, tmp_path: Path
+    target: Target, tmp_path: Path
 ) -> None:
     near = AngleEmbedder(ada_lovelace=0, lady_lovelace=20)
-    async with Memory.open(db_path, embedder=near, namespace="mine") as memory:
+    async with Memory.open(target, embedder=near, namespace="mine") as memory:
         ada = await memory.find_or_create_entity("Ada Lovelace", "person", "a mathematician")
         await memory.add_alias(ada, "Countess")
         await memory.find_or_create_entity("Lady Lovelace", "person")
@@ -155,6 +158,22 @@ async def test_a_page_holds_names_values_near_names_and_all_namespaces_that_are_
     assert cosine == pytest.approx(math.cos(math.radians(20)), abs=0.001)
     assert data["totals"] == {"entities": 4, "facts": 5, "texts": 0}
     assert data["namespaces"] == ["mine", "team"]
+
+
+async def test_what_is_asked_for_by_its_id_leaves_nothing_of_a_namespace_that_is_not_read(target: Target) -> None:
+    async with Memory.open(target, embedder=AngleEmbedder(eve=0, evie=20), namespace="secret") as memory:
+        fact = await memory.remember("Eve hides a key.", [("Eve", "knows", "Evie")])
+        [near] = (await picture_of(memory, ["secret"], fact)).near
+        assert near[:2] == sorted(entity.id for entity in fact.entities)
+        shown = await picture_of(memory, ["default"], fact)
+        assert not any(getattr(shown, kind) for kind in FIELDS)
+
+
+async def picture_of(memory: Memory, namespaces: list[str], said: Remembered) -> Picture:
+    """What is shown of rows that are asked for."""
+    ids = {"facts": [one.id for one in said.facts], "texts": [said.episode.id]}
+    store = memory._core.store
+    return await store.picture(namespaces, PictureQuery([one.id for one in said.entities], 1, 100, **ids))
 
 
 async def test_of_more_than_the_limit_the_best_connected_and_the_newest_are_shown(
@@ -197,6 +216,7 @@ async def test_ten_thousand_facts_of_one_entity_and_a_huge_value_make_a_small_pa
     assert (tmp_path / "page.html").stat().st_size < 700_000
 
 
+@pytest.mark.sqlite_only
 async def test_a_page_of_many_texts_takes_no_more_statements(db_path: Path) -> None:
     async def statements(texts: int) -> int:
         async with Memory.open(db_path) as memory:
@@ -345,12 +365,12 @@ async def test_what_is_no_count_or_no_name_is_refused(memory: Memory, tmp_path: 
         await memory.export_html(tmp_path / "page.html", **options)
 
 
-async def test_a_page_is_made_outside_of_transactions_and_of_a_file(memory: Memory, tmp_path: Path) -> None:
+async def test_a_page_is_made_outside_of_transactions_of_a_memory_in_a_database(memory: Memory, tmp_path: Path) -> None:
     async with memory.db.transaction() as tx:
         with pytest.raises(AiomemdbError, match="outside of transactions"):
             await memory.within(tx).export_html(tmp_path / "page.html")
     async with Memory.open(DictDatabase()) as other:
-        with pytest.raises(AiomemdbError, match="in a file"):
+        with pytest.raises(AiomemdbError, match="in a database"):
             await other.export_html(tmp_path / "page.html")
 
 
@@ -395,10 +415,10 @@ def test_the_best_connected_come_first_and_of_equals_the_older() -> None:
 def test_a_walk_ends_at_its_limit_with_the_best_linked() -> None:
     links = [(1, 0, 1), (2, 0, 2), (3, 0, 2), (4, 2, 3), (5, 1, 4)]
 
-    def links_of(ids: Any) -> Iterator[tuple[int, int, int | None]]:
-        return iter([link for link in links if link[1] in ids or link[2] in ids])
+    def around(_: None, request: LinksAround) -> list[tuple[int, int, int | None]]:
+        return [link for link in links if link[1] in request.entities or link[2] in request.entities]
 
-    degrees, facts = walk([0], 3, 2, links_of)
+    degrees, facts = follow(walk([0], 3, 2, {}, 50), {LinksAround: around}, None)
     assert (list(degrees), facts) == ([0, 2], [3, 2])
 
 

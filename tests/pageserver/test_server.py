@@ -64,9 +64,9 @@ class Site:
 
 
 @pytest.fixture
-async def site(db_path: Path) -> AsyncIterator[Site]:
+async def site(place: Path | str) -> AsyncIterator[Site]:
     async with (
-        Memory.open(db_path, agent="ann") as memory,
+        Memory.open(place, agent="ann") as memory,
         serve_page(memory, title="notes") as address,
         httpx2.AsyncClient(timeout=PATIENCE, trust_env=False) as client,
     ):
@@ -174,8 +174,8 @@ async def test_the_server_listens_on_this_machine_alone(site: Site) -> None:
             await asyncio.open_connection(address, site.port)
 
 
-async def test_each_server_has_a_token_of_its_own(db_path: Path) -> None:
-    async with Memory.open(db_path) as memory, serve_page(memory) as one, serve_page(memory) as two:
+async def test_each_server_has_a_token_of_its_own(place: Path | str) -> None:
+    async with Memory.open(place) as memory, serve_page(memory) as one, serve_page(memory) as two:
         assert urlsplit(one).query != urlsplit(two).query
         assert len(parse_qs(urlsplit(one).query)["token"][0]) >= 43
 
@@ -364,9 +364,9 @@ async def kept(address: str) -> Any:
         return (await client.get(address.replace("/?", "/positions?"))).json()
 
 
-async def test_where_things_stand_is_there_for_the_next_server(db_path: Path, tmp_path: Path) -> None:
+async def test_where_things_stand_is_there_for_the_next_server(place: Path | str, tmp_path: Path) -> None:
     file = tmp_path / "state" / "positions.json"
-    async with Memory.open(db_path) as memory:
+    async with Memory.open(place) as memory:
         async with serve_page(memory, positions=file) as address:
             assert await kept(address) == []
             assert await keep(address, b"[[1,-20,30,1700000000000],[2,0,0,5]]") == 200
@@ -381,10 +381,10 @@ async def test_where_things_stand_is_there_for_the_next_server(db_path: Path, tm
 
 
 async def test_without_a_file_or_with_one_that_cannot_be_written_they_are_kept_meanwhile(
-    db_path: Path, tmp_path: Path
+    place: Path | str, tmp_path: Path
 ) -> None:
     (tmp_path / "taken").touch()
-    async with Memory.open(db_path) as memory:
+    async with Memory.open(place) as memory:
         for file in (None, tmp_path / "taken" / "positions.json"):
             async with serve_page(memory, positions=file) as address:
                 assert await keep(address, b"[[1,2,3,4]]") == 200
@@ -408,15 +408,15 @@ async def test_without_a_file_or_with_one_that_cannot_be_written_they_are_kept_m
     ],
     ids=lambda body: repr(body[:12]),
 )
-async def test_what_is_no_position_is_refused(db_path: Path, body: bytes) -> None:
-    async with Memory.open(db_path) as memory, serve_page(memory) as address:
+async def test_what_is_no_position_is_refused(place: Path | str, body: bytes) -> None:
+    async with Memory.open(place) as memory, serve_page(memory) as address:
         assert await keep(address, body) == 400
         assert await kept(address) == []
 
 
-async def test_of_too_many_positions_the_first_go(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_too_many_positions_the_first_go(place: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aiomemdb.pageserver.positions._MOST", 3)
-    async with Memory.open(db_path) as memory, serve_page(memory) as address:
+    async with Memory.open(place) as memory, serve_page(memory) as address:
         assert await keep(address, json.dumps([[id, 0, 0, 0] for id in range(5)]).encode()) == 200
         assert [id for id, *_ in await kept(address)] == [2, 3, 4]
 
@@ -424,9 +424,9 @@ async def test_of_too_many_positions_the_first_go(db_path: Path, monkeypatch: py
 # -- its end ---------------------------------------------------------------------------------------------------
 
 
-async def test_the_server_ends_though_a_stream_is_open(db_path: Path) -> None:
+async def test_the_server_ends_though_a_stream_is_open(place: Path | str) -> None:
     async with asyncio.timeout(PATIENCE), httpx2.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
-        async with Memory.open(db_path) as memory, serve_page(memory) as address:
+        async with Memory.open(place) as memory, serve_page(memory) as address:
             site = Site(memory, address, client)
             position = (await site.json("/picture"))["position"]
             entered = site.events(position)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -108,6 +113,26 @@ def test_a_server_that_is_not_there_is_an_error_within_the_time() -> None:
 def test_a_page_needs_a_name(memory: str, tmp_path: Path) -> None:
     result = call("graph", memory)
     assert (result.exit_code, "name the page" in result.stderr) == (2, True)
+
+
+def test_a_page_is_written_and_served_as_of_a_file(memory: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = call("graph", memory, page, "--around", "Ada")
+    assert (result.exit_code, result.stdout.strip()) == (0, str(page)), result.output
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "aiomemdb", "serve", memory, "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as serving:
+        assert serving.stdout is not None
+        address = serving.stdout.readline().strip()
+        shown = httpx2.get(address.replace("/?", "/picture?"), trust_env=False, timeout=60)
+        serving.send_signal(signal.SIGINT)
+        _, said = serving.communicate(timeout=60)
+    assert (shown.status_code, serving.returncode) == (200, 130), said
+    assert {entity[2] for entity in shown.json()["entities"]} == {"Ada", "Ockham"}
+    assert "Traceback" not in said
 
 
 def test_several_servers_of_the_protocol_share_a_memory(url: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ...formats.rows import EntityRow, EpisodeRow, EventRow, EvidenceRow, FactRow
 from ...values import Row
+from ..pictures import Since
 
 __all__ = [
     "APART",
@@ -17,7 +18,6 @@ __all__ = [
     "EVIDENCE",
     "OF_ROWS",
     "SPACES",
-    "Since",
     "entity_columns",
     "entity_row",
     "episode_columns",
@@ -32,9 +32,6 @@ __all__ = [
 ]
 
 _Row: TypeAlias = Sequence[Any] | Row
-#: Of a namespace, a line of the audit and what the clock said there: since when what it made known is known; None:
-#: since ever.
-Since: TypeAlias = Callable[[str, int, int], int | None]
 #: An expression for what the clock said at the line in a column of a table.
 At: TypeAlias = Callable[[str, str], str]
 

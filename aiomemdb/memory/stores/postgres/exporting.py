@@ -11,14 +11,14 @@ from typing import Any
 from ....formats.rows import EvidenceRow, Row
 from ....values import Row as Columns
 from ...exporting import Contents, Part
-from ...pictures import known_times
+from ...pictures import Since, known_times
 from ...questions import Model
 from .. import exported
 from ..past import clock_of_past
 from .asking import Asking
 from .statements import Statement, rows_from, statement
 
-__all__ = ["contents", "evidence_of_texts", "rows"]
+__all__ = ["BACKS", "at", "contents", "evidence_of_texts", "rows", "since"]
 
 _COUNTED = {"entities": "entity", "episodes": "episode", "facts": "fact"}
 _IDS = "ANY (ARRAY(SELECT id FROM aiomemdb.memory_namespace WHERE name = ANY (:spaces::text[])))"
@@ -38,7 +38,8 @@ async def contents(asking: Asking, namespaces: Sequence[str] | None, model: Mode
     return Contents(chosen, {key: value for key, value in recorded}, model, dict(counts))
 
 
-def _at(letter: str, line: str) -> str:
+def at(letter: str, line: str) -> str:
+    """What the clock said at the line in a column."""
     return (
         f"(SELECT w.at FROM aiomemdb.memory_event w WHERE w.namespace = {letter}.namespace AND w.id >= {letter}.{line} "
         "ORDER BY w.id LIMIT 1)"
@@ -47,10 +48,10 @@ def _at(letter: str, line: str) -> str:
 
 # By part: its table, the letter that its columns have, these, and which rows.
 _PARTS: Mapping[Part, tuple[str, str, str, str]] = {
-    "entity": ("entity", "e", exported.entity_columns(_at), "AND e.merged_into IS NULL"),
-    "merged": ("entity", "e", exported.entity_columns(_at), "AND e.merged_into IS NOT NULL"),
-    "episode": ("episode", "p", exported.episode_columns(_at), ""),
-    "fact": ("fact", "f", exported.fact_columns(_at), ""),
+    "entity": ("entity", "e", exported.entity_columns(at), "AND e.merged_into IS NULL"),
+    "merged": ("entity", "e", exported.entity_columns(at), "AND e.merged_into IS NOT NULL"),
+    "episode": ("episode", "p", exported.episode_columns(at), ""),
+    "fact": ("fact", "f", exported.fact_columns(at), ""),
     "event": ("memory_event", "v", exported.EVENT, f"AND {exported.OF_ROWS}"),
 }
 # Of each namespace by its key, which has the ids of one in order.
@@ -61,10 +62,11 @@ _SLICE = (
     "LIMIT :limit::bigint) SELECT {columns} FROM slice x JOIN aiomemdb.{table} {0} ON {0}.namespace = x.namespace "
     "AND {0}.id = x.id JOIN aiomemdb.memory_namespace n ON n.id = x.namespace ORDER BY x.id"
 )
-_BACKS = (
+#: Where the clocks of namespaces ``n`` had gone back.
+BACKS = (
     "SELECT n.name, b.event, v.at FROM aiomemdb.memory_namespace n JOIN aiomemdb.memory_clock_back b "
     "ON b.namespace = n.id JOIN aiomemdb.memory_event v ON v.namespace = b.namespace AND v.id = b.event "
-    "WHERE n.name = ANY (:spaces::text[]) ORDER BY b.event"
+    "WHERE {0} ORDER BY b.event"
 )
 
 
@@ -75,7 +77,12 @@ async def rows(
     table, letter, columns, where = _PARTS[part]
     sql = _SLICE.format(letter, table=table, columns=columns, where=where)
     given = {"spaces": list(namespaces), "after": after, "limit": limit}
-    read, backs = (each.rows for each in await asking.all([statement(sql, given), statement(_BACKS, given)]))
+    read, backs = (
+        each.rows
+        for each in await asking.all(
+            [statement(sql, given), statement(BACKS.format("n.name = ANY (:spaces::text[])"), given)]
+        )
+    )
     if part == "event":
         return [exported.event_row(row) for row in read]
     if not read:
@@ -83,8 +90,8 @@ async def rows(
     kind = "entity" if part == "merged" else part
     of = {"kind": kind, "model": None if model is None else model.name, "dim": None if model is None else model.dim}
     asked = {name: _of_rows(sql, read, of) for name, sql in {**_ALL, **_BELONGING[kind]}.items()}
-    since = _since(backs)
-    made = {row[0]: _MADE[kind](row, since) for row in read}
+    known_since = since(backs)
+    made = {row[0]: _MADE[kind](row, known_since) for row in read}
     if kind == "entity":
         source, params = rows_from("space at low high", exported.moments(made.values(), read))
         asked["moments"] = statement(_MOMENTS.format(rows=source), params)
@@ -116,18 +123,18 @@ def _of_rows(sql: str, read: Sequence[Columns], given: Mapping[str, Any]) -> Sta
     )
 
 
-def _since(backs: Sequence[Columns]) -> exported.Since:
-    """A namespace has a clock of its own."""
+def since(backs: Sequence[Columns]) -> Since:
+    """By rows of ``BACKS``: a namespace has a clock of its own."""
     stretches: dict[str, list[tuple[int, int]]] = {}
     for space, event, at in backs:
         stretches.setdefault(space, []).append((event, at))
     known = {space: known_times(some) for space, some in stretches.items()}
     went_on = known_times(())
 
-    def since(space: str, event: int, at: int) -> int | None:
+    def known_since(space: str, event: int, at: int) -> int | None:
         return clock_of_past(event) if event < 0 else known.get(space, went_on)(event, at)
 
-    return since
+    return known_since
 
 
 # -- what belongs to rows ----------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from ...deciding.steps import Steps, follow_async
 from ...drafts import NameRequest
 from ...exporting import Contents, Part
 from ...pages import Place
+from ...pictures import Picture, PictureQuery
 from ...questions import (
     BEFORE_ALL,
     ByWords,
@@ -38,7 +39,7 @@ from ...questions import (
 from ...store import Reads, ReadsAndWrites, Store
 from ...values import Counts, Entity, Episode, Event, Evidence, Fact, Forgotten
 from ...words import Asked
-from . import embeddings, exporting, feed, forgetting, linking, reading, search
+from . import embeddings, exporting, feed, forgetting, linking, picturing, reading, search
 from .asking import Asking
 from .ids import Ids
 from .jobs import Jobs, Losses
@@ -294,6 +295,13 @@ class PostgresStore(PostgresReadsAndWrites, Store):
             "SQL of agents is SQLite's alone: on PostgreSQL give the agent a role of its own, which reads views that "
             "you make for it, with statement_timeout and work_mem of that role"
         )
+
+    async def picture(self, namespaces: Sequence[str], query: PictureQuery) -> Picture:
+        async def ask(reads: Reads) -> Picture:
+            assert isinstance(reads, PostgresReads)
+            return await picturing.picture(reads._asking, namespaces, query)
+
+        return await self.of_one_state(ask)
 
     async def open(self, normalisers: Mapping[str, str], *, given: Collection[str] | None = None) -> dict[str, str]:
         return await self._jobs.open(normalisers, list(normalisers if given is None else given))

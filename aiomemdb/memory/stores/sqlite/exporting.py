@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ....formats.rows import EntityRow, EpisodeRow, EvidenceRow, FactRow, Row
 from ...exporting import Contents, Part
+from ...pictures import Since
 from ...questions import Model
 from .. import exported
 from .rows import json_list
@@ -40,7 +41,7 @@ def _at(letter: str, line: str) -> str:
     return f"(SELECT v.at FROM memory_event v WHERE v.id >= {letter}.{line} ORDER BY v.id LIMIT 1)"
 
 
-def _since(conn: sqlite3.Connection) -> exported.Since:
+def _since(conn: sqlite3.Connection) -> Since:
     known = clocks(conn)
     return lambda _, event, at: known(event, at)
 
