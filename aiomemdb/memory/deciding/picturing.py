@@ -53,7 +53,7 @@ class OverviewOf:
 
     spaces: dict[int, str]
     totals: Mapping[str, int]
-    links: Sequence[Any] = ()
+    links: Iterable[Any] = ()
     newest: Sequence[int] = ()
 
 
