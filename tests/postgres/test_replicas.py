@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
+from contextlib import aclosing
 from urllib.parse import urlsplit
 
 import pytest
 
 import aiomemdb
+from aiomemdb import Memory
 from aiomemdb.postgres.database import PostgresDatabase
+from aiomemdb.postgres.replicas import Place
 from tests.postgres.test_faults import Load, make, written
 from tests.support.postgres import Server, create, drop, execute
 
@@ -67,6 +71,30 @@ async def test_a_replica_that_is_behind_leaves_the_read_to_the_primary(urls: tup
             assert db.statistics().replica_waits >= 3
         finally:
             execute(urls[1], "SELECT pg_wal_replay_resume()")
+
+
+async def test_a_feed_loses_no_line_that_one_server_has_and_another_has_not_yet(
+    urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Memory.open(urls[0]) as writer:
+        await writer.add_fact("Ada", "knows", "Ben")
+        async with await opened(urls) as db, Memory.open(db) as memory:
+            position = await memory.position()
+            replicas = db._reading().replicas
+            execute(urls[1], "SELECT pg_wal_replay_pause()")
+            try:
+                fact = await writer.add_fact("Ada", "knows", "Cleo")
+                places = itertools.cycle([replicas.primary, *replicas.places])
+
+                async def choose(**_: object) -> Place:
+                    return next(places)
+
+                monkeypatch.setattr(replicas, "choose", choose)
+                async with asyncio.timeout(60):
+                    async with aclosing(memory.changes(position, kinds=["fact"])) as changes:
+                        assert (await anext(changes)).item == fact
+            finally:
+                execute(urls[1], "SELECT pg_wal_replay_resume()")
 
 
 async def test_a_replica_that_is_away_is_left_out_and_tried_again(

@@ -278,8 +278,12 @@ class PostgresStore(PostgresReadsAndWrites, Store):
     async def lines_behind(
         self, namespaces: Sequence[str], place: FeedPlace, kinds: Sequence[str], limit: int
     ) -> tuple[list[FeedLine], FeedPlace]:
-        try:
-            return await feed.lines_behind(self._asking, namespaces, place, kinds, limit)
+        async def ask(reads: Reads) -> tuple[list[FeedLine], FeedPlace]:
+            assert isinstance(reads, PostgresReads)
+            return await feed.lines_behind(reads._asking, namespaces, place, kinds, limit)
+
+        try:  # of one state: another replica may lack lines that the first one has
+            return await self.of_one_state(ask)
         except ValueError:
             async with self._db.transaction() as tx:  # on the primary
                 await feed.check(Asking(tx), place)
