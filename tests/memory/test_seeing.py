@@ -136,6 +136,15 @@ async def test_a_fact_comes_with_its_evidence_and_its_quote_in_the_text(memory: 
     }
 
 
+async def test_a_text_is_shown_around_a_quote_though_other_facts_of_it_have_none(
+    memory: Memory, tmp_path: Path
+) -> None:
+    said = Statement(subject="Ada", predicate="lives in", object="London", quote="moved to London")
+    await memory.remember("x" * 9000 + " Ada moved to London.", [said, ("Ada", "knows", "Ben")])
+    [episode] = rows(await exported(memory, tmp_path), "episodes")
+    assert "Ada moved to London." in episode["content"]
+
+
 async def test_a_page_holds_names_values_near_names_and_all_namespaces_that_are_read(
     target: Target, tmp_path: Path
 ) -> None:

@@ -245,7 +245,7 @@ class _Filling:
                 said = None if quote is None else cut(quote, _LONG_VALUE)
                 shown.evidence.append([fact, episode, said, confidence, agent, milliseconds(created)])
                 if episode is not None:
-                    quotes.setdefault(episode, quote or "")
+                    quotes[episode] = quotes.get(episode) or quote or ""
         for entity, episode in rows.mentions:
             shown.mentions.append([entity, episode])
             quotes.setdefault(episode, "")
