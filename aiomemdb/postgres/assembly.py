@@ -132,19 +132,21 @@ class Assembly:
             else:
                 link = await connector.open("transaction", writes=True)
             try:
-                return await self._adopted(link, Ledger(self._table))
+                return await self._adopted(link)
             except Lost:
                 if not again or self.loop.time() >= until:
                     raise
 
-    async def _adopted(self, link: Link, ledger: Ledger) -> Link:
+    async def _adopted(self, link: Link) -> Link:
+        assert self.holds is not None
+        ledger = self.holds.spare_ledger() or Ledger(self._table)
         try:
             await ledger.adopt(link, is_direct=self._connector.is_direct)
         except BaseException:
             link.close()
             raise
-        assert self.holds is not None
-        self.holds.ledgers[link] = ledger
+        finally:
+            self.holds.ledgers[link] = ledger
         return link
 
     async def _reopen(self, ledger: Ledger) -> bool:

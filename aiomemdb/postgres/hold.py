@@ -83,6 +83,11 @@ class Holds:
             (f"SELECT set_config('idle_in_transaction_session_timeout', '{limit}', true)".encode(), NOTHING),
         ]
 
+    def spare_ledger(self) -> Ledger | None:
+        """That of a connection which is gone: the next one finds out whether the server has lost what it knows."""
+        spare = next((link for link in self.ledgers if link not in self.pool.links), None)
+        return None if spare is None else self.ledgers.pop(spare)
+
     def look_whether_empty(self) -> None:
         if self._emptied is not None and not self._emptied.done() and not self.open:
             self._emptied.set_result(None)
@@ -303,7 +308,6 @@ class Hold:
         if link.lost is None and self.error is None:
             holds.pool.release(link)
         else:
-            holds.ledgers.pop(link, None)
             holds.pool.discard(link)
         holds.look_whether_empty()
 

@@ -27,7 +27,8 @@ class PostgresStatistics(Statistics):
     """Counter: jobs and transactions that ended in ``CommitOutcomeUnknown``, as no server could be asked in time."""
     commits_lost: int
     """Counter: times that a server had lost what it had acknowledged: a standby without ``synchronous_standby_names``
-    was promoted, or ``synchronous_commit`` is off."""
+    was promoted, or ``synchronous_commit`` is off. The next connection finds out, in the place of the one that
+    committed."""
     replica_reads: int
     """Counter: queries that a replica answered."""
     replica_waits: int

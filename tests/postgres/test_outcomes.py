@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 
 import psycopg
 import pytest
 
 import aiomemdb
+from aiomemdb import TransactionLost
 from aiomemdb.postgres.connecting import Connector
 from aiomemdb.postgres.database import PostgresDatabase
 from aiomemdb.postgres.driver import NOTHING
@@ -298,3 +300,26 @@ async def test_wherever_the_connection_is_cut_each_name_is_there_as_its_caller_h
             assert (name in found) is applied, name
         assert db.statistics().reconnects > 5
     no_connection_left(table)
+
+
+@pytest.mark.parametrize("cut_when", ["idle", "open"])
+async def test_a_transaction_that_the_server_has_lost_is_reported(table: str, cut_when: str) -> None:
+    async with Proxy.before(table) as proxy, await opened(proxy) as db:
+        async with db.transaction() as tx:
+            await tx.write(INSERT, ("a",))
+        execute(table, "UPDATE aiomemdb_writer SET number = number - 1 WHERE number > 0")
+        if cut_when == "idle":
+            proxy.cut_all()
+        else:
+            with pytest.raises(TransactionLost):
+                async with db.transaction() as tx:
+                    await tx.write(INSERT, ("b",))
+                    proxy.cut_all()
+                    await tx.write(INSERT, ("c",))
+        with suppress(TransactionLost):  # the first may be the one to find out that the connection is gone
+            async with db.transaction() as tx:
+                await tx.write(INSERT, ("d",))
+        async with db.transaction() as tx:
+            await tx.write(INSERT, ("e",))
+        assert db.statistics().commits_lost == 1
+        assert execute(table, "SELECT count(*) FROM aiomemdb_writer WHERE number > 0") == [(1,)]

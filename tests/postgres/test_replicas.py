@@ -151,4 +151,13 @@ async def test_a_promotion_loses_nothing_that_the_standby_had(is_synchronous: bo
                 load.check(promoted)
                 assert db.statistics().commits_lost == 0
             elif missing:
+                # What a connection had committed, its successor asks: so as many as there were at the same time.
+                all_are_open = asyncio.Barrier(3)
+
+                async def ask() -> None:
+                    async with db.transaction() as tx:
+                        await tx.read_value("SELECT 1")
+                        await all_are_open.wait()
+
+                await asyncio.gather(*(ask() for _ in range(3)))
                 assert db.statistics().commits_lost
