@@ -18,6 +18,7 @@ __all__ = [
     "EVIDENCE",
     "OF_ROWS",
     "SPACES",
+    "At",
     "entity_columns",
     "entity_row",
     "episode_columns",

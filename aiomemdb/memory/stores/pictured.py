@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from .exported import At
 
-__all__ = ["EVIDENCE", "begin", "entity_columns", "episode_columns", "fact_columns"]
-
-#: An expression for what the clock said at the line in a column of a table.
-At: TypeAlias = Callable[[str, str], str]
+__all__ = ["begin", "entity_columns", "episode_columns", "fact_columns"]
 
 _BEFORE_QUOTE = 240
 
-# The tables are called e, f, v and p.
-EVIDENCE = "v.fact, v.episode, v.quote, v.confidence, v.agent, v.created_at"
+# The tables are called e, f and p.
 
 
 def entity_columns(at: At) -> str:

@@ -16,6 +16,7 @@ from ...deciding.steps import Request, Steps
 from ...pictures import Picture, PictureQuery
 from ...threads import in_thread
 from .. import pictured
+from ..exported import EVIDENCE
 from .asking import Asking
 from .exporting import BACKS, at, since
 from .statements import rows_from, statement
@@ -149,7 +150,7 @@ async def _told(asking: Asking, request: Told) -> ToldRows:
     evidence, mentions = await asking.all(
         [
             statement(
-                f"SELECT {pictured.EVIDENCE} FROM {facts} "
+                f"SELECT {EVIDENCE} FROM {facts} "
                 f"{_each('fact_evidence', 'v', 'v.namespace = ANY (:here::bigint[]) AND v.fact = r.fact')} "
                 "ORDER BY v.id DESC",
                 {**here, **of_facts},

@@ -14,7 +14,7 @@ from .rows import json_list
 from .setwise import load
 from .states import active_model, clocks
 
-__all__ = ["contents", "evidence_of_texts", "rows"]
+__all__ = ["at", "contents", "evidence_of_texts", "rows", "since"]
 
 _VALUES = "(SELECT value FROM json_each(:{0}))"
 
@@ -37,11 +37,13 @@ def contents(conn: sqlite3.Connection, namespaces: Sequence[str] | None) -> Cont
     return Contents(chosen, {row[0]: row[1] for row in normalisers}, None if model is None else model[1], counts)
 
 
-def _at(letter: str, line: str) -> str:
+def at(letter: str, line: str) -> str:
+    """What the clock said at the line in a column."""
     return f"(SELECT v.at FROM memory_event v WHERE v.id >= {letter}.{line} ORDER BY v.id LIMIT 1)"
 
 
-def _since(conn: sqlite3.Connection) -> Since:
+def since(conn: sqlite3.Connection) -> Since:
+    """All namespaces have one clock."""
     known = clocks(conn)
     return lambda _, event, at: known(event, at)
 
@@ -94,13 +96,13 @@ _MOMENTS = (
 
 def _entities(conn: sqlite3.Connection, params: dict[str, object], merged: bool = False) -> list[Row]:
     read = conn.execute(
-        f"SELECT {exported.entity_columns(_at)} FROM entity e JOIN memory_namespace n ON n.id = e.namespace "
+        f"SELECT {exported.entity_columns(at)} FROM entity e JOIN memory_namespace n ON n.id = e.namespace "
         f"WHERE e.id > :after AND e.namespace IN {_VALUES.format('spaces')} "
         f"AND e.merged_into IS {'NOT' if merged else ''} NULL ORDER BY e.id LIMIT :limit",
         params,
     ).fetchall()
-    since = _since(conn)
-    found = {row[0]: exported.entity_row(row, since) for row in read}
+    known_since = since(conn)
+    found = {row[0]: exported.entity_row(row, known_since) for row in read}
     lines = load(conn, *_MOMENTS, {}, "space at low high", exported.moments(found.values(), read))
     exported.note_moments(found.values(), read, lines)
     ids = (json_list(found),)
@@ -123,12 +125,12 @@ def _merged(conn: sqlite3.Connection, params: dict[str, object]) -> list[Row]:
 
 def _episodes(conn: sqlite3.Connection, params: dict[str, object]) -> list[Row]:
     read = conn.execute(
-        f"SELECT {exported.episode_columns(_at)} FROM episode p JOIN memory_namespace n ON n.id = p.namespace "
+        f"SELECT {exported.episode_columns(at)} FROM episode p JOIN memory_namespace n ON n.id = p.namespace "
         f"WHERE p.id > :after AND p.namespace IN {_VALUES.format('spaces')} ORDER BY p.id LIMIT :limit",
         params,
     ).fetchall()
-    since = _since(conn)
-    found = {row[0]: exported.episode_row(row, since) for row in read}
+    known_since = since(conn)
+    found = {row[0]: exported.episode_row(row, known_since) for row in read}
     for id, entity in conn.execute(
         "SELECT m.episode, m.entity FROM json_each(?) j CROSS JOIN mention m ON m.episode = j.value ORDER BY m.entity",
         (json_list(found),),
@@ -139,12 +141,12 @@ def _episodes(conn: sqlite3.Connection, params: dict[str, object]) -> list[Row]:
 
 def _facts(conn: sqlite3.Connection, params: dict[str, object]) -> list[Row]:
     read = conn.execute(
-        f"SELECT {exported.fact_columns(_at)} FROM fact f JOIN memory_namespace n ON n.id = f.namespace "
+        f"SELECT {exported.fact_columns(at)} FROM fact f JOIN memory_namespace n ON n.id = f.namespace "
         f"WHERE f.id > :after AND f.namespace IN {_VALUES.format('spaces')} ORDER BY f.id LIMIT :limit",
         params,
     ).fetchall()
-    since = _since(conn)
-    found = {row[0]: exported.fact_row(row, since) for row in read}
+    known_since = since(conn)
+    found = {row[0]: exported.fact_row(row, known_since) for row in read}
     for row in conn.execute(
         f"SELECT {exported.EVIDENCE} FROM json_each(?) j CROSS JOIN fact_evidence v ON v.fact = j.value "
         "ORDER BY v.fact, v.id",

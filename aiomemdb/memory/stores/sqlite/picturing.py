@@ -11,8 +11,9 @@ from ...deciding.picturing import Drawn, DrawnRows, LinksAround, Overview, Overv
 from ...deciding.steps import Request, follow
 from ...pictures import Picture, PictureQuery
 from .. import pictured
+from ..exported import EVIDENCE
+from .exporting import at, since
 from .rows import json_list
-from .states import clocks
 
 __all__ = ["picture"]
 
@@ -21,10 +22,6 @@ _VALUES = "(SELECT value FROM json_each(?))"
 
 def picture(conn: sqlite3.Connection, namespaces: Sequence[str], query: PictureQuery) -> Picture:
     return follow(picturing.picture(namespaces, query), _ANSWERS, conn)
-
-
-def _at(letter: str, line: str) -> str:
-    return f"(SELECT at FROM memory_event WHERE id >= {letter}.{line} ORDER BY id LIMIT 1)"
 
 
 def _overview(conn: sqlite3.Connection, request: Overview) -> OverviewOf:
@@ -92,22 +89,21 @@ def _links(conn: sqlite3.Connection, request: LinksAround) -> Iterator[Any]:
 
 
 def _drawn(conn: sqlite3.Connection, request: Drawn) -> DrawnRows:
-    entities, known_from = (json_list(request.entities),), clocks(conn)
+    entities = (json_list(request.entities),)
     return DrawnRows(
-        lambda _, event, at: known_from(event, at),
+        since(conn),
         aliases=conn.execute(
             "SELECT DISTINCT a.entity, a.key FROM json_each(?) j CROSS JOIN entity_alias a ON a.entity = j.value "
             "JOIN entity e ON e.id = a.entity WHERE a.key <> e.key ORDER BY a.key",
             entities,
         ).fetchall(),
         entities=conn.execute(
-            f"SELECT {pictured.entity_columns(_at)} FROM json_each(?) j "
+            f"SELECT {pictured.entity_columns(at)} FROM json_each(?) j "
             "CROSS JOIN entity e ON e.id = j.value WHERE e.merged_into IS NULL",
             entities,
         ).fetchall(),
         facts=conn.execute(
-            f"SELECT {pictured.fact_columns(_at)} FROM json_each(?) j "
-            "CROSS JOIN fact f ON f.id = j.value ORDER BY f.id",
+            f"SELECT {pictured.fact_columns(at)} FROM json_each(?) j CROSS JOIN fact f ON f.id = j.value ORDER BY f.id",
             (json_list(request.facts),),
         ).fetchall(),
         near=conn.execute(
@@ -118,8 +114,7 @@ def _drawn(conn: sqlite3.Connection, request: Drawn) -> DrawnRows:
 
 def _told(conn: sqlite3.Connection, request: Told) -> ToldRows:
     evidence = conn.execute(
-        f"SELECT {pictured.EVIDENCE} FROM json_each(?) j CROSS JOIN fact_evidence v ON v.fact = j.value "
-        "ORDER BY v.id DESC",
+        f"SELECT {EVIDENCE} FROM json_each(?) j CROSS JOIN fact_evidence v ON v.fact = j.value ORDER BY v.id DESC",
         (json_list(request.facts),),
     ).fetchall()
     return ToldRows(evidence, _mentions(conn, request))
@@ -135,7 +130,7 @@ def _mentions(conn: sqlite3.Connection, request: Told) -> Iterator[tuple[int, in
 
 
 _TEXTS = (
-    f"SELECT {pictured.episode_columns(_at, 'substr(p.content, 1, ?)', '0')} FROM json_each(?) j "
+    f"SELECT {pictured.episode_columns(at, 'substr(p.content, 1, ?)', '0')} FROM json_each(?) j "
     "CROSS JOIN episode p ON p.id = j.value"
 )
 _BEGIN = pictured.begin("max", "min", "instr", ":room", ":length", ":quote")
