@@ -7,7 +7,6 @@ import logging
 import warnings
 from functools import partial
 from threading import get_ident
-from typing import Any
 
 from ..concurrency.bell import call_on_loop
 from ..errors import DatabaseClosed
@@ -74,7 +73,7 @@ class Assembly:
                         RuntimeWarning,
                         stacklevel=2,
                     )
-                ledger = Ledger(self._table)
+                ledger = Ledger(self._table, self.recorder)
                 await ledger.adopt(writing, is_direct=self._connector.is_direct)
             first = await self._connector.open("reader", writes=False)
             links.append(first)
@@ -139,7 +138,7 @@ class Assembly:
 
     async def _adopted(self, link: Link) -> Link:
         assert self.holds is not None
-        ledger = self.holds.spare_ledger() or Ledger(self._table)
+        ledger = self.holds.spare_ledger() or Ledger(self._table, self.recorder)
         try:
             await ledger.adopt(link, is_direct=self._connector.is_direct)
         except BaseException:
@@ -174,7 +173,6 @@ class Assembly:
     def statistics(self) -> PostgresStatistics:
         recorder, readers, writer, holds = self.recorder, self.readers, self.writer, self.holds
         open_holds = [] if holds is None else list(holds.open)
-        ledgers: list[Any] = [] if holds is None or writer is None else [writer.ledger, *holds.ledgers.values()]
         return PostgresStatistics(
             pending=0 if writer is None else len(writer.queue),
             running=0 if writer is None else writer.running,
@@ -198,7 +196,7 @@ class Assembly:
             outcomes_asked=recorder.outcomes_asked,
             outcomes_applied=recorder.outcomes_applied,
             outcomes_unknown=recorder.outcomes_unknown,
-            commits_lost=sum(ledger.lost for ledger in ledgers),
+            commits_lost=recorder.commits_lost,
             replica_reads=recorder.replica_reads,
             replica_waits=recorder.replica_waits,
         )

@@ -18,6 +18,7 @@ from .codes import is_lock_timeout
 from .driver import NOTHING, Dumper, psycopg
 from .link import Answer, Command, Link
 from .operations import one_value
+from .recorder import Recorder
 
 __all__ = ["BEGIN", "COMMIT", "ROLLBACK", "TABLE", "Ledger", "first_error"]
 
@@ -97,13 +98,12 @@ class Ledger:
     Attributes:
         number: the latest that was given.
         known: the latest that is known to be committed.
-        lost: how many times a server has lost what it had acknowledged.
     """
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, recorder: Recorder) -> None:
         self.number: int = 0
         self.known: int = 0
-        self.lost: int = 0
+        self._recorder = recorder
         self._id = uuid4().hex
         self._epoch = 0
         self._pair: tuple[int, str] | None = None
@@ -166,7 +166,7 @@ class Ledger:
             raise error
         self._pair = mine
         if number < self.known:
-            self.lost += 1
+            self._recorder.commits_lost += 1
             log.error(
                 "the server has lost what it had acknowledged: %d transactions of this writer, the latest ones",
                 self.known - number,

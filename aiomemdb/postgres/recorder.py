@@ -21,6 +21,7 @@ class Recorder(Counters):
         self.outcomes_asked: int = 0
         self.outcomes_applied: int = 0
         self.outcomes_unknown: int = 0
+        self.commits_lost: int = 0
         self.replica_reads: int = 0
         self.replica_waits: int = 0
 

@@ -11,12 +11,14 @@ import pytest
 
 import aiomemdb
 from aiomemdb import TransactionLost
+from aiomemdb.observing import Observers
 from aiomemdb.postgres.connecting import Connector
 from aiomemdb.postgres.database import PostgresDatabase
 from aiomemdb.postgres.driver import NOTHING
 from aiomemdb.postgres.link import NOT_RUN
 from aiomemdb.postgres.options import PostgresConfig
 from aiomemdb.postgres.outcomes import BEGIN, COMMIT, Ledger, first_error, prepare_table
+from aiomemdb.postgres.recorder import Recorder
 from tests.postgres.proxy import Proxy
 from tests.support.postgres import execute, no_connection_left
 
@@ -232,7 +234,7 @@ async def test_what_an_earlier_connection_sends_late_can_not_come_through_any_mo
     """Its bytes were on their way while the next connection asked, and was told that nothing was applied."""
     connector = Connector(table, PostgresConfig(), asyncio.get_running_loop(), primary=True)
     old, new = await connector.open("writer", writes=True), await connector.open("writer", writes=True)
-    ledger = Ledger(await prepare_table(old))
+    ledger = Ledger(await prepare_table(old), Recorder(Observers()))
     await ledger.adopt(old, is_direct=True)
     number = ledger.next()
     assert await ledger.adopt(new, is_direct=True) is False
